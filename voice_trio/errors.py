@@ -1,0 +1,61 @@
+"""Every error this package raises on purpose, as one tree.
+
+    VoiceTrioError
+    ├── ConfigurationError      the operator's: wrong settings, a missing extra
+    ├── BadMessage              theirs, the client's: a message we refuse, never fatal by itself
+    ├── TokenInvalid            theirs: a token that is missing, malformed, expired or not for us
+    ├── LinkClosed              the peer is gone, politely or not
+    ├── ModelUnavailable        the upstream could not be reached or refused us; worth another try
+    │   └── ModelRefused        … not worth another try: wrong key, no quota, unknown model
+    ├── KnowledgeUnavailable    a search failed; the turn goes on without context
+    └── StateUnavailable        shared state failed; admission falls back
+
+Foreign exceptions are mapped in the adapter that met them (`raise … from error`); above the adapters only these appear.
+"""
+
+from __future__ import annotations
+
+
+class VoiceTrioError(Exception):
+    """Root of everything raised on purpose."""
+
+
+class ConfigurationError(VoiceTrioError):
+    """The operator must change something; the message says what, by variable name."""
+
+
+class BadMessage(VoiceTrioError):
+    """A message from a client that is refused; `code` is the contract's `error.code`."""
+
+    def __init__(self, message: str, *, code: str = "bad_message") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class TokenInvalid(VoiceTrioError):
+    """A token is missing, malformed, expired or not for us; the message never quotes it."""
+
+
+class LinkClosed(VoiceTrioError):
+    """The peer closed or vanished; `code` and `reason` are what it said, where it said anything."""
+
+    def __init__(self, code: int | None = None, reason: str = "") -> None:
+        super().__init__(f"closed with {code} {reason}".rstrip() if code else "connection lost")
+        self.code = code
+        self.reason = reason
+
+
+class ModelUnavailable(VoiceTrioError):
+    """The upstream could not be reached, broke off, or said something that a retry may cure."""
+
+
+class ModelRefused(ModelUnavailable):
+    """The upstream said no in a way that a retry cannot cure: wrong key, no quota, unknown model."""
+
+
+class KnowledgeUnavailable(VoiceTrioError):
+    """A search failed or took too long; the turn goes on without context."""
+
+
+class StateUnavailable(VoiceTrioError):
+    """Shared state (limits, sessions, rollout) did not answer."""
