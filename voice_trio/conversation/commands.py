@@ -1,0 +1,213 @@
+"""What a conversation wants done. The session does it, at once and in this order, without deciding anything.
+
+Every event sent to the model carries an `event_id` of ours (`vt_…`), so that its errors can be told from others'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from voice_trio.conversation.events import Event, ModelEvent, Usage
+from voice_trio.conversation.records import Outcome, TurnRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CreateContextItem:
+    """One system item holding the passages, right after the user's item."""
+
+    event_id: str
+    item_id: str
+    previous_item_id: str | None
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateUserItem:
+    event_id: str
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateFunctionOutput:
+    event_id: str
+    call_id: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateResponse:
+    """Ask for the answer; `metadata` comes back in `response.created` and tells our responses from others'."""
+
+    event_id: str
+    metadata: Mapping[str, str]
+    tools_allowed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CancelResponse:
+    """Always by id: a late cancel without one can kill the next answer."""
+
+    event_id: str
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateItem:
+    """The user heard `audio_end_ms` (> 0, at most what was received) of the item's audio."""
+
+    event_id: str
+    item_id: str
+    audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteItem:
+    event_id: str
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSpeed:
+    """Speak at `speed` (0.25–1.5, 1 is normal) from the next answer on."""
+
+    event_id: str
+    speed: float
+
+
+ModelCommand: TypeAlias = (
+    CreateContextItem
+    | CreateUserItem
+    | CreateFunctionOutput
+    | CreateResponse
+    | CancelResponse
+    | TruncateItem
+    | DeleteItem
+    | ChangeSpeed
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ContextInjected:
+    """What this turn's retrieval came to; `passages` are (title, source) of what the model was given."""
+
+    outcome: Outcome
+    waited_ms: int
+    stale: bool
+    passages: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackFlush:
+    """Drop every queued piece of the answer now; `played_ms` of `item_id` are thought to have been heard."""
+
+    item_id: str
+    played_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorNotice:
+    """Something went wrong that the user should know; never fatal by itself."""
+
+    code: str
+    message: str
+    retry_after: float | None = None
+
+
+ClientNotice: TypeAlias = ContextInjected | PlaybackFlush | ErrorNotice
+
+
+@dataclass(frozen=True, slots=True)
+class SendToModel:
+    command: ModelCommand
+
+
+@dataclass(frozen=True, slots=True)
+class SendToClient:
+    event: ModelEvent | ClientNotice
+
+
+@dataclass(frozen=True, slots=True)
+class BeginTurn:
+    """Open a cancel scope for this turn; searches, tools and its wait live in it."""
+
+    turn_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndTurn:
+    """Cancel the turn's scope and everything in it."""
+
+    turn_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartSearch:
+    turn_id: int
+    search_id: int
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallTool:
+    turn_id: int
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedAt:
+    """Feed `event` back at time `at`; with a `turn_id` only while that turn's scope is open."""
+
+    at: float
+    event: Event
+    turn_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CountUsage:
+    """Tokens or seconds that will be billed; each `source_id` (response or item) is counted once."""
+
+    kind: str
+    source_id: str
+    usage: Usage | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTurn:
+    record: TurnRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Worth a line in the log; the user need not know."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """The conversation cannot go on; `fatal` if a new connection would fare no better."""
+
+    code: str
+    fatal: bool
+
+
+Command: TypeAlias = (
+    SendToModel
+    | SendToClient
+    | BeginTurn
+    | EndTurn
+    | StartSearch
+    | CallTool
+    | FeedAt
+    | CountUsage
+    | ReportTurn
+    | Warn
+    | EndSession
+)

@@ -1,0 +1,274 @@
+"""What can happen to a conversation, from the model, from the client and from the session itself.
+
+Times are no part of an event: they come beside it, as `Conversation.handle(event, now)`. Durations are in ms, audio is
+opaque (base64 as it stood on the wire). `wire` is the frame an event was read from, for dialects that may pass it on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from voice_trio.conversation.passages import Passage
+
+Usage: TypeAlias = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FromModel:
+    """An event of the upstream."""
+
+    wire: bytes = field(default=b"", repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted(FromModel):
+    item_id: str
+    audio_start_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped(FromModel):
+    item_id: str
+    audio_end_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechCommitted(FromModel):
+    item_id: str
+    previous_item_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptDelta(FromModel):
+    """A piece of what the user is saying: a hint, append-only; a new word begins with its space."""
+
+    item_id: str
+    delta: str
+    content_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptCompleted(FromModel):
+    """All of what the user said in an item; it overrules the deltas."""
+
+    item_id: str
+    transcript: str
+    usage: Usage | None = None
+    content_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptFailed(FromModel):
+    item_id: str
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCreated(FromModel):
+    response_id: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputItemAdded(FromModel):
+    response_id: str
+    item_id: str
+    kind: str = "message"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerAudio(FromModel):
+    response_id: str
+    item_id: str
+    audio: bytes = field(repr=False)
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerAudioDone(FromModel):
+    response_id: str
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerText(FromModel):
+    """A piece of what the assistant says, just ahead of its sound."""
+
+    response_id: str
+    item_id: str
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerTextDone(FromModel):
+    response_id: str
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCalled(FromModel):
+    response_id: str
+    item_id: str
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseDone(FromModel):
+    """The end of a response; `status` is completed, cancelled, failed or incomplete."""
+
+    response_id: str
+    status: str
+    reason: str = ""
+    error_code: str = ""
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelError(FromModel):
+    """The upstream complains; `event_id` is the event of ours that it complains about, where it says so."""
+
+    code: str
+    message: str = field(default="", repr=False)
+    event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherModelEvent(FromModel):
+    """Anything else the upstream says; nothing is decided by it."""
+
+    type: str
+
+
+ModelEvent: TypeAlias = (
+    SpeechStarted
+    | SpeechStopped
+    | SpeechCommitted
+    | TranscriptDelta
+    | TranscriptCompleted
+    | TranscriptFailed
+    | ResponseCreated
+    | OutputItemAdded
+    | AnswerAudio
+    | AnswerAudioDone
+    | AnswerText
+    | AnswerTextDone
+    | FunctionCalled
+    | ResponseDone
+    | ModelError
+    | OtherModelEvent
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TextInput:
+    """The user typed a question; it interrupts whatever is being said."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """The user wants silence; `played_ms` of `item_id` were heard, where the client says so."""
+
+    item_id: str | None = None
+    played_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackPosition:
+    """The client has played `played_ms` of `item_id`; `flushed` marks the report that follows a flush."""
+
+    item_id: str
+    played_ms: float
+    flushed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageDetected:
+    language: str
+
+
+ClientEvent: TypeAlias = TextInput | Interrupt | PlaybackPosition | LanguageDetected
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSent:
+    """`duration_ms` of `item_id` have been written to the client's socket."""
+
+    item_id: str
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFinished:
+    search_id: int
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFailed:
+    search_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A tool's result, as the JSON text the model will read."""
+
+    call_id: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitOver:
+    """The turn's wait for context is used up."""
+
+    turn_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PositionOverdue:
+    """The client had its time to report where a flush met its playback."""
+
+    settlement_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreationOverdue:
+    """A `response.create` should long have been answered."""
+
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoneOverdue:
+    """An interrupted response should long have been done."""
+
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackCheck:
+    """By the clock, the answer to this turn has been heard to its end."""
+
+    turn_id: int
+
+
+SessionEvent: TypeAlias = (
+    AudioSent
+    | SearchFinished
+    | SearchFailed
+    | ToolFinished
+    | WaitOver
+    | PositionOverdue
+    | CreationOverdue
+    | DoneOverdue
+    | PlaybackCheck
+)
+
+Event: TypeAlias = ModelEvent | ClientEvent | SessionEvent

@@ -1,0 +1,52 @@
+"""What is kept of a turn: its outcome and the times of its stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Outcome(Enum):
+    """What a turn's retrieval came to."""
+
+    HIDDEN = "hidden"  # the result was in at commit: retrieval cost the user nothing
+    WAITED = "waited"  # it came during the wait
+    LOCAL = "local"  # served from passages kept locally
+    LATE = "late"  # nothing injected while a search was still running
+    NONE = "none"  # the rest: no words, nothing found, or the search failed
+
+
+@dataclass(slots=True)
+class Stages:
+    """When each stage of a turn came, in seconds on the session's clock; `None` for what never came."""
+
+    speech_started: float | None = None
+    first_word: float | None = None
+    speech_stopped: float | None = None
+    committed: float | None = None
+    context_settled: float | None = None
+    asked: float | None = None
+    response_created: float | None = None
+    first_audio_in: float | None = None
+    first_audio_out: float | None = None
+    response_done: float | None = None
+    interrupted: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRecord:
+    """A finished turn. `status` is completed, cancelled, failed, incomplete, unanswered or joined."""
+
+    turn_id: int
+    typed: bool
+    said: str
+    answer: str
+    status: str
+    outcome: Outcome | None
+    stale: bool
+    waited_ms: int
+    queries: int
+    passages: tuple[tuple[str, str], ...]
+    heard_ms: int
+    received_ms: int
+    stages: Stages = field(default_factory=Stages)
