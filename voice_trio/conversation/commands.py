@@ -5,12 +5,14 @@ Every event sent to the model carries an `event_id` of ours (`vt_…`), so that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from voice_trio.conversation.events import Event, ModelEvent, Usage
-from voice_trio.conversation.records import Outcome, TurnRecord
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voice_trio.conversation.events import Event, ModelEvent, Usage
+    from voice_trio.conversation.records import Outcome, TurnRecord
 
 
 @dataclass(frozen=True, slots=True)

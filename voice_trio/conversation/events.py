@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from voice_trio.conversation.passages import Passage
+if TYPE_CHECKING:
+    from voice_trio.conversation.passages import Passage
 
 Usage: TypeAlias = Mapping[str, object]
 
@@ -19,7 +20,7 @@ Usage: TypeAlias = Mapping[str, object]
 class FromModel:
     """An event of the upstream."""
 
-    wire: bytes = field(default=b"", repr=False, compare=False)
+    wire: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class OutputItemAdded(FromModel):
 class AnswerAudio(FromModel):
     response_id: str
     item_id: str
-    audio: bytes = field(repr=False)
+    audio: str = field(repr=False)
     duration_ms: float
 
 
