@@ -1,0 +1,212 @@
+"""Every environment variable of voice_trio, as one frozen object: `load_settings() -> Settings`.
+
+Names in the environment are flat and public; here they stand in groups by the part that reads them. A wrong value stops
+the start with one `ConfigurationError` that lists every fault by variable name. An empty variable counts as unset.
+`python -m voice_trio.settings` prints the table of docs/configuration.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from voice_trio.errors import ConfigurationError
+from voice_trio.settings.groups import (
+    DEFAULT_INSTRUCTIONS,
+    HMAC_ALGORITHMS,
+    INSTRUCTIONS_CHARS_MAX,
+    Access,
+    Limits,
+    Observability,
+    Retrieval,
+    Shared,
+    Tokens,
+    Upstream,
+    Voice,
+    Weaviate,
+    Web,
+)
+from voice_trio.settings.reading import (
+    Fault,
+    Group,
+    Variable,
+    echo,
+    masked,
+    read_group,
+    unknown_name_warnings,
+    variables_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["DEFAULT_INSTRUCTIONS", "ConfigurationError", "Settings", "all_variables", "load_settings"]
+
+SECRET_BYTES_MIN = 32
+"""RFC 7518 §3.2: an HS256 key has at least as many bytes as the hash."""
+
+OUR_PREFIXES = (
+    *("VOICE_", "ENABLE_VOICE", "OPENAI_REALTIME_", "OPENAI_TRANSCRIPTION_", "UPSTREAM_", "JWT_", "RAG_"),
+    *("WEAVIATE_", "REDIS_", "RETRY_", "MAX_SESSION", "MAX_CONCURRENT_", "DAILY_BUDGET", "SESSION_BUDGET"),
+)
+
+
+class Settings(BaseModel):
+    """Everything configured, frozen; secrets show as stars in every rendering."""
+
+    model_config = ConfigDict(frozen=True)
+
+    access: Access
+    upstream: Upstream
+    voice: Voice
+    tokens: Tokens
+    limits: Limits
+    retrieval: Retrieval
+    weaviate: Weaviate
+    shared: Shared
+    web: Web
+    observability: Observability
+
+    instructions: str
+    """What the model is told to be: the file's text, else the variable's, else the default."""
+    signing_secret: SecretStr
+    """Given, else derived from the first JWT secret, else random for this process."""
+    warnings: tuple[str, ...] = ()
+    """What the operator should hear at the start, and what does not stop it."""
+
+    def described(self) -> dict[str, object]:
+        """Every variable by name with its value in effect, secrets as stars: for logs and the stats page."""
+        return {name: value for group in _GROUPS for name, value in masked(getattr(self, group)).items()}
+
+
+_GROUPS: dict[str, type[Group]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Group)
+}
+
+
+def load_settings(environ: Mapping[str, str] = os.environ, /, **defaults: str) -> Settings:
+    """The settings that `environ` describes; `defaults`, by variable name, stand in for what it leaves unset.
+
+    Raises `ConfigurationError` listing every fault by variable name. Reads `VOICE_INSTRUCTIONS_FILE`, nothing else.
+    """
+    given = defaults | {name: text.strip() for name, text in environ.items() if text.strip()}
+    groups: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, group in _GROUPS.items():
+        groups[name], found = read_group(group, given)
+        faults += found
+    instructions, found = _read_instructions(groups["voice"])
+    secret = _signing_secret(groups["tokens"])
+    settings = Settings(**groups, instructions=instructions, signing_secret=secret, warnings=tuple(_warnings(given)))
+    faults += found + _faults_between(settings, {fault.name for fault in faults})
+    if faults:
+        raise ConfigurationError("wrong settings:\n" + "\n".join(f"  {fault}" for fault in faults))
+    return settings
+
+
+def all_variables() -> tuple[Variable, ...]:
+    """Every variable there is, in the order of the documentation."""
+    return tuple(variable for group in _GROUPS.values() for variable in variables_of(group))
+
+
+def markdown_table() -> str:
+    """The table of docs/configuration.md."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for variable in all_variables():
+        note = "" if variable.is_built else " (no effect in this version)"
+        rows.append(f"| `{variable.name}` | {variable.default} | {variable.meaning}{note} |")
+    return "\n".join(rows) + "\n"
+
+
+def _read_instructions(voice: Voice) -> tuple[str, list[Fault]]:
+    path = voice.instructions_file
+    if path is None:
+        return voice.instructions_given, []
+    try:
+        with path.expanduser().open(encoding="utf-8") as file:
+            text = file.read(INSTRUCTIONS_CHARS_MAX + 1).strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        return "", [Fault("VOICE_INSTRUCTIONS_FILE", f"must name a readable UTF-8 file; {echo(str(path))}: {reason}")]
+    if not 0 < len(text) <= INSTRUCTIONS_CHARS_MAX:
+        wanted = f"must name a file of 1 to {INSTRUCTIONS_CHARS_MAX} characters; {echo(str(path))} is empty or longer"
+        return "", [Fault("VOICE_INSTRUCTIONS_FILE", wanted)]
+    return text, []
+
+
+def _signing_secret(tokens: Tokens) -> SecretStr:
+    if tokens.signing_secret_given is not None:
+        return tokens.signing_secret_given
+    if tokens.jwt_secrets:
+        root = tokens.jwt_secrets[0].get_secret_value().encode()
+        return SecretStr(hmac.new(root, b"voice_trio signing secret 1", hashlib.sha256).hexdigest())
+    return SecretStr(secrets.token_hex(32))
+
+
+def _faults_between(settings: Settings, already_faulty: set[str]) -> list[Fault]:
+    """Rules that join several variables; a rule about a variable that is wrong by itself is left for the next try."""
+    return [
+        Fault(involved[0], message)
+        for involved, rule in _RULES
+        if not already_faulty.intersection(involved) and (message := rule(settings))
+    ]
+
+
+def _some_way_to_check_tokens(settings: Settings) -> str:
+    tokens = settings.tokens
+    if settings.access.enabled and not tokens.jwt_secrets and not tokens.jwks_url:
+        return "must be set (or JWT_JWKS_URL) while ENABLE_VOICE_REALTIME is on, or nobody's token can be checked"
+    return ""
+
+
+def _algorithms_fit_their_keys(settings: Settings) -> str:
+    tokens = settings.tokens
+    shared = [name for name in tokens.algorithms if name in HMAC_ALGORITHMS]
+    paired = [name for name in tokens.algorithms if name not in HMAC_ALGORITHMS]
+    if shared and tokens.jwks_url and not tokens.jwt_secrets:
+        return f"must not contain {', '.join(shared)} with JWT_JWKS_URL alone: those need JWT_SECRET"
+    if paired and tokens.jwt_secrets and not tokens.jwks_url:
+        return f"must not contain {', '.join(paired)} with JWT_SECRET alone: those need JWT_JWKS_URL"
+    return ""
+
+
+def _instances_share_a_signing_secret(settings: Settings) -> str:
+    tokens, shared = settings.tokens, settings.shared
+    if tokens.jwks_url and not tokens.jwt_secrets and shared.redis_url and shared.redis_enabled:
+        return "" if tokens.signing_secret_given else "must be set with JWT_JWKS_URL only and REDIS_URL"
+    return ""
+
+
+_RULES: tuple[tuple[tuple[str, ...], Callable[[Settings], str]], ...] = (
+    (("JWT_SECRET", "JWT_JWKS_URL", "ENABLE_VOICE_REALTIME"), _some_way_to_check_tokens),
+    (("JWT_ALGORITHMS", "JWT_SECRET", "JWT_JWKS_URL"), _algorithms_fit_their_keys),
+    (
+        ("VOICE_SIGNING_SECRET", "JWT_SECRET", "JWT_JWKS_URL", "REDIS_URL", "REDIS_ENABLED"),
+        _instances_share_a_signing_secret,
+    ),
+)
+
+
+def _warnings(given: Mapping[str, str]) -> Iterator[str]:
+    variables = all_variables()
+    yield from unknown_name_warnings(given, [variable.name for variable in variables], OUR_PREFIXES)
+    for variable in variables:
+        if variable.name in given and not variable.is_built:
+            yield f"{variable.name} has no effect in this version"
+    yield from _weak_secret_warnings(given)
+    if "VOICE_INSTRUCTIONS" in given and "VOICE_INSTRUCTIONS_FILE" in given:
+        yield "VOICE_INSTRUCTIONS has no effect beside VOICE_INSTRUCTIONS_FILE"
+
+
+def _weak_secret_warnings(given: Mapping[str, str]) -> Iterator[str]:
+    for name in ("JWT_SECRET", "VOICE_SIGNING_SECRET"):
+        parts = [part.strip() for part in given.get(name, "").split(",") if part.strip()]
+        if any(len(part.encode()) < SECRET_BYTES_MIN for part in parts):
+            yield f"{name} is short: at least {SECRET_BYTES_MIN} random bytes are right"

@@ -1,0 +1,236 @@
+"""Turns a mapping of names to texts into groups of settings, and every mistake in it into a sentence.
+
+Knows how variables are read, checked, masked and shown; which variables exist is `groups`' business.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pydantic.config import JsonDict
+    from pydantic.fields import FieldInfo
+
+ECHO_CHARS_MAX = 80
+
+
+class Group(BaseSettings):
+    """A frozen group of variables; it never looks at the process environment by itself, only at what it is given."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_ignored: Any, **_others: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+G = TypeVar("G", bound=Group)
+
+
+def env(name: str, default: Any, meaning: str, *, shown: str | None = None, later: bool = False, **bounds: Any) -> Any:
+    """A field read from the variable `name`.
+
+    `shown` replaces the default in the documentation where the default is computed; `later` marks a variable that is
+    read and checked although the part it belongs to is not built yet.
+    """
+    extra: JsonDict = {"shown": shown, "later": later}
+    return Field(default, validation_alias=name, description=meaning, json_schema_extra=extra, **bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing the operator must change."""
+
+    name: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """What the documentation, the warnings and the masked rendering need to know of one variable."""
+
+    name: str
+    attribute: str
+    default: str
+    meaning: str
+    is_secret: bool
+    is_built: bool
+
+
+def read_group(group: type[G], given: Mapping[str, str]) -> tuple[G, list[Fault]]:
+    """The group as `given` describes it, and the faults met; a faulty variable counts as unset in the group."""
+    names = {variable.name for variable in variables_of(group)}
+    values: dict[str, Any] = {name: text for name, text in given.items() if name in names}
+    try:
+        return group(**values), []
+    except ValidationError as error:
+        faults = [_fault(group, str(problem["loc"][0]), problem, values) for problem in error.errors()]
+    faulty = {fault.name for fault in faults}
+    healthy, _ = read_group(group, {name: text for name, text in values.items() if name not in faulty})
+    return healthy, list({fault.name: fault for fault in faults}.values())
+
+
+def variables_of(group: type[Group]) -> tuple[Variable, ...]:
+    """Every variable of `group`, in the order in which the group states them."""
+    return tuple(_variable(attribute, field) for attribute, field in group.model_fields.items())
+
+
+def masked(group: Group) -> dict[str, object]:
+    """The group by variable name, fit for logs and the stats page: secrets are stars, never text."""
+    dumped = group.model_dump(mode="json")
+    return {variable.name: dumped[variable.attribute] for variable in variables_of(type(group))}
+
+
+def unknown_name_warnings(given: Iterable[str], known: Sequence[str], prefixes: tuple[str, ...]) -> Iterator[str]:
+    """One warning for each name that looks like ours and is not, with the name that was probably meant."""
+    for name in sorted(set(given) - set(known)):
+        if name.startswith(prefixes):
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield f"{name} is not a variable of voice_trio{hint}"
+
+
+def split_commas(text: object) -> object:
+    """`"a, b,,"` → `("a", "b")`; anything but a text passes."""
+    if isinstance(text, str):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text
+
+
+CommaList = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
+SecretList = Annotated[tuple[SecretStr, ...], BeforeValidator(split_commas)]
+
+
+def any_case(*names: str) -> BeforeValidator:
+    """Accepts `names` however they are capitalised."""
+    by_lower = {name.lower(): name for name in names}
+    return BeforeValidator(lambda text: by_lower.get(text.lower(), text) if isinstance(text, str) else text)
+
+
+def check_url(text: str, schemes: tuple[str, ...]) -> str:
+    """`text` if it is an absolute URL of one of `schemes` with a host and without a password in it.
+
+    Raises `ValueError` saying what would be right, without quoting `text`.
+    """
+    wanted = f"must be a full URL beginning with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(wanted) from None
+    if parts.scheme.lower() not in schemes or not parts.hostname or any(char.isspace() for char in text):
+        raise ValueError(wanted)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not carry a user name or password: URLs are shown, secrets have variables of their own")
+    return text
+
+
+HttpUrl = Annotated[str, AfterValidator(lambda text: check_url(text, ("https", "http")))]
+SocketUrl = Annotated[str, AfterValidator(lambda text: check_url(text, ("wss", "ws")))]
+
+
+def _variable(attribute: str, field: FieldInfo) -> Variable:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    shown = extra.get("shown")
+    return Variable(
+        name=_name(field),
+        attribute=attribute,
+        default=str(shown) if shown is not None else _shown(field.default),
+        meaning=field.description or "",
+        is_secret=SecretStr in _types_in(field.annotation),
+        is_built=not extra.get("later"),
+    )
+
+
+def _name(field: FieldInfo) -> str:
+    return str(field.validation_alias)
+
+
+def _shown(default: object) -> str:
+    match default:
+        case None | () | "":
+            return "–"
+        case bool():
+            return f"`{str(default).lower()}`"
+        case tuple():
+            return f"`{','.join(map(str, default))}`"
+        case float() if default.is_integer():
+            return f"`{default:g}`"
+        case _:
+            return f"`{default}`"
+
+
+def _types_in(annotation: object) -> set[object]:
+    inside = {kind for part in get_args(annotation) for kind in _types_in(part)}
+    return inside | {annotation}
+
+
+def _fault(group: type[Group], name: str, problem: Any, values: Mapping[str, str]) -> Fault:
+    field = next(field for field in group.model_fields.values() if _name(field) == name)
+    told = str(problem["msg"]).removeprefix("Value error, ")
+    wanted = told if problem["type"] == "value_error" else f"must be {_expected(field)}"
+    given = values.get(name, "")
+    may_hold_a_password = "@" in given and "//" in given
+    if SecretStr in _types_in(field.annotation) or may_hold_a_password:
+        return Fault(name, wanted)
+    return Fault(name, f"{wanted}, not {echo(given)}")
+
+
+def echo(text: str) -> str:
+    """`text` as a fault quotes it: on one line and not for ever."""
+    return repr(text if len(text) <= ECHO_CHARS_MAX else text[:ECHO_CHARS_MAX] + "…")
+
+
+def _expected(field: FieldInfo) -> str:
+    """What a right value of `field` looks like, in words."""
+    choices = _choices(field.annotation)
+    if choices:
+        return "one of " + ", ".join(choices)
+    kinds = _types_in(field.annotation)
+    if bool in kinds:
+        return "true or false"
+    bounds = _bounds(field)
+    if int in kinds or float in kinds:
+        return ("a whole number" if int in kinds else "a number") + bounds
+    return f"a text whose length is{bounds}" if bounds else "a text"
+
+
+def _choices(annotation: object) -> tuple[str, ...]:
+    if get_origin(annotation) is Literal:
+        return tuple(map(str, get_args(annotation)))
+    if get_origin(annotation) in (Union, types.UnionType, Annotated):
+        return next(filter(None, map(_choices, get_args(annotation))), ())
+    return ()
+
+
+def _bounds(field: FieldInfo) -> str:
+    low = _constraint(field, "ge", "min_length")
+    high = _constraint(field, "le", "max_length")
+    match low, high:
+        case None, None:
+            return ""
+        case None, _:
+            return f" of at most {high}"
+        case _, None:
+            return f" of at least {low}"
+        case _:
+            return f" from {low} to {high}"
+
+
+def _constraint(field: FieldInfo, *attributes: str) -> object:
+    found = [getattr(constraint, name, None) for constraint in field.metadata for name in attributes]
+    return next((value for value in found if value is not None), None)
