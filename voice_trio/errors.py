@@ -4,6 +4,8 @@
     ├── ConfigurationError      the operator's: wrong settings, a missing extra
     ├── BadMessage              theirs, the client's: a message we refuse, never fatal by itself
     ├── TokenInvalid            theirs: a token that is missing, malformed, expired or not for us
+    │   └── TokenUncheckable    … not theirs: the keys to check it with could not be fetched
+    ├── PlanUnverified          the service that knows a user's plan failed or made no sense
     ├── LinkClosed              the peer is gone, politely or not
     ├── ModelUnavailable        the upstream could not be reached or refused us; worth another try
     │   └── ModelRefused        … not worth another try: wrong key, no quota, unknown model
@@ -34,6 +36,14 @@ class BadMessage(VoiceTrioError):
 
 class TokenInvalid(VoiceTrioError):
     """A token is missing, malformed, expired or not for us; the message never quotes it."""
+
+
+class TokenUncheckable(TokenInvalid):
+    """The keys to check a token could not be fetched: the caller is refused, but nothing is held against them."""
+
+
+class PlanUnverified(VoiceTrioError):
+    """Which plan a user has could not be learnt: the service failed, refused, took too long or made no sense."""
 
 
 class LinkClosed(VoiceTrioError):

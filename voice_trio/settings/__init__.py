@@ -45,7 +45,24 @@ from voice_trio.settings.reading import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["DEFAULT_INSTRUCTIONS", "ConfigurationError", "Settings", "all_variables", "load_settings"]
+__all__ = [
+    "DEFAULT_INSTRUCTIONS",
+    "Access",
+    "ConfigurationError",
+    "Limits",
+    "Observability",
+    "Retrieval",
+    "Settings",
+    "Shared",
+    "Tokens",
+    "Upstream",
+    "Voice",
+    "Weaviate",
+    "Web",
+    "all_variables",
+    "load_settings",
+    "markdown_table",
+]
 
 SECRET_BYTES_MIN = 32
 """RFC 7518 §3.2: an HS256 key has at least as many bytes as the hash."""

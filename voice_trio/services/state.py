@@ -1,0 +1,91 @@
+"""State that limits share: the protocol that the in-memory twin and a shared store both fill, held to the same tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from voice_trio.services.rollout import Rollout
+
+WINDOW_SECONDS = 3600.0
+"""The window of MAX_SESSIONS_PER_USER_PER_HOUR."""
+LEASE_SECONDS = 30.0
+"""How long a session counts as open without having said so: a killed process frees its users' places within this."""
+LEASE_RENEW_SECONDS = 10.0
+"""How often a session renews its lease: two renewals may get lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """What one user may have: sessions begun within any window, and sessions open at a time."""
+
+    sessions_per_window: int
+    concurrent: int
+    window_seconds: float = WINDOW_SECONDS
+    lease_seconds: float = LEASE_SECONDS
+
+
+class Limit(Enum):
+    """Which limit refused."""
+
+    RATE = "rate"
+    """Too many sessions begun within the window."""
+    CONCURRENCY = "concurrency"
+    """Too many sessions open at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The session holds a rate slot and a lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing was taken. `retry_after` is seconds until the next rate slot opens; None where no time can be told."""
+
+    limit: Limit
+    retry_after: float | None = None
+
+
+class State(Protocol):
+    """Decisions about one user are atomic: no interleaving of calls, on any instance, grants more than the quotas.
+
+    Every method raises `StateUnavailable` when the store does not answer, and is all or nothing when cancelled.
+    """
+
+    async def admit(self, user_id: str, session_id: str) -> Granted | Refused:
+        """Take a rate slot and a lease, or neither. The rate is looked at first.
+
+        Idempotent: a session that already holds its slot is granted again and takes no second one. The window slides:
+        a slot taken at t opens again at exactly t + `window_seconds`.
+        """
+        ...
+
+    async def release(self, user_id: str, session_id: str) -> None:
+        """Give the rate slot and the lease back: the session never became ready. Idempotent."""
+        ...
+
+    async def renew(self, user_id: str, session_id: str) -> None:
+        """Keep the lease for another `lease_seconds`; takes it again, without a look at the limit, if it had lapsed."""
+        ...
+
+    async def end(self, user_id: str, session_id: str) -> None:
+        """Give only the lease back: the session is over, and its rate slot stays taken. Idempotent."""
+        ...
+
+    async def reset(self, user_id: str) -> None:
+        """Open all of a user's rate slots, as an administrator may. Leases of open sessions stay."""
+        ...
+
+    async def rollout(self) -> Rollout:
+        """The rollout document in force. Asked at every admission, so a remote store answers from a recent copy."""
+        ...
+
+    async def replace_rollout(self, wanted: Rollout) -> Rollout | None:
+        """Put `wanted` in force if its `version` is still the one in force; what is returned has the next version.
+
+        None, and nothing changed, when somebody else was faster.
+        """
+        ...
