@@ -35,7 +35,11 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class TurnRecord:
-    """A finished turn. `status` is completed, cancelled, failed, incomplete, unanswered or joined."""
+    """A finished turn.
+
+    `status`: completed, cancelled (interrupted), failed, incomplete, unanswered, joined (to the next turn: the user
+    went on speaking), or ended (with the session). `heard_ms` of `received_ms` of its answer reached the user.
+    """
 
     turn_id: int
     typed: bool

@@ -1,0 +1,218 @@
+"""What the model gets wrong, and function calls."""
+
+from __future__ import annotations
+
+from tests.conversation.scene import Scene
+from voice_trio.conversation import commands as do
+from voice_trio.conversation import events as on
+from voice_trio.conversation.conversation import Conversation
+from voice_trio.conversation.policy import TOOL_ROUNDS_MAX, Policy
+
+
+def test_every_event_is_understood() -> None:
+    kinds = {*on.ModelEvent.__args__, *on.ClientEvent.__args__, *on.SessionEvent.__args__}
+    assert set(Conversation(Policy())._handlers) == kinds
+
+
+def test_a_failed_response_is_an_error_the_client_sees() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_answer()
+    scene.done(response, "failed", error_code="server_error")
+    assert scene.errors() == ["answer_failed"]
+    assert scene.to_client(on.ResponseDone)[-1].status == "failed"
+    scene.wait(1)
+    assert [record.status for record in scene.records()] == ["failed"]
+
+
+def test_an_incomplete_response_is_an_error_the_client_sees_after_what_there_is_of_it() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_answer(audio_ms=700)
+    scene.done(response, "incomplete", reason="max_output_tokens")
+    assert scene.errors() == ["answer_incomplete"]
+    scene.wait(1)
+    assert [(record.status, record.heard_ms) for record in scene.records()] == [("incomplete", 700)]
+
+
+def test_a_response_that_failed_for_want_of_money_ends_the_session() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_answer()
+    scene.done(response, "failed", error_code="insufficient_quota")
+    assert scene.of(do.EndSession) == [do.EndSession("insufficient_quota", fatal=True)]
+
+
+def test_the_model_is_asked_again_after_a_failure() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_answer()
+    scene.done(response, "failed")
+    scene.until(1.0)
+    scene.commit(scene.speak("how warm must chicks live"))
+    scene.until(2.0)
+    assert len(scene.to_model(do.CreateResponse)) == 2
+
+
+def test_an_expired_session_ends_ours_so_that_it_can_be_resumed() -> None:
+    scene = Scene()
+    scene.feed(on.ModelError("session_expired"))
+    assert scene.of(do.EndSession) == [do.EndSession("session_expired", fatal=False)]
+
+
+def test_an_answer_that_is_never_created_is_told_and_given_up() -> None:
+    scene = Scene()
+    scene.ask()
+    scene.until(16.0)
+    assert scene.errors() == ["answer_failed"]
+    scene.commit(scene.speak("hello there"))
+    scene.until(17.0)
+    assert len(scene.to_model(do.CreateResponse)) == 2
+
+
+def test_an_answer_that_is_created_after_it_was_given_up_is_cancelled_by_id() -> None:
+    scene = Scene()
+    scene.ask()
+    tag = dict(scene.last(do.CreateResponse).metadata)
+    scene.until(16.0)
+    scene.feed(on.ResponseCreated("resp_late", tag))
+    assert scene.last(do.CancelResponse).response_id == "resp_late"
+    assert scene.to_client(on.ResponseCreated) == []
+
+
+def test_I1_a_response_nobody_asked_for_is_cancelled_unheard_and_waited_out() -> None:
+    scene = Scene()
+    item = scene.speak("how warm must chicks live")
+    scene.feed(on.ResponseCreated("resp_own_idea"))
+    assert scene.last(do.CancelResponse).response_id == "resp_own_idea"
+    scene.audio("resp_own_idea", "x", 500)
+    scene.commit(item)
+    scene.until(1.0)
+    assert scene.to_client(on.AnswerAudio) == []
+    assert scene.to_model(do.CreateResponse) == []
+    scene.done("resp_own_idea", "cancelled")
+    assert len(scene.to_model(do.CreateResponse)) == 1
+
+
+def test_a_server_that_does_not_echo_metadata_is_believed() -> None:
+    scene = Scene()
+    scene.ask()
+    scene.begin_answer(audio_ms=100, metadata=False)
+    assert scene.to_model(do.CancelResponse) == []
+    assert len(scene.to_client(on.AnswerAudio)) == 1
+
+
+def test_a_refusal_because_another_response_is_active_is_tried_again_when_that_is_done() -> None:
+    scene = Scene()
+    scene.ask()
+    refused = scene.last(do.CreateResponse)
+    scene.feed(on.ModelError("conversation_already_has_active_response", "", refused.event_id))
+    assert len(scene.to_model(do.CreateResponse)) == 1
+    scene.until(0.4)
+    scene.done("resp_unknown")
+    assert scene.times(do.CreateResponse)[-1] == 0.4
+    assert len(scene.to_model(do.CreateContextItem)) == 1
+    assert len(scene.to_client(do.ContextInjected)) == 1
+    assert scene.errors() == []
+
+
+def test_a_response_create_that_is_refused_is_an_error_the_client_sees() -> None:
+    scene = Scene()
+    scene.ask()
+    scene.feed(on.ModelError("bad_response_create", "", scene.last(do.CreateResponse).event_id))
+    assert scene.errors() == ["answer_failed"]
+
+
+def test_errors_about_our_own_housekeeping_stay_ours() -> None:
+    scene = Scene()
+    scene.ask()
+    context = scene.last(do.CreateContextItem)
+    scene.feed(on.ModelError("item_create_duplicate_item_id", "", context.event_id))
+    response, _ = scene.begin_answer(audio_ms=2000)
+    scene.until(1.0)
+    scene.speak("stop")
+    scene.done(response, "cancelled")
+    scene.feed(on.ModelError("invalid_value", "too long", scene.last(do.TruncateItem).event_id))
+    assert scene.errors() == []
+    assert len(scene.of(do.Warn)) == 2
+
+
+def test_an_error_nobody_caused_is_told_without_its_text() -> None:
+    scene = Scene()
+    scene.feed(on.ModelError("server_error", "internal detail sk-secret"))
+    (notice,) = scene.to_client(do.ErrorNotice)
+    assert notice.code == "model_error"
+    assert "secret" not in notice.message
+
+
+def test_a_late_done_is_counted_once_and_changes_nothing() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_answer(audio_ms=100)
+    scene.done(response)
+    before = len(scene.to_client(on.ResponseDone))
+    scene.done(response)
+    assert len(scene.to_client(on.ResponseDone)) == before
+
+
+def test_I10_every_response_is_counted_the_interrupted_and_the_unasked_ones_too() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_answer(audio_ms=4000)
+    scene.until(1.0)
+    scene.speak("stop")
+    scene.done(response, "cancelled")
+    scene.feed(on.ResponseCreated("own_idea"))
+    scene.done("own_idea", "cancelled")
+    assert [usage.source_id for usage in scene.of(do.CountUsage)] == [response, "own_idea"]
+
+
+def test_function_calls_are_answered_after_the_response_is_done_and_the_turn_goes_on() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_answer()
+    scene.feed(on.FunctionCalled(response, "fc", "call_1", "weather", "{}"))
+    assert scene.of(do.CallTool) == [do.CallTool(1, "call_1", "weather", "{}")]
+    scene.feed(on.ToolFinished("call_1", '{"rain":true}'))
+    assert scene.to_model(do.CreateFunctionOutput) == []
+    scene.done(response)
+    assert scene.model_log()[-2:] == ["CreateFunctionOutput", "CreateResponse"]
+    assert len(scene.to_client(do.ContextInjected)) == 1
+
+
+def test_a_slow_function_is_waited_for_and_barge_in_answers_for_it() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_answer()
+    scene.feed(on.FunctionCalled(response, "fc", "call_1", "weather", "{}"))
+    scene.done(response)
+    scene.until(2.0)
+    second = scene.speak("never mind")
+    assert scene.last(do.CreateFunctionOutput).output == '{"error":"interrupted by the user"}'
+    scene.feed(on.ToolFinished("call_1", "late"))
+    assert len(scene.to_model(do.CreateFunctionOutput)) == 1
+    scene.commit(second)
+    scene.until(3.0)
+    assert len(scene.to_model(do.CreateResponse)) == 2
+
+
+def test_a_model_that_only_calls_functions_must_speak_in_the_end() -> None:
+    scene = Scene()
+    scene.ask()
+    for call in range(TOOL_ROUNDS_MAX):
+        response, _ = scene.begin_answer()
+        scene.feed(on.FunctionCalled(response, f"fc{call}", f"call_{call}", "weather", "{}"))
+        scene.feed(on.ToolFinished(f"call_{call}", "{}"))
+        scene.done(response)
+    allowed = [request.tools_allowed for request in scene.to_model(do.CreateResponse)]
+    assert allowed == [True] * TOOL_ROUNDS_MAX + [False]
+
+
+def test_ending_the_session_reports_the_turn_in_progress() -> None:
+    scene = Scene()
+    scene.ask()
+    scene.begin_answer(audio_ms=4000)
+    scene.until(1.0)
+    (report,) = scene.conversation.close(1.0)
+    assert isinstance(report, do.ReportTurn)
+    assert (report.record.status, report.record.heard_ms) == ("ended", 1000)

@@ -1,0 +1,315 @@
+"""A turn, from its first word to `response.create`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conversation.scene import BROODING, LAYERS, Scene
+from voice_trio.conversation import commands as do
+from voice_trio.conversation import events as on
+from voice_trio.conversation.policy import Policy
+from voice_trio.conversation.records import Outcome
+
+
+def injected(scene: Scene) -> do.ContextInjected:
+    return scene.to_client(do.ContextInjected)[-1]
+
+
+def test_nothing_is_searched_before_the_fifth_word() -> None:
+    scene = Scene()
+    item = scene.speak("how warm must chicks")
+    assert scene.queries() == []
+    scene.words(item, "live")
+    assert scene.queries() == ["how warm must chicks live"]
+
+
+def test_a_result_that_is_in_at_commit_costs_no_time_at_all() -> None:
+    scene = Scene()
+    item = scene.speak("how warm must chicks live")
+    scene.until(1.0)
+    scene.found(1, BROODING)
+    scene.until(3.0)
+    scene.commit(item)
+    assert scene.times(do.CreateResponse) == [3.0]
+    assert injected(scene) == do.ContextInjected(Outcome.HIDDEN, 0, False, (("Brooding", "handbook 1"),))
+
+
+def test_I2_the_context_item_leaves_before_response_create_and_after_the_commit() -> None:
+    scene = Scene()
+    item = scene.ask()
+    assert scene.model_log() == ["CreateContextItem", "CreateResponse"]
+    context = scene.last(do.CreateContextItem)
+    assert context.previous_item_id == item
+    assert "Start chicks at 34 degrees." in context.text
+    assert context.item_id.startswith("vt_")
+    assert len(context.item_id) <= 32
+
+
+def test_context_injected_is_told_right_after_response_create() -> None:
+    scene = Scene()
+    scene.ask()
+    kinds = [
+        type(command.command if isinstance(command, do.SendToModel) else command.event).__name__
+        for _, command in scene.commands
+        if isinstance(command, do.SendToModel | do.SendToClient)
+    ]
+    at = kinds.index("CreateResponse")
+    assert kinds[at + 1] == "ContextInjected"
+
+
+def test_I3_response_create_leaves_200_ms_after_the_commit_when_no_result_comes() -> None:
+    scene = Scene()
+    item = scene.speak("how warm must chicks live")
+    scene.until(3.0)
+    scene.commit(item)
+    scene.until(3.1999)
+    assert scene.times(do.CreateResponse) == []
+    scene.until(5.0)
+    assert scene.times(do.CreateResponse) == [pytest.approx(3.2)]
+    assert injected(scene).outcome is Outcome.LATE
+    assert injected(scene).waited_ms == 200
+    assert scene.to_model(do.CreateContextItem) == []
+
+
+def test_a_result_during_the_wait_ends_it_at_once() -> None:
+    scene = Scene()
+    item = scene.speak("how warm must chicks live")
+    scene.until(3.0)
+    scene.commit(item)
+    scene.until(3.07)
+    scene.found(1, BROODING)
+    assert scene.times(do.CreateResponse) == [3.07]
+    assert injected(scene) == do.ContextInjected(Outcome.WAITED, 70, False, (("Brooding", "handbook 1"),))
+
+
+def test_words_that_change_the_question_are_searched_again() -> None:
+    scene = Scene()
+    item = scene.speak("how warm must chicks live")
+    scene.words(item, "please uh")
+    scene.words(item, "in winter")
+    assert scene.queries()[0] == "how warm must chicks live"
+    assert scene.queries()[-1].endswith("winter")
+
+
+def test_at_most_two_searches_run_during_speech_and_the_newest_words_go_next() -> None:
+    scene = Scene()
+    item = scene.speak("how warm must chicks live")
+    scene.words(item, "during hard winter nights outside")
+    assert len(scene.queries()) == 2
+    scene.found(1, BROODING)
+    assert len(scene.queries()) == 3
+    assert scene.queries()[-1].endswith("nights outside")
+
+
+def test_at_commit_whatever_words_are_in_are_asked() -> None:
+    scene = Scene()
+    item = scene.speak("chick temperature")
+    assert scene.queries() == []
+    scene.commit(item)
+    assert scene.queries() == ["chick temperature"]
+    scene.until(0.05)
+    scene.found(1, BROODING)
+    assert injected(scene).outcome is Outcome.WAITED
+    assert scene.times(do.CreateResponse) == [0.05]
+
+
+def test_words_that_arrive_during_the_wait_count() -> None:
+    scene = Scene()
+    item = scene.speak()
+    scene.until(1.0)
+    scene.commit(item)
+    scene.until(1.1)
+    scene.words(item, "chick temperature")
+    scene.until(1.15)
+    for search in list(scene.searches()):
+        scene.found(search.search_id, BROODING)
+    assert scene.times(do.CreateResponse) == [1.15]
+    assert injected(scene).outcome is Outcome.WAITED
+
+
+def test_an_older_result_serves_when_the_newest_is_still_out_and_is_called_stale() -> None:
+    scene = Scene()
+    item = scene.speak("how warm must chicks live")
+    scene.found(1, BROODING)
+    scene.words(item, "outside")
+    scene.until(2.0)
+    scene.commit(item)
+    scene.until(3.0)
+    assert injected(scene) == do.ContextInjected(Outcome.HIDDEN, 200, True, (("Brooding", "handbook 1"),))
+
+
+def test_a_commit_without_words_is_answered_all_the_same() -> None:
+    scene = Scene()
+    item = scene.speak()
+    scene.until(1.0)
+    scene.commit(item)
+    scene.until(2.0)
+    assert scene.times(do.CreateResponse) == [1.2]
+    assert injected(scene).outcome is Outcome.NONE
+    assert scene.queries() == []
+
+
+def test_an_empty_transcript_is_not_waited_for_any_longer() -> None:
+    scene = Scene()
+    item = scene.speak()
+    scene.until(1.0)
+    scene.commit(item)
+    scene.until(1.05)
+    scene.feed(on.TranscriptCompleted(item, ""))
+    assert scene.times(do.CreateResponse) == [1.05]
+
+
+def test_a_failed_transcription_is_told_and_answered_without_context() -> None:
+    scene = Scene()
+    item = scene.speak()
+    scene.commit(item)
+    scene.feed(on.TranscriptFailed(item, "boom"))
+    assert scene.errors() == ["transcription_failed"]
+    assert scene.times(do.CreateResponse) == [0.0]
+    assert injected(scene).outcome is Outcome.NONE
+
+
+def test_the_final_transcript_overrules_the_deltas() -> None:
+    scene = Scene()
+    item = scene.speak("how worm must chicks live")
+    scene.feed(on.TranscriptCompleted(item, "How warm must chicks live?"))
+    scene.commit(item)
+    assert scene.queries()[-1] == "How warm must chicks live?"
+
+
+def test_a_failed_search_lets_the_turn_go_on_at_once() -> None:
+    scene = Scene()
+    item = scene.speak("how warm must chicks live")
+    scene.commit(item)
+    scene.until(0.02)
+    scene.feed(on.SearchFailed(1))
+    assert scene.times(do.CreateResponse) == [0.02]
+    assert injected(scene).outcome is Outcome.NONE
+
+
+def test_speech_during_the_wait_gets_no_answer_to_the_first_part_and_its_words_join() -> None:
+    scene = Scene()
+    first = scene.speak("how warm must chicks live")
+    scene.commit(first)
+    scene.until(0.1)
+    second = scene.speak("in winter")
+    assert scene.queries()[-1] == "how warm must chicks live in winter"
+    scene.until(2.0)
+    assert scene.times(do.CreateResponse) == []
+    scene.commit(second)
+    scene.until(2.5)
+    assert scene.times(do.CreateResponse) == [2.2]
+    assert [record.status for record in scene.records()] == ["joined"]
+
+
+def test_late_words_of_the_first_part_still_join_the_question() -> None:
+    scene = Scene()
+    first = scene.speak("how warm must chicks")
+    scene.commit(first)
+    scene.until(0.1)
+    scene.speak("in winter")
+    scene.words(first, "live")
+    scene.found(scene.of(do.StartSearch)[-1].search_id, BROODING)
+    assert scene.queries()[-1] == "how warm must chicks live in winter"
+
+
+def test_I4_a_result_of_one_turn_never_reaches_the_next() -> None:
+    scene = Scene()
+    scene.commit(scene.speak("how warm must chicks live"))
+    scene.until(0.3)
+    response, _ = scene.begin_answer(audio_ms=100)
+    scene.done(response)
+    scene.until(5.0)
+    second = scene.speak("hello")
+    scene.found(1, BROODING)
+    scene.commit(second)
+    scene.until(6.0)
+    assert len(scene.to_model(do.CreateResponse)) == 2
+    assert scene.to_model(do.CreateContextItem) == []
+
+
+def test_a_typed_question_runs_its_200_ms_from_its_arrival() -> None:
+    scene = Scene()
+    scene.until(4.0)
+    scene.feed(on.TextInput("opening hours?"))
+    scene.until(5.0)
+    assert scene.times(do.CreateUserItem) == [4.0]
+    assert scene.times(do.CreateResponse) == [4.2]
+    assert scene.records() == []
+
+
+def test_a_typed_question_gets_its_context_after_its_own_item() -> None:
+    scene = Scene()
+    scene.feed(on.TextInput("light for layers"))
+    scene.until(0.01)
+    scene.found(1, LAYERS)
+    assert scene.model_log() == ["CreateUserItem", "CreateContextItem", "CreateResponse"]
+    assert scene.last(do.CreateContextItem).previous_item_id == scene.last(do.CreateUserItem).item_id
+
+
+def test_text_typed_into_open_speech_is_part_of_the_same_question() -> None:
+    scene = Scene()
+    item = scene.speak("how warm")
+    scene.feed(on.TextInput("chicks in winter"))
+    scene.until(1.0)
+    assert scene.times(do.CreateResponse) == []
+    scene.commit(item)
+    scene.until(2.0)
+    assert scene.times(do.CreateResponse) == [1.2]
+    assert scene.queries()[-1] == "how warm chicks in winter"
+
+
+def test_a_wait_of_zero_asks_at_once() -> None:
+    scene = Scene(Policy(wait_seconds_max=0.0))
+    scene.commit(scene.speak("how warm must chicks live"))
+    assert scene.times(do.CreateResponse) == [0.0]
+
+
+def test_speed_is_raised_for_chinese_and_only_between_answers() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_answer(audio_ms=100)
+    scene.feed(on.LanguageDetected("zh-CN"))
+    assert scene.to_model(do.ChangeSpeed) == []
+    scene.done(response)
+    assert scene.last(do.ChangeSpeed).speed == 1.15
+    scene.feed(on.LanguageDetected("en"))
+    assert scene.last(do.ChangeSpeed).speed == 1.0
+
+
+def test_a_chosen_speed_is_left_alone_for_chinese() -> None:
+    scene = Scene(Policy(speed=0.9))
+    scene.feed(on.LanguageDetected("zh"))
+    assert scene.to_model(do.ChangeSpeed) == []
+
+
+def test_quiet_counts_from_the_end_of_the_answer_as_it_is_heard() -> None:
+    scene = Scene()
+    assert scene.conversation.quiet_since(0.0) == 0.0
+    scene.ask()
+    response, _ = scene.begin_answer(audio_ms=4000)
+    scene.done(response)
+    scene.until(3.0)
+    assert scene.conversation.quiet_since(3.0) is None
+    scene.until(10.0)
+    assert scene.conversation.quiet_since(10.0) == pytest.approx(4.0)
+
+
+def test_a_finished_turn_is_reported_once_with_its_stages() -> None:
+    scene = Scene()
+    item = scene.speak("how warm must chicks live")
+    scene.found(1, BROODING)
+    scene.until(2.0)
+    scene.commit(item)
+    scene.until(2.1)
+    response, _ = scene.begin_answer(audio_ms=1500)
+    scene.until(2.5)
+    scene.done(response)
+    scene.until(9.0)
+    (record,) = scene.records()
+    assert (record.status, record.outcome, record.queries) == ("completed", Outcome.HIDDEN, 1)
+    assert (record.heard_ms, record.received_ms) == (1500, 1500)
+    assert record.said == "how warm must chicks live"
+    assert record.stages.committed == record.stages.asked == 2.0
+    assert record.stages.first_audio_in == record.stages.first_audio_out == 2.1
+    assert record.stages.response_done == 2.5

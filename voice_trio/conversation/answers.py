@@ -1,0 +1,311 @@
+"""The single response sequencer: at most one response in the model at a time (I1), and what becomes of each.
+
+It knows answers, their playback and their interruption; it does not know how a turn came about. `Conversation` asks
+through it and is told when an answer has ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from voice_trio.conversation import commands as do
+from voice_trio.conversation import events as on
+from voice_trio.conversation.playback import Playback
+from voice_trio.conversation.settlement import Settlement
+
+if TYPE_CHECKING:
+    from voice_trio.conversation.outbound import Outbound
+    from voice_trio.conversation.policy import Policy
+    from voice_trio.conversation.turn import Turn
+
+INTERRUPTED_OUTPUT = '{"error":"interrupted by the user"}'
+TAG = "vt"  # the metadata key by which a response is known to be ours
+
+
+class AnswerState(Enum):
+    ASKED = "response.create has left"
+    ACTIVE = "response.created came"
+    DONE = "response.done came, or the response was given up"
+
+
+@dataclass(slots=True)
+class Answer:
+    turn: Turn
+    tag: str
+    state: AnswerState = AnswerState.ASKED
+    response_id: str | None = None
+    muted: bool = False
+    """Interrupted: nothing more of it is forwarded."""
+    announced: bool = False
+    """The client was told `response.created`, so it will be told `response.done`."""
+    calls: dict[str, str | None] = field(default_factory=dict)
+    """Function calls by id, with their outputs as they come in."""
+
+    @property
+    def awaits_tools(self) -> bool:
+        return bool(self.calls) and not self.muted
+
+
+class Answers:
+    """Asks for answers one at a time, passes them on, and settles what an interruption left."""
+
+    def __init__(self, policy: Policy, out: Outbound) -> None:
+        self._policy = policy
+        self._out = out
+        self._open: Answer | None = None
+        self._given_up: dict[str, Answer] = {}  # by tag: never created in time; cancelled should they still appear
+        self._foreign: set[str] = set()  # responses nobody asked for: cancelled, and waited out
+        self._blocked = False
+        self._settlement: Settlement | None = None
+        self._settlements = 0
+        self.latest: Answer | None = None
+        self.playback = Playback()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the model may be asked: nothing asked for, nothing active, nothing in the way."""
+        return self._open is None and not self._foreign and not self._blocked
+
+    @property
+    def is_open(self) -> bool:
+        return self._open is not None
+
+    def is_audible(self, now: float) -> bool:
+        """Whether there is something to interrupt: an answer on its way or being heard, or functions at work for it."""
+        at_work = self.latest is not None and self.latest.awaits_tools
+        return (self._open is not None and not self._open.muted) or at_work or self.playback.is_playing(now)
+
+    # Asking
+
+    def ask(self, turn: Turn, now: float, *, tools_allowed: bool) -> None:
+        """`response.create`, once whatever an interruption left has been told to the model."""
+        self.settle()
+        if not turn.tool_rounds:
+            self.playback.clear()
+        tag = self._out.new_id("r")
+        self._open = self.latest = Answer(turn, tag)
+        self._out.to_model(do.CreateResponse(tag, {TAG: tag}, tools_allowed))
+        self._out.add(do.FeedAt(now + self._policy.creation_seconds_max, on.CreationOverdue(tag)))
+
+    def refused(self, tag: str) -> Answer | None:
+        """The model refused our `response.create`; the answer it was for, if it is still wanted."""
+        answer = self._open
+        if answer is None or answer.tag != tag or answer.state is not AnswerState.ASKED:
+            return None
+        self._close(answer)
+        return answer
+
+    def block(self) -> None:
+        """Another response is active, unknown to us: wait for any `response.done`."""
+        self._blocked = True
+
+    def unblock(self) -> bool:
+        was_blocked, self._blocked = self._blocked, False
+        return was_blocked
+
+    def give_up_uncreated(self, tag: str) -> Answer | None:
+        """No `response.created` in all this time; the answer, if it is still outstanding."""
+        answer = self.refused(tag)
+        if answer is not None:
+            self._given_up[tag] = answer
+        return answer
+
+    # What the model says of a response
+
+    def created(self, event: on.ResponseCreated) -> Answer | None:
+        """The answer that now begins to be generated, unless nobody wants it."""
+        answer, tag = self._open, event.metadata.get(TAG)
+        if answer is None or answer.state is not AnswerState.ASKED or tag not in (None, answer.tag):
+            self._refuse(event.response_id, tag)
+            return None
+        answer.state, answer.response_id = AnswerState.ACTIVE, event.response_id
+        if answer.muted:  # the user spoke between response.create and response.created
+            self._cancel(event.response_id)
+            return None
+        answer.announced = True
+        self._out.to_client(event)
+        return answer
+
+    def item_added(self, event: on.OutputItemAdded) -> None:
+        answer = self._find(event.response_id)
+        if answer is None or event.kind != "message":
+            return
+        if not answer.muted:
+            self.playback.open(event.item_id)
+        elif self._settlement is not None:
+            self._settlement.receive(event.item_id)
+
+    def audio(self, event: on.AnswerAudio) -> Answer | None:
+        """The answer whose audio was passed on; `None` if nobody may hear it (I5)."""
+        answer = self._find(event.response_id)
+        if answer is None:
+            return None
+        if answer.muted:
+            if self._settlement is not None:
+                self._settlement.receive(event.item_id, event.duration_ms)
+            return None
+        self.playback.forward(event.item_id, event.duration_ms)
+        answer.turn.answer_forwarded = True
+        self._out.to_client(event)
+        return answer
+
+    def detail(self, event: on.AnswerText | on.AnswerTextDone | on.AnswerAudioDone) -> Answer | None:
+        answer = self._find(event.response_id)
+        if answer is None or answer.muted:
+            return None
+        self._out.to_client(event)
+        return answer
+
+    def called(self, event: on.FunctionCalled) -> Answer | None:
+        answer = self._find(event.response_id)
+        if answer is None or answer.muted:
+            return None
+        answer.calls[event.call_id] = None
+        return answer
+
+    def done(self, event: on.ResponseDone) -> Answer | None:
+        """The answer that ended; `None` for responses that were never ours to tell of."""
+        self._foreign.discard(event.response_id)
+        self._blocked = False
+        answer = self._find(event.response_id)
+        if answer is None:
+            return None
+        self._close(answer)
+        if answer.announced:
+            self._out.to_client(event)
+        return answer
+
+    def not_active(self, response_id: str) -> None:
+        """The model says there is nothing to cancel: its `response.done` was lost, or is not coming."""
+        self._foreign.discard(response_id)
+        answer = self._find(response_id)
+        if answer is not None:
+            self._close(answer)
+
+    def take_tool_outputs(self, answer: Answer) -> dict[str, str] | None:
+        """Every function's output, once the response is done and all have returned; told once."""
+        outputs = {call_id: output for call_id, output in answer.calls.items() if output is not None}
+        if answer.muted or answer.state is not AnswerState.DONE or not outputs or len(outputs) < len(answer.calls):
+            return None
+        answer.calls.clear()
+        return outputs
+
+    def report(self, turn: Turn, status: str, now: float) -> None:
+        """A turn that was not interrupted is over: what was heard is what the clock says."""
+        heard = self.playback.heard(now) if self.latest is not None and self.latest.turn is turn else []
+        self._report(turn, status, sum(item.heard_ms for item in heard), sum(item.received_ms for item in heard))
+
+    # Interruption
+
+    def interrupt(self, now: float, *, cancel: bool, heard: on.Interrupt | None = None) -> bool:
+        """Silence, now; false if there was nothing to silence.
+
+        `cancel`: the model does not know yet, so it is told, by id. After a barge-in it cancels by itself.
+        """
+        answer = self.latest
+        if answer is None or not self.is_audible(now):
+            return False
+        client_knows = False
+        if heard is not None and heard.item_id is not None and heard.played_ms is not None:
+            client_knows = heard.item_id in self.playback
+            self.playback.report(heard.item_id, heard.played_ms, now)
+        self._begin_settlement(now, answer, client_knows=client_knows)
+        self.playback.clear()
+        answer.muted = True
+        if answer is self._open:
+            if cancel and answer.response_id is not None:
+                self._cancel(answer.response_id)
+            self._out.add(do.FeedAt(now + self._policy.done_seconds_max, on.DoneOverdue(answer.tag)))
+        return True
+
+    def overdue(self, tag: str, now: float) -> None:
+        """An interrupted response is still not done: cancel it by id, and the next time do without."""
+        answer = self._open
+        if answer is None or answer.tag != tag or not answer.muted:
+            return
+        if answer.response_id is not None and tag not in self._given_up:
+            self._given_up[tag] = answer
+            self._cancel(answer.response_id)
+            self._out.add(do.FeedAt(now + self._policy.done_seconds_max, on.DoneOverdue(tag)))
+            return
+        self._given_up[tag] = answer
+        self._out.add(do.Warn("done_missing", "an interrupted response was never reported done"))
+        self._close(answer)
+
+    def position(self, event: on.PlaybackPosition, now: float) -> None:
+        settlement = self._settlement
+        if settlement is None or not settlement.report(event.item_id, event.played_ms, final=event.flushed):
+            self.playback.report(event.item_id, event.played_ms, now)
+
+    def position_overdue(self, settlement_id: int) -> None:
+        if self._settlement is not None and self._settlement.id == settlement_id:
+            self._settlement.position_known = True
+
+    def settle_if_due(self) -> None:
+        if self._settlement is not None and self._settlement.is_due:
+            self.settle()
+
+    def settle(self) -> None:
+        """Tell the model what was heard, by the best knowledge there is now (I6)."""
+        settlement, self._settlement = self._settlement, None
+        if settlement is None:
+            return
+        for verdict in settlement.verdicts():
+            if verdict.heard_ms:
+                self._out.to_model(do.TruncateItem(self._out.new_id("t"), verdict.item_id, verdict.heard_ms))
+            else:
+                self._out.to_model(do.DeleteItem(self._out.new_id("d"), verdict.item_id))
+        for call_id, output in settlement.calls.items():
+            self._out.to_model(do.CreateFunctionOutput(self._out.new_id("f"), call_id, output or INTERRUPTED_OUTPUT))
+        self._report(settlement.turn, "cancelled", settlement.heard_ms, settlement.received_ms)
+
+    # Helpers
+
+    def _begin_settlement(self, now: float, answer: Answer, *, client_knows: bool) -> None:
+        self.settle()
+        heard = self.playback.heard(now)
+        flushed = self.playback.anything_forwarded
+        client_will_say = flushed and self.playback.client_reports and not client_knows
+        self._settlements += 1
+        self._settlement = Settlement(
+            self._settlements,
+            answer.turn,
+            position_known=not client_will_say,
+            response_open=answer is self._open,
+            calls=dict(answer.calls),
+        )
+        answer.calls.clear()
+        self._settlement.add(heard)
+        if flushed:
+            at = next((item for item in reversed(heard) if item.heard_ms > 0), heard[0])
+            self._out.to_client(do.PlaybackFlush(at.item_id, int(at.heard_ms)))
+        if client_will_say:
+            due = now + self._policy.position_seconds_max
+            self._out.add(do.FeedAt(due, on.PositionOverdue(self._settlements)))
+
+    def _find(self, response_id: str) -> Answer | None:
+        answer = self._open
+        return answer if answer is not None and answer.response_id == response_id else None
+
+    def _close(self, answer: Answer) -> None:
+        answer.state = AnswerState.DONE
+        self._open = None
+        if answer.muted and self._settlement is not None:
+            self._settlement.response_open = False
+
+    def _refuse(self, response_id: str, tag: str | None) -> None:
+        """Nobody asked for this response, or nobody wants it any more: it would be ungrounded, or late."""
+        if self._given_up.pop(tag or "", None) is None:
+            self._out.add(do.Warn("unasked_response", "the model answered unasked; cancelled"))
+        self._foreign.add(response_id)
+        self._cancel(response_id)
+
+    def _report(self, turn: Turn, status: str, heard_ms: float, received_ms: float) -> None:
+        if not turn.reported:
+            turn.reported = True
+            self._out.add(do.ReportTurn(turn.record(status, heard_ms, received_ms)))
+
+    def _cancel(self, response_id: str) -> None:
+        self._out.to_model(do.CancelResponse(self._out.new_id("c"), response_id))

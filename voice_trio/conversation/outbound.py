@@ -1,0 +1,49 @@
+"""Where the parts of a conversation leave their commands, and where ids of ours come from."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from voice_trio.conversation import commands as do
+
+if TYPE_CHECKING:
+    from voice_trio.conversation.events import ModelEvent
+
+# Errors name the event they are about within a round trip; older ones are of no interest.
+REMEMBERED_COMMANDS_MAX = 64
+
+
+class Outbound:
+    """The commands of one `handle`, in order; and what was sent to the model lately, by `event_id`."""
+
+    def __init__(self, id_prefix: str = "vt_") -> None:
+        self._commands: list[do.Command] = []
+        self._sent: OrderedDict[str, do.ModelCommand] = OrderedDict()
+        self._prefix = id_prefix
+        self._ids = 0
+
+    def add(self, command: do.Command) -> None:
+        self._commands.append(command)
+
+    def to_model(self, command: do.ModelCommand) -> None:
+        self._sent[command.event_id] = command
+        if len(self._sent) > REMEMBERED_COMMANDS_MAX:
+            self._sent.popitem(last=False)
+        self._commands.append(do.SendToModel(command))
+
+    def to_client(self, event: ModelEvent | do.ClientNotice) -> None:
+        self._commands.append(do.SendToClient(event))
+
+    def take(self) -> list[do.Command]:
+        commands, self._commands = self._commands, []
+        return commands
+
+    def recall(self, event_id: str | None) -> do.ModelCommand | None:
+        """The command of ours that an error is about, told once."""
+        return self._sent.pop(event_id, None) if event_id else None
+
+    def new_id(self, kind: str) -> str:
+        """An id of ours, at most 32 characters; `kind` makes wire logs readable."""
+        self._ids += 1
+        return f"{self._prefix}{kind}{self._ids}"

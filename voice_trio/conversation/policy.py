@@ -1,0 +1,33 @@
+"""The numbers a conversation decides by, and which of the model's complaints end it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TOOL_ROUNDS_MAX = 4  # after so many rounds of function calls in one turn, the model must answer in words
+
+# The model will never answer this account again, however often one asks.
+FATAL_CODES = frozenset(
+    {
+        "account_deactivated",
+        "billing_hard_limit_reached",
+        "credit_balance_exhausted",
+        "insufficient_quota",
+        "invalid_api_key",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Seconds, words, tokens; the defaults are the documented ones."""
+
+    wait_seconds_max: float = 0.2
+    prefetch_words_min: int = 5
+    searches_in_flight_max: int = 2
+    context_tokens_max: int = 800
+    speed: float = 1.0
+    chinese_speed: float = 1.15  # Mandarin at normal speed is heard as slow; only a speed of 1.0 is raised
+    position_seconds_max: float = 0.3  # how long a reporting client may take to say where a flush met it
+    creation_seconds_max: float = 15.0  # from response.create to response.created; then the user is told
+    done_seconds_max: float = 3.0  # from an interruption to response.done; then it is cancelled by id, then given up

@@ -1,0 +1,103 @@
+"""One turn: what the user said, how far its answer has come, and what is reported of it in the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from voice_trio.conversation.context import Context, render_context
+from voice_trio.conversation.records import Outcome, Stages, TurnRecord
+
+if TYPE_CHECKING:
+    from voice_trio.conversation.prefetch import Prefetch
+
+
+class TurnState(Enum):
+    LISTENING = "the user is speaking"
+    WAITING = "committed; a fresher result may still come"
+    READY = "the context is settled; the answer is asked for as soon as the model is free"
+    ASKED = "response.create has left"
+    OVER = "answered and heard, interrupted, failed, or joined to the next turn"
+
+
+@dataclass(slots=True)
+class Turn:
+    id: int
+    prefetch: Prefetch
+    typed: bool = False
+    state: TurnState = TurnState.LISTENING
+    texts: dict[str, str] = field(default_factory=dict)
+    """What was said, by user item, in order; a turn that was joined to this one left its items here."""
+    transcribed: set[str] = field(default_factory=set)
+    newest_item_id: str | None = None
+    stages: Stages = field(default_factory=Stages)
+    context: Context | None = None
+    outcome: Outcome | None = None
+    stale: bool = False
+    tool_rounds: int = 0
+    attempts: int = 0
+    answer: list[str] = field(default_factory=list)
+    answer_forwarded: bool = False
+    status: str = "completed"
+    """How the newest response of this turn ended."""
+    reported: bool = False
+
+    @property
+    def said(self) -> str:
+        return " ".join(text.strip() for text in self.texts.values() if text.strip())
+
+    @property
+    def is_open(self) -> bool:
+        return self.state is not TurnState.OVER
+
+    @property
+    def is_unasked(self) -> bool:
+        return self.state in (TurnState.LISTENING, TurnState.WAITING, TurnState.READY)
+
+    @property
+    def waited_ms(self) -> int:
+        settled, committed = self.stages.context_settled, self.stages.committed
+        return 0 if settled is None or committed is None else round((settled - committed) * 1000)
+
+    def context_is_settled(self) -> bool:
+        """Nothing better than what is in can be expected: there is no reason to wait."""
+        if self.prefetch.newest is None:  # no words yet: they may still come, unless the transcription is finished
+            return self.texts.keys() <= self.transcribed
+        return self.prefetch.is_settled
+
+    def choose_context(self, tokens_max: int) -> None:
+        """Take the freshest result that is in; called once, when the answer is asked for."""
+        best = self.prefetch.best
+        self.context = render_context(best.passages, tokens_max) if best else None
+        if best is None or best.finished_at is None or self.context is None:
+            self.outcome = Outcome.LATE if self.prefetch.is_running else Outcome.NONE
+            return
+        self.stale = best is not self.prefetch.newest
+        committed = self.stages.committed
+        in_at_commit = committed is not None and best.finished_at <= committed
+        self.outcome = Outcome.HIDDEN if in_at_commit else Outcome.WAITED
+
+    @property
+    def sources(self) -> tuple[tuple[str, str], ...]:
+        """(title, source) of what the model was given."""
+        if self.context is None:
+            return ()
+        return tuple((passage.title, passage.source) for passage in self.context.passages)
+
+    def record(self, status: str, heard_ms: float, received_ms: float) -> TurnRecord:
+        return TurnRecord(
+            turn_id=self.id,
+            typed=self.typed,
+            said=self.said,
+            answer="".join(self.answer),
+            status=status,
+            outcome=self.outcome,
+            stale=self.stale,
+            waited_ms=self.waited_ms,
+            queries=self.prefetch.queries,
+            passages=self.sources,
+            heard_ms=round(heard_ms),
+            received_ms=round(received_ms),
+            stages=self.stages,
+        )
