@@ -3,6 +3,8 @@
     VoiceTrioError
     ├── ConfigurationError      the operator's: wrong settings, a missing extra
     ├── BadMessage              theirs, the client's: a message we refuse, never fatal by itself
+    │   ├── NotJson             … not even JSON: ten of these end a connection
+    │   └── InvalidEvent        … a Realtime event that a server answers with an `error` naming the field
     ├── TokenInvalid            theirs: a token that is missing, malformed, expired or not for us
     │   └── TokenUncheckable    … not theirs: the keys to check it with could not be fetched
     ├── PlanUnverified          the service that knows a user's plan failed or made no sense
@@ -32,6 +34,21 @@ class BadMessage(VoiceTrioError):
     def __init__(self, message: str, *, code: str = "bad_message") -> None:
         super().__init__(message)
         self.code = code
+
+
+class NotJson(BadMessage):
+    """A text frame that is no JSON at all."""
+
+
+class InvalidEvent(BadMessage):
+    """A Realtime client event with a fault; `param` is the path of the field, `event_id` the event's, where known."""
+
+    def __init__(
+        self, message: str, *, code: str = "invalid_value", param: str | None = None, event_id: str | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.param = param
+        self.event_id = event_id
 
 
 class TokenInvalid(VoiceTrioError):
