@@ -43,9 +43,9 @@ class SpeechStopped:
 class VoiceActivity:
     """Detects speech; feed it audio in pieces of any size. About 10 µs a frame of 20 ms.
 
-    `threshold` is OpenAI's, 0 to 1: the higher, the louder and the more voice-like speech must be. It becomes a
-    mode of webrtcvad (1 below 0.3, 2 below 0.7, else 3) and a level below which all is silence (-60 dBFS at 0, -45 at
-    0.5, -30 at 1). A start is reported some 130 ms after it happened, dated back; the clock is the audio received, in ms.
+    `threshold` is OpenAI's, 0 to 1: the higher, the louder and the more voice-like speech must be. It becomes a mode of
+    webrtcvad (1 below 0.3, 2 below 0.7, else 3) and a level below which all is silence (-60 dBFS at 0, -45 at 0.5, -30
+    at 1). A start is reported some 130 ms after it happened, dated back. The clock counts the audio received, in ms.
     """
 
     def __init__(self, *, threshold: float = 0.5, prefix_padding_ms: int = 300, silence_duration_ms: int = 500) -> None:

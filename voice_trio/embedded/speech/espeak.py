@@ -75,6 +75,7 @@ class Espeak:
         self._lock = threading.Lock()
         self._samples = bytearray()
         self._words: list[tuple[int, int]] = []
+        self._voice = ""
         self._callback = _Callback(self._collect)  # espeak keeps the pointer: Python must keep the object
         library.espeak_SetSynthCallback(self._callback)
 
@@ -109,14 +110,19 @@ class Espeak:
     def has_voice(self, voice: str) -> bool:
         """Whether `voice` (a name, a language, with or without a variant) can speak."""
         with self._lock:
-            return not self._library.espeak_SetVoiceByName(voice.encode())
+            return self._take_voice(voice)
 
     def _become(self, manner: Manner) -> None:
-        if self._library.espeak_SetVoiceByName(manner.voice.encode()):
+        if not self._take_voice(manner.voice):
             raise ConfigurationError(f"espeak-ng has no voice {manner.voice!r}")
         self._library.espeak_SetParameter(_PARAMETER_RATE, manner.words_per_minute, 0)
         self._library.espeak_SetParameter(_PARAMETER_PITCH, manner.pitch, 0)
         self._library.espeak_SetParameter(_PARAMETER_WORD_GAP, manner.word_gap, 0)
+
+    def _take_voice(self, voice: str) -> bool:
+        if voice != self._voice:  # setting it reads files: a third of a short synthesis
+            self._voice = "" if self._library.espeak_SetVoiceByName(voice.encode()) else voice
+        return self._voice == voice
 
     def _collect(self, samples: ctypes._Pointer[ctypes.c_short], count: int, events: ctypes._Pointer[_Event]) -> int:
         index = 0

@@ -12,7 +12,7 @@ from voice_trio.embedded.speech.resampling import resample
 from voice_trio.errors import BadMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 RATE: Final = 24_000
 CHUNK_SAMPLES: Final = RATE * 60 // 1000
@@ -73,7 +73,7 @@ class Voice:
 
     def speak(
         self, text: str, *, voice: str = "marin", speed: float = 1.0, language: str | None = None
-    ) -> Iterator[Spoken]:
+    ) -> Generator[Spoken]:
         """`text` as chunks of audio, one sentence synthesised at a time, some 300 times faster than real time.
 
         `voice` is one of `VOICES`, `speed` is held between 0.25 and 1.5, `language` (`fr`, `pt-BR`) is guessed from
@@ -86,7 +86,7 @@ class Voice:
         manner = _manner(VOICES[voice], speed, language or guess_language(text))
         return self._chunks(text, manner)
 
-    def _chunks(self, text: str, manner: Manner) -> Iterator[Spoken]:
+    def _chunks(self, text: str, manner: Manner) -> Generator[Spoken]:
         sentences = split_sentences(text)
         for index, sentence in enumerate(sentences):
             said = self._espeak.synthesise(sentence, manner, pause_after=index + 1 < len(sentences))

@@ -1,0 +1,73 @@
+"""What a gateway and its hearing workers say to each other: msgpack behind a four-byte length. Pure.
+
+One request, one reply, in turn. The worker's first message is `Ready`; it ends when its input does.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+import msgspec
+
+
+class Begin(msgspec.Struct, frozen=True, tag=True):
+    """A new utterance, by a user whose `microphone` is known from an earlier one, or not."""
+
+    microphone: str | None
+
+
+class Audio(msgspec.Struct, frozen=True, tag=True):
+    """The next samples, PCM16 mono 24 kHz."""
+
+    pcm: bytes
+
+
+class Finish(msgspec.Struct, frozen=True, tag=True):
+    """The utterance is over."""
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The decoder is loaded, or the utterance has begun."""
+
+
+class Words(msgspec.Struct, frozen=True, tag=True):
+    """Words that became stable."""
+
+    words: list[str]
+
+
+class Heard(msgspec.Struct, frozen=True, tag=True):
+    """What was said: `text` in lower case, and up to ten different `alternatives`, best first, `text` among them.
+
+    `microphone` is what the decoder learnt about the sound of this user's voice and microphone: 13 numbers, no words.
+    Given to the next hearing of the same user it saves learning it anew.
+    """
+
+    text: str
+    alternatives: tuple[str, ...]
+    microphone: str
+
+
+Request = Begin | Audio | Finish
+Reply = Ready | Words | Heard
+
+_LENGTH: Final = struct.Struct("!I")
+LENGTH_BYTES: Final = _LENGTH.size
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def encode(message: Any) -> bytes:
+    """A message as it travels."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def decode_length(header: bytes) -> int:
+    """How many bytes of message follow its first `LENGTH_BYTES`."""
+    (length,) = _LENGTH.unpack(header)
+    return int(length)
+
+
+decode_request: Final = msgspec.msgpack.Decoder(Request).decode
+decode_reply: Final = msgspec.msgpack.Decoder(Reply).decode
