@@ -6,11 +6,11 @@ it may know nothing of how passages were found or of the wire that carries the t
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from voice_trio.conversation.sentences import sentences
 from voice_trio.conversation.words import token_quarters
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ TITLE_CHARACTERS_MAX = 200
 SOURCE_CHARACTERS_MAX = 300
 _OPENING, _CLOSING = "<context>\n", "</context>"
 
-# After a full stop, question or exclamation mark with what closes around it, or at a line's end. Bounded, so linear.
-_SENTENCE_END = re.compile(r"[.!?…][\"'»”’)\]]{0,3}(?=\s)|[。！？｡][」』”’）]{0,3}|(?=\n)")
 # Zero-width joiners shape Persian and Indic words; every other invisible character can only deceive.
 _KEPT_ALTHOUGH_INVISIBLE = frozenset("\n\u200c\u200d")
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
@@ -80,11 +78,12 @@ def _element(passage: Passage, text: str, quarters_max: int) -> tuple[str | None
 def _sentences_within(text: str, quarters_max: int) -> str:
     """The longest run of whole sentences from the start of `text` that fits in `quarters_max` once escaped."""
     taken = 0
-    for end in _SENTENCE_END.finditer(text):
-        quarters_max -= token_quarters(_escape(text[taken : end.end()]))
+    for sentence in sentences(text):
+        quarters_max -= token_quarters(_escape(sentence.rstrip()))
         if quarters_max < 0:
             break
-        taken = end.end()
+        taken += len(sentence)
+        quarters_max -= len(sentence) - len(sentence.rstrip())
     return text[:taken].rstrip()
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 ENGLISH = """
 a about after again all also am an and any are aren as at be because been before being but by can could couldn d did
 didn do does doesn doing don for from get gets got had has hasn have haven having he her here hers him his how i if in
-into is isn it its itself just ll m many may me more most much my no nor not now of off on only or our out over own
-please re s same shall she should shouldn so some such t tell than that the their them then there these they this
-those through to too until up us ve very was wasn we were weren what when where which while who whom whose why will
-with won would wouldn yes you your
+into is isn it its itself just ll long m many may me more most much my no nor not now of off often on only or our out
+over own please re s same shall she should shouldn so some such t take taken takes tell than that the their them then
+there these they this those through to too until up us ve very was wasn we were weren what when where which while who
+whom whose why will with won would wouldn yes you your
 """
 FRENCH = """
 ai au aux avec c ce cela ces cet cette combien comme comment dans de des du elle elles en entre est et etre eux faut

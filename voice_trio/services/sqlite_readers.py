@@ -118,9 +118,9 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?{options}", uri=True, timeout=2.0, isolation_level=None, check_same_thread=False
     )
     try:
-        connection.execute("PRAGMA query_only = ON")
         check_layout(connection, path)
         connection.execute("CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab (main, terms, row)")
+        connection.execute("PRAGMA query_only = ON")
     except BaseException:
         connection.close()
         raise
