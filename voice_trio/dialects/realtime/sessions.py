@@ -1,0 +1,180 @@
+"""The session object of a Realtime server: its whole shape, what a client may ask of it, and how a change is merged.
+
+A session is kept as plain JSON values, because a server shows all of it, also what it does not act upon. What it
+does act upon is read off by `turn_detection_of` and friends.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Session: TypeAlias = dict[str, Any]
+Modalities: TypeAlias = Annotated[list[Literal["text", "audio"]], Meta(min_length=1, max_length=1)]
+OutputTokens: TypeAlias = Annotated[int, Meta(ge=1)] | Literal["inf"]
+Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=60_000)]
+
+
+class AudioFormat(msgspec.Struct):
+    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] | None = None
+    rate: Literal[24000] | None = None
+
+
+class Transcription(msgspec.Struct):
+    model: str | None = None
+    language: str | None = None
+    prompt: str | None = None
+    keywords: list[str] | None = None
+    languages: list[str] | None = None
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class NoiseReduction(msgspec.Struct):
+    type: Literal["near_field", "far_field"] | None = None
+    strength: float | None = None
+
+
+class TurnDetection(msgspec.Struct):
+    """`server_vad` or `semantic_vad`; the defaults are the API's documented ones."""
+
+    type: Literal["server_vad", "semantic_vad"]
+    threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
+    prefix_padding_ms: Milliseconds | None = None
+    silence_duration_ms: Milliseconds | None = None
+    idle_timeout_ms: Milliseconds | None = None
+    eagerness: Literal["low", "medium", "high", "auto"] | None = None
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+class AudioInput(msgspec.Struct):
+    format: AudioFormat | None = None
+    transcription: Transcription | None = None
+    noise_reduction: NoiseReduction | None = None
+    turn_detection: TurnDetection | None = None
+
+
+class VoiceId(msgspec.Struct):
+    id: str
+
+
+class AudioOutput(msgspec.Struct):
+    format: AudioFormat | None = None
+    voice: str | VoiceId | None = None
+    speed: Annotated[float, Meta(ge=0.25, le=1.5)] | None = None
+
+
+class Audio(msgspec.Struct):
+    input: AudioInput | None = None
+    output: AudioOutput | None = None
+
+
+class Reasoning(msgspec.Struct):
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class RealtimeShape(msgspec.Struct, tag_field="type", tag="realtime"):
+    """What a `session.update` of a conversation may hold; other fields are tolerated and ignored."""
+
+    model: str | None = None
+    output_modalities: Modalities | None = None
+    instructions: str | None = None
+    audio: Audio | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    max_output_tokens: OutputTokens | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: Reasoning | None = None
+    include: list[str] | None = None
+
+
+class TranscriptionShape(msgspec.Struct, tag_field="type", tag="transcription"):
+    audio: Audio | None = None
+    include: list[str] | None = None
+
+
+_PCM = {"type": "audio/pcm", "rate": 24000}
+_SERVER_VAD = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 500,
+    "idle_timeout_ms": None,
+    "create_response": True,
+    "interrupt_response": True,
+}
+_SEMANTIC_VAD = {
+    "type": "semantic_vad",
+    "eagerness": "auto",
+    "create_response": True,
+    "interrupt_response": True,
+}
+_FIXED = frozenset({"id", "object", "type", "model", "expires_at"})
+
+
+def new_session(session_id: str, model: str, expires_at: int, *, voice: str = "alloy") -> Session:
+    """A conversation session with every field the API shows and its defaults; `expires_at` is Unix time in seconds."""
+    heard = {"format": _PCM, "transcription": None, "noise_reduction": None, "turn_detection": dict(_SERVER_VAD)}
+    return {
+        "type": "realtime",
+        "object": "realtime.session",
+        "id": session_id,
+        "model": model,
+        "output_modalities": ["audio"],
+        "instructions": "",
+        "tools": [],
+        "tool_choice": "auto",
+        "max_output_tokens": "inf",
+        "tracing": None,
+        "truncation": "auto",
+        "prompt": None,
+        "expires_at": expires_at,
+        "audio": {"input": heard, "output": {"format": _PCM, "voice": voice, "speed": 1.0}},
+        "include": None,
+    }
+
+
+def new_transcription_session(session_id: str, expires_at: int) -> Session:
+    """A session that only listens: no model, no voice, and turn detection as the client asks for."""
+    heard = {"format": _PCM, "transcription": None, "noise_reduction": None, "turn_detection": dict(_SERVER_VAD)}
+    return {
+        "type": "transcription",
+        "object": "realtime.transcription_session",
+        "id": session_id,
+        "expires_at": expires_at,
+        "audio": {"input": heard},
+        "include": None,
+    }
+
+
+def merged(session: Session, update: Mapping[str, Any]) -> Session:
+    """The session after a valid `session.update`: named fields replaced, `null` clearing, audio merged side by side.
+
+    Fields the API does not know are dropped; so are those no client may change.
+    """
+    changed = {name: value for name, value in update.items() if name in session or name == "reasoning"}
+    result = session | {name: value for name, value in changed.items() if name not in _FIXED and name != "audio"}
+    asked = update.get("audio") or {}
+    result["audio"] = {side: {**kept, **(asked.get(side) or {})} for side, kept in session["audio"].items()}
+    heard = result["audio"]["input"]
+    if detection := heard.get("turn_detection"):
+        defaults = _SERVER_VAD if detection["type"] == "server_vad" else _SEMANTIC_VAD
+        heard["turn_detection"] = {**defaults, **detection}
+    return result
+
+
+def turn_detection_of(session: Session) -> TurnDetection | None:
+    """How the session finds the ends of turns; `None` if the client commits by hand."""
+    detection = session["audio"]["input"]["turn_detection"]
+    return None if detection is None else msgspec.convert(detection, TurnDetection)
+
+
+def transcription_model_of(session: Session) -> str | None:
+    """Which model transcribes what the user says; `None` if none does."""
+    transcription = session["audio"]["input"]["transcription"]
+    return transcription.get("model") if transcription else None
