@@ -1,0 +1,138 @@
+"""Reaching the model: a few attempts, a handshake, and no audio before it has promised not to answer by itself."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import structlog
+import trio
+
+from voice_trio.conversation.events import ModelError
+from voice_trio.conversation.policy import FATAL_CODES
+from voice_trio.dialects.realtime import SessionConfig, SessionState, read_event, session_update
+from voice_trio.errors import BadMessage, LinkClosed, ModelRefused, ModelUnavailable
+
+if TYPE_CHECKING:
+    from voice_trio.services.links import Link
+
+log = structlog.get_logger(__name__)
+
+Dial: TypeAlias = Callable[[trio.Nursery], Awaitable["Link"]]
+"""Opens a link whose background work lives in the nursery; raises `ModelUnavailable` or `ModelRefused`."""
+
+FALLBACK_TRANSCRIPTION_MODEL = "gpt-transcribe"  # no words before the commit, but understood by every server
+UPDATE_ID = "vt_session"
+
+
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """How hard to try. Between attempts: `backoff_seconds`, times `backoff_factor` each time, less up to half of it."""
+
+    attempts_max: int = 3
+    attempt_seconds_max: float = 8.0
+    backoff_seconds: float = 0.5
+    backoff_factor: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that is ready: it listens, and answers only when asked."""
+
+    link: Link
+    created: SessionState
+    updated: SessionState
+    transcription_fallback: bool
+
+
+async def connect(dial: Dial, nursery: trio.Nursery, config: SessionConfig, persistence: Persistence) -> Model:
+    """A ready model; raises `ModelUnavailable` after the last attempt, `ModelRefused` at once if no retry can help."""
+    pause = persistence.backoff_seconds
+    for attempt in range(1, persistence.attempts_max + 1):
+        try:
+            return await _attempt(dial, nursery, config, persistence.attempt_seconds_max)
+        except ModelRefused:
+            raise
+        except ModelUnavailable as error:
+            log.warning("upstream_attempt_failed", attempt=attempt, reason=str(error))
+            if attempt == persistence.attempts_max:
+                raise
+        await trio.sleep(pause * random.uniform(0.5, 1.0))
+        pause *= persistence.backoff_factor
+    raise ModelUnavailable("no attempt was allowed")
+
+
+async def _attempt(dial: Dial, nursery: trio.Nursery, config: SessionConfig, seconds_max: float) -> Model:
+    link: Link | None = None
+    try:
+        with trio.fail_after(seconds_max):
+            link = await dial(nursery)
+            return await _handshake(link, config)
+    except trio.TooSlowError as error:
+        await _let_go(link)
+        raise ModelUnavailable(f"not ready after {seconds_max:g} s") from error
+    except LinkClosed as error:
+        await _let_go(link)
+        raise _explained(error) from error
+    except ModelUnavailable:
+        await _let_go(link)
+        raise
+
+
+async def _handshake(link: Link, config: SessionConfig) -> Model:
+    created = await _wait_for_state(link, "session.created")
+    await link.send(session_update(config, UPDATE_ID))
+    fallback = False
+    try:
+        updated = await _wait_for_state(link, "session.updated")
+    except _UpdateRefused as refusal:
+        if config.transcription_model == FALLBACK_TRANSCRIPTION_MODEL:
+            raise ModelRefused(f"session.update refused: {refusal.code}") from refusal
+        log.warning("transcription_fallback", refused=config.transcription_model, code=refusal.code)
+        fallback = True
+        await link.send(session_update(replace(config, transcription_model=FALLBACK_TRANSCRIPTION_MODEL), UPDATE_ID))
+        updated = await _wait_for_state(link, "session.updated")
+    if updated.create_response is not False:
+        # It would answer by itself, without context, and race ours.
+        raise ModelRefused("the server does not honour create_response: false")
+    return Model(link, created, updated, fallback)
+
+
+class _UpdateRefused(ModelRefused):
+    def __init__(self, code: str) -> None:
+        super().__init__(f"session.update refused: {code}")
+        self.code = code
+
+
+async def _wait_for_state(link: Link, kind: str) -> SessionState:
+    while True:
+        frame = await link.receive()
+        if isinstance(frame, bytes):
+            continue
+        try:
+            event = read_event(frame)
+        except BadMessage as error:
+            raise ModelUnavailable("the server does not speak the Realtime protocol") from error
+        if isinstance(event, SessionState) and event.type == kind:
+            return event
+        if isinstance(event, ModelError):
+            if event.code in FATAL_CODES:
+                raise ModelRefused(event.code)
+            if kind == "session.updated" and event.event_id in (UPDATE_ID, None):
+                raise _UpdateRefused(event.code or "error")
+            if kind == "session.created":
+                raise ModelUnavailable(event.code or "error")
+
+
+def _explained(closed: LinkClosed) -> ModelUnavailable:
+    if any(code in closed.reason for code in FATAL_CODES):
+        return ModelRefused(closed.reason)
+    return ModelUnavailable(f"during the handshake: {closed}")
+
+
+async def _let_go(link: Link | None) -> None:
+    if link is not None:
+        with trio.move_on_after(0.5, shield=True):
+            await link.aclose()

@@ -1,0 +1,43 @@
+"""The ways a session ends: each with the close code and reason its client sees, and what is said just before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """`error_code` and `message` become an `error` event before the close, where there is one."""
+
+    name: str
+    close_code: int
+    close_reason: str
+    error_code: str | None = None
+    message: str = ""
+
+
+_UNAVAILABLE = "upstream_unavailable"
+
+
+class Ending(Enum):
+    """Why a session ended; the farewells' names stand in logs, metrics and session records."""
+
+    CLIENT_LEFT = Farewell("client_left", 1000, "Session ended")
+    """The client's connection is gone; nobody is there to be told."""
+    CLIENT_ENDED = Farewell("client_ended", 1000, "Session ended")
+    """`session.end`: not to be resumed."""
+    TIMEOUT = Farewell("timeout", 1000, "Session duration limit reached")
+    IDLE = Farewell("idle", 1000, "Idle", "idle", "Nothing was said for a while; the session was closed.")
+    UPSTREAM_UNAVAILABLE = Farewell(
+        "upstream_unavailable", 1011, "OpenAI connection failed", _UNAVAILABLE, "The assistant cannot be reached now."
+    )
+    """It could not be reached at the start, or refused us."""
+    UPSTREAM_LOST = Farewell(
+        "upstream_lost", 1011, "OpenAI connection failed", _UNAVAILABLE, "The connection to the assistant was lost."
+    )
+    TOO_SLOW = Farewell("too_slow", 1013, "Too slow", "too_slow", "The connection took nothing for too long.")
+    NOT_JSON = Farewell("not_json", 1007, "Not JSON", "bad_message", "Too many messages were not valid JSON.")
+    TOO_BIG = Farewell("too_big", 1009, "Message over the limit", "bad_message", "A message was over 1 MiB.")
+    DRAINING = Farewell("draining", 1012, "Server restarting, resume")
+    CRASHED = Farewell("crashed", 1011, "Internal error", "internal_error", "Something went wrong on our side.")

@@ -1,0 +1,27 @@
+"""What the parts of a session need of the session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from voice_trio.conversation.events import Event
+    from voice_trio.session.endings import Ending
+    from voice_trio.session.summary import Summary
+    from voice_trio.session.terms import Terms
+
+
+class Host(Protocol):
+    """The session, as seen by its two sides and its turns."""
+
+    terms: Terms
+    summary: Summary
+    log: Any  # a structlog logger bound to the session's id
+
+    def feed(self, event: Event) -> None:
+        """Hand an event to the conversation and carry out what follows, at once."""
+        ...
+
+    def end(self, ending: Ending) -> None:
+        """End the session; the first reason given is the one that counts."""
+        ...

@@ -1,0 +1,105 @@
+"""The session's model: what it sends becomes events, what it is sent leaves through one writer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from voice_trio.dialects.audio import silence
+from voice_trio.dialects.realtime import SessionState, append_audio, read_event, write_command
+from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
+from voice_trio.session.endings import Ending
+from voice_trio.session.uplink import Uplink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voice_trio.conversation.commands import ModelCommand
+    from voice_trio.services.links import Link
+    from voice_trio.session.connect import Model
+    from voice_trio.session.host import Host
+
+STALL_SECONDS_MAX = 10.0
+SILENCE_SECONDS = 0.1
+SILENCE_AFTER_SECONDS = 0.3  # frames come every 20 to 100 ms; after this gap the microphone is taken to be off
+
+
+class ModelSide:
+    """Both directions of the model's link; what is sent before the model is ready waits for it."""
+
+    def __init__(self, host: Host, describe: Callable[[SessionState], None]) -> None:
+        self._host = host
+        self._describe = describe
+        self._uplink = Uplink()
+        self._link: Link | None = None
+        self._audio_at = float("-inf")
+
+    def become_ready(self, model: Model) -> None:
+        self._link = model.link
+        self._describe(model.created)
+        self._describe(model.updated)
+        self._uplink.open()
+
+    async def listen(self, link: Link) -> None:
+        """Whatever the model sends, as events; never waits for anything else. Ends the session when it is lost."""
+        while True:
+            try:
+                frame = await link.receive()
+                event = read_event(frame) if isinstance(frame, str) else None
+            except LinkClosed as closed:
+                self._host.log.warning("upstream_lost", reason=str(closed))
+                self._host.end(Ending.UPSTREAM_LOST)
+                return
+            except BadMessage as error:
+                self._host.log.warning("upstream_message_skipped", reason=str(error))
+                continue
+            if isinstance(event, SessionState):
+                self._describe(event)
+            elif event is not None:
+                self._host.feed(event)
+
+    async def speak(self, link: Link) -> None:
+        """Everything the model is sent. A cancelled send tears the socket, so whoever cancels here ends the session."""
+        while True:
+            frame = await self._uplink.next()
+            with trio.move_on_after(STALL_SECONDS_MAX) as patience:
+                try:
+                    await link.send(frame)
+                except LinkClosed:
+                    self._host.end(Ending.UPSTREAM_LOST)
+                    return
+            if patience.cancelled_caught:
+                self._host.log.error("upstream_stalled")
+                self._host.end(Ending.UPSTREAM_LOST)
+                return
+
+    def send_command(self, command: ModelCommand) -> None:
+        try:
+            self._uplink.put_command(write_command(command))
+        except ModelUnavailable:
+            self._host.end(Ending.UPSTREAM_LOST)
+
+    def send_audio(self, audio: str, duration_ms: float) -> None:
+        """`audio` is base64 that has been checked."""
+        self._audio_at = trio.current_time()
+        self._append(audio, duration_ms)
+
+    async def keep_audible(self, is_listening: Callable[[], bool]) -> None:
+        """While speech is open and the client sends nothing, feed silence: else the model never hears it end."""
+        audio = silence(SILENCE_SECONDS * 1000)
+        while is_listening():
+            await trio.sleep(SILENCE_SECONDS)
+            if trio.current_time() - self._audio_at >= SILENCE_AFTER_SECONDS:
+                self._append(audio, SILENCE_SECONDS * 1000)
+
+    async def leave(self) -> None:
+        """Close the link; the caller bounds it."""
+        if self._link is not None:
+            await self._link.aclose()
+
+    def _append(self, audio: str, duration_ms: float) -> None:
+        try:
+            self._uplink.put_audio(append_audio(audio), duration_ms)
+        except ModelUnavailable:
+            self._host.end(Ending.UPSTREAM_LOST)

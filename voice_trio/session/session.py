@@ -1,0 +1,207 @@
+"""A session: one client, one model, one conversation between them, as a nursery.
+
+    run
+    ├─ client.listen     frames in → events
+    ├─ client.speak      the only writer to the client; control before audio
+    ├─ model.listen      frames in → events
+    ├─ model.speak       the only writer upstream; never inside a turn's scope
+    ├─ announce_deadline, watch_for_idleness
+    └─ turn 1, turn 2 …  each in its own cancel scope: searches, functions, the 200 ms
+
+Nothing is decided here. `feed` hands an event to the conversation and carries out its commands without waiting, so no
+other task can slip in between two of them. Ending the session is one cancel; what must still be said is said in one
+shielded, bounded block.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, assert_never
+
+import structlog
+import trio
+
+from voice_trio.conversation import commands as do
+from voice_trio.conversation.conversation import Conversation
+from voice_trio.conversation.notices import ConnectionReady, SessionDescribed, SessionDraining
+from voice_trio.errors import ModelUnavailable
+from voice_trio.session.client_side import ClientSide
+from voice_trio.session.clocks import announce_deadline, finish_answer_then_end, watch_for_idleness
+from voice_trio.session.connect import connect
+from voice_trio.session.endings import Ending
+from voice_trio.session.jobs import call_tool, search
+from voice_trio.session.model_side import ModelSide
+from voice_trio.session.summary import NoObserver, Summary
+from voice_trio.session.turns import TurnScopes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voice_trio.conversation.events import Event
+    from voice_trio.dialects.realtime import SessionState
+    from voice_trio.services.knowledge import Knowledge
+    from voice_trio.services.links import Link
+    from voice_trio.session.connect import Dial
+    from voice_trio.session.summary import Observer
+    from voice_trio.session.terms import Terms
+
+CONNECTING_SECONDS_MAX = 60.0  # all attempts to reach the model together
+GOODBYE_SECONDS_MAX = 2.0  # the grace for last words (I7)
+
+
+class Session:
+    """Runs once. `end` and `drain` may be called at any time by any task of the same event loop."""
+
+    def __init__(
+        self,
+        client: Link,
+        dial: Dial,
+        knowledge: Knowledge,
+        terms: Terms,
+        *,
+        observer: Observer | None = None,
+        unix_time: Callable[[], float] = time.time,
+    ) -> None:
+        self.terms = terms
+        self.summary = Summary(terms.session_id, terms.user)
+        self.log = structlog.get_logger(__name__).bind(session_id=terms.session_id)
+        self._dial = dial
+        self._knowledge = knowledge
+        self._observer: Observer = observer or NoObserver()
+        self._unix_time = unix_time
+        self._scope = trio.CancelScope()
+        self._nursery: trio.Nursery | None = None
+        self._ready_at: float | None = None
+        self._conversation = Conversation(terms.policy, now=trio.current_time())
+        self._model = ModelSide(self, self._describe)
+        self._client = ClientSide(client, self, self._model)
+
+    async def run(self) -> Summary:
+        """Live until either side, the clock or the operator ends it; returns what it came to.
+
+        Bugs are logged and end as `Ending.CRASHED`. Cancelled from outside, it says goodbye within the grace first.
+        """
+        self._scope.deadline = trio.current_time() + CONNECTING_SECONDS_MAX
+        async with trio.open_nursery() as sockets:  # outlives the tasks, so that goodbyes still find their sockets
+            try:
+                with self._scope:
+                    await self._live(sockets)
+            except Exception:  # every expected ending is a return: what arrives here is a bug
+                self.log.exception("session_crashed")
+                self.summary.ending = Ending.CRASHED
+            finally:
+                await self._say_goodbye()
+            sockets.cancel_scope.cancel(reason="session over")
+        return self.summary
+
+    def end(self, ending: Ending) -> None:
+        """End the session; the first reason given is the one that counts."""
+        if self.summary.ending is None:
+            self.summary.ending = ending
+            self._scope.cancel(reason=ending.value.name)
+
+    def drain(self) -> None:
+        """The server stops: an answer in progress may finish, everything else ends now."""
+        if self._nursery is None or self._ready_at is None:
+            self.end(Ending.DRAINING)
+            return
+        self._client.tell(SessionDraining(self.terms.resume_token))
+        self._nursery.start_soon(finish_answer_then_end, self._conversation, self)
+
+    def feed(self, event: Event) -> None:
+        """Hand an event to the conversation and carry out what follows, before anything else can happen."""
+        if self._scope.cancel_called:
+            return
+        for command in self._conversation.handle(event, trio.current_time()):
+            self._carry_out(command)
+
+    async def _live(self, sockets: trio.Nursery) -> None:
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._turns = TurnScopes(nursery)
+            nursery.start_soon(self._client.listen)
+            nursery.start_soon(self._client.speak)
+            try:
+                model = await connect(self._dial, sockets, self.terms.model, self.terms.persistence)
+            except ModelUnavailable as error:
+                self.log.error("upstream_unavailable", reason=str(error))
+                self.end(Ending.UPSTREAM_UNAVAILABLE)
+                return
+            self._become_ready()
+            self.summary.transcription_fallback = model.transcription_fallback
+            self._model.become_ready(model)
+            nursery.start_soon(self._model.listen, model.link)
+            nursery.start_soon(self._model.speak, model.link)
+            nursery.start_soon(announce_deadline, self._scope.deadline, self.terms.duration_seconds, self._client)
+            nursery.start_soon(watch_for_idleness, self._conversation, self)
+
+    def _become_ready(self) -> None:
+        self._ready_at = trio.current_time()
+        self._scope.deadline = self._ready_at + self.terms.duration_seconds
+        self.summary.was_ready = True
+        expires_at = self._unix_time() + self.terms.duration_seconds
+        self._client.tell(ConnectionReady(self.terms.session_id, self.terms.resume_token, expires_at))
+
+    async def _say_goodbye(self) -> None:
+        now = trio.current_time()
+        ending = self.summary.ending = self.summary.ending or self._ending_by_scope()
+        self.summary.duration_s = 0.0 if self._ready_at is None else now - self._ready_at
+        for command in self._conversation.close(now):
+            self._carry_out(command)
+        with trio.move_on_after(GOODBYE_SECONDS_MAX, shield=True):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._client.leave, ending)
+                nursery.start_soon(self._model.leave)
+        self.log.info("session_ended", **self.summary.log_fields())
+        self._observer.session_ended(self.summary)
+
+    def _ending_by_scope(self) -> Ending:
+        """Nobody gave a reason: either the deadline did it, or whoever runs the session cancelled it."""
+        if not self._scope.cancelled_caught:
+            return Ending.DRAINING
+        return Ending.UPSTREAM_UNAVAILABLE if self._ready_at is None else Ending.TIMEOUT
+
+    def _carry_out(self, command: do.Command) -> None:
+        match command:
+            case do.SendToClient(event):
+                self._client.tell(event)
+            case do.SendToModel(model_command):
+                self._model.send_command(model_command)
+            case do.BeginTurn() | do.EndTurn() | do.StartSearch() | do.CallTool() | do.FeedAt():
+                self._work(command)
+            case do.CountUsage(kind, source_id, usage):
+                self.summary.usages.setdefault(source_id, (kind, usage))
+            case do.ReportTurn(record):
+                self.summary.count_turn(record)
+                self._observer.turn_finished(record)
+            case do.Warn(code, message):
+                self.log.warning("conversation_warning", code=code, detail=message[:200])
+            case do.EndSession(code, fatal):
+                self.log.error("upstream_ended_session", code=code, fatal=fatal)
+                self.end(Ending.UPSTREAM_UNAVAILABLE if fatal else Ending.UPSTREAM_LOST)
+            case _:
+                assert_never(command)
+
+    def _work(self, command: do.BeginTurn | do.EndTurn | do.StartSearch | do.CallTool | do.FeedAt) -> None:
+        """Start or stop what waits; each piece is a task in its turn's scope, or in the session's nursery."""
+        match command:
+            case do.BeginTurn(turn_id):
+                self._turns.begin(turn_id)
+                self._turns.start(turn_id, lambda: self._model.keep_audible(lambda: self._conversation.is_listening))
+            case do.EndTurn(turn_id, reason):
+                self._turns.end(turn_id, reason)
+            case do.StartSearch(turn_id):
+                self._turns.start(turn_id, lambda: search(command, self._knowledge, self))
+            case do.CallTool(turn_id):
+                self._turns.start(turn_id, lambda: call_tool(command, self))
+            case do.FeedAt(at, event, turn_id):
+                self._turns.start_anywhere(turn_id, lambda: self._feed_at(at, event))
+            case _:
+                assert_never(command)
+
+    async def _feed_at(self, at: float, event: Event) -> None:
+        await trio.sleep_until(at)
+        self.feed(event)
+
+    def _describe(self, state: SessionState) -> None:
+        self._client.tell(SessionDescribed(state.type, state.session_json))

@@ -1,0 +1,34 @@
+"""What a session is told at its beginning, once admission has said yes. Nothing here changes while it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from voice_trio.conversation.policy import Policy
+from voice_trio.session.connect import Persistence
+
+if TYPE_CHECKING:
+    from voice_trio.dialects.realtime import SessionConfig
+
+Tool: TypeAlias = Callable[[str], Awaitable[str]]
+"""Takes the arguments as the model's JSON text and returns the JSON text the model will read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Seconds, unless a name says otherwise."""
+
+    session_id: str
+    model: SessionConfig
+    user: str = ""
+    """Hashed: logs name no people."""
+    resume_token: str = field(default="", repr=False)
+    duration_seconds: float = 600.0
+    idle_seconds: float = 120.0
+    search_limit: int = 5
+    search_seconds_max: float = 2.0
+    policy: Policy = field(default_factory=Policy)
+    persistence: Persistence = field(default_factory=Persistence)
+    tools: Mapping[str, Tool] = field(default_factory=dict)
