@@ -16,6 +16,7 @@ from voice_trio.session.endings import Ending
 from voice_trio.session.outbox import Frame, Outbox
 
 if TYPE_CHECKING:
+    from voice_trio.dialects.voice_out import ToClient
     from voice_trio.services.links import Link
     from voice_trio.session.host import Host
     from voice_trio.session.model_side import ModelSide
@@ -82,7 +83,7 @@ class ClientSide:
                 self._host.summary.audio_out_s += frame.audio_ms / 1000
                 self._host.feed(on.AudioSent(frame.item_id, frame.audio_ms))
 
-    def tell(self, event: voice.ToClient) -> None:
+    def tell(self, event: ToClient) -> None:
         """Queue an event for the client, unless it must not leave; a flush drops the queued answer first."""
         if isinstance(event, do.PlaybackFlush):
             self._outbox.drop_answer()

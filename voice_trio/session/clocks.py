@@ -1,4 +1,4 @@
-"""What ends a session by itself: its deadline is the scope's; here are the warnings, idleness, and a server that stops."""
+"""What ends a session by the clock: warnings of its deadline (which is the scope's), idleness, a server that stops."""
 
 from __future__ import annotations
 
@@ -45,6 +45,6 @@ async def watch_for_idleness(conversation: Conversation, host: Host) -> None:
 async def finish_answer_then_end(conversation: Conversation, host: Host) -> None:
     """The server stops: what is being said may be finished, if that does not take long."""
     gives_up_at = trio.current_time() + DRAIN_SECONDS_MAX
-    while conversation.is_answering(now := trio.current_time()) and now < gives_up_at:
+    while conversation.is_answering(now := trio.current_time()) and now < gives_up_at:  # noqa: ASYNC110  # by the clock: no event tells
         await trio.sleep(min(DRAIN_CHECK_SECONDS, gives_up_at - now))
     host.end(Ending.DRAINING)

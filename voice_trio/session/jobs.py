@@ -1,4 +1,4 @@
-"""What works for a turn, in the turn's scope: searches and functions. They end with the turn, whatever they are doing."""
+"""What works for a turn, in the turn's scope: searches and functions. They end with it, whatever they are doing."""
 
 from __future__ import annotations
 
