@@ -21,7 +21,7 @@ CHUNKING_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """What a reader makes of a file, in order. `title` is the path of headings above; those that share it share chunks."""
+    """What a reader makes of a file, in order; `title` is the path of headings above. Equal titles share chunks."""
 
     title: str
     text: str
@@ -40,13 +40,14 @@ def _packed(pieces: Iterable[str]) -> Iterator[str]:
     repeated = 0  # how many of `held` the chunk before has already
     size = 0
     for piece in pieces:
-        if len(held) > repeated and size + token_quarters(piece) > 4 * CHUNK_TOKENS:
+        quarters = token_quarters(piece)
+        if len(held) > repeated and size + quarters > 4 * CHUNK_TOKENS:
             yield "".join(held).strip()
             held = _tail(held)
             repeated = len(held)
             size = sum(map(token_quarters, held))
         held.append(piece)
-        size += token_quarters(piece)
+        size += quarters
     if len(held) > repeated:
         yield "".join(held).strip()
 

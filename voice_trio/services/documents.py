@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from voice_trio.services.sqlite_base import Chunk
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 18
 
 
 class Target(Protocol):

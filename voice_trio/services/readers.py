@@ -27,7 +27,7 @@ _UNDERLINE = re.compile(r"(=+|-+)\s*$")
 _RULE = re.compile(r"\s{0,3}(?:[-*_]\s*){3,}$")
 _TABLE_RULE = re.compile(r"\s*\|?[\s:|-]*-[\s:|-]*\|[\s:|-]*$")
 _LIST_ITEM = re.compile(r"\s{0,9}(?:[-*+]|(\d{1,4})[.)])\s+")
-_QUOTE = re.compile(r"\s{0,3}>\s?")
+_QUOTE = re.compile(r"^\s{0,3}>\s?")
 # Every repetition is bounded, so that no line, however made, costs more than a small multiple of its length.
 _LINK = re.compile(r"!?\[([^\[\]]{0,300})\](?:\([^()]{0,600}\)|\[[^\[\]]{0,100}\])")
 _TAG = re.compile(r"<!--.{0,500}?-->|</?[A-Za-z][^<>]{0,200}>")
@@ -137,7 +137,7 @@ class _Markdown:
         elif _RULE.match(line) or _TABLE_RULE.match(line):
             return
         else:
-            yield from self._text_line(_QUOTE.sub("", line, count=1))
+            yield from self._text_line(_QUOTE.sub("", line))
 
     def _text_line(self, line: str) -> Iterator[Paragraph]:
         item = _LIST_ITEM.match(line)

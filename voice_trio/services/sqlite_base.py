@@ -64,7 +64,7 @@ class KnowledgeStats:
 
 def default_knowledge_path() -> Path:
     """Where the base lies unless `KNOWLEDGE_PATH` says otherwise: the user's data directory."""
-    return user_data_path("voice-trio", appauthor=False) / "knowledge.sqlite"
+    return user_data_path("voice-trio", appauthor=False) / "knowledge.sqlite3"
 
 
 class KnowledgeWriter:

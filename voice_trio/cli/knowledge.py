@@ -1,0 +1,166 @@
+"""`voice-trio knowledge`: fills the embedded knowledge base, searches it, and says what it holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import trio
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from voice_trio.conversation.words import matching_spans, query_terms
+from voice_trio.errors import KnowledgeUnavailable
+from voice_trio.services.documents import Found, Result, Status, find_documents, import_documents
+from voice_trio.services.readers import FORMATS
+from voice_trio.services.sqlite_base import KnowledgeStats, KnowledgeWriter, default_knowledge_path
+from voice_trio.services.sqlite_knowledge import SqliteKnowledge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from voice_trio.conversation.passages import Passage
+
+HOW_TO_IMPORT = "Fill it with: voice-trio knowledge import FOLDER"
+
+base_option = click.option(
+    "--path",
+    "base",
+    envvar="KNOWLEDGE_PATH",
+    show_envvar=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=default_knowledge_path,
+    help="The knowledge base file; in the user's data directory unless told otherwise.",
+)
+
+
+@click.group()
+def knowledge() -> None:
+    """Fill and read the embedded knowledge base."""
+
+
+@knowledge.command("import")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@base_option
+def import_command(paths: tuple[Path, ...], base: Path) -> None:
+    """Import Markdown and text files, and folders of them with all below.
+
+    Files that have not changed since the last import are skipped; changed ones replace what was there. A running server
+    finds the new passages at once. Exit code 1 if a file could not be read.
+    """
+    console = Console()
+    found = list(find_documents(paths))
+    if not found:
+        click.echo(f"No documents found; files of these kinds can be imported: {', '.join(FORMATS)}.", err=True)
+        return
+    results: Counter[Status] = Counter()
+    chunks = 0
+    try:
+        with KnowledgeWriter(base) as writer:
+            for result in _with_progress(found, writer, console):
+                results[result.status] += 1
+                chunks += result.chunks
+        after = trio.run(_stats, base)
+    except KnowledgeUnavailable as error:
+        raise click.ClickException(f"import ended early: {error}") from error
+    _say_summary(console, results, chunks, after, base)
+    if results[Status.UNREADABLE]:
+        raise click.exceptions.Exit(1)
+
+
+@knowledge.command("search")
+@click.argument("query", nargs=-1, required=True)
+@click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, help="Passages to show at most.")
+@base_option
+def search_command(query: tuple[str, ...], limit: int, base: Path) -> None:
+    """Show the passages that a spoken QUERY would find, best first."""
+    question = " ".join(query)
+    try:
+        stats, passages = trio.run(_search, base, question, limit)
+    except KnowledgeUnavailable as error:
+        raise click.ClickException(str(error)) from error
+    console = Console()
+    if not stats.chunks:
+        raise click.ClickException(f"There is nothing in {base} yet. {HOW_TO_IMPORT}")
+    if not passages:
+        console.print("Nothing found.", "Every word of the query is too common or unknown to the base.")
+    for rank, passage in enumerate(passages, start=1):
+        _say_passage(console, rank, passage, query_terms(question))
+
+
+@knowledge.command("stats")
+@base_option
+def stats_command(base: Path) -> None:
+    """Say how much the knowledge base holds."""
+    try:
+        stats = trio.run(_stats, base)
+    except KnowledgeUnavailable as error:
+        raise click.ClickException(str(error)) from error
+    console = Console()
+    console.print(Text(f"Base         {base}"), soft_wrap=True)
+    if not stats.documents:
+        console.print(Text(f"It is empty. {HOW_TO_IMPORT}"), soft_wrap=True)
+        return
+    console.print(f"Documents    {stats.documents:,}")
+    console.print(f"Passages     {stats.chunks:,}")
+    console.print(f"Size         {stats.size_bytes / 1e6:,.1f} MB")
+    console.print(f"Last import  {stats.last_import} UTC")
+
+
+async def _search(base: Path, question: str, limit: int) -> tuple[KnowledgeStats, tuple[Passage, ...]]:
+    store = SqliteKnowledge(base)
+    try:
+        return await store.stats(), await store.search(question, limit)
+    finally:
+        store.close()
+
+
+async def _stats(base: Path) -> KnowledgeStats:
+    store = SqliteKnowledge(base)
+    try:
+        return await store.stats()
+    finally:
+        store.close()
+
+
+def _with_progress(found: list[Found], writer: KnowledgeWriter, console: Console) -> Iterator[Result]:
+    columns = (SpinnerColumn(), TextColumn("importing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns,
+        TextColumn("{task.fields[name]}", markup=False),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("import", total=len(found), name="")
+        for result in import_documents(found, writer):
+            bar.update(task, advance=1, name=result.path.name)
+            if result.status is Status.UNREADABLE:
+                bar.console.print(Text(f"skipped {result.path}: {result.problem}", style="yellow"), soft_wrap=True)
+            yield result
+
+
+def _say_summary(console: Console, results: Counter[Status], chunks: int, after: KnowledgeStats, base: Path) -> None:
+    console.print(
+        f"{results[Status.IMPORTED]} imported ({chunks} passage{'s' * (chunks != 1)}), "
+        f"{results[Status.UNCHANGED]} unchanged, {results[Status.UNREADABLE]} unreadable",
+        highlight=False,
+    )
+    console.print(
+        Text(f"The base now holds {after.chunks:,} passages of {after.documents:,} documents: {base}"), soft_wrap=True
+    )
+
+
+def _say_passage(console: Console, rank: int, passage: Passage, terms: tuple[str, ...]) -> None:
+    console.print(
+        Text.assemble((f"{rank}. ", "bold"), (passage.title, "bold"), (f"  {passage.score:.1f}", "dim")), soft_wrap=True
+    )
+    text = Text(passage.text)
+    for start, end in matching_spans(passage.text, terms):
+        text.stylize("bold green", start, end)
+    console.print(text)
+    console.print(Text(passage.source, style="dim"), soft_wrap=True)
+    console.print()
