@@ -113,8 +113,8 @@ class Scene:
         if sent and len(self.to_client(on.AnswerAudio)) > before:
             self.feed(on.AudioSent(item, ms))
 
-    def done(self, response: str, status: str = "completed", **details: str) -> None:
-        self.feed(on.ResponseDone(response, status, **details))
+    def done(self, response: str, status: str = "completed", *, reason: str = "", error_code: str = "") -> None:
+        self.feed(on.ResponseDone(response, status, reason, error_code))
 
     # What came of it
 
@@ -127,9 +127,9 @@ class Scene:
     def queries(self) -> list[str]:
         return [search.query for search in self.searches()]
 
-    def to_model(self, kind: type[M] | None = None) -> list[M]:
+    def to_model(self, kind: type[M]) -> list[M]:
         sent = [command.command for command in self.of(do.SendToModel)]
-        return [command for command in sent if kind is None or isinstance(command, kind)]  # type: ignore[misc]  # any
+        return [command for command in sent if isinstance(command, kind)]
 
     def to_client(self, kind: type[C]) -> list[C]:
         return [command.event for command in self.of(do.SendToClient) if isinstance(command.event, kind)]
@@ -146,7 +146,7 @@ class Scene:
 
     def model_log(self) -> list[str]:
         """What was sent to the model, in order, by name."""
-        return [type(command).__name__ for command in self.to_model()]
+        return [type(command.command).__name__ for command in self.of(do.SendToModel)]
 
     def records(self) -> list[TurnRecord]:
         return [command.record for command in self.of(do.ReportTurn)]

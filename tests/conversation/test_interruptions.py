@@ -13,7 +13,7 @@ def settled(scene: Scene) -> list[tuple[str, str, int | None]]:
     """(command, item, ms) of everything that settled an interruption, in order."""
     return [
         (type(command).__name__, command.item_id, getattr(command, "audio_end_ms", None))
-        for command in scene.to_model()
+        for command in (sent.command for sent in scene.of(do.SendToModel))
         if isinstance(command, do.TruncateItem | do.DeleteItem)
     ]
 

@@ -1,7 +1,7 @@
 """The conversation: events with their times in, commands out. All policy of turns is here or one import away.
 
-    events ──► Conversation ──► Prefetch (which words to search)      one a turn
-                    │      └──► Answers  (one response at a time) ──► Playback, Settlement
+    events ──► Conversation ──► Questions (what the user says) ──► Prefetch (which words to search)
+                    │      └──► Answers   (one response at a time) ──► Playback, Settlement
                     ▼
                 commands
 
@@ -17,19 +17,21 @@ from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
 from voice_trio.conversation.answers import Answers
 from voice_trio.conversation.outbound import Outbound
-from voice_trio.conversation.policy import FATAL_CODES, TOOL_ROUNDS_MAX, Policy
-from voice_trio.conversation.prefetch import Prefetch
+from voice_trio.conversation.policy import (
+    FATAL_CODES,
+    PLAYBACK_CHECK_SECONDS_MIN,
+    RESPONSE_ATTEMPTS_MAX,
+    TOOL_ROUNDS_MAX,
+    Policy,
+)
+from voice_trio.conversation.questions import Questions
 from voice_trio.conversation.turn import Turn, TurnState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voice_trio.conversation.answers import Answer
-    from voice_trio.conversation.passages import Passage
-    from voice_trio.conversation.prefetch import Search
 
-RESPONSE_ATTEMPTS_MAX = 3
-PLAYBACK_CHECK_SECONDS_MIN = 0.02
 SESSION_EXPIRED = "session_expired"
 ALREADY_ACTIVE = "conversation_already_has_active_response"
 
@@ -40,10 +42,8 @@ class Conversation:
     def __init__(self, policy: Policy, *, id_prefix: str = "vt_", now: float = 0.0) -> None:
         self._policy = policy
         self._out = Outbound(id_prefix)
+        self._questions = Questions(policy, self._out)
         self._answers = Answers(policy, self._out)
-        self._turn: Turn | None = None
-        self._turns = 0
-        self._search_id = 1
         self._speed = self._speed_wanted = policy.speed
         self._active_at = now
         self._now = now
@@ -69,10 +69,10 @@ class Conversation:
             on.PlaybackPosition: lambda event: self._answers.position(event, self._now),
             on.LanguageDetected: self._on_language_detected,
             on.AudioSent: self._on_audio_sent,
-            on.SearchFinished: lambda event: self._on_search_over(event.search_id, event.passages),
-            on.SearchFailed: lambda event: self._on_search_over(event.search_id, None),
+            on.SearchFinished: lambda event: self._questions.search_over(event.search_id, event.passages, self._now),
+            on.SearchFailed: lambda event: self._questions.search_over(event.search_id, None, self._now),
             on.ToolFinished: self._on_tool_finished,
-            on.WaitOver: self._on_wait_over,
+            on.WaitOver: lambda event: self._questions.wait_over(event.turn_id, self._now),
             on.PositionOverdue: lambda event: self._answers.position_overdue(event.settlement_id),
             on.CreationOverdue: self._on_creation_overdue,
             on.DoneOverdue: lambda event: self._answers.overdue(event.tag, self._now),
@@ -95,15 +95,12 @@ class Conversation:
 
     @property
     def is_listening(self) -> bool:
-        """Whether the user is speaking: the model has announced speech and not yet committed it."""
-        turn = self._turn
-        return turn is not None and turn.state is TurnState.LISTENING
+        """Whether the user is speaking."""
+        return self._questions.is_listening
 
     def is_answering(self, now: float) -> bool:
         """Whether an answer is due, being generated or being heard."""
-        turn = self._turn
-        unasked = turn is not None and turn.state in (TurnState.WAITING, TurnState.READY)
-        return unasked or self._answers.is_audible(now)
+        return self._questions.is_waiting or self._answers.is_audible(now)
 
     def quiet_since(self, now: float) -> float | None:
         """Since when nothing has been said by anybody; `None` while something is."""
@@ -113,65 +110,54 @@ class Conversation:
 
     def _on_speech_started(self, event: on.SpeechStarted) -> None:
         self._out.to_client(event)
-        if not self.is_listening:
-            interrupted = self._answers.interrupt(self._now, cancel=False)
-            self._begin_turn("barge-in", interrupted=interrupted).stages.speech_started = self._now
-        if self._turn is not None:
-            self._turn.texts.setdefault(event.item_id, "")
+        turn = self._questions.turn
+        if turn is None or not self.is_listening:
+            # The server cancels its response by itself; a cancel of ours would come late and could hit the next one.
+            turn = self._begin_turn("barge-in", cancel=False)
+            turn.stages.speech_started = self._now
+        turn.texts.setdefault(event.item_id, "")
 
     def _on_speech_stopped(self, event: on.SpeechStopped) -> None:
         self._out.to_client(event)
-        if self._turn is not None and self.is_listening:
-            self._turn.stages.speech_stopped = self._now
+        if self._questions.turn is not None and self.is_listening:
+            self._questions.turn.stages.speech_stopped = self._now
 
     def _on_committed(self, event: on.SpeechCommitted) -> None:
         self._out.to_client(event)
-        turn = self._turn
+        turn = self._questions.turn
         if turn is None or not self.is_listening:
-            turn = self._begin_turn("committed", interrupted=self._answers.interrupt(self._now, cancel=True))
-        self._commit(turn, event.item_id)
+            turn = self._begin_turn("committed", cancel=True)
+        self._active_at = self._now
+        self._questions.commit(turn, event.item_id, self._now)
 
     def _on_transcript_delta(self, event: on.TranscriptDelta) -> None:
         self._out.to_client(event)
-        turn = self._turn
-        if turn is None or event.item_id not in turn.texts:
-            return
-        turn.texts[event.item_id] += event.delta
-        if turn.stages.first_word is None:
-            turn.stages.first_word = self._now
-        self._hear(turn)
+        self._questions.hear(event.item_id, event.delta, self._now)
 
     def _on_transcript_completed(self, event: on.TranscriptCompleted) -> None:
         self._out.to_client(event)
         self._out.add(do.CountUsage("transcription", event.item_id, event.usage))
-        turn = self._turn
-        if turn is not None and event.item_id in turn.texts:
-            turn.texts[event.item_id] = event.transcript
-            turn.transcribed.add(event.item_id)
-            self._hear(turn)
+        self._questions.hear(event.item_id, event.transcript, self._now, final=True)
 
     def _on_transcript_failed(self, event: on.TranscriptFailed) -> None:
         self._notify("transcription_failed", "Your words could not be transcribed; the answer may miss its documents.")
         self._out.add(do.Warn("transcription_failed", f"{event.code}: {event.message}"))
-        if self._turn is not None and event.item_id in self._turn.texts:
-            self._turn.transcribed.add(event.item_id)
+        self._questions.hear_no_more(event.item_id)
 
-    # The user types, interrupts, reports
+    # The user types, interrupts, detects
 
     def _on_text_input(self, event: on.TextInput) -> None:
-        turn = self._turn
+        turn = self._questions.turn
         if turn is None or not self.is_listening:
-            turn = self._begin_turn("typed", interrupted=self._answers.interrupt(self._now, cancel=True))
+            turn = self._begin_turn("typed", cancel=True)
             turn.typed = True
         item_id = self._out.new_id("u")
         self._out.to_model(do.CreateUserItem(self._out.new_id("e"), item_id, event.text))
-        turn.texts[item_id] = event.text
-        turn.transcribed.add(item_id)
         self._active_at = self._now
-        if turn.typed:
-            self._commit(turn, item_id)
-        else:  # typed into open speech: one question, answered when the speech is committed
-            self._hear(turn)
+        turn.texts[item_id] = ""
+        self._questions.hear(item_id, event.text, self._now, final=True)
+        if turn.typed:  # typed into open speech it is part of that question, and answered when the speech is committed
+            self._questions.commit(turn, item_id, self._now)
 
     def _on_interrupt(self, event: on.Interrupt) -> None:
         interrupted = self._answers.interrupt(self._now, cancel=True, heard=event)
@@ -238,12 +224,12 @@ class Conversation:
 
     def _on_audio_sent(self, event: on.AudioSent) -> None:
         self._answers.playback.sent(event.item_id, event.duration_ms, self._now)
-        turn = self._turn
+        turn = self._questions.turn
         if turn is not None and turn.stages.first_audio_out is None and event.item_id in self._answers.playback:
             turn.stages.first_audio_out = self._now
 
     def _on_playback_check(self, event: on.PlaybackCheck) -> None:
-        turn = self._turn
+        turn = self._questions.turn
         if turn is None or turn.id != event.turn_id or not turn.is_open or self._answers.is_open:
             return
         if self._answers.playback.is_playing(self._now):
@@ -288,85 +274,39 @@ class Conversation:
             self._notify("answer_failed", "The model did not answer in time. Please ask again.")
             self._finish_turn("unanswered")
 
-    def _on_search_over(self, search_id: int, passages: tuple[Passage, ...] | None) -> None:
-        turn = self._turn
-        if turn is None or not turn.is_unasked or not turn.prefetch.finish(search_id, passages, self._now):
-            return  # too late for its turn, and no other turn may have it (I4)
-        self._start_search(turn, turn.prefetch.resume(turn.said))
-
-    def _on_wait_over(self, event: on.WaitOver) -> None:
-        turn = self._turn
-        if turn is not None and turn.id == event.turn_id and turn.state is TurnState.WAITING:
-            self._settle_context(turn)
-
     # Turns
 
     def _advance(self) -> None:
         """Whatever has become possible: settle, change speed between answers, ask."""
         self._answers.settle_if_due()
-        turn = self._turn
-        if turn is not None and turn.state is TurnState.WAITING and turn.context_is_settled():
-            self._settle_context(turn)
+        self._questions.settle_if_possible(self._now)
         if self._speed != self._speed_wanted and not self._answers.is_open:
             self._speed = self._speed_wanted
             self._out.to_model(do.ChangeSpeed(self._out.new_id("s"), self._speed))
+        turn = self._questions.turn
         if turn is not None and turn.state is TurnState.READY and self._answers.is_free:
             self._ask(turn)
 
-    def _begin_turn(self, reason: str, *, interrupted: bool) -> Turn:
-        """A new turn; a question that nobody has heard an answer to is part of it."""
-        last = self._turn
-        joined = last if last is not None and last.is_open and not last.answer_forwarded else None
-        self._finish_turn("joined" if joined else "completed", reason, report=not interrupted)
-        self._turns += 1
-        prefetch = Prefetch(
-            first_id=self._search_id,
-            words_min=self._policy.prefetch_words_min,
-            in_flight_max=self._policy.searches_in_flight_max,
-        )
-        turn = self._turn = Turn(self._turns, prefetch)
-        if joined is not None:
-            turn.texts.update(joined.texts)
-            turn.transcribed.update(joined.transcribed)
-        self._out.add(do.BeginTurn(turn.id))
-        return turn
-
-    def _commit(self, turn: Turn, item_id: str) -> None:
-        turn.texts.setdefault(item_id, "")
-        turn.newest_item_id = item_id
-        turn.state = TurnState.WAITING
-        turn.stages.committed = self._active_at = self._now
-        self._start_search(turn, turn.prefetch.commit(turn.said))
-        if self._policy.wait_seconds_max <= 0:
-            self._settle_context(turn)
-        else:
-            self._out.add(do.FeedAt(self._now + self._policy.wait_seconds_max, on.WaitOver(turn.id), turn.id))
-
-    def _hear(self, turn: Turn) -> None:
-        if turn.is_unasked:
-            self._start_search(turn, turn.prefetch.hear(turn.said))
-
-    def _start_search(self, turn: Turn, search: Search | None) -> None:
-        if search is not None:
-            self._search_id = turn.prefetch.next_id
-            self._out.add(do.StartSearch(turn.id, search.id, search.query))
-
-    def _settle_context(self, turn: Turn) -> None:
-        turn.state = TurnState.READY
-        turn.stages.context_settled = self._now
+    def _begin_turn(self, reason: str, *, cancel: bool) -> Turn:
+        """Silence whatever is being said, and listen; `cancel` as for `Answers.interrupt`."""
+        interrupted = self._answers.interrupt(self._now, cancel=cancel)
+        last = self._questions.turn
+        unheard = last is not None and last.is_open and not last.answer_forwarded
+        self._finish_turn("joined" if unheard else "completed", reason, report=not interrupted)
+        return self._questions.begin()
 
     def _ask(self, turn: Turn) -> None:
         """Context first, then `response.create`, then the client is told (I2)."""
         first_time = turn.outcome is None
+        self._answers.settle()
         if first_time:
             turn.stages.asked = self._now
             turn.choose_context(self._policy.context_tokens_max)
-        self._answers.settle()
         if first_time and turn.context is not None:
-            item_id = self._out.new_id("x")
-            self._out.to_model(
-                do.CreateContextItem(self._out.new_id("e"), item_id, turn.newest_item_id, turn.context.text)
+            context = do.CreateContextItem(
+                self._out.new_id("e"), self._out.new_id("x"), turn.newest_item_id, turn.context.text
             )
+            self._out.to_model(context)
         turn.state = TurnState.ASKED
         turn.attempts += 1
         self._answers.ask(turn, self._now, tools_allowed=turn.tool_rounds < TOOL_ROUNDS_MAX)
@@ -376,7 +316,7 @@ class Conversation:
     def _follow_up(self, answer: Answer) -> None:
         """Once the response is done and every function has returned: give the outputs, and ask to go on."""
         outputs = self._answers.take_tool_outputs(answer)
-        if outputs is None or answer.turn is not self._turn:
+        if outputs is None or answer.turn is not self._questions.turn:
             return
         for call_id, output in outputs.items():
             self._out.to_model(do.CreateFunctionOutput(self._out.new_id("f"), call_id, output))
@@ -389,12 +329,12 @@ class Conversation:
 
     def _finish_turn(self, status: str, reason: str = "", *, report: bool = True) -> None:
         """The turn is over: whatever still works for it is cancelled. An interrupted one is reported when settled."""
-        turn = self._turn
+        turn = self._questions.turn
         self._active_at = self._now
         if turn is None or not turn.is_open:
             return
         unasked = turn.is_unasked
-        turn.state = TurnState.OVER
+        turn.state, turn.status = TurnState.OVER, status
         turn.stages.interrupted = None if report else self._now
         self._out.add(do.EndTurn(turn.id, reason or status))
         if report or unasked:

@@ -1,0 +1,126 @@
+"""The floors hold: imports only go down, and the two lowest know neither clocks nor sockets nor tasks."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import voice_trio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(voice_trio.__file__).parent
+
+# What a folder (or a module at the top) may import of ours: itself, and what stands on lower floors.
+FLOORS = {
+    "errors": 0,
+    "conversation": 0,
+    "dialects": 1,
+    "settings": 2,
+    "services": 2,
+    "session": 3,
+    "client": 3,
+    "embedded": 3,
+    "testing": 3,
+    "demo": 3,
+    "web": 4,
+    "server": 5,
+    "asgi": 6,
+    "cli": 7,
+}
+
+WAITING = {"trio", "time", "asyncio", "threading", "socket", "datetime", "random", "subprocess", "os", "secrets"}
+# A foreign library belongs to the floors named here and to no other.
+FOREIGN = {
+    "hypercorn": {"web", "server", "asgi"},
+    "quart": {"web"},
+    "quart_trio": {"web"},
+    "trio_websocket": {"services", "testing", "embedded", "client"},
+    "jwt": {"services"},
+    "redis": {"services"},
+    "weaviate": {"services"},
+    "sqlite3": {"services"},
+    "httpx": {"services"},
+    "sentry_sdk": {"services", "server"},
+    "click": {"cli"},
+    "rich": {"cli"},
+}
+# Side by side on one floor, and strangers to each other. What is shared by two of them stands below.
+STRANGERS = {
+    "session": {"client", "embedded", "testing", "demo"},
+    "client": {"session", "embedded", "testing", "demo"},
+    "embedded": {"session", "client", "demo"},
+}
+
+
+def modules() -> Iterator[Path]:
+    yield from sorted(ROOT.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module imported anywhere in a file, types only or not."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            if node.module == "voice_trio":
+                yield from (f"voice_trio.{alias.name}" for alias in node.names)
+
+
+def folder(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0].removesuffix(".py")
+
+
+ALL = [path for path in modules() if folder(path) != "__init__"]
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_only_go_down(path: Path) -> None:
+    here = folder(path)
+    assert here in FLOORS, f"{here} stands on no floor: say on which in this test"
+    for name in imports(path):
+        if name.startswith("voice_trio.") and name != "voice_trio.__version__":
+            there = name.split(".")[1]
+            assert FLOORS[there] <= FLOORS[here], f"{here} imports {name}, which stands above it"
+            assert there not in STRANGERS.get(here, set()), f"{here} imports {name}: they do not know each other"
+
+
+@pytest.mark.parametrize("path", [path for path in ALL if folder(path) in ("conversation", "dialects")], ids=str)
+def test_the_two_lowest_floors_never_wait_nor_look_at_a_clock(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(path)} & WAITING
+
+
+@pytest.mark.parametrize("path", [path for path in ALL if folder(path) == "conversation"], ids=str)
+def test_floor_0_knows_no_wire(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(path)} & {"json", "msgspec", "base64", "pybase64"}
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(ROOT)))
+def test_foreign_libraries_stay_on_their_floors(path: Path) -> None:
+    for name in imports(path):
+        allowed = FOREIGN.get(name.split(".")[0])
+        assert allowed is None or folder(path) in allowed, f"{folder(path)} imports {name}"
+
+
+def test_threads_are_started_in_one_place_only() -> None:
+    users = [
+        str(path.relative_to(ROOT))
+        for path in ALL
+        if "to_thread" in path.read_text("utf-8") and path.name != "threads.py"
+    ]
+    assert users == []
+
+
+def test_nothing_waits_without_bound_at_the_end_of_a_session() -> None:
+    """A shield without a deadline hangs; every one of ours has both on its line."""
+    for path in ALL:
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            if "shield=True" in line:
+                assert "move_on_after(" in line or "fail_after(" in line, f"{path}:{number}"
