@@ -1,0 +1,121 @@
+"""A WebSocket without a network: two `Link`s joined in memory, for virtual time.
+
+They keep a Link's promises and add the ways in which networks break them: `reset` loses the connection, `stall` makes
+an end stop taking what the other sends.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol, runtime_checkable
+
+import trio
+
+from voice_trio.errors import LinkClosed
+
+FRAMES_BUFFERED = 64  # about what a kernel holds of 40 ms audio frames on both sides of a connection
+REASON_BYTES_MAX = 123  # RFC 6455: a control frame holds 125 bytes, 2 of them the code
+
+
+def memory_link_pair(buffer: int = FRAMES_BUFFERED) -> tuple[MemoryLink, MemoryLink]:
+    """Two ends of one connection; each direction holds `buffer` frames, then its sender waits."""
+    there, back = _Pipe(buffer), _Pipe(buffer)
+    return MemoryLink(back, there), MemoryLink(there, back)
+
+
+@runtime_checkable
+class Losable(Protocol):
+    """A link that can lose its connection on purpose."""
+
+    def reset(self) -> None: ...
+
+
+class MemoryLink:
+    """One end. Sending after a cancelled send raises `LinkClosed`, as a torn stream would have it."""
+
+    def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+
+    async def send(self, message: str | bytes) -> None:
+        """One frame to the peer; waits while the peer's buffer is full or the peer has stalled."""
+        await self._outgoing.put(message)
+
+    async def receive(self) -> str | bytes:
+        """The next frame; what was sent before a close still arrives. Cancelling loses nothing."""
+        return await self._incoming.get()
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Say goodbye: the peer reads what is on its way, then raises `LinkClosed(code, reason)`."""
+        if len(reason.encode()) > REASON_BYTES_MAX:
+            raise ValueError(f"a close reason has at most {REASON_BYTES_MAX} bytes: {reason!r}")
+        goodbye = LinkClosed(code, reason)
+        self._outgoing.end(goodbye, drained=False)
+        self._incoming.end(goodbye, drained=True)
+        await trio.lowlevel.checkpoint()
+
+    def reset(self) -> None:
+        """Lose the connection, for both ends at once, with all that was on its way."""
+        for pipe in (self._incoming, self._outgoing):
+            pipe.end(LinkClosed(), drained=True)
+
+    def stall(self) -> None:
+        """Take nothing more: from now on the peer's sends wait, as if all buffers were full."""
+        self._incoming.stalled = True
+
+    def resume(self) -> None:
+        """Take again what the peer sends."""
+        self._incoming.stalled = False
+        self._incoming.wake()
+
+
+class _Pipe:
+    """One direction: frames, and how it ended."""
+
+    def __init__(self, buffer: int) -> None:
+        self.stalled = False
+        self._buffer = buffer
+        self._frames: deque[str | bytes] = deque()
+        self._ended: LinkClosed | None = None
+        self._torn = False
+        self._waiting = trio.lowlevel.ParkingLot()
+
+    async def put(self, message: str | bytes) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            while self._is_open() and (self.stalled or len(self._frames) >= self._buffer):
+                await self._waiting.park()
+        except trio.Cancelled:
+            # Half a frame may be out: on a real stream nothing sensible can follow it.
+            self._torn = True
+            raise
+        self._frames.append(message)
+        self.wake()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def get(self) -> str | bytes:
+        await trio.lowlevel.checkpoint()
+        while self.stalled or not self._frames:
+            if self._ended is not None and not self.stalled:
+                raise LinkClosed(self._ended.code, self._ended.reason)
+            await self._waiting.park()
+        frame = self._frames.popleft()
+        self.wake()
+        return frame
+
+    def end(self, how: LinkClosed, *, drained: bool) -> None:
+        if drained:
+            self._frames.clear()
+            self.stalled = False
+        self._ended = self._ended or how
+        self.wake()
+
+    def wake(self) -> None:
+        self._waiting.unpark_all()
+
+    def _is_open(self) -> bool:
+        if self._ended is not None:
+            raise LinkClosed(self._ended.code, self._ended.reason)
+        if self._torn:
+            raise LinkClosed()
+        return True
