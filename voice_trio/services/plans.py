@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import httpx
+import httpx2
 import msgspec
 
 from voice_trio.errors import PlanUnverified
@@ -48,7 +48,7 @@ class ClaimedPlans:
 class PlanService:
     """Asks `url` for `{"plan": …, "voice"?: …, "voice_speed"?: …}`; redirects are not followed, so no bearer strays."""
 
-    def __init__(self, url: str, client: httpx.AsyncClient) -> None:
+    def __init__(self, url: str, client: httpx2.AsyncClient) -> None:
         self._url = url
         self._client = client
 
@@ -56,7 +56,7 @@ class PlanService:
         """What the service says; the claims speak for the voice where the service is silent."""
         try:
             answer = msgspec.json.decode(await self._ask(token), type=_Answer)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise PlanUnverified(f"the plan service could not be asked: {type(error).__name__}") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise PlanUnverified("the plan service's answer makes no sense") from error
@@ -70,12 +70,13 @@ class PlanService:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         body = bytearray()
         async with self._client.stream("GET", self._url, headers=headers) as response:
-            if response.status_code != httpx.codes.OK:
+            if response.status_code != httpx2.codes.OK:
                 raise PlanUnverified(f"the plan service answered {response.status_code}")
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > ANSWER_BYTES_MAX:
-                    raise PlanUnverified("the plan service's answer is too long")
+            async with aclosing(response.aiter_bytes()) as chunks:
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) > ANSWER_BYTES_MAX:
+                        raise PlanUnverified("the plan service's answer is too long")
         return bytes(body)
 
 
@@ -91,7 +92,7 @@ async def open_plans(url: str | None) -> AsyncIterator[Plans]:
     if url is None:
         yield ClaimedPlans()
         return
-    limits = httpx.Limits(max_connections=CONNECTIONS_MAX)
+    limits = httpx2.Limits(max_connections=CONNECTIONS_MAX)
     # No timeout here: the caller's deadline is the only one.
-    async with httpx.AsyncClient(timeout=None, follow_redirects=False, limits=limits) as client:
+    async with httpx2.AsyncClient(timeout=None, follow_redirects=False, limits=limits) as client:
         yield PlanService(url, client)

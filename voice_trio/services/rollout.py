@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from voice_trio.errors import BadMessage
+
+if TYPE_CHECKING:
+    from voice_trio.settings import Access
 
 LIST_ENTRIES_MAX = 10_000
 ENTRY_CHARS_MAX = 256
@@ -40,6 +43,17 @@ class Rollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return is_beta or place_in_percent(user_id) < self.percent
 
 
+def first_rollout(access: Access) -> Rollout:
+    """The document that the settings seed, once, where there is none yet."""
+    return Rollout(
+        enabled=True,
+        percent=access.rollout_percent,
+        beta_users=access.beta_users,
+        plans=access.allowed_plans,
+        version=0,
+    )
+
+
 def place_in_percent(user_id: str) -> float:
     """Where a user stands, from 0 up to but not including 100: always the same, so that raising keeps everyone in."""
     digest = hashlib.sha256(b"voice_trio rollout " + user_id.encode("utf-8", "surrogatepass")).digest()
@@ -59,7 +73,7 @@ def parse_rollout(document: object) -> Rollout:
 
 def rollout_as_json(rollout: Rollout) -> dict[str, Any]:
     """The document as `GET /v1/voice/rollout` shows it."""
-    fields: dict[str, Any] = msgspec.to_builtins(rollout)
+    fields: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(rollout))
     return fields
 
 

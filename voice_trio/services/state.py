@@ -1,4 +1,4 @@
-"""State that limits share: the protocol that the in-memory twin and a shared store both fill, held to the same tests."""
+"""What limits remember: the protocol that the in-memory twin and a shared store both fill, held to the same tests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from voice_trio.services.rollout import Rollout
+    from voice_trio.settings import Limits
 
 WINDOW_SECONDS = 3600.0
 """The window of MAX_SESSIONS_PER_USER_PER_HOUR."""
@@ -25,6 +26,11 @@ class Quotas:
     concurrent: int
     window_seconds: float = WINDOW_SECONDS
     lease_seconds: float = LEASE_SECONDS
+
+    @classmethod
+    def of(cls, limits: Limits) -> Quotas:
+        """As the settings state them."""
+        return cls(limits.sessions_per_hour, limits.concurrent_per_user)
 
 
 class Limit(Enum):

@@ -1,0 +1,230 @@
+"""May this caller have a session? The checks in their order, what is taken for a session, and how it is given back.
+
+feature flag → token → plan → rollout → rate limit → concurrency → draining, capacity
+
+The first check that fails is the one the caller hears of. Nothing is taken before everything else has passed, and what
+was taken when a later check fails is given back. Knows nothing of sockets: a refusal is a value.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Never
+
+import trio
+
+from voice_trio.errors import PlanUnverified, StateUnavailable, TokenInvalid, TokenUncheckable
+from voice_trio.services.state import LEASE_RENEW_SECONDS, Granted, Limit, Refused
+from voice_trio.session import refusals
+from voice_trio.session.recent import RecentEvents
+from voice_trio.session.refusals import Refusal, RefusalMemory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voice_trio.services.plans import Plans
+    from voice_trio.services.rollout import Rollout
+    from voice_trio.services.state import State
+    from voice_trio.services.tokens import TokenVerifier, User
+    from voice_trio.session.capacity import Capacity
+    from voice_trio.settings import Settings
+
+ATTEMPTS_PER_MINUTE = 20
+"""Of one user, whatever became of them."""
+FAILED_TOKENS_PER_MINUTE = 10
+"""From one address; beyond it not even a right token is looked at."""
+MINUTE_SECONDS = 60.0
+TOKEN_SECONDS_MAX = 6.0
+"""A little more than fetching the provider's keys may take."""
+PLAN_SECONDS_MAX = 5.0
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A session that may begin, and what was taken for it: a rate slot, a lease, a place in this process.
+
+    Whoever holds this must call exactly one of `release_unused` and `end` in the end; the first call wins, further
+    ones do nothing. Neither raises, but for cancellation: call them under a timed shield.
+    """
+
+    user: User
+    plan: str
+    session_id: str
+    _state: State = field(repr=False)
+    _capacity: Capacity = field(repr=False)
+    _is_over: bool = field(default=False, repr=False)
+
+    async def keep_lease(self) -> Never:
+        """Renew the lease until cancelled: a task of the session's nursery."""
+        while True:
+            await trio.sleep(LEASE_RENEW_SECONDS)
+            # A renewal may get lost; the next one takes the lease again.
+            with suppress(StateUnavailable):
+                await self._state.renew(self.user.id, self.session_id)
+
+    async def release_unused(self) -> None:
+        """The session never became ready: everything is given back, the rate slot too (I12)."""
+        if self._give_place_back():
+            with suppress(StateUnavailable):
+                await self._state.release(self.user.id, self.session_id)
+
+    async def end(self) -> None:
+        """The session is over: the lease and the place are given back, the rate slot stays taken."""
+        if self._give_place_back():
+            # Where the store is away the lease lapses by itself.
+            with suppress(StateUnavailable):
+                await self._state.end(self.user.id, self.session_id)
+
+    def _give_place_back(self) -> bool:
+        if self._is_over:
+            return False
+        self._is_over = True
+        self._capacity.give_back()
+        return True
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One knock at the door, and what is known of who knocks so far."""
+
+    token: str | None
+    address: str
+    is_late: bool
+    user: User | None = None
+
+    def shown(self) -> list[tuple[str, str]]:
+        """What a repeated refusal may be recognised by."""
+        shown = [("address", self.address)]
+        if self.token:
+            shown.append(("token", self.token))
+        if self.user is not None:
+            shown.append(("user", self.user.id))
+        if self.is_late:
+            shown.append(("address without token", self.address))
+        return shown
+
+
+class Admission:
+    """The door of one process. It remembers attempts and refusals by itself; limits live in `state`."""
+
+    def __init__(
+        self, *, settings: Settings, verifier: TokenVerifier, plans: Plans, state: State, capacity: Capacity
+    ) -> None:
+        self._is_switched_on = settings.access.enabled
+        self._limits = settings.limits
+        self._verifier = verifier
+        self._plans = plans
+        self._state = state
+        self._capacity = capacity
+        self._attempts = RecentEvents(limit=ATTEMPTS_PER_MINUTE, window_seconds=MINUTE_SECONDS)
+        self._failed_tokens = RecentEvents(limit=FAILED_TOKENS_PER_MINUTE, window_seconds=MINUTE_SECONDS)
+        self._refusals = RefusalMemory()
+
+    async def admit(
+        self,
+        token: str | None,
+        address: str,
+        *,
+        is_late: bool = False,
+        on_verified: Callable[[User], None] | None = None,
+    ) -> Admitted | Refusal:
+        """Admit the caller from `address` who shows `token`, or say why not.
+
+        Call it before the upgrade where the handshake carries a token, so that a refusal with `at_handshake` can still
+        be one. `is_late` says that the token came after the upgrade, or never. `on_verified` is called as soon as it
+        is known who calls, so that the upstream may be dialled meanwhile. When cancelled nothing stays taken.
+        """
+        attempt = _Attempt(token, address, is_late)
+        outcome = await self._decide(attempt, on_verified)
+        return self._refusals.remember(outcome, attempt.shown()) if isinstance(outcome, Refusal) else outcome
+
+    async def refuse_before_token(self, address: str) -> Refusal | None:
+        """For a handshake that carries no token: a refusal that needs none, or None: let it show one.
+
+        Without `at_handshake` the refusal is to be told after the upgrade, at once.
+        """
+        attempt = _Attempt(None, address, is_late=True)
+        try:
+            refusal = self._refuse_by_flag(await self._state.rollout())
+        except StateUnavailable:
+            refusal = refusals.at_capacity()
+        refusal = refusal or self._refuse_address(address)
+        if refusal is not None:
+            return self._refusals.remember(refusal, attempt.shown())
+        wait = self._refusals.wait_seconds("address without token", address)
+        return refusals.refused_repeatedly(wait) if wait > 0 else None
+
+    async def _decide(self, attempt: _Attempt, on_verified: Callable[[User], None] | None) -> Admitted | Refusal:
+        try:
+            rollout = await self._state.rollout()
+            refusal = self._refuse_by_flag(rollout) or self._refuse_address(attempt.address)
+            if refusal is not None:
+                return refusal
+            user = await self._identify(attempt)
+            if isinstance(user, Refusal):
+                return user
+            if on_verified is not None:
+                on_verified(user)
+            user = await self._entitle(user, attempt, rollout)
+            return user if isinstance(user, Refusal) else await self._take_slots(user)
+        except StateUnavailable:
+            # Limits that cannot be looked at cannot be kept.
+            return refusals.at_capacity()
+
+    def _refuse_by_flag(self, rollout: Rollout) -> Refusal | None:
+        if not self._is_switched_on:
+            return refusals.feature_disabled()
+        return None if rollout.enabled else refusals.feature_disabled(rollout.message)
+
+    def _refuse_address(self, address: str) -> Refusal | None:
+        wait = self._failed_tokens.wait_seconds(address)
+        if wait == 0:
+            return None
+        return replace(refusals.too_many_attempts(FAILED_TOKENS_PER_MINUTE, wait), at_handshake=True)
+
+    async def _identify(self, attempt: _Attempt) -> User | Refusal:
+        try:
+            with trio.fail_after(TOKEN_SECONDS_MAX):
+                user = await self._verifier.verify(attempt.token or "")
+        except (TokenUncheckable, trio.TooSlowError):
+            return refusals.token_uncheckable(TOKEN_SECONDS_MAX)
+        except TokenInvalid as error:
+            self._failed_tokens.note(attempt.address)
+            return refusals.token_invalid(str(error))
+        attempt.user = user
+        wait = self._attempts.wait_seconds(user.id)
+        if wait > 0:
+            return refusals.too_many_attempts(ATTEMPTS_PER_MINUTE, wait)
+        self._attempts.note(user.id)
+        return user
+
+    async def _entitle(self, user: User, attempt: _Attempt, rollout: Rollout) -> User | Refusal:
+        """The user with the plan and voice they are entitled to; administrators are neither asked nor held up."""
+        if user.is_admin:
+            return user
+        try:
+            with trio.fail_after(PLAN_SECONDS_MAX):
+                entitled = await self._plans.entitlement(user, attempt.token or "")
+        except (PlanUnverified, trio.TooSlowError):
+            return refusals.plan_unverified()
+        if not rollout.includes_plan(entitled.plan):
+            return refusals.plan_required(rollout.plans)
+        if not rollout.includes_user(user.id, user.email):
+            return refusals.not_in_rollout(rollout.message)
+        return replace(user, plan=entitled.plan, voice=entitled.voice, voice_speed=entitled.voice_speed)
+
+    async def _take_slots(self, user: User) -> Admitted | Refusal:
+        session_id = f"vs_{secrets.token_hex(12)}"
+        match await self._state.admit(user.id, session_id):
+            case Refused(limit=Limit.RATE, retry_after=wait):
+                return refusals.rate_limited(self._limits.sessions_per_hour, wait or 0.0)
+            case Refused():
+                return refusals.too_many_sessions(self._limits.concurrent_per_user)
+            case Granted():
+                pass
+        if self._capacity.take():
+            return Admitted(user, user.plan, session_id, self._state, self._capacity)
+        await self._state.release(user.id, session_id)
+        return refusals.draining() if self._capacity.is_draining else refusals.at_capacity()
