@@ -74,6 +74,8 @@ async def test_asking_again_for_the_same_session_takes_no_second_slot(subject: M
     for number in range(2, 6):
         await subject.state.end("ann", f"s{number - 1}")
         assert await subject.state.admit("ann", f"s{number}") == Granted()
+    await subject.state.admit("ann", "s6")
+    assert await subject.state.admit("ann", "s5") == Granted()
 
 
 async def test_a_released_session_gives_slot_and_lease_back(subject: MemorySubject) -> None:
