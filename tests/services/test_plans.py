@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
+import trio
 
 from voice_trio.errors import PlanUnverified
 from voice_trio.services.plans import ANSWER_BYTES_MAX, ClaimedPlans, Entitlement, PlanService, open_plans
@@ -81,6 +82,7 @@ async def test_an_answer_without_end_is_given_up_when_it_is_too_long() -> None:
         nonlocal sent
         while True:
             sent += 1024
+            await trio.lowlevel.checkpoint()
             yield b"x" * 1024
 
     with pytest.raises(PlanUnverified, match="too long"):

@@ -53,7 +53,7 @@ async def site_with(document: Any) -> AsyncIterator[Site]:
         async with trio.open_nursery() as nursery:
             [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
             site.url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}/"
-            nursery.start_soon(trio.serve_listeners, site.answer, [listener])
+            await nursery.start(trio.serve_listeners, site.answer, [listener])
             yield site
             nursery.cancel_scope.cancel()
 
