@@ -1,0 +1,202 @@
+"""The server's side of one connection, without a network, a clock or speech engines: frames with their times in, frames
+and orders out.
+
+    frames ──► Dialogue ──► InputBuffer ──► Microphone (where speech is)
+                   │             └────────► Utterances (what was said)
+                   ├──────► ItemList (the conversation)
+                   ▼
+                Replies (one at a time), which ask the mind ──► frames, orders
+
+Every refusal is an `error` event; nothing a client sends ends the session. Audio is not kept: an item holds its length
+and its transcript.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from voice_trio.dialects.audio import BYTES_PER_MS, decode_audio
+from voice_trio.dialects.realtime import client_events as asked
+from voice_trio.dialects.realtime import server_events as say
+from voice_trio.dialects.realtime import sessions
+from voice_trio.dialects.realtime.item_list import ItemList
+from voice_trio.dialects.realtime.items import as_kept
+from voice_trio.embedded.input_buffer import InputBuffer
+from voice_trio.embedded.outbound import HangUp, Outbound
+from voice_trio.embedded.replies import Replies
+from voice_trio.embedded.session_object import DEFAULT_VOICE, SessionObject
+from voice_trio.embedded.utterances import Utterances
+from voice_trio.errors import BadMessage, InvalidEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from voice_trio.dialects.realtime.items import Item
+    from voice_trio.embedded.engines import Activity
+    from voice_trio.embedded.outbound import Output
+
+SESSION_SECONDS_MAX = 3600
+ITEMS_MAX = 4000
+"""More than an hour of talk needs; it bounds what a client can make the server remember."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a dialogue starts with. `unix_time` in seconds; `missing` is told to who speaks to a server without ears."""
+
+    tag: str
+    unix_time: int
+    model: str = "voice-trio-embedded"
+    transcription: bool = False
+    missing: str = ""
+
+
+class Dialogue:
+    """All methods return what is to be said and done, in order. Times are seconds on one monotonic clock."""
+
+    def __init__(self, beginning: Beginning, activity: Activity | None, voices: Collection[str], now: float) -> None:
+        self._out = Outbound(beginning.tag)
+        self._items = ItemList()
+        self._session = SessionObject(_new_session(beginning, self._out.new_id("sess")), voices)
+        self._utterances = Utterances(self._out)
+        self._replies = Replies(self._out, self._items, self._utterances, self._session)
+        self._buffer = InputBuffer(
+            self._out, self._items, self._utterances, self._replies, self._session, activity, beginning.missing
+        )
+        self._ends_at = now + SESSION_SECONDS_MAX
+        self._now = now
+
+    @property
+    def deadline(self) -> float:
+        """When `on_time` must be called, at the latest."""
+        due = self._replies.deadline
+        return self._ends_at if due is None else min(due, self._ends_at)
+
+    def begin(self) -> list[Output]:
+        self._out.emit(say.SessionCreated(session=self._session.shown))
+        return self._out.take()
+
+    def receive(self, frame: str | bytes, now: float) -> list[Output]:
+        """One frame from the client."""
+        self._now = now
+        event: asked.ClientEvent | None = None
+        try:
+            event = asked.read_client_event(frame)
+            self._obey(event)
+        except InvalidEvent as refused:
+            self._out.complain(refused, event.event_id if event else None)
+        return self._out.take()
+
+    def on_time(self, now: float) -> list[Output]:
+        """The deadline has come."""
+        self._now = now
+        self._replies.on_time(now)
+        if now >= self._ends_at:
+            minutes = SESSION_SECONDS_MAX // 60
+            why = f"Your session hit the maximum duration of {minutes} minutes."
+            self._out.complain(InvalidEvent(why, code="session_expired"))
+            self._out.order(HangUp(1001, why))
+        return self._out.take()
+
+    # What ears and mouth tell
+
+    def words(self, hearing_id: int, delta: str) -> list[Output]:
+        self._utterances.words(hearing_id, delta)
+        return self._out.take()
+
+    def heard(self, hearing_id: int, text: str) -> list[Output]:
+        return self._after_hearing(self._utterances.heard(hearing_id, text))
+
+    def unheard(self, hearing_id: int, message: str) -> list[Output]:
+        """Nobody was free to listen, or hearing failed."""
+        trouble = say.Trouble(message=message, type="server_error", code="ears_unavailable")
+        return self._after_hearing(self._utterances.unheard(hearing_id, trouble))
+
+    def _after_hearing(self, item_id: str | None) -> list[Output]:
+        if item_id is not None:
+            self._replies.heard(item_id)
+        return self._out.take()
+
+    def said(self, response_id: str, text: str, pcm: bytes) -> list[Output]:
+        self._replies.said(response_id, text, pcm)
+        return self._out.take()
+
+    def finished_speaking(self, response_id: str) -> list[Output]:
+        self._replies.finished(response_id)
+        return self._out.take()
+
+    def failed_to_speak(self, response_id: str, message: str) -> list[Output]:
+        self._replies.failed(response_id, message)
+        return self._out.take()
+
+    # What the client wants
+
+    def _obey(self, event: asked.ClientEvent) -> None:
+        match event:
+            case asked.AppendAudio(audio=audio):
+                self._buffer.append(decode_audio(audio), self._now)
+            case asked.CommitAudio():
+                self._buffer.commit_by_hand()
+            case asked.ClearAudio():
+                self._buffer.clear()
+            case asked.UpdateSession(session=change):
+                self._session.update(change)
+                self._buffer.tune()
+                self._out.emit(say.SessionUpdated(session=self._session.shown))
+            case asked.CreateItem():
+                self._create_item(event)
+            case asked.RetrieveItem(item_id=item_id):
+                self._out.emit(say.ItemRetrieved(item=self._items.find(item_id)))
+            case asked.DeleteItem(item_id=item_id):
+                self._items.delete(item_id)
+                self._utterances.forget(item_id)
+                self._out.emit(say.ItemDeleted(item_id=item_id))
+            case asked.TruncateItem(item_id=item_id, content_index=index, audio_end_ms=end_ms):
+                self._items.truncate(item_id, index, end_ms)
+                self._out.emit(say.ItemTruncated(item_id=item_id, content_index=index, audio_end_ms=end_ms))
+            case asked.CreateResponse(response=params):
+                self._check_can_answer()
+                self._replies.create(params or asked.ResponseParams(), self._now)
+            case asked.CancelResponse(response_id=response_id):
+                self._replies.cancel(response_id)
+            case asked.ClearOutput():
+                raise InvalidEvent("output_audio_buffer.clear is for WebRTC and SIP only.", param="type")
+
+    def _check_can_answer(self) -> None:
+        if self._session.is_transcription:
+            raise InvalidEvent("A transcription session creates no responses.", param="type")
+
+    def _create_item(self, event: asked.CreateItem) -> None:
+        if len(self._items.order) >= ITEMS_MAX:
+            raise InvalidEvent(f"A conversation holds at most {ITEMS_MAX} items.", code="conversation_full")
+        item = as_kept(event.item, event.item.id or self._out.new_id("item"))
+        pcm = _taken_audio(item)
+        previous = self._items.add(item, event.previous_item_id)
+        if pcm:
+            self._items.audio_ms[item.id or ""] = len(pcm) / BYTES_PER_MS
+        self._out.emit(say.ItemAdded(item=item, previous_item_id=previous))
+        self._out.emit(say.ItemDone(item=item, previous_item_id=previous))
+        if pcm and item.role == "user" and not item.text and not self._buffer.is_deaf:
+            # Heard for the answer only: the API transcribes what comes through the buffer, not what is created.
+            self._utterances.listen_to(item, pcm)
+
+
+def _new_session(beginning: Beginning, session_id: str) -> sessions.Session:
+    expires_at = beginning.unix_time + SESSION_SECONDS_MAX
+    if beginning.transcription:
+        return sessions.new_transcription_session(session_id, expires_at)
+    return sessions.new_session(session_id, beginning.model, expires_at, voice=DEFAULT_VOICE)
+
+
+def _taken_audio(item: Item) -> bytes:
+    """The sound in an item a client creates, taken out of it; raises `InvalidEvent` if it is not base64."""
+    sound = b""
+    for index, part in enumerate(item.content or ()):
+        try:
+            sound += decode_audio(part.audio or "")
+        except BadMessage as error:
+            message = "Expected base64-encoded audio bytes."
+            raise InvalidEvent(message, param=f"item.content[{index}].audio") from error
+        part.audio = None
+    return sound

@@ -1,0 +1,212 @@
+"""What the user says, from the first sound to the last word: hearings opened and closed, transcripts told. Pure.
+
+An utterance belongs to the item it will become when it is committed. It may take several hearings: where the client
+commits by hand, one for each stretch of speech; where somebody speaks without end, one each minute.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from voice_trio.dialects.audio import BYTES_PER_MS
+from voice_trio.dialects.realtime import server_events as say
+from voice_trio.embedded.outbound import FinishHearing, ForgetHearing, Hear, Listen
+
+if TYPE_CHECKING:
+    from voice_trio.dialects.realtime.items import Item
+    from voice_trio.embedded.outbound import Outbound
+
+HEARING_BYTES_MAX = 60_000 * BYTES_PER_MS
+
+
+@dataclass(slots=True)
+class _Hearing:
+    """`text` grows with each delta until the final one replaces it."""
+
+    text: str = ""
+    over: bool = False
+
+
+@dataclass(slots=True)
+class _Utterance:
+    item_id: str
+    announced: bool
+    hearings: dict[int, _Hearing] = field(default_factory=dict)
+    told: str = ""
+    trouble: say.Trouble | None = None
+    item: Item | None = None
+    audio_ms: float = 0.0
+
+    @property
+    def text(self) -> str:
+        return " ".join(hearing.text for hearing in self.hearings.values() if hearing.text)
+
+    @property
+    def is_final(self) -> bool:
+        return self.item is not None and all(hearing.over for hearing in self.hearings.values())
+
+
+class Utterances:
+    """`announced` utterances have their words told to the client; all have them kept, for the one who answers."""
+
+    def __init__(self, out: Outbound) -> None:
+        self._out = out
+        self._by_item: dict[str, _Utterance] = {}
+        self._by_hearing: dict[int, _Utterance] = {}
+        self._hearings = 0
+        self._current: int | None = None
+        self._current_bytes = 0
+        self._texts: dict[str, str] = {}
+        self._unheard: dict[str, say.Trouble] = {}
+
+    # The user's voice
+
+    def begin(self, item_id: str, *, announced: bool, pcm: bytes = b"") -> None:
+        """A stretch of speech begins that will be part of this item."""
+        self._current = self._new_hearing(self._utterance(item_id, announced))
+        self._current_bytes = 0
+        self.hear(pcm)
+
+    def hear(self, pcm: bytes) -> None:
+        """More of the stretch of speech that began last."""
+        if self._current is None or not pcm:
+            return
+        self._out.order(Hear(self._current, pcm))
+        self._current_bytes += len(pcm)
+        if self._current_bytes >= HEARING_BYTES_MAX:
+            utterance = self._by_hearing[self._current]
+            self.end()
+            self.begin(utterance.item_id, announced=utterance.announced)
+
+    def end(self) -> None:
+        """The stretch of speech is over; there may be others before the item is committed."""
+        if self._current is not None:
+            self._out.order(FinishHearing(self._current))
+            self._current = None
+
+    def commit(self, item: Item, audio_ms: float, *, announced: bool) -> None:
+        """The item exists from now on; its transcript is told as soon as all of it has been heard."""
+        self.end()
+        utterance = self._utterance(item.id or "", announced)
+        utterance.item, utterance.audio_ms = item, audio_ms
+        self._tell_if_final(utterance)
+
+    def listen_to(self, item: Item, pcm: bytes) -> None:
+        """A client made the item, sound and all: its words are kept for the one who answers, and not told."""
+        utterance = self._utterance(item.id or "", announced=False)
+        utterance.item = item
+        hearing_id = self._new_hearing(utterance)
+        self._out.order(Hear(hearing_id, pcm))
+        self._out.order(FinishHearing(hearing_id))
+
+    def forget(self, item_id: str) -> None:
+        """The audio was cleared, or the item deleted."""
+        self._texts.pop(item_id, None)
+        self._unheard.pop(item_id, None)
+        utterance = self._by_item.pop(item_id, None)
+        for hearing_id in utterance.hearings if utterance else ():
+            if self._current == hearing_id:
+                self._current = None
+            if self._by_hearing.pop(hearing_id, None):
+                self._out.order(ForgetHearing(hearing_id))
+
+    # Words
+
+    def words(self, hearing_id: int, delta: str) -> None:
+        """Words have become sure, while the user may still be speaking."""
+        utterance = self._by_hearing.get(hearing_id)
+        if utterance is None or not delta:
+            return
+        hearing = utterance.hearings[hearing_id]
+        hearing.text += delta
+        self._tell(utterance, utterance.text)
+
+    def heard(self, hearing_id: int, text: str) -> str | None:
+        """All words of a hearing. Returns the item's id if nothing of it is left to be heard."""
+        return self._over(hearing_id, text)
+
+    def unheard(self, hearing_id: int, trouble: say.Trouble) -> str | None:
+        """A hearing failed; what it had heard before stays. Returns the same as `heard`."""
+        if (utterance := self._by_hearing.get(hearing_id)) is not None:
+            utterance.trouble = utterance.trouble or trouble
+        return self._over(hearing_id, None)
+
+    def cannot_hear(self, item_id: str, trouble: say.Trouble) -> None:
+        """The item to come cannot be heard at all."""
+        self._utterance(item_id, announced=True).trouble = trouble
+
+    def _over(self, hearing_id: int, text: str | None) -> str | None:
+        utterance = self._by_hearing.pop(hearing_id, None)
+        if utterance is None:
+            return None
+        if self._current == hearing_id:
+            self._current = None
+        hearing = utterance.hearings[hearing_id]
+        hearing.over = True
+        hearing.text = hearing.text if text is None else text
+        self._tell_if_final(utterance)
+        return utterance.item_id if utterance.is_final else None
+
+    # What is known
+
+    def text_of(self, item: Item) -> str:
+        """The best that is known of what the item says, now."""
+        utterance = self._by_item.get(item.id or "")
+        return (utterance.text if utterance else self._texts.get(item.id or "")) or item.text
+
+    def is_pending(self, item_id: str | None) -> bool:
+        """Whether more words of a committed item may come."""
+        return item_id in self._by_item
+
+    def trouble_of(self, item_id: str | None) -> say.Trouble | None:
+        """Why an item could not be heard; none if it was."""
+        return self._unheard.get(item_id or "")
+
+    # Telling
+
+    def _utterance(self, item_id: str, announced: bool) -> _Utterance:
+        return self._by_item.setdefault(item_id, _Utterance(item_id, announced))
+
+    def _new_hearing(self, utterance: _Utterance) -> int:
+        self._hearings += 1
+        utterance.hearings[self._hearings] = _Hearing()
+        self._by_hearing[self._hearings] = utterance
+        self._out.order(Listen(self._hearings))
+        return self._hearings
+
+    def _tell(self, utterance: _Utterance, text: str) -> None:
+        """Deltas only ever append; where the whole disagrees with its parts, `.completed` alone says so."""
+        if text.startswith(utterance.told) and (delta := text[len(utterance.told) :]):
+            utterance.told = text
+            if utterance.announced:
+                event = say.TranscriptionDelta(item_id=utterance.item_id, content_index=0, delta=delta)
+                self._out.emit(event)
+
+    def _tell_if_final(self, utterance: _Utterance) -> None:
+        if not utterance.is_final or utterance.item is None:
+            return
+        self._by_item.pop(utterance.item_id, None)
+        self._texts[utterance.item_id] = utterance.text
+        if utterance.trouble is not None:
+            self._unheard[utterance.item_id] = utterance.trouble
+            self._tell_trouble(utterance, utterance.trouble)
+        elif utterance.announced:
+            self._tell_all(utterance, utterance.item)
+
+    def _tell_all(self, utterance: _Utterance, item: Item) -> None:
+        text = utterance.text
+        self._tell(utterance, text)
+        for part in item.content or ():
+            part.transcript = text if part.type == "input_audio" else part.transcript
+        usage = {"type": "duration", "seconds": math.ceil(utterance.audio_ms / 1000)}
+        self._out.emit(
+            say.TranscriptionCompleted(item_id=utterance.item_id, content_index=0, transcript=text, usage=usage)
+        )
+
+    def _tell_trouble(self, utterance: _Utterance, trouble: say.Trouble) -> None:
+        if utterance.announced:
+            self._out.emit(say.TranscriptionFailed(item_id=utterance.item_id, content_index=0, error=trouble))
+        else:
+            self._out.emit(say.error_event(trouble))
