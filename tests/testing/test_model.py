@@ -291,6 +291,7 @@ async def test_a_tool_turn_comes_in_the_recorded_order(
     model.call_function("weather", '{"city":"Lyon"}')
     await caller.sends("response.create")
     done = (await caller.hears("response.done")).event["response"]
+    await caller.hears("rate_limits.updated")
     assert without_repeats(caller.types()) == [
         "response.created",
         "response.output_item.added",
@@ -300,6 +301,7 @@ async def test_a_tool_turn_comes_in_the_recorded_order(
         ITEM + "done",
         "response.output_item.done",
         "response.done",
+        "rate_limits.updated",
     ]
     call = done["output"][0]
     assert (call["type"], call["name"], call["arguments"]) == ("function_call", "weather", '{"city":"Lyon"}')
@@ -434,14 +436,16 @@ async def test_audio_is_committed_by_hand_from_100_ms_on(
     await caller.is_refused(code="input_audio_buffer_commit_empty")
 
 
-async def test_a_session_shows_every_field_it_was_given(
+async def test_a_session_shows_every_field_and_keeps_what_no_update_names(
     autojump_clock: MockClock, model: ScriptedModel, caller: Caller
 ) -> None:
-    session = model.said[1].event["session"]
     assert model.said[0].event["session"]["audio"]["input"]["turn_detection"]["create_response"] is True
+    await caller.sends("session.update", session={"type": "realtime", "audio": {"output": {"speed": 1.15}}})
+    session = (await caller.hears("session.updated")).event["session"]
     assert session["instructions"] == "Be kind."
     assert session["audio"]["input"]["turn_detection"]["create_response"] is False
     assert session["audio"]["output"]["voice"] == "marin"
+    assert session["audio"]["output"]["speed"] == 1.15
 
 
 async def test_the_voice_is_fixed_once_it_was_heard(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from voice_trio.errors import LinkClosed, VoiceTrioError
     from voice_trio.services.links import Link
     from voice_trio.testing.model_items import Items
+    from voice_trio.testing.model_server import Handshake
 
 
 class ScriptedModel(Script):
@@ -39,6 +40,7 @@ class ScriptedModel(Script):
         self.session: ModelSession | None = None
         self.connections = 0
         self.losses: list[LinkClosed] = []
+        self.handshakes: list[Handshake] = []
         self.done_gate = Gate()
         self.speech_gate = Gate()
         self._nursery = nursery

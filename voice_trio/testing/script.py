@@ -55,6 +55,7 @@ class Manners:
     honours_create_response: bool = True
     acknowledges_updates: bool = True
     refusal: tuple[str, str] | None = None
+    upgrade_refusal: tuple[int, str] | None = None
     interrupts_after: float = 0.0
     transcription_failure: str | None = None
 
@@ -132,6 +133,10 @@ class Script:
     def quota(self) -> None:
         """Refuse coming connections after the upgrade: the money is gone."""
         self.manners.refusal = ("insufficient_quota", "You exceeded your current quota.")
+
+    def refuse_upgrade(self, status: int = 401, code: str = "invalid_api_key") -> None:
+        """On TCP: refuse coming connections with an HTTP status, before there is a WebSocket."""
+        self.manners.upgrade_refusal = (status, code)
 
     def behave(self) -> None:
         """From now on no misbehaviour at all."""

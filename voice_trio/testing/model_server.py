@@ -1,0 +1,122 @@
+"""The scripted model on TCP, for tests with real sockets and for gateways in other processes."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+from trio_websocket import ConnectionClosed, HandshakeError, wrap_server_stream
+from wsproto.utilities import ProtocolError
+
+from voice_trio.errors import LinkClosed
+
+if TYPE_CHECKING:
+    from trio_websocket import WebSocketConnection, WebSocketRequest
+
+    from voice_trio.testing.model import ScriptedModel
+
+PATH = "/v1/realtime"
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+MESSAGES_QUEUED_MAX = 64
+CLOSE_SECONDS_MAX = 1.0
+_LOST = (ConnectionClosed, HandshakeError, trio.BrokenResourceError, trio.ClosedResourceError, ProtocolError)
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a client asked for when it connected; header names are lower case."""
+
+    path: str
+    headers: dict[str, str] = field(repr=False)
+    subprotocols: tuple[str, ...] = ()
+
+
+async def serve_scripted_model(
+    model: ScriptedModel,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve `model` until cancelled; `await nursery.start(…)` returns the URL to connect to. Port 0: any free one."""
+    listeners = await trio.open_tcp_listeners(port, host=host)
+    address = listeners[0].socket.getsockname()
+    name = f"[{address[0]}]" if ":" in address[0] else address[0]
+
+    async def serve(stream: trio.SocketStream) -> None:
+        await _serve_one(model, stream)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(trio.serve_listeners, serve, listeners)
+        task_status.started(f"ws://{name}:{address[1]}{PATH}")
+
+
+async def _serve_one(model: ScriptedModel, stream: trio.SocketStream) -> None:
+    try:
+        async with trio.open_nursery() as nursery:
+            request = await wrap_server_stream(
+                nursery,
+                stream,
+                message_queue_size=MESSAGES_QUEUED_MAX,
+                max_message_size=MESSAGE_BYTES_MAX,
+            )
+            await _answer(model, request, stream)
+            nursery.cancel_scope.cancel()
+    except* _LOST:
+        # Clients of tests vanish in every possible way; the session has seen it as a lost link.
+        pass
+    finally:
+        with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+            await stream.aclose()
+
+
+async def _answer(model: ScriptedModel, request: WebSocketRequest, stream: trio.SocketStream) -> None:
+    headers = {name.decode().lower(): value.decode() for name, value in request.headers}
+    model.handshakes.append(Handshake(request.path, headers, tuple(request.proposed_subprotocols)))
+    if (refusal := model.manners.upgrade_refusal) is not None:
+        status, code = refusal
+        error = {"error": {"message": "Refused.", "type": "invalid_request_error", "code": code, "param": None}}
+        await request.reject(status, body=msgspec.json.encode(error))
+        return
+    subprotocol = "realtime" if "realtime" in request.proposed_subprotocols else None
+    await model.serve(SocketLink(await request.accept(subprotocol=subprotocol), stream))
+
+
+class SocketLink:
+    """A server's `Link` over trio-websocket that can lose its connection on purpose."""
+
+    def __init__(self, connection: WebSocketConnection, stream: trio.SocketStream) -> None:
+        self._connection = connection
+        self._stream = stream
+
+    async def send(self, message: str | bytes) -> None:
+        try:
+            await self._connection.send_message(message)
+        except _LOST as error:
+            raise _closed(error) from error
+
+    async def receive(self) -> str | bytes:
+        try:
+            message: str | bytes = await self._connection.get_message()
+        except _LOST as error:
+            raise _closed(error) from error
+        return message
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        with trio.move_on_after(CLOSE_SECONDS_MAX):
+            await self._connection.aclose(code, reason or None)
+
+    def reset(self) -> None:
+        """The connection is lost without a word: the peer gets a reset, not a close."""
+        # Lingering for zero seconds makes the kernel send RST when the socket is closed.
+        self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._stream.socket.close()
+
+
+def _closed(error: BaseException) -> LinkClosed:
+    reason = error.reason if isinstance(error, ConnectionClosed) else None
+    return LinkClosed(reason.code, reason.reason or "") if reason is not None else LinkClosed()
