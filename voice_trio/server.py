@@ -1,0 +1,183 @@
+"""The production server: services from settings, our own listening socket, hypercorn's Trio worker, and an orderly end.
+
+    run_server
+    ├─ gateway nursery       what outlives handlers
+    ├─ watch for signals     first: drain, then stop; second: stop at once
+    └─ hypercorn.trio.serve  connections
+
+After SIGTERM or Ctrl-C nobody new is let in, sessions are told and may finish an answer for 8 s, and 10 s after the
+signal the last connection is gone, whatever a client does.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+import structlog
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve
+
+from voice_trio.errors import ConfigurationError
+from voice_trio.services.listening import BACKLOG, drop_connections
+from voice_trio.services.memory_state import MemoryState
+from voice_trio.services.plans import open_plans
+from voice_trio.services.rollout import first_rollout
+from voice_trio.services.sqlite_knowledge import SqliteKnowledge
+from voice_trio.services.state import Quotas
+from voice_trio.services.tokens import TokenVerifier
+from voice_trio.session.admission import Admission
+from voice_trio.session.capacity import Capacity
+from voice_trio.web.application import Application
+from voice_trio.web.gateway import Gateway
+from voice_trio.web.health import Health
+from voice_trio.web.live import LiveSessions
+from voice_trio.web.statistics import Statistics
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncIterator, Callable
+
+    from hypercorn.typing import ASGIFramework
+
+    from voice_trio.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+SESSIONS_END_SECONDS_MAX = 9.4  # after the signal: 8 s for an answer, then the goodbye
+ALL_CLOSED_SECONDS = 9.8  # after the signal connections that still stand are dropped
+# Above the 1 MiB that we refuse with a reason, so that the reason can be said; beyond it hypercorn hangs up by itself.
+SERVER_MESSAGE_BYTES_MAX = 2 * 1024 * 1024
+PING_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Paths of a certificate chain and its key, both PEM."""
+
+    certfile: str
+    keyfile: str
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """The services of one process, open while the block runs."""
+    capacity = Capacity(settings.limits.concurrent)
+    state = MemoryState(Quotas.of(settings.limits), first_rollout(settings.access))
+    verifier = TokenVerifier(settings.tokens)
+    knowledge = SqliteKnowledge(settings.retrieval.knowledge_path)
+    live = LiveSessions()
+    statistics = Statistics(lambda: len(live))
+    try:
+        async with open_plans(settings.access.plan_url) as plans, trio.open_nursery() as nursery:
+            yield Gateway(
+                settings=settings,
+                verifier=verifier,
+                admission=Admission(settings=settings, verifier=verifier, plans=plans, state=state, capacity=capacity),
+                capacity=capacity,
+                knowledge=knowledge,
+                live=live,
+                statistics=statistics,
+                health=Health(settings, knowledge, capacity, statistics),
+                nursery=nursery,
+            )
+            nursery.cancel_scope.cancel(reason="the process ends")
+    finally:
+        knowledge.close()
+
+
+async def run_server(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    tls: Tls | None = None,
+    when_started: Callable[[], None] | None = None,
+) -> int:
+    """Serve on `listener`, which this takes over, until a signal ends it; returns the process's exit code.
+
+    0 after an orderly end, 128 plus the signal's number when a second signal cut it short. Raises
+    `ConfigurationError` for a certificate that cannot be used.
+    """
+    address = listener.getsockname()
+    config = _hypercorn_config(listener, tls)
+    for warning in settings.warnings:
+        log.warning("settings", detail=warning)
+    ending = _Ending(port=address[1])
+    async with trio.open_nursery() as nursery:
+        await nursery.start(ending.watch_signals, nursery)
+        async with open_gateway(settings) as gateway:
+            ending.gateway = gateway
+            application = cast("ASGIFramework", Application(gateway))
+            async with trio.open_nursery() as serving:
+                await serving.start(partial(serve, application, config, shutdown_trigger=ending.stopping.wait))
+                log.info("serving", host=address[0], port=address[1], tls=tls is not None)
+                if when_started is not None:
+                    when_started()
+        nursery.cancel_scope.cancel(reason="served")
+    return ending.exit_code
+
+
+class _Ending:
+    """How the server comes to its end."""
+
+    def __init__(self, port: int) -> None:
+        self.gateway: Gateway | None = None
+        self.stopping = trio.Event()
+        self.exit_code = 0
+        self._port = port
+        self._is_winding_down = False
+
+    async def watch_signals(
+        self, everything: trio.Nursery, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for number in signals:
+                if self.gateway is None or self._is_winding_down:
+                    self._end_at_once(number, everything)
+                    return
+                log.info("stopping", signal=signal.Signals(number).name, sessions=len(self.gateway.live))
+                self._is_winding_down = True
+                everything.start_soon(self._wind_down, self.gateway)
+
+    def _end_at_once(self, number: int, everything: trio.Nursery) -> None:
+        log.warning("stopping_at_once", signal=signal.Signals(number).name)
+        self.exit_code = 128 + number
+        drop_connections([self._port])
+        everything.cancel_scope.cancel(reason="second signal")
+
+    async def _wind_down(self, gateway: Gateway) -> None:
+        signalled_at = trio.current_time()
+        gateway.drain()
+        with trio.move_on_after(SESSIONS_END_SECONDS_MAX):
+            await gateway.live.wait_until_empty()
+        self.stopping.set()
+        await trio.sleep_until(signalled_at + ALL_CLOSED_SECONDS)
+        dropped = drop_connections([self._port])
+        log.warning("connections_dropped", count=dropped)
+
+
+def _hypercorn_config(listener: socket.socket, tls: Tls | None) -> Config:
+    config = Config()
+    config.backlog = BACKLOG
+    config.graceful_timeout = 0.5
+    config.websocket_max_message_size = SERVER_MESSAGE_BYTES_MAX
+    config.websocket_ping_interval = PING_SECONDS
+    config.include_server_header = False
+    config.accesslog = None
+    config.errorlog = logging.getLogger("hypercorn.error")
+    if tls is not None:
+        config.certfile, config.keyfile = tls.certfile, tls.keyfile
+        # HTTP/2 has windows of its own: there TCP would never learn that a client takes nothing.
+        config.alpn_protocols = ["http/1.1"]
+        try:
+            config.create_ssl_context()
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"--certfile, --keyfile: cannot be used: {error}") from error
+    config.bind = [f"fd://{listener.detach()}"]
+    return config

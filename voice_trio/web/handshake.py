@@ -1,0 +1,58 @@
+"""What a WebSocket's opening request says: who calls, from where, with which token. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote_plus
+
+from voice_trio.session.callers import client_address
+
+if TYPE_CHECKING:
+    from voice_trio.web.asgi import Scope
+
+QUERY_BYTES_MAX = 32_768
+SECRET_PARAMETERS = frozenset({"token", "resume"})
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """`token` and `resume` are None where the request has none; `resume` is empty for `?resume=` with nothing."""
+
+    address: str
+    origin: str | None
+    token: str | None = field(repr=False)
+    resume: str | None = field(repr=False)
+
+
+def read_handshake(scope: Scope, trusted_hops: int) -> Handshake:
+    """The opening request of `scope`; a token in the address wins over one in a header."""
+    query = parse_qs(scope.get("query_string", b"")[:QUERY_BYTES_MAX].decode("latin-1"), keep_blank_values=True)
+    client = scope.get("client") or ("",)
+    return Handshake(
+        address=client_address(str(client[0]), _values(scope, b"x-forwarded-for"), trusted_hops),
+        origin=next(iter(_values(scope, b"origin")), None),
+        token=query.get("token", [""])[0] or bearer(next(iter(_values(scope, b"authorization")), "")),
+        resume=query.get("resume", [None])[0],
+    )
+
+
+def bearer(authorization: str) -> str | None:
+    """The token of an `Authorization: Bearer …` header's value."""
+    scheme, _, token = authorization.strip().partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def hide_secrets(scope: Scope) -> None:
+    """Take tokens out of the address in `scope`: servers write their access log from this very object."""
+    query = bytes(scope.get("query_string", b""))
+    kept = [part for part in query.split(b"&") if _name(part) not in SECRET_PARAMETERS]
+    scope["query_string"] = b"&".join(kept)
+
+
+def _name(parameter: bytes) -> str:
+    return unquote_plus(parameter.partition(b"=")[0].decode("latin-1")).lower()
+
+
+def _values(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope.get("headers", ()) if key.lower() == name]

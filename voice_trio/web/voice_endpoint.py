@@ -1,0 +1,180 @@
+"""The voice WebSocket: who knocks is looked at, refused in the contract's words, or given a session.
+
+A refusal is an `error` event and a close with a reason, so that people can read it; one that is repeated comes as an
+HTTP answer instead of the upgrade, so that clients which reconnect after every close do not loop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from voice_trio.dialects import voice
+from voice_trio.errors import BadMessage, LinkClosed
+from voice_trio.services.upstream import make_dial
+from voice_trio.session import refusals
+from voice_trio.session.callers import origin_is_allowed
+from voice_trio.session.refusals import Refusal, RefusalMemory
+from voice_trio.session.session import Session
+from voice_trio.web.asgi import AsgiLink
+from voice_trio.web.handshake import Handshake, hide_secrets, read_handshake
+from voice_trio.web.hypercorn_seams import decline_compression, wait_until_stopping
+from voice_trio.web.refusing import refuse_at_handshake
+from voice_trio.web.terms import terms_for
+
+if TYPE_CHECKING:
+    from voice_trio.session.admission import Admitted
+    from voice_trio.web.asgi import Receive, Scope, Send
+    from voice_trio.web.gateway import Gateway
+
+log = structlog.get_logger(__name__)
+
+MESSAGE_BYTES_MAX = 1024 * 1024
+TOKEN_MESSAGE_SECONDS_MAX = 5.0
+GIVE_BACK_SECONDS_MAX = 2.0
+GOODBYE_SECONDS_MAX = 2.0
+AFTERLIFE_SECONDS_MAX = 60.0  # the server ends the connection when the handler returns; then this ends too
+
+_FOREIGN_ORIGIN = Refusal("not_allowed", 1008, "Origin not allowed", "Pages of this origin may not connect.", 403)
+_NO_RESUME = Refusal("resume_invalid", 1008, "Resume not possible", "This session cannot be resumed.", 403)
+
+
+class VoiceEndpoint:
+    """Handles the voice protocol's WebSockets of one process."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._settings = gateway.settings
+        self._refusals = RefusalMemory()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection from its opening request to its end; raises nothing but cancellation."""
+        knock = _Knock(scope, receive, send, self._settings.web.trusted_proxy_hops)
+        hide_secrets(scope)
+        decline_compression(send)
+        await receive()  # websocket.connect
+        try:
+            await self._welcome(knock)
+        except LinkClosed:
+            pass  # gone before anything came of it
+        except Exception:  # a bug: hypercorn would close with 1000, and nobody would know
+            log.exception("voice_endpoint_crashed")
+            await knock.apologise()
+        finally:
+            self._gateway.nursery.start_soon(knock.link.read_to_the_end, AFTERLIFE_SECONDS_MAX)
+
+    async def _welcome(self, knock: _Knock) -> None:
+        handshake = knock.handshake
+        if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
+            await self._refuse_at_handshake(knock, _FOREIGN_ORIGIN)
+        elif handshake.resume is not None:
+            await self._refuse(knock, self._remembered(_NO_RESUME, handshake))
+        elif handshake.token is not None:
+            await self._settle(knock, await self._gateway.admission.admit(handshake.token, handshake.address))
+        elif early := await self._gateway.admission.refuse_before_token(handshake.address):
+            await self._refuse(knock, early)
+        else:
+            await knock.accept()
+            token = await _first_message_token(knock.link)
+            outcome = await self._gateway.admission.admit(token, handshake.address, is_late=True)
+            await self._settle(knock, outcome)
+
+    async def _settle(self, knock: _Knock, outcome: Admitted | Refusal) -> None:
+        """Tell a refusal, or run the session; whatever was taken for it is given back in any case."""
+        if isinstance(outcome, Refusal):
+            await self._refuse(knock, outcome)
+            return
+        was_ready = False
+        try:
+            if self._settings.upstream.is_configured:
+                session = self._session(knock.link, outcome)
+                try:
+                    await self._talk(knock, outcome, session)
+                finally:
+                    was_ready = session.summary.was_ready
+            else:
+                await self._refuse(knock, self._remembered(refusals.upstream_unavailable(), knock.handshake))
+        finally:
+            with trio.move_on_after(GIVE_BACK_SECONDS_MAX, shield=True):
+                await (outcome.end() if was_ready else outcome.release_unused())
+
+    def _session(self, link: AsgiLink, admitted: Admitted) -> Session:
+        upstream = self._settings.upstream
+        terms = terms_for(admitted.user, admitted.session_id, self._settings)
+        key = upstream.api_key.get_secret_value() if upstream.api_key else None
+        dial = make_dial(upstream.url, upstream.model, key, terms.user)
+        return Session(link, dial, self._gateway.knowledge, terms, observer=self._gateway.statistics)
+
+    async def _talk(self, knock: _Knock, admitted: Admitted, session: Session) -> None:
+        with (
+            structlog.contextvars.bound_contextvars(session_id=admitted.session_id),
+            self._gateway.live.entered(session),
+        ):
+            log.info("session_admitted", user=session.terms.user, plan=admitted.plan)
+            await knock.accept()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(admitted.keep_lease)
+                nursery.start_soon(self._drain_when_stopping, knock.send)
+                await session.run()
+                nursery.cancel_scope.cancel(reason="session over")
+
+    async def _drain_when_stopping(self, send: Send) -> None:
+        # Started by the bare hypercorn command we see no signal; its connections learn first that it stops.
+        await wait_until_stopping(send)
+        self._gateway.drain()
+
+    async def _refuse(self, knock: _Knock, refusal: Refusal) -> None:
+        if refusal.at_handshake and not knock.is_accepted:
+            await self._refuse_at_handshake(knock, refusal)
+            return
+        self._note(refusal, at_handshake=False)
+        await knock.accept()
+        await knock.link.send(voice.refusal(refusal.code, refusal.message, refusal.retry_after))
+        await knock.link.aclose(refusal.close_code, refusal.reason)
+
+    async def _refuse_at_handshake(self, knock: _Knock, refusal: Refusal) -> None:
+        self._note(refusal, at_handshake=True)
+        await refuse_at_handshake(knock.scope, knock.send, refusal)
+
+    def _note(self, refusal: Refusal, *, at_handshake: bool) -> None:
+        self._gateway.statistics.refused(refusal.code)
+        log.info("refused", code=refusal.code, at_handshake=at_handshake)
+
+    def _remembered(self, refusal: Refusal, handshake: Handshake) -> Refusal:
+        shown = [("address", handshake.address)] + ([("token", handshake.token)] if handshake.token else [])
+        return self._refusals.remember(refusal, shown)
+
+
+class _Knock:
+    """One connection on its way in."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, trusted_hops: int) -> None:
+        self.scope = scope
+        self.send = send
+        self.handshake = read_handshake(scope, trusted_hops)
+        self.link = AsgiLink(receive, send, bytes_max=MESSAGE_BYTES_MAX)
+        self.is_accepted = False
+
+    async def accept(self) -> None:
+        if not self.is_accepted:
+            self.is_accepted = True
+            await self.link.accept()
+
+    async def apologise(self) -> None:
+        """Say 1011 ourselves; before the upgrade the server says 500 when nothing was said."""
+        if self.is_accepted:
+            with trio.move_on_after(GOODBYE_SECONDS_MAX, shield=True):
+                await self.link.aclose(1011, "Internal error")
+
+
+async def _first_message_token(link: AsgiLink) -> str | None:
+    """The token of the first message; None if that is something else or does not come in time."""
+    with trio.move_on_after(TOKEN_MESSAGE_SECONDS_MAX):
+        try:
+            event = voice.read_client(await link.receive())
+        except BadMessage:
+            return None
+        return event.token if isinstance(event, voice.Auth) else None
+    return None
