@@ -1,1 +1,50 @@
-"""Fakes that belong to the product: a model, a client and links with verbs, for your own tests and for trying out."""
+"""Fakes that belong to the product: a model, a client and links with verbs, for your own tests and for trying out.
+
+`ScriptedModel` is a Realtime server that does what it is told (`answers_with`, `hear_speech`, `stall`, `drop` …) and
+otherwise keeps a real server's rules and order of events. `FakeClient` speaks the voice protocol. `memory_link_pair`
+joins two parties without a network, so that time can be virtual; `serve_scripted_model` serves a model on TCP, where
+time is real. `AutomaticModel` needs no telling: it hears by loudness and answers from the context it was given.
+
+A test of your own code, on virtual time and exact to the millisecond:
+
+    import trio
+    from voice_trio.dialects.realtime import SessionConfig, session_update
+    from voice_trio.testing import ScriptedModel
+
+    async def test_an_answer_begins_300_ms_after_it_was_asked_for(autojump_clock):
+        async with trio.open_nursery() as nursery:
+            model = ScriptedModel(nursery)
+            model.answers_with("Thirty-three degrees.", audio_ms=1200, first_audio_after=0.3)
+            link = model.connect()
+            await link.send(session_update(SessionConfig(model="any", instructions="")))
+            await model.hear_speech("how warm should the brooder be")
+            await link.send('{"type": "response.create"}')
+            asked = await model.hears("response.create")
+            first_audio = await model.says("response.output_audio.delta")
+            assert round(first_audio.at - asked.at, 3) == 0.3
+            await link.aclose()
+
+Knowledge and shared state have their memory twins beside the real ones, in `voice_trio.services`.
+"""
+
+from __future__ import annotations
+
+from voice_trio.testing.automatic import AutomaticModel
+from voice_trio.testing.client import FakeClient
+from voice_trio.testing.links import MemoryLink, memory_link_pair
+from voice_trio.testing.model import ScriptedModel
+from voice_trio.testing.model_server import serve_scripted_model
+from voice_trio.testing.recorder import Received
+from voice_trio.testing.script import Answer, Call
+
+__all__ = [
+    "Answer",
+    "AutomaticModel",
+    "Call",
+    "FakeClient",
+    "MemoryLink",
+    "Received",
+    "ScriptedModel",
+    "memory_link_pair",
+    "serve_scripted_model",
+]

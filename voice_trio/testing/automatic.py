@@ -23,8 +23,8 @@ from voice_trio.testing.sounds import loudness
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from voice_trio.dialects.realtime.item_list import ItemList
     from voice_trio.services.links import Link
-    from voice_trio.testing.model_items import Items
     from voice_trio.testing.model_session import ModelSession
 
 LOUD = 300.0  # root mean square of 16-bit samples; speech is above 1000, a quiet room below 100
@@ -57,7 +57,7 @@ class AutomaticModel(ScriptedModel):
         self._asked = 0
         self._hearing: dict[ModelSession, Hearing] = {}
 
-    def next_answer(self, items: Items | None = None) -> Answer | None:
+    def next_answer(self, items: ItemList | None = None) -> Answer | None:
         usual = super().next_answer(items)
         if usual is None or items is None or usual != Answer():
             return usual
@@ -125,7 +125,7 @@ class AutomaticModel(ScriptedModel):
         return sessions.transcription_model_of(session.state) in script.STREAMING_TRANSCRIPTION
 
 
-def answer_from(items: Items) -> str:
+def answer_from(items: ItemList) -> str:
     """The first passage of the context after the newest thing the user said; an older one proves nothing."""
     for item in reversed(items.order):
         if item.role == "user":

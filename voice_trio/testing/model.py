@@ -23,9 +23,9 @@ from voice_trio.testing.script import Answer, Script
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from voice_trio.dialects.realtime.item_list import ItemList
     from voice_trio.errors import LinkClosed, VoiceTrioError
     from voice_trio.services.links import Link
-    from voice_trio.testing.model_items import Items
     from voice_trio.testing.model_server import Handshake
 
 
@@ -172,7 +172,7 @@ class ScriptedModel(Script):
             raise RuntimeError("one answer at a time: this model is speaking")
         return session.respond(ResponseParams(), answer).id
 
-    def next_answer(self, items: Items | None = None) -> Answer | None:
+    def next_answer(self, items: ItemList | None = None) -> Answer | None:
         """What the next response gets; `items` is the conversation it answers."""
         return super().next_answer()
 

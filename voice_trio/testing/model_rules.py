@@ -46,7 +46,7 @@ def _do(session: ModelSession, event: asked.ClientEvent) -> None:
             session.items.delete(item_id)
             session.emit(say.ItemDeleted(item_id=item_id))
         case asked.TruncateItem(item_id=item_id, content_index=index, audio_end_ms=end):
-            session.items.truncate(item_id, end)
+            session.items.truncate(item_id, index, end)
             session.emit(say.ItemTruncated(item_id=item_id, content_index=index, audio_end_ms=end))
         case asked.CreateResponse(response=params):
             _create_response(session, params or asked.ResponseParams())

@@ -14,9 +14,9 @@ import trio
 from voice_trio.dialects.realtime import client_events as asked
 from voice_trio.dialects.realtime import server_events as say
 from voice_trio.dialects.realtime import sessions
+from voice_trio.dialects.realtime.item_list import ItemList
 from voice_trio.dialects.realtime.items import Item, Part, as_kept
 from voice_trio.errors import InvalidEvent, LinkClosed
-from voice_trio.testing.model_items import Items
 from voice_trio.testing.model_rules import obey
 from voice_trio.testing.performance import Performance
 
@@ -41,7 +41,7 @@ class ModelSession:
     def __init__(self, link: Link, model: ScriptedModel, number: int) -> None:
         self.link = link
         self.number = number
-        self.items = Items()
+        self.items = ItemList()
         self.state = sessions.new_session(f"sess_{number}", "scripted", model.clock() + SESSION_SECONDS)
         self.active: Performance | None = None
         self.greeted = trio.Event()

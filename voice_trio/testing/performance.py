@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from voice_trio.dialects.realtime.client_events import ResponseParams
-    from voice_trio.testing.model_items import Items
+    from voice_trio.dialects.realtime.item_list import ItemList
     from voice_trio.testing.script import Answer, Call
 
 
 class Stage(Protocol):
     """What a performance needs of the session it takes place in."""
 
-    items: Items
+    items: ItemList
     voice_is_fixed: bool
 
     def emit(self, event: say.ServerEvent) -> None: ...
@@ -141,7 +141,8 @@ class Performance:
 
     def _sound(self, message: _OpenMessage, start_ms: int, duration_ms: int, *, loud: bool) -> None:
         audio = tone(start_ms, duration_ms) if loud else silence(duration_ms)
-        self._stage.items.audio_ms[message.id] += duration_ms
+        lengths = self._stage.items.audio_ms
+        lengths[message.id] = lengths.get(message.id, 0.0) + duration_ms
         self._stage.voice_is_fixed = True
         self._stage.emit(say.AudioDelta(**self._place(message), delta=audio))
 
@@ -195,8 +196,13 @@ class Performance:
             response = self._shown("incomplete", {"type": "incomplete", "reason": answer.reason})
         else:
             response = self._shown("completed")
-        response.usage = self._stage.items.usage(self._output)
+        response.usage = self._stage.items.usage(self._read(), self._output)
         return response
+
+    def _read(self) -> list[Item]:
+        """What the answer was made from: the conversation without the answer itself."""
+        said = {item.id for item in self._output}
+        return [item for item in self._stage.items.order if item.id not in said]
 
     def _shown(self, status: say.ResponseStatus, details: dict[str, Any] | None = None) -> say.Response:
         return say.Response(
