@@ -13,6 +13,7 @@ and its transcript.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,7 @@ class Dialogue:
             why = f"Your session hit the maximum duration of {minutes} minutes."
             self._out.complain(InvalidEvent(why, code="session_expired"))
             self._out.order(HangUp(1001, why))
+            self._ends_at = math.inf
         return self._out.take()
 
     # What ears and mouth tell

@@ -18,7 +18,7 @@ from voice_trio.embedded.reading import Excerpt, excerpts
 from voice_trio.embedded.speech.language import guess_language
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
 SENTENCES_MAX = 3
 WORDS_MAX = 55
@@ -31,11 +31,11 @@ _TITLE_WEIGHT = 0.6
 _RARITY_WEIGHT = 0.25
 """Low: in passages that were searched for, the very word that they are about is a common one."""
 _FIGURE_BONUS = 1.4
-_RANK_DISCOUNT = 0.05
+_RANK_DISCOUNT = 0.09
 """What a passage loses for each one the search found better."""
 _COVERED_MIN = 0.3
 """The share of the question's weight that a sentence, with its title, must match to be an answer at all."""
-_SECOND_MIN = 0.6
+_SECOND_MIN = 0.65
 _FOLLOW_UP_TERMS_MAX = 2
 _FOLLOW_UP = re.compile(
     r"(?:and|but|or|what about|how about|what if|why|et|mais|und|aber|y|pero)\b"
@@ -160,20 +160,20 @@ class _Scores:
             count = candidate.terms[term]
             matched = count * (_SATURATION + 1) / (count + _SATURATION * length)
             score += weight * self._rarity[term] * max(matched, _TITLE_WEIGHT * (term in title))
+        # A sentence that says all that was asked beats a short one that says a part of it twice.
+        score *= self._share(candidate.terms) + self.covered(candidate)
         if self._wants_figure and candidate.has_figure:
             score *= _FIGURE_BONUS
         return score * (1 - _RANK_DISCOUNT * min(candidate.rank, 10))
 
     def covered(self, candidate: _Candidate) -> float:
         """The share of what was asked, rare words counting more, that the sentence or its title names."""
-        title = self._titles[id(candidate.excerpt)]
-        whole = sum(weight * self._rarity[term] for term, weight in self._weights.items())
-        named = sum(
-            weight * self._rarity[term]
-            for term, weight in self._weights.items()
-            if term in candidate.terms or term in title
-        )
-        return named / whole if whole else 0.0
+        return self._share(candidate.terms.keys() | self._titles[id(candidate.excerpt)])
+
+    def _share(self, terms: Container[str]) -> float:
+        worth = {term: weight * self._rarity[term] for term, weight in self._weights.items()}
+        named = sum(each for term, each in worth.items() if term in terms)
+        return named / sum(worth.values()) if worth else 0.0
 
     def matches_question(self, candidate: _Candidate) -> bool:
         """A word of the question itself must be there, not only one of an earlier question."""
