@@ -42,12 +42,12 @@ class Gateway:
 
 
 @pytest.fixture
-async def links() -> tuple[MemoryLink, MemoryLink]:
+def links() -> tuple[MemoryLink, MemoryLink]:
     return memory_link_pair()
 
 
 @pytest.fixture
-async def gateway(links: tuple[MemoryLink, MemoryLink]) -> Gateway:
+def gateway(links: tuple[MemoryLink, MemoryLink]) -> Gateway:
     return Gateway(links[0])
 
 

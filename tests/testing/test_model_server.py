@@ -26,7 +26,8 @@ CONFIG = SessionConfig(model="scripted", instructions="Be kind.", silence_ms=200
 
 
 @pytest.fixture
-async def model() -> ScriptedModel:
+def model(nursery: trio.Nursery) -> ScriptedModel:
+    # The nursery only makes sure that Trio runs: a model has a clock from the start.
     return ScriptedModel()
 
 
