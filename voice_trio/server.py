@@ -51,8 +51,6 @@ log = structlog.get_logger(__name__)
 
 SESSIONS_END_SECONDS_MAX = 9.4  # after the signal: 8 s for an answer, then the goodbye
 ALL_CLOSED_SECONDS = 9.8  # after the signal connections that still stand are dropped
-# Above the 1 MiB that we refuse with a reason, so that the reason can be said; beyond it hypercorn hangs up by itself.
-SERVER_MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 PING_SECONDS = 20.0
 
 
@@ -166,11 +164,11 @@ def _hypercorn_config(listener: socket.socket, tls: Tls | None) -> Config:
     config = Config()
     config.backlog = BACKLOG
     config.graceful_timeout = 0.5
-    config.websocket_max_message_size = SERVER_MESSAGE_BYTES_MAX
     config.websocket_ping_interval = PING_SECONDS
     config.include_server_header = False
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")
+    config.errorlog.setLevel(logging.WARNING)  # where it runs we say ourselves
     if tls is not None:
         config.certfile, config.keyfile = tls.certfile, tls.keyfile
         # HTTP/2 has windows of its own: there TCP would never learn that a client takes nothing.

@@ -150,8 +150,10 @@ async def _keep_open(  # started by `open_link` only
         await stream.secure(host)
         await _upgrade_and_watch(stream, url, headers, keepalive, gone, lambda link: task_status.started(link))
     finally:
-        await trio.aclose_forcefully(stream)
-        gone.set()
+        try:
+            await trio.aclose_forcefully(stream)  # raises, although it has closed, when all around is cancelled too
+        finally:
+            gone.set()
 
 
 async def _upgrade_and_watch(

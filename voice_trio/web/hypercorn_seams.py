@@ -1,4 +1,4 @@
-"""The two things we need of hypercorn that ASGI has no word for. Under another server both do nothing.
+"""The three things we need of hypercorn that ASGI has no word for. Under another server they do nothing.
 
 `send`, as hypercorn hands it to an application, is a method of its WebSocket stream; that stream holds the handshake it
 will answer with and the context that knows when the server is stopping. This is read here and nowhere else, and
@@ -7,12 +7,15 @@ will answer with and the context that knows when the server is stopping. This is
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
-from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.protocol.ws_stream import WebsocketBuffer, WSStream
 
 if TYPE_CHECKING:
+    from wsproto.events import Message
+
     from voice_trio.web.asgi import Send
 
 
@@ -25,6 +28,27 @@ def decline_compression(send: Send) -> None:
     stream = getattr(send, "__self__", None)
     if isinstance(stream, WSStream):
         stream.handshake.extensions = None
+
+
+def bound_messages(send: Send, length_max: int) -> None:
+    """Keep at most one character or byte more than `length_max` of any message, and hand that on.
+
+    The reader of the message can then say what is wrong. Beyond its own limit hypercorn sends a bare 1009, loses the
+    client's answer to it, and never tells the application.
+    """
+    stream = getattr(send, "__self__", None)
+    if isinstance(stream, WSStream):
+        stream.buffer = _BoundedBuffer(length_max)
+
+
+class _BoundedBuffer(WebsocketBuffer):
+    def __init__(self, length_max: int) -> None:
+        super().__init__(length_max + 1)
+
+    def extend(self, event: Message) -> None:
+        # One above the limit, and never above what the base class raises for.
+        room = max(0, self.max_length - self.length)
+        super().extend(replace(event, data=event.data[:room]))
 
 
 async def wait_until_stopping(send: Send) -> None:

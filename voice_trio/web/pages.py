@@ -34,8 +34,8 @@ def make_pages(gateway: Gateway) -> QuartTrio:
     app.add_url_rule("/livez", "livez", routes.livez)
     app.add_url_rule("/readyz", "readyz", routes.readyz)
     app.add_url_rule("/metrics", "metrics", routes.metrics)
-    app.register_error_handler(HTTPException, _say_in_json)
-    app.register_error_handler(Exception, _say_nothing_of_it)
+    app.register_error_handler(HTTPException, routes.say_in_json)
+    app.register_error_handler(Exception, routes.say_nothing_of_it)
     return app
 
 
@@ -76,6 +76,13 @@ class _Routes:
         body = generate_latest(self._gateway.statistics.registry)
         return Response(body, content_type=CONTENT_TYPE_LATEST)
 
+    async def say_in_json(self, error: HTTPException) -> Response:
+        return _error(error.code or 500, (error.name or "error").lower().replace(" ", "_"), error.description or "")
+
+    async def say_nothing_of_it(self, error: Exception) -> Response:
+        log.error("page_crashed", path=request.path, exc_info=error)
+        return _error(500, "internal_error", "Something went wrong on our side.")
+
     async def _refuse_non_admins(self) -> Response | None:
         token = bearer(request.headers.get("Authorization", "")) or ""
         try:
@@ -85,15 +92,6 @@ class _Routes:
         except TokenInvalid as error:
             return _error(401, "token_invalid", str(error))
         return None if user.is_admin else _error(403, "not_allowed", "This needs an administrator's token.")
-
-
-async def _say_in_json(error: HTTPException) -> Response:
-    return _error(error.code or 500, (error.name or "error").lower().replace(" ", "_"), error.description or "")
-
-
-async def _say_nothing_of_it(error: Exception) -> Response:
-    log.error("page_crashed", path=request.path, exc_info=error)
-    return _error(500, "internal_error", "Something went wrong on our side.")
 
 
 def _error(status: int, code: str, message: str) -> Response:

@@ -20,7 +20,7 @@ from voice_trio.session.refusals import Refusal, RefusalMemory
 from voice_trio.session.session import Session
 from voice_trio.web.asgi import AsgiLink
 from voice_trio.web.handshake import Handshake, hide_secrets, read_handshake
-from voice_trio.web.hypercorn_seams import decline_compression, wait_until_stopping
+from voice_trio.web.hypercorn_seams import bound_messages, decline_compression, wait_until_stopping
 from voice_trio.web.refusing import refuse_at_handshake
 from voice_trio.web.terms import terms_for
 
@@ -54,6 +54,7 @@ class VoiceEndpoint:
         knock = _Knock(scope, receive, send, self._settings.web.trusted_proxy_hops)
         hide_secrets(scope)
         decline_compression(send)
+        bound_messages(send, MESSAGE_BYTES_MAX)
         await receive()  # websocket.connect
         try:
             await self._welcome(knock)
