@@ -1,4 +1,4 @@
-"""The gateway as it is deployed, for tests: hypercorn on a real socket, the scripted model on TCP, and who calls them."""
+"""The gateway as it is deployed, for tests: hypercorn on a real socket, the scripted model on TCP, and who calls."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import re
 import socket
 import struct
 import subprocess
-import sys
 import sysconfig
-from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -26,6 +24,9 @@ from voice_trio.services.tokens import User, issue_token
 from voice_trio.services.websockets import open_link
 from voice_trio.settings import Settings, load_settings
 from voice_trio.testing import FakeClient, ScriptedModel, serve_scripted_model
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 SECRET = "a secret of exactly that length: 40 bytes"
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -129,6 +130,9 @@ async def gateway_process(tmp_path: Path, command: Sequence[str] = SERVE, **vari
         process.kill()
 
 
+_SERVING = re.compile(r'"port": (\d+).*"event": "serving"|Running on http://127.0.0.1:(\d+)')
+
+
 class GatewayProcess:
     """`log` is every line it wrote. It is killed when the test ends."""
 
@@ -213,6 +217,12 @@ class Answer:
         return json.loads(self.body)
 
 
+async def wait_until_empty(place: Place) -> None:
+    """No session is left."""
+    while await place.active_sessions():  # noqa: ASYNC110  # in another process, perhaps: one can only ask
+        await trio.sleep(0.02)
+
+
 async def http(port: int, path: str, headers: Mapping[str, str] | None = None) -> Answer:
     """A GET; with upgrade headers, what comes instead of an upgrade (or the upgrade's head)."""
     stream = await trio.open_tcp_stream("127.0.0.1", port)
@@ -252,6 +262,3 @@ def free_port() -> int:
 
 def reset_on_close(stream: trio.SocketStream) -> None:
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-assert sys.platform == "linux" or "TCP_USER_TIMEOUT" not in dir(socket)

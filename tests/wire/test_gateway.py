@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from tests.wire.deployment import UPGRADE, Place, gateway, http, reset_on_close, token
+from tests.wire.deployment import UPGRADE, Place, gateway, http, reset_on_close, token, wait_until_empty
 from voice_trio.errors import ModelUnavailable
 
-QUICKLY = {"first_word_after": 0.05, "word_every": 0.05, "lasts": 0.6, "silence": 0.1, "completed_after": 0.2}
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUICKLY: dict[str, Any] = {
+    "first_word_after": 0.05,
+    "word_every": 0.05,
+    "lasts": 0.6,
+    "silence": 0.1,
+    "completed_after": 0.2,
+}
 
 
 async def test_a_spoken_question_is_answered_from_the_documents(tmp_path: Path) -> None:
@@ -48,17 +56,17 @@ async def hear(place: Place, words: str) -> None:
 
 async def test_the_model_is_told_key_model_and_a_hashed_user(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path, OPENAI_API_KEY="sk-hidden", OPENAI_REALTIME_MODEL="m1") as place:
-            async with trio.open_nursery() as nursery:
-                client = await place.join(nursery)
-                await client.hears("connection.ready")
-                shaken = place.model.handshakes[0]
-                assert shaken.path == "/v1/realtime?model=m1"
-                assert shaken.headers["authorization"] == "Bearer sk-hidden"
-                assert len(shaken.headers["openai-safety-identifier"]) == 32
-                assert "ada" not in shaken.headers["openai-safety-identifier"]
-                assert "sk-hidden" not in str(client.heard)
-                nursery.cancel_scope.cancel()
+        variables = {"OPENAI_API_KEY": "sk-hidden", "OPENAI_REALTIME_MODEL": "m1"}
+        async with gateway(tmp_path, **variables) as place, trio.open_nursery() as nursery:
+            client = await place.join(nursery)
+            await client.hears("connection.ready")
+            shaken = place.model.handshakes[0]
+            assert shaken.path == "/v1/realtime?model=m1"
+            assert shaken.headers["authorization"] == "Bearer sk-hidden"
+            assert len(shaken.headers["openai-safety-identifier"]) == 32
+            assert "ada" not in shaken.headers["openai-safety-identifier"]
+            assert "sk-hidden" not in str(client.heard)
+            nursery.cancel_scope.cancel()
 
 
 REFUSALS: list[tuple[dict[str, str], dict[str, Any], int, str, str]] = [
@@ -222,18 +230,12 @@ async def test_after_a_reset_nothing_is_left_within_a_second_I8(tmp_path: Path) 
             request = [f"GET /v1/ws/voice?token={token()} HTTP/1.1", "Host: x", *lines, "", ""]
             await stream.send_all("\r\n".join(request).encode())
             model = await place.model.wait_for_session()
-            while await place.active_sessions() == 0:
-                await trio.sleep(0.02)
+            assert await place.active_sessions() == 1
             reset_on_close(stream)
             await trio.aclose_forcefully(stream)
             with trio.fail_after(1):
                 await model.over.wait()
                 await wait_until_empty(place)
-
-
-async def wait_until_empty(place: Place) -> None:
-    while await place.active_sessions():
-        await trio.sleep(0.02)
 
 
 async def test_health_readiness_liveness_and_metrics(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ will answer with and the context that knows when the server is stopping. This is
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 from hypercorn.protocol.ws_stream import WebsocketBuffer, WSStream
@@ -45,7 +45,7 @@ class _BoundedBuffer(WebsocketBuffer):
     def __init__(self, length_max: int) -> None:
         super().__init__(length_max + 1)
 
-    def extend(self, event: Message) -> None:
+    def extend(self, event: Message[Any]) -> None:
         # One above the limit, and never above what the base class raises for.
         room = max(0, self.max_length - self.length)
         super().extend(replace(event, data=event.data[:room]))
