@@ -1,20 +1,21 @@
 """Ears and a voice for one machine, without a network. Needs the `local` extra.
 
-Ears: `ListeningModel.build(documents)` makes what a recogniser needs to understand questions about some documents;
-`open_ears(model)` is a pool of worker processes; `pool.listen()` lends one for one utterance: `feed` audio as it comes and
-get words while the user speaks, `finish` for the whole with its alternatives. `VoiceActivity` says when to listen: noise
-alone decodes to words, so nothing should be fed to the ears outside speech.
+Ears: `prepare_model(documents)` makes what a recogniser needs to understand questions about some documents (some 12 s
+the first time, then cached); `open_ears(model)` is a pool of worker processes; `listen()` lends one for one utterance:
+`feed` it audio as it comes and get words while the user speaks, `finish` for the whole with its alternatives.
+`VoiceActivity` says when to listen. Noise alone decodes to words: feed the ears nothing but speech and its padding.
 
-    async with open_ears(model, size=2) as ears:
-        async with ears.listen(microphone) as hearing:      # ModelUnavailable: all busy
-            delta = await hearing.feed(pcm)                  # "" or "how warm", then " should", …
-            heard = await hearing.finish()                   # heard.text, heard.alternatives, heard.microphone
+    model = await trio.to_thread.run_sync(prepare_model, documents)     # preparation.py, model.py
+    async with open_ears(model, size=2) as ears:                        # ears.py
+        async with ears.listen(microphone) as hearing:                  # ModelUnavailable when all are busy
+            delta = await hearing.feed(pcm)                             # "", or "how warm", then " should", …
+            heard = await hearing.finish()                              # .text, .alternatives, .microphone
 
-Voice: `Voice().speak(text, voice="marin", speed=1.0)` yields chunks of some 60 ms, each with the words that begin in it;
-`pcm_of(text, manner)` says a text at once, for tests and sample files.
+Voice: `Voice().speak(text, voice="marin", speed=1.0)` yields chunks of some 60 ms, each with the words that begin in
+it (`voice.py`); `pcm_of(text, manner)` says a text at once, for tests and sample files.
 
-All audio is PCM16 mono 24 kHz little-endian, as on the Realtime wire. Import from the modules: `ears`, `model`, `activity`,
-`voice`; the package itself imports nothing, so that it can be asked what is missing where the extra is not installed.
+All audio is PCM16 mono 24 kHz little-endian, as on the Realtime wire. The package itself imports none of its modules,
+so that it can say what is missing where the extra is not installed.
 """
 
 from __future__ import annotations

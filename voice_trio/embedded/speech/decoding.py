@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pocketsphinx import Config, Decoder
 
 from voice_trio.embedded.speech.messages import Heard
+from voice_trio.embedded.speech.model import CEPSTRAL_MEAN
 from voice_trio.embedded.speech.resampling import Resampler
 
 if TYPE_CHECKING:
@@ -86,15 +87,14 @@ def _common_start(hypotheses: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _config_of(model: ListeningModel) -> Config:
-    # One pass: the second and the lattice's best path would cost 60 ms at its end, and unsettle words.
     settings = {
         "hmm": model.acoustic.directory,
         "mean": model.acoustic.means,
-        "cmninit": model.acoustic.cepstral_mean,
+        "cmninit": ",".join(map(str, CEPSTRAL_MEAN)),
         "dict": model.dictionary,
         "lm": model.language_model,
-        "fwdflat": False,
-        "bestpath": False,
+        "fwdflat": model.acoustic.second_pass,
+        "bestpath": model.acoustic.second_pass,
         "loglevel": "FATAL",
     }
     return Config(**{name: value for name, value in settings.items() if value is not None})

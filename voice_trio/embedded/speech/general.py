@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +12,7 @@ from voice_trio.embedded.speech.arpa import BEGIN, END
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_HISTORIES: Final = 1200
+_HISTORIES: Final = 1000
 """Pairs are looked for after the commonest words only: after the rarer ones the model has little to say."""
 _PAIR_MIN: Final = 1e-3
 _TELLING: Final = 2.0
@@ -41,6 +40,9 @@ class GeneralEnglish:
         self._model = NGramModel(config, self._logs, get_model_path("en-us/en-us.lm.bin"))
         candidates = (word for word in bundled_pronunciations() if word.replace("'", "").isalpha())
         self.vocabulary = sorted(candidates, key=self.unigram, reverse=True)[:words]
+        self._least = {
+            word: self._logs.log(max(_PAIR_MIN, _TELLING * self.unigram(word))) for word in [*self.vocabulary, END]
+        }
 
     def unigram(self, word: str) -> float:
         return max(self._probability(word), _FLOOR)
@@ -52,11 +54,12 @@ class GeneralEnglish:
         return [pair for history in [BEGIN, *self.vocabulary[:_HISTORIES]] for pair in self._pairs_after(history)]
 
     def _pairs_after(self, history: str) -> Iterator[tuple[str, str]]:
-        for word in [*self.vocabulary, END]:
-            likely = self._probability(word, history)
-            if likely >= _PAIR_MIN and likely >= _TELLING * self._probability(word):
+        # Millions of questions to the model: its logarithms are compared as they come.
+        ask = self._model.prob
+        for word, least in self._least.items():
+            if ask([word, history]) >= least:
                 yield history, word
 
     def _probability(self, word: str, *history: str) -> float:
-        # The model takes the word first, then what came before it; its logarithms are to the base 1.0001.
-        return math.pow(1.0001, self._model.prob([word, *history]))
+        # The model takes the word first, then what came before it.
+        return float(self._logs.exp(self._model.prob([word, *history])))

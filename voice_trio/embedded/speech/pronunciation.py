@@ -35,11 +35,21 @@ def pronounce(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
     A word that the dictionary lacks gets both of espeak-ng's. A word that neither can say is left out.
     """
     bundled = bundled_pronunciations()
-    said = {word: (*bundled.get(word, (by_letters(word, AMERICAN),)), by_letters(word, BRITISH)) for word in words}
-    different = (
-        (word, tuple(phones for phones in dict.fromkeys(all_phones) if phones)) for word, all_phones in said.items()
+    words = list(words)
+    # One voice after the other: a change of voice costs more than a word.
+    lettered = {voice: {word: by_letters(word, voice) for word in words} for voice in (AMERICAN, BRITISH)}
+    said = {word: (*bundled.get(word, (lettered[AMERICAN][word],)), lettered[BRITISH][word]) for word in words}
+    different = {word: tuple(phones for phones in dict.fromkeys(all_said) if phones) for word, all_said in said.items()}
+    return {word: phones for word, phones in different.items() if phones}
+
+
+def dictionary_text(pronunciations: dict[str, tuple[str, ...]]) -> str:
+    """`pronunciations` as the dictionary file of a decoder."""
+    return "".join(
+        f"{word}{f'({index})' if index > 1 else ''} {phones}\n"
+        for word, all_phones in sorted(pronunciations.items())
+        for index, phones in enumerate(all_phones, 1)
     )
-    return {word: phones for word, phones in different if phones}
 
 
 def by_letters(word: str, voice: str = AMERICAN) -> str:
