@@ -44,7 +44,7 @@ FOREIGN = {
     "redis": {"services"},
     "weaviate": {"services"},
     "sqlite3": {"services"},
-    "httpx": {"services"},
+    "httpx2": {"services"},
     "sentry_sdk": {"services", "server"},
     "click": {"cli"},
     "rich": {"cli"},

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from voice_trio.session.host import Host
 
 STALL_SECONDS_MAX = 10.0
-SILENCE_SECONDS = 0.1
+SILENCE_MS = 100
 SILENCE_AFTER_SECONDS = 0.3  # frames come every 20 to 100 ms; after this gap the microphone is taken to be off
 
 
@@ -87,11 +87,11 @@ class ModelSide:
 
     async def keep_audible(self, is_listening: Callable[[], bool]) -> None:
         """While speech is open and the client sends nothing, feed silence: else the model never hears it end."""
-        audio = silence(SILENCE_SECONDS * 1000)
+        audio = silence(SILENCE_MS)
         while is_listening():
-            await trio.sleep(SILENCE_SECONDS)
-            if trio.current_time() - self._audio_at >= SILENCE_AFTER_SECONDS:
-                self._append(audio, SILENCE_SECONDS * 1000)
+            await trio.sleep(SILENCE_MS / 1000)
+            if is_listening() and trio.current_time() - self._audio_at >= SILENCE_AFTER_SECONDS:
+                self._append(audio, SILENCE_MS)
 
     async def leave(self) -> None:
         """Close the link; the caller bounds it."""
