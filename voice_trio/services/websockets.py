@@ -103,6 +103,7 @@ async def open_link(
 ) -> WebSocketLink:
     """A link to a ws:// or wss:// URL; raises `ModelUnavailable`, or `ModelRefused` for HTTP 400, 401, 403 and 404.
 
+    An HTTP answer in place of the upgrade is the error's cause, a `trio_websocket.ConnectionRejected`.
     One task in `nursery` keeps the socket, pings and all, and ends with the link.
     """
     link: WebSocketLink = await nursery.start(
@@ -191,7 +192,7 @@ async def _upgrade_and_watch(
         # The library's reader stumbled over what the peer sent; whoever uses the link sees it closed.
         log.debug("link_broke", errors=[type(error).__name__ for error in _leaves(group)])
     if link is None:
-        raise _refusal(refusals)
+        raise _refusal(refusals) from next(iter(refusals), None)
 
 
 async def _open_stream(

@@ -1,0 +1,114 @@
+"""`voice-trio check`: tries every configured part and says what it found."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+import trio
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from voice_trio.errors import ConfigurationError, KnowledgeUnavailable, ModelUnavailable
+from voice_trio.services.sqlite_knowledge import SqliteKnowledge
+from voice_trio.services.tokens import User
+from voice_trio.services.upstream import make_dial
+from voice_trio.session.connect import Persistence, connect
+from voice_trio.settings import load_settings
+from voice_trio.web.terms import terms_for
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from voice_trio.settings import Settings
+
+UPSTREAM_SECONDS_MAX = 10.0
+KNOWLEDGE_SECONDS_MAX = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one part; `seconds` is how long it took to find out."""
+
+    part: str
+    is_well: bool
+    detail: str
+    seconds: float = 0.0
+
+
+@click.command()
+@click.pass_context
+def check(ctx: click.Context) -> None:
+    """Try the upstream (connection, key, handshake) and the knowledge base; exit code 1 if one fails."""
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
+    findings = [_settings_finding(settings), *trio.run(_find, settings)]
+    _show(findings)
+    ctx.exit(0 if all(finding.is_well for finding in findings) else 1)
+
+
+async def _find(settings: Settings) -> list[Finding]:
+    findings = []
+    for part, look in (("upstream", _look_at_upstream), ("knowledge", _look_at_knowledge)):
+        findings.append(await _timed(part, look, settings))
+    return findings
+
+
+async def _timed(part: str, look: Callable[[Settings], Awaitable[tuple[bool, str]]], settings: Settings) -> Finding:
+    began_at = time.monotonic()
+    is_well, detail = await look(settings)
+    return Finding(part, is_well, detail, time.monotonic() - began_at)
+
+
+def _settings_finding(settings: Settings) -> Finding:
+    state = "switched on" if settings.access.enabled else "switched off (ENABLE_VOICE_REALTIME)"
+    return Finding("settings", is_well=True, detail="; ".join([state, *settings.warnings]))
+
+
+async def _look_at_upstream(settings: Settings) -> tuple[bool, str]:
+    upstream = settings.upstream
+    if not upstream.is_configured:
+        return False, "OPENAI_API_KEY is not set"
+    terms = terms_for(User(id="voice-trio check"), "check", settings)
+    dial = make_dial(upstream.url, upstream.model, upstream.api_key.get_secret_value() if upstream.api_key else None)
+    try:
+        async with trio.open_nursery() as nursery:
+            model = await connect(dial, nursery, terms.model, Persistence(1, UPSTREAM_SECONDS_MAX))
+            await model.link.aclose()
+    except* ModelUnavailable as group:
+        reason = str(group.exceptions[0])
+        return_value = (False, f"{upstream.url}: {reason}")
+    else:
+        fallback = ", transcribes only after speech" if model.transcription_fallback else ""
+        return_value = (True, f"{upstream.url} with {upstream.model}{fallback}")
+    return return_value
+
+
+async def _look_at_knowledge(settings: Settings) -> tuple[bool, str]:
+    path = settings.retrieval.knowledge_path
+    knowledge = SqliteKnowledge(path)
+    try:
+        with trio.fail_after(KNOWLEDGE_SECONDS_MAX):
+            stats = await knowledge.stats()
+    except KnowledgeUnavailable as error:
+        return False, str(error)
+    except trio.TooSlowError:
+        return False, f"{path}: no answer within {KNOWLEDGE_SECONDS_MAX:g} s"
+    finally:
+        knowledge.close()
+    if not stats.chunks:
+        return False, f"{path}: empty; fill it with: voice-trio knowledge import FOLDER"
+    return True, f"{path}: {stats.documents:,} documents, {stats.chunks:,} passages"
+
+
+def _show(findings: list[Finding]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for finding in findings:
+        mark = Text("ok", style="green") if finding.is_well else Text("FAILED", style="bold red")
+        table.add_row(mark, Text(finding.part), Text(finding.detail), Text(f"{finding.seconds * 1000:.0f} ms"))
+    Console().print(table)

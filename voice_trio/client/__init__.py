@@ -1,0 +1,27 @@
+"""A client of the voice protocol, on Trio: `connect_voice` and what it hands out.
+
+    async with connect_voice("wss://voice.example.com/v1/ws/voice", token) as voice:
+        await voice.send_audio(pcm)          # 16-bit little-endian mono at 24 kHz, 20 to 100 ms at a time
+        async for event in voice:            # dicts, as the protocol has them
+            ...
+
+`talk` plays a recording to a session in real time and reports what came back and when.
+"""
+
+from __future__ import annotations
+
+from voice_trio.client.connection import Ready, VoiceConnection, VoiceRefused, VoiceUnreachable, connect_voice
+from voice_trio.client.conversation import Report, talk
+from voice_trio.client.sounds import read_sound, write_wav
+
+__all__ = [
+    "Ready",
+    "Report",
+    "VoiceConnection",
+    "VoiceRefused",
+    "VoiceUnreachable",
+    "connect_voice",
+    "read_sound",
+    "talk",
+    "write_wav",
+]

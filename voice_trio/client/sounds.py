@@ -1,0 +1,75 @@
+"""Sound files in and out, as the voice protocol wants sound: 16-bit little-endian mono at 24 kHz."""
+
+from __future__ import annotations
+
+import sys
+import wave
+from array import array
+from typing import TYPE_CHECKING
+
+from voice_trio.errors import ConfigurationError, VoiceTrioError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RATE = 24_000
+BYTES_PER_MS = RATE * 2 // 1000
+LOUD = 500  # of 32,768: speech peaks above 3,000, a quiet room stays below 200
+
+
+class SoundUnreadable(VoiceTrioError):
+    """A file that holds no sound we can read; the message says why."""
+
+
+def read_sound(path: Path) -> bytes:
+    """The file's sound as PCM, whatever its rate and number of channels. Raises `SoundUnreadable`.
+
+    WAV, FLAC, OGG and what else libsndfile reads, with the extra `sound`; without it, 24 kHz 16-bit mono WAV only, and
+    `ConfigurationError` for others.
+    """
+    try:
+        import numpy
+        import soundfile
+        import soxr  # type: ignore[import-untyped]  # it has no types
+    except ImportError:
+        return _read_plain_wav(path)
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError, ValueError) as error:
+        raise SoundUnreadable(f"{path}: {error}") from error
+    mono = samples.mean(axis=1)
+    at_our_rate = mono if rate == RATE else soxr.resample(mono, rate, RATE)
+    pcm: bytes = (numpy.clip(at_our_rate, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+    return pcm
+
+
+def write_wav(path: Path, pcm: bytes) -> None:
+    """A WAV file of `pcm`."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(pcm)
+
+
+def end_of_sound_ms(pcm: bytes) -> float:
+    """Where the last loud sample is; 0 for silence."""
+    samples = array("h", pcm[: len(pcm) // 2 * 2])
+    if sys.byteorder == "big":
+        samples.byteswap()
+    last = next((index for index in range(len(samples) - 1, -1, -1) if abs(samples[index]) > LOUD), 0)
+    return last / RATE * 1000
+
+
+def _read_plain_wav(path: Path) -> bytes:
+    try:
+        with wave.open(str(path), "rb") as file:
+            shape = (file.getnchannels(), file.getsampwidth(), file.getframerate())
+            pcm = file.readframes(file.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise SoundUnreadable(f"{path}: {error}") from error
+    except OSError as error:
+        raise SoundUnreadable(f"{path}: {error.strerror}") from error
+    if shape != (1, 2, RATE):
+        raise ConfigurationError(f"{path} is not 24 kHz 16-bit mono; to read it install voice-trio[sound]")
+    return pcm
