@@ -37,7 +37,8 @@ async def open_speech(
     """Ears, and a voice if this machine has espeak-ng; see `local.open_local_engines`."""
     texts = list(documents)
     model = await trio.to_thread.run_sync(
-        lambda: prepare_model(texts, adapted=adapted, cache_dir=cache_dir, progress=progress)
+        lambda: prepare_model(texts, adapted=adapted, cache_dir=cache_dir, progress=progress),
+        abandon_on_cancel=True,  # who stops the program while it prepares need not wait: caches are written at once
     )
     async with open_ears(model, ears_max) as ears:
         yield Engines(LocalActivity, ears, _open_mouth(), missing="this server has no voice")
