@@ -13,6 +13,7 @@ COMMANDS = {
     "token": ("token", "Print a token for development."),
     "check": ("check", "Try every configured part."),
     "knowledge": ("knowledge", "Fill and read the embedded knowledge base."),
+    "embedded": ("embedded", "Only the Realtime-compatible server of this machine."),
 }
 """Each command: the module here that has it under the same name, and its line in `--help`."""
 

@@ -203,7 +203,9 @@ async def _open_stream(
             return await trio.open_tcp_stream(host, port or 80)
         return await trio.open_ssl_over_tcp_stream(host, port or 443, ssl_context=ssl_context, https_compatible=True)
     except OSError as error:
-        raise ModelUnavailable(f"no connection to {host}: {_first_words(error)}") from error
+        raise ModelUnavailable(
+            f"no connection to {host}: {_first_words(_leaves(error.__cause__ or error)[-1])}"
+        ) from error
 
 
 class _Watched(trio.abc.Stream):
