@@ -25,6 +25,7 @@ Dial: TypeAlias = Callable[[trio.Nursery], Awaitable["Link"]]
 
 FALLBACK_TRANSCRIPTION_MODEL = "gpt-transcribe"  # no words before the commit, but understood by every server
 UPDATE_ID = "vt_session"
+LET_GO_SECONDS_MAX = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +67,21 @@ async def connect(dial: Dial, nursery: trio.Nursery, config: SessionConfig, pers
 
 async def _attempt(dial: Dial, nursery: trio.Nursery, config: SessionConfig, seconds_max: float) -> Model:
     link: Link | None = None
+    failure: ModelUnavailable
     try:
         with trio.fail_after(seconds_max):
             link = await dial(nursery)
             return await _handshake(link, config)
-    except trio.TooSlowError as error:
-        await _let_go(link)
-        raise ModelUnavailable(f"not ready after {seconds_max:g} s") from error
-    except LinkClosed as error:
-        await _let_go(link)
-        raise _explained(error) from error
-    except ModelUnavailable:
-        await _let_go(link)
-        raise
+    except trio.TooSlowError:
+        failure = ModelUnavailable(f"not ready after {seconds_max:g} s")
+    except LinkClosed as closed:
+        failure = _explained(closed)
+    except ModelUnavailable as error:
+        failure = error
+    if link is not None:
+        with trio.move_on_after(LET_GO_SECONDS_MAX, shield=True):
+            await link.aclose()
+    raise failure
 
 
 async def _handshake(link: Link, config: SessionConfig) -> Model:
@@ -130,9 +133,3 @@ def _explained(closed: LinkClosed) -> ModelUnavailable:
     if any(code in closed.reason for code in FATAL_CODES):
         return ModelRefused(closed.reason)
     return ModelUnavailable(f"during the handshake: {closed}")
-
-
-async def _let_go(link: Link | None) -> None:
-    if link is not None:
-        with trio.move_on_after(0.5, shield=True):
-            await link.aclose()

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from voice_trio.dialects.realtime import SessionState
     from voice_trio.services.knowledge import Knowledge
     from voice_trio.services.links import Link
-    from voice_trio.session.connect import Dial
+    from voice_trio.session.connect import Dial, Model
     from voice_trio.session.summary import Observer
     from voice_trio.session.terms import Terms
 
@@ -90,7 +90,11 @@ class Session:
                 self.log.exception("session_crashed")
                 self.summary.ending = Ending.CRASHED
             finally:
-                await self._say_goodbye()
+                ending = self._conclude()
+                with trio.move_on_after(GOODBYE_SECONDS_MAX, shield=True):
+                    await self._say_goodbye(ending)
+                self.log.info("session_ended", **self.summary.log_fields())
+                self._observer.session_ended(self.summary)
             sockets.cancel_scope.cancel(reason="session over")
         return self.summary
 
@@ -121,39 +125,43 @@ class Session:
             self._turns = TurnScopes(nursery)
             nursery.start_soon(self._client.listen)
             nursery.start_soon(self._client.speak)
-            try:
-                model = await connect(self._dial, sockets, self.terms.model, self.terms.persistence)
-            except ModelUnavailable as error:
-                self.log.error("upstream_unavailable", reason=str(error))
-                self.end(Ending.UPSTREAM_UNAVAILABLE)
-                return
-            self._become_ready()
-            self.summary.transcription_fallback = model.transcription_fallback
-            self._model.become_ready(model)
-            nursery.start_soon(self._model.listen, model.link)
-            nursery.start_soon(self._model.speak, model.link)
-            nursery.start_soon(announce_deadline, self._scope.deadline, self.terms.duration_seconds, self._client)
-            nursery.start_soon(watch_for_idleness, self._conversation, self)
+            model = await self._reach_model(sockets)
+            if model is not None:
+                self._become_ready(model)
+                nursery.start_soon(self._model.listen, model.link)
+                nursery.start_soon(self._model.speak, model.link)
+                nursery.start_soon(announce_deadline, self._scope.deadline, self.terms.duration_seconds, self._client)
+                nursery.start_soon(watch_for_idleness, self._conversation, self)
 
-    def _become_ready(self) -> None:
+    async def _reach_model(self, sockets: trio.Nursery) -> Model | None:
+        try:
+            return await connect(self._dial, sockets, self.terms.model, self.terms.persistence)
+        except ModelUnavailable as error:
+            self.log.error("upstream_unavailable", reason=str(error))
+            self.end(Ending.UPSTREAM_UNAVAILABLE)
+            return None
+
+    def _become_ready(self, model: Model) -> None:
         self._ready_at = trio.current_time()
         self._scope.deadline = self._ready_at + self.terms.duration_seconds
         self.summary.was_ready = True
         expires_at = self._unix_time() + self.terms.duration_seconds
         self._client.tell(ConnectionReady(self.terms.session_id, self.terms.resume_token, expires_at))
+        self.summary.transcription_fallback = model.transcription_fallback
+        self._model.become_ready(model)
 
-    async def _say_goodbye(self) -> None:
+    def _conclude(self) -> Ending:
         now = trio.current_time()
         ending = self.summary.ending = self.summary.ending or self._ending_by_scope()
         self.summary.duration_s = 0.0 if self._ready_at is None else now - self._ready_at
         for command in self._conversation.close(now):
             self._carry_out(command)
-        with trio.move_on_after(GOODBYE_SECONDS_MAX, shield=True):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._client.leave, ending)
-                nursery.start_soon(self._model.leave)
-        self.log.info("session_ended", **self.summary.log_fields())
-        self._observer.session_ended(self.summary)
+        return ending
+
+    async def _say_goodbye(self, ending: Ending) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._client.leave, ending)
+            nursery.start_soon(self._model.leave)
 
     def _ending_by_scope(self) -> Ending:
         """Nobody gave a reason: either the deadline did it, or whoever runs the session cancelled it."""
