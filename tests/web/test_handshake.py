@@ -1,0 +1,60 @@
+"""What an opening request says, and what of it may be seen by others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from voice_trio.web.handshake import bearer, hide_secrets, read_handshake
+
+
+def scope(query: bytes = b"", *headers: tuple[bytes, bytes]) -> dict[str, Any]:
+    return {"query_string": query, "headers": list(headers), "client": ("10.0.0.1", 5)}
+
+
+def test_the_token_in_the_address_wins_over_the_header() -> None:
+    shaken = read_handshake(scope(b"token=a.b.c&x=1", (b"Authorization", b"Bearer d.e.f")), 0)
+    assert (shaken.token, shaken.address, shaken.origin, shaken.resume) == ("a.b.c", "10.0.0.1", None, None)
+
+
+def test_an_empty_token_in_the_address_counts_as_none() -> None:
+    assert read_handshake(scope(b"token=", (b"authorization", b"bearer  d.e.f ")), 0).token == "d.e.f"
+    assert read_handshake(scope(b"token="), 0).token is None
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", "abc"])
+def test_other_authorizations_are_no_token(header: str) -> None:
+    assert bearer(header) is None
+
+
+def test_resume_origin_and_the_address_behind_a_proxy() -> None:
+    shaken = read_handshake(
+        scope(b"resume=r1", (b"Origin", b"https://a.example"), (b"X-Forwarded-For", b"1.1.1.1, 2.2.2.2")), 1
+    )
+    assert (shaken.resume, shaken.origin, shaken.address) == ("r1", "https://a.example", "2.2.2.2")
+
+
+def test_its_rendering_shows_no_token() -> None:
+    assert "a.b.c" not in repr(read_handshake(scope(b"token=a.b.c&resume=r.e.s"), 0))
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        (b"token=a.b.c", b""),
+        (b"x=1&Token=a&%74oken=b&resume=c&y=2", b"x=1&y=2"),
+        (b"x=1", b"x=1"),
+        (b"", b""),
+    ],
+)
+def test_secrets_leave_the_address_in_place(query: bytes, left: bytes) -> None:
+    shown = scope(query)
+    hide_secrets(shown)
+    assert shown["query_string"] == left
+
+
+def test_a_request_without_client_or_query_is_read_as_well() -> None:
+    shaken = read_handshake({"headers": [(b"authorization", b"\xff\xfe")]}, 0)
+    assert shaken.token is None
+    assert shaken.address == "unknown"

@@ -1,0 +1,85 @@
+"""Health says what it has looked at, and looks no more often than it must."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from tests.web.gateway import CHECKED, settings
+from voice_trio.services.memory_knowledge import MemoryKnowledge
+from voice_trio.session.capacity import Capacity
+from voice_trio.session.endings import Ending
+from voice_trio.session.summary import Summary
+from voice_trio.web.health import Health
+from voice_trio.web.statistics import Statistics
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+
+class Knowledge(MemoryKnowledge):
+    """Counts who asks whether it is there."""
+
+    asked = 0
+    answers = True
+    seconds = 0.0
+
+    async def is_available(self) -> bool:
+        self.asked += 1
+        await trio.sleep(self.seconds)
+        return self.answers
+
+
+def health(knowledge: Knowledge, capacity: Capacity | None = None, **variables: str) -> tuple[Health, Statistics]:
+    statistics = Statistics(lambda: 0)
+    return Health(settings(**variables), knowledge, capacity or Capacity(5), statistics), statistics
+
+
+async def test_it_looks_once_in_five_seconds_however_many_ask(autojump_clock: MockClock) -> None:
+    knowledge = Knowledge()
+    knowledge.seconds = 0.5
+    asked, _ = health(knowledge)
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(asked.report)
+    assert knowledge.asked == 1
+    await trio.sleep(5.1)
+    await asked.report()
+    assert knowledge.asked == 2
+
+
+async def test_everything_in_order_is_healthy(autojump_clock: MockClock) -> None:
+    report = await health(Knowledge())[0].report()
+    assert report["status"] == "healthy"
+    assert report.keys() >= CHECKED
+    assert not report["redis"]["using_fallback"]
+
+
+async def test_a_knowledge_base_that_hangs_costs_two_seconds_and_is_degraded(autojump_clock: MockClock) -> None:
+    knowledge = Knowledge()
+    knowledge.seconds = 60
+    report = await health(knowledge)[0].report()
+    assert trio.current_time() == 2.0
+    assert (report["status"], report["knowledge_available"]) == ("degraded", False)
+
+
+async def test_openai_without_a_key_is_degraded(autojump_clock: MockClock) -> None:
+    report = await health(Knowledge(), OPENAI_REALTIME_URL="wss://api.openai.com/v1/realtime")[0].report()
+    assert (report["status"], report["openai_configured"]) == ("degraded", False)
+
+
+async def test_a_second_best_transcription_is_degraded(autojump_clock: MockClock) -> None:
+    asked, statistics = health(Knowledge())
+    statistics.session_ended(Summary("s", "u", Ending.CLIENT_LEFT, was_ready=True, transcription_fallback=True))
+    assert (await asked.report())["status"] == "degraded"
+
+
+async def test_switched_off_is_disabled_and_draining_wins_over_all(autojump_clock: MockClock) -> None:
+    capacity = Capacity(5)
+    asked, _ = health(Knowledge(), capacity, ENABLE_VOICE_REALTIME="false")
+    assert (await asked.report())["status"] == "disabled"
+    assert asked.is_ready
+    capacity.drain()
+    assert (await asked.report())["status"] == "draining"
+    assert not asked.is_ready
