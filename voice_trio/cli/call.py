@@ -66,7 +66,9 @@ def call(ctx: click.Context, file: Path, url: str, token: str | None, out: Path 
         raise click.ClickException(f"the gateway ended the call: {closed}") from closed
     except VoiceTrioError as error:
         raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BaseExceptionGroup) as stopped:
+        if not _is_interrupt(stopped):
+            raise
         ctx.exit(INTERRUPTED)
     if out is not None and report.audio:
         write_wav(out, report.audio)
@@ -75,6 +77,13 @@ def call(ctx: click.Context, file: Path, url: str, token: str | None, out: Path 
     else:
         _show_result(console, report, out)
     ctx.exit(0 if report.was_answered else 1)
+
+
+def _is_interrupt(stopped: BaseException) -> bool:
+    """Whether this is Ctrl-C, which nurseries hand on in a group."""
+    if isinstance(stopped, BaseExceptionGroup):
+        return stopped.subgroup(KeyboardInterrupt) is not None
+    return isinstance(stopped, KeyboardInterrupt)
 
 
 async def _call(pcm: bytes, url: str, token: str | None, console: Console, as_json: bool) -> Report:

@@ -100,19 +100,19 @@ async def connect_voice(url: str, token: str | None = None) -> AsyncIterator[Voi
     address, in_address = _without_token(url)
     shown = token or in_address
     headers = {"Authorization": f"Bearer {shown}"} if shown else {}
-    try:
-        async with trio.open_nursery() as nursery:
+    error: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        try:
             link = await _open(nursery, address, headers)
             try:
                 yield VoiceConnection(link, await _wait_until_ready(link))
             finally:
                 with trio.move_on_after(GOODBYE_SECONDS_MAX, shield=True):
                     await link.aclose()
-    except BaseExceptionGroup as group:
-        # The nursery is ours alone: nobody who uses a connection should have to know that there is one.
-        if len(group.exceptions) == 1:
-            raise group.exceptions[0] from group.exceptions[0].__cause__
-        raise
+        except Exception as caught:  # whatever it is goes on below: a nursery would wrap it in a group
+            error = caught
+    if error is not None:
+        raise error
 
 
 async def _open(nursery: trio.Nursery, url: str, headers: dict[str, str]) -> WebSocketLink:

@@ -21,6 +21,7 @@ FRAME_MS = 40
 SILENCE = bytes(FRAME_MS * BYTES_PER_MS)
 ANSWER_SECONDS_MAX = 30.0  # from the end of the recording to the first sound of an answer
 ANSWER_ENDS_SECONDS_MAX = 300.0
+TRANSCRIPT_SECONDS_MAX = 2.0  # for the full text of what was said, which may come after a short answer
 
 MOMENTS = {
     "input_audio_buffer.speech_started": "speech_started",
@@ -76,8 +77,8 @@ class Report:
         """What `voice-trio call --json` prints."""
         context = {name: self.context.get(name) for name in ("outcome", "waited_ms", "passages")}
         return {
-            "transcript": self.transcript,
-            "answer": self.answer,
+            "transcript": self.transcript.strip(),
+            "answer": self.answer.strip(),
             "context": context,
             "latency_ms": self.latency_ms(),
             "status": self.status,
@@ -109,6 +110,7 @@ class _Listener:
         self._on_event = on_event
         self._audio = bytearray()
         self._sound_ended: float | None = None
+        self._is_transcribed = False
 
     def sound_ended(self, seconds: float) -> None:
         """Where the recording's last loud sample is, on the report's clock."""
@@ -120,7 +122,9 @@ class _Listener:
                 self._take(event)
                 self._on_event(self.report)
                 if self.has_spoken and self.is_complete:
-                    break
+                    if self._is_transcribed:
+                        break
+                    self.scope.deadline = min(self.scope.deadline, trio.current_time() + TRANSCRIPT_SECONDS_MAX)
             else:
                 self.report.closed = str(self._voice.closed or "")
         self.report.audio = bytes(self._audio)
@@ -138,6 +142,7 @@ class _Listener:
                 self.report.transcript += event.get("delta", "")
             case "conversation.item.input_audio_transcription.completed":
                 self.report.transcript = event.get("transcript", "")
+                self._is_transcribed = True
             case "context.injected":
                 self.report.context = event
             case "response.audio_transcript.delta":
@@ -158,6 +163,7 @@ class _Listener:
         errors = self.report.errors
         self.report = Report(errors=errors)
         self._audio.clear()
+        self._is_transcribed = False
 
     @property
     def is_complete(self) -> bool:
@@ -182,7 +188,7 @@ async def _play(voice: VoiceConnection, pcm: bytes, listener: _Listener) -> None
         await voice.send_audio(pcm[start : start + size].ljust(size, b"\0"))
     listener.has_spoken = True
     if listener.is_complete:  # the recording ends in silence, and the answer was quicker
-        listener.scope.cancel(reason="answered")
+        listener.scope.deadline = trio.current_time()
     listener.scope.deadline = trio.current_time() + ANSWER_SECONDS_MAX
     while True:
         number += 1
