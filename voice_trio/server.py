@@ -102,7 +102,12 @@ async def run_server(
     `ConfigurationError` for a certificate that cannot be used.
     """
     address = listener.getsockname()
-    config = _hypercorn_config(listener, tls)
+    try:
+        config = _hypercorn_config(listener.fileno(), tls)
+    except ConfigurationError:
+        listener.close()
+        raise
+    listener.detach()  # hypercorn owns the socket from here on
     for warning in settings.warnings:
         log.warning("settings", detail=warning)
     ending = _Ending(port=address[1])
@@ -160,7 +165,7 @@ class _Ending:
         log.warning("connections_dropped", count=dropped)
 
 
-def _hypercorn_config(listener: socket.socket, tls: Tls | None) -> Config:
+def _hypercorn_config(descriptor: int, tls: Tls | None) -> Config:
     config = Config()
     config.backlog = BACKLOG
     config.graceful_timeout = 0.5
@@ -177,5 +182,5 @@ def _hypercorn_config(listener: socket.socket, tls: Tls | None) -> Config:
             config.create_ssl_context()
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"--certfile, --keyfile: cannot be used: {error}") from error
-    config.bind = [f"fd://{listener.detach()}"]
+    config.bind = [f"fd://{descriptor}"]
     return config

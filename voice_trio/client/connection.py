@@ -12,10 +12,12 @@ import trio
 from trio_websocket import ConnectionRejected
 
 from voice_trio.errors import LinkClosed, ModelUnavailable, VoiceTrioError
-from voice_trio.services.websockets import WebSocketLink, open_link
+from voice_trio.services.websockets import open_link
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from voice_trio.services.links import Link
 
 CONNECT_SECONDS_MAX = 10.0
 GOODBYE_SECONDS_MAX = 1.0
@@ -50,7 +52,7 @@ class Ready:
 class VoiceConnection:
     """A session that is ready. Iterate over it for events; it ends when the connection does, see `closed`."""
 
-    def __init__(self, link: WebSocketLink, ready: Ready) -> None:
+    def __init__(self, link: Link, ready: Ready) -> None:
         self.ready = ready
         self.closed: LinkClosed | None = None
         self._link = link
@@ -115,7 +117,7 @@ async def connect_voice(url: str, token: str | None = None) -> AsyncIterator[Voi
         raise error
 
 
-async def _open(nursery: trio.Nursery, url: str, headers: dict[str, str]) -> WebSocketLink:
+async def _open(nursery: trio.Nursery, url: str, headers: dict[str, str]) -> Link:
     try:
         with trio.fail_after(CONNECT_SECONDS_MAX):
             return await open_link(nursery, url, headers=headers)
@@ -127,7 +129,7 @@ async def _open(nursery: trio.Nursery, url: str, headers: dict[str, str]) -> Web
         raise VoiceUnreachable(str(error)) from error
 
 
-async def _wait_until_ready(link: WebSocketLink) -> Ready:
+async def _wait_until_ready(link: Link) -> Ready:
     said: VoiceRefused | None = None
     try:
         with trio.fail_after(READY_SECONDS_MAX):
@@ -143,7 +145,7 @@ async def _wait_until_ready(link: WebSocketLink) -> Ready:
         raise said or VoiceRefused("", f"closed before the session was ready: {closed}") from closed
 
 
-async def _next_event(link: WebSocketLink) -> dict[str, Any]:
+async def _next_event(link: Link) -> dict[str, Any]:
     while True:
         frame = await link.receive()
         try:

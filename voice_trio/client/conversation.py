@@ -187,9 +187,9 @@ async def _play(voice: VoiceConnection, pcm: bytes, listener: _Listener) -> None
         await trio.sleep_until(began_at + number * FRAME_MS / 1000)
         await voice.send_audio(pcm[start : start + size].ljust(size, b"\0"))
     listener.has_spoken = True
-    if listener.is_complete:  # the recording ends in silence, and the answer was quicker
-        listener.scope.deadline = trio.current_time()
-    listener.scope.deadline = trio.current_time() + ANSWER_SECONDS_MAX
+    # Where the recording ends in silence, the answer may have been quicker.
+    patience = 0.0 if listener.is_complete else ANSWER_SECONDS_MAX
+    listener.scope.deadline = trio.current_time() + patience
     while True:
         number += 1
         await trio.sleep_until(began_at + number * FRAME_MS / 1000)

@@ -1,0 +1,110 @@
+"""The command line itself: quick to answer, and every mistake one clear line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import jwt
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from voice_trio.cli import COMMANDS, main
+from voice_trio.client import Report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRET = "a secret of exactly that length: 40 bytes"
+
+
+def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
+    empty = {name: None for name in os.environ if name.startswith(("JWT_", "OPENAI_", "VOICE_", "ENABLE_VOICE"))}
+    result = CliRunner().invoke(main, list(arguments), env={**empty, **environ})
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_help_imports_nothing_that_takes_time() -> None:
+    code = "import sys; from voice_trio.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    modules = set(told.splitlines()[-1].split())
+    assert not modules & {"trio", "quart", "hypercorn", "rich", "pydantic", "structlog", "jwt"}
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS])
+def test_every_command_exists_and_explains_itself(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    exit_code, stdout, _ = run(name, "--help")
+    assert exit_code == 0
+    assert "Usage" in stdout
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    exit_code, _, stderr = run("srve")
+    assert exit_code == 2
+    assert "No such command 'srve'" in stderr
+
+
+def test_a_token_carries_what_it_was_asked_for() -> None:
+    exit_code, stdout, _ = run(
+        "token", "--user", "ada", "--plan", "intelia", "--admin", "--email", "a@b.c", "--ttl", "60", JWT_SECRET=SECRET
+    )
+    claims = jwt.decode(stdout.strip(), SECRET, algorithms=["HS256"])
+    assert exit_code == 0
+    assert (claims["user_id"], claims["plan"], claims["is_admin"], claims["email"]) == ("ada", "intelia", True, "a@b.c")
+    assert claims["exp"] - claims["iat"] == 60
+
+
+def test_without_a_secret_there_is_no_token() -> None:
+    exit_code, _, stderr = run("token", "--user", "ada")
+    assert exit_code == 1
+    assert stderr.startswith("Error: JWT_SECRET")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--workers", "2"), "Redis"),
+        (("--certfile", __file__), "go together"),
+        (("--bind", "8000"), "HOST:PORT"),
+        (("--bind", "::1:8000"), "HOST:PORT"),
+        (("--bind", "127.0.0.1:99999"), "HOST:PORT"),
+        (("--bind", "no-such-host.invalid:0"), "cannot listen on"),
+    ],
+)
+def test_a_server_that_cannot_be_started_says_why(arguments: tuple[str, ...], words: str) -> None:
+    exit_code, _, stderr = run("serve", *arguments, LOG_FORMAT="json")
+    assert exit_code in (1, 2)
+    assert words in stderr.splitlines()[-1]
+
+
+def test_a_certificate_that_is_none_is_named() -> None:
+    exit_code, _, stderr = run("serve", "--bind", "127.0.0.1:0", "--certfile", __file__, "--keyfile", __file__)
+    assert exit_code == 1
+    assert "--certfile, --keyfile: cannot be used" in stderr
+
+
+def test_wrong_settings_are_all_listed_at_once() -> None:
+    exit_code, _, stderr = run("serve", RAG_WAIT_MS="soon", MAX_SESSION_DURATION="0", ENABLE_VOICE_REALTIME="maybe")
+    assert exit_code == 1
+    assert all(name in stderr for name in ("RAG_WAIT_MS", "MAX_SESSION_DURATION", "ENABLE_VOICE_REALTIME"))
+
+
+def test_a_recording_that_is_none_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"no sound")
+    exit_code, _, stderr = run("call", str(tmp_path / "a.wav"))
+    assert exit_code == 1
+    assert stderr.startswith("Error: ")
+    assert len(stderr.splitlines()) == 1
+
+
+def test_a_call_without_speech_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    from voice_trio.cli.call import _show_result
+
+    _show_result(Console(), Report(), None)
+    assert "no speech was heard" in capsys.readouterr().err
