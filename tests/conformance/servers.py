@@ -46,7 +46,7 @@ class Server:
     name: str
     url: str
     headers: dict[str, str] = field(default_factory=dict, repr=False)
-    seconds_max: float = 15.0
+    seconds_max: float = 30.0
 
 
 @asynccontextmanager
