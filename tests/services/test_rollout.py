@@ -20,6 +20,7 @@ DOCUMENT: dict[str, Any] = {
     "beta_users": ["ann@example.com", "17"],
     "plans": ["Elite"],
     "message": "soon",
+    "end_sessions": False,
     "version": 3,
 }
 

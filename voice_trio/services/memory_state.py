@@ -2,119 +2,122 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, field
+import secrets
+import time
 from typing import TYPE_CHECKING
 
-import msgspec
 import trio
 
-from voice_trio.services.state import Granted, Limit, Quotas, Refused
+from voice_trio.services.ledger import Ledger
+from voice_trio.services.shelf import Purse, RecordShelf, RolloutBoard
+from voice_trio.services.state import StateHealth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voice_trio.services.records import SessionRecord
     from voice_trio.services.rollout import Rollout
-
-
-@dataclass(slots=True)
-class _Holdings:
-    """What one user holds, by session id: when each slot was taken (oldest first), when each lease lapses."""
-
-    slots: dict[str, float] = field(default_factory=dict)
-    leases: dict[str, float] = field(default_factory=dict)
+    from voice_trio.services.state import Granted, Quotas, Refused
 
 
 class MemoryState:
-    """Fills `State`. Users who hold nothing any more are forgotten, so memory is bounded by what is granted.
+    """Fills `State`.
 
     `clock` tells seconds from any origin and never goes back; Trio's by default, so that virtual time rules here too.
+    Without `keeps_words` records are kept without what was said.
     """
 
-    def __init__(self, quotas: Quotas, rollout: Rollout, clock: Callable[[], float] = trio.current_time) -> None:
-        self._quotas = quotas
-        self._rollout = rollout
-        self._clock = clock
-        # Least recently touched first; whoever heads the line without holding anything is forgotten.
-        self._users: OrderedDict[str, _Holdings] = OrderedDict()
+    def __init__(
+        self,
+        quotas: Quotas,
+        rollout: Rollout,
+        clock: Callable[[], float] = trio.current_time,
+        *,
+        keeps_words: bool = True,
+        unix_time: Callable[[], float] = time.time,
+    ) -> None:
+        self._ledger = Ledger(quotas, clock)
+        self._board = RolloutBoard(rollout)
+        self._shelf = RecordShelf(clock, unix_time)
+        self._purse = Purse()
+        self._keeps_words = keeps_words
+        self._instance = secrets.token_hex(4)
 
     def __len__(self) -> int:
         """Users remembered."""
-        return len(self._users)
+        return len(self._ledger)
+
+    @property
+    def instance(self) -> str:
+        """This process."""
+        return self._instance
+
+    @property
+    def health(self) -> StateHealth:
+        """There is no shared store."""
+        return StateHealth()
 
     async def admit(self, user_id: str, session_id: str) -> Granted | Refused:
         """Take a rate slot and a lease, or neither."""
         await trio.lowlevel.checkpoint()
-        now = self._clock()
-        self._forget_idle_users(now)
-        held = self._current(user_id, now)
-        if session_id not in held.slots and len(held.slots) >= self._quotas.sessions_per_window:
-            oldest = next(iter(held.slots.values()))
-            return Refused(Limit.RATE, retry_after=oldest + self._quotas.window_seconds - now)
-        if session_id not in held.leases and len(held.leases) >= self._quotas.concurrent:
-            return Refused(Limit.CONCURRENCY)
-        held.slots.setdefault(session_id, now)
-        held.leases[session_id] = now + self._quotas.lease_seconds
-        self._keep(user_id, held)
-        return Granted()
+        return self._ledger.admit(user_id, session_id)
 
     async def release(self, user_id: str, session_id: str) -> None:
         """Give the rate slot and the lease back."""
-        held = self._current(user_id, self._clock())
-        held.slots.pop(session_id, None)
-        held.leases.pop(session_id, None)
+        self._ledger.release(user_id, session_id)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def renew(self, user_id: str, session_id: str) -> None:
         """Keep the lease, or take it again."""
         await trio.lowlevel.checkpoint()
-        now = self._clock()
-        held = self._current(user_id, now)
-        held.leases[session_id] = now + self._quotas.lease_seconds
-        self._keep(user_id, held)
+        self._ledger.renew(user_id, session_id)
 
     async def end(self, user_id: str, session_id: str) -> None:
         """Give only the lease back."""
-        self._current(user_id, self._clock()).leases.pop(session_id, None)
+        self._ledger.end(user_id, session_id)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def reset(self, user_id: str) -> None:
         """Open all of a user's rate slots."""
         await trio.lowlevel.checkpoint()
-        self._current(user_id, self._clock()).slots.clear()
+        self._ledger.reset(user_id)
 
     async def rollout(self) -> Rollout:
         """The rollout document in force."""
         await trio.lowlevel.checkpoint()
-        return self._rollout
+        return self._board.current
 
     async def replace_rollout(self, wanted: Rollout) -> Rollout | None:
         """Put `wanted` in force if its version is still the one in force."""
         await trio.lowlevel.checkpoint()
-        if wanted.version != self._rollout.version:
-            return None
-        self._rollout = msgspec.structs.replace(wanted, version=wanted.version + 1)
-        return self._rollout
+        return self._board.replace(wanted)
 
-    def _current(self, user_id: str, now: float) -> _Holdings:
-        """What the user holds at `now`, without what has lapsed; not yet kept if they held nothing."""
-        held = self._users.get(user_id) or _Holdings()
-        for session_id, taken_at in list(held.slots.items()):
-            if taken_at + self._quotas.window_seconds <= now:
-                del held.slots[session_id]
-        for session_id, lapses_at in list(held.leases.items()):
-            if lapses_at <= now:
-                del held.leases[session_id]
-        return held
+    async def wait_rollout_change(self, known: Rollout) -> Rollout:
+        """The document in force once it is not `known`."""
+        return await self._board.wait_change(known)
 
-    def _keep(self, user_id: str, held: _Holdings) -> None:
-        self._users[user_id] = held
-        self._users.move_to_end(user_id)
+    async def put_record(self, record: SessionRecord) -> None:
+        """Keep `record` for an hour."""
+        self._shelf.put(record if self._keeps_words else record.without_words())
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
-    def _forget_idle_users(self, now: float) -> None:
-        while self._users:
-            user_id = next(iter(self._users))
-            held = self._current(user_id, now)
-            if held.slots or held.leases:
-                return
-            del self._users[user_id]
+    async def record(self, user_id: str, session_id: str) -> SessionRecord | None:
+        """The record, if it is still kept."""
+        await trio.lowlevel.checkpoint()
+        return self._shelf.get(user_id, session_id)
+
+    async def delete_records(self, user_id: str) -> int:
+        """Delete a user's records."""
+        await trio.lowlevel.checkpoint()
+        return self._shelf.delete(user_id)
+
+    async def add_spent(self, day: str, micro_usd: int) -> int:
+        """Add to what was spent on a day."""
+        self._purse.add(day, micro_usd)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return self._purse.total(day)
+
+    async def spent(self, day: str) -> int:
+        """What was spent on a day."""
+        await trio.lowlevel.checkpoint()
+        return self._purse.total(day)

@@ -30,7 +30,14 @@ class Rollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     beta_users: _Entries
     plans: _Entries
     message: Annotated[str, msgspec.Meta(max_length=MESSAGE_CHARS_MAX)] = ""
+    end_sessions: bool = False
+    """With `enabled: false`: sessions that are open end too. Means nothing while `enabled`."""
     version: Annotated[int, msgspec.Meta(ge=0, le=VERSION_MAX)]
+
+    @property
+    def ends_sessions(self) -> bool:
+        """Whether no session may go on."""
+        return self.end_sessions and not self.enabled
 
     def includes_plan(self, plan: str) -> bool:
         """Whether `plan`, in any case, includes voice."""
@@ -61,7 +68,8 @@ def place_in_percent(user_id: str) -> float:
 
 
 def parse_rollout(document: object) -> Rollout:
-    """The document that a decoded JSON value describes; every field but `message` must be there, no other may.
+    """The document that a decoded JSON value describes; every field but `message` and `end_sessions` must be there, no
+    other may.
 
     Raises `BadMessage` naming the field that is wrong.
     """

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from voice_trio.services.records import SessionRecord
     from voice_trio.services.rollout import Rollout
     from voice_trio.settings import Limits
 
@@ -55,6 +56,23 @@ class Refused:
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StateHealth:
+    """How a shared store was found when it was last looked at; without one everything is False or None.
+
+    `url` has its password masked. `fault` names what is wrong in a few words, None when nothing is.
+    """
+
+    enabled: bool = False
+    available: bool = False
+    using_fallback: bool = False
+    url: str | None = None
+    version: str | None = None
+    connected_clients: int | None = None
+    used_memory_human: str | None = None
+    fault: str | None = None
+
+
 class State(Protocol):
     """Decisions about one user are atomic: no interleaving of calls, on any instance, grants more than the quotas.
 
@@ -94,4 +112,46 @@ class State(Protocol):
 
         None, and nothing changed, when somebody else was faster.
         """
+        ...
+
+    async def wait_rollout_change(self, known: Rollout) -> Rollout:
+        """Return the document in force as soon as it is another than `known`, whoever changed it."""
+        ...
+
+    async def put_record(self, record: SessionRecord) -> None:
+        """Keep `record` for an hour from now, in place of one of the same session with a lower revision.
+
+        Ignored when a revision as high is there already, and for sessions that were open when their user's records
+        were deleted. Words are left out when the settings say so. A store that is away gets it when it is back.
+        """
+        ...
+
+    async def record(self, user_id: str, session_id: str) -> SessionRecord | None:
+        """The user's record of that session, if there is one."""
+        ...
+
+    async def delete_records(self, user_id: str) -> int:
+        """Delete all records of a user now, and keep none of the sessions they have open; returns how many went."""
+        ...
+
+    async def add_spent(self, day: str, micro_usd: int) -> int:
+        """Add millionths of a US dollar to what all instances spent on `day` (ISO date, UTC); returns the sum.
+
+        While the store is away the sum is what was last known of the others plus what this instance spent. Days are
+        forgotten after two.
+        """
+        ...
+
+    async def spent(self, day: str) -> int:
+        """What all instances spent on `day`, in millionths of a US dollar."""
+        ...
+
+    @property
+    def instance(self) -> str:
+        """This process among those that share the state: another one after every start."""
+        ...
+
+    @property
+    def health(self) -> StateHealth:
+        """What is known of the store now; never older than 10 s. Does not ask it."""
         ...
