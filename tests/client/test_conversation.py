@@ -121,9 +121,10 @@ async def test_of_two_turns_the_last_is_reported(autojump_clock: MockClock) -> N
         await gateway.answers("One.")
         await trio.sleep(1.0)
         await gateway.hears_speech("second")
+        await trio.sleep(1.0)
         await gateway.answers("Two.")
 
-    report, _ = await report_of(play)
+    report, _ = await report_of(play, seconds=2.0)
     assert (report.transcript, report.answer) == ("second", "Two.")
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from voice_trio.server import run_server
+from voice_trio.server import Tls, run_server
 from voice_trio.services.listening import open_listener
 from voice_trio.services.sqlite_base import Chunk, KnowledgeWriter
 from voice_trio.services.tokens import User, issue_token
@@ -98,7 +98,7 @@ async def model_on_tcp() -> AsyncIterator[tuple[ScriptedModel, str]]:
 
 
 @asynccontextmanager
-async def gateway(tmp_path: Path, **variables: str) -> AsyncIterator[Place]:
+async def gateway(tmp_path: Path, tls: Tls | None = None, /, **variables: str) -> AsyncIterator[Place]:
     """A gateway in this very process, on hypercorn as deployed."""
     knowledge = tmp_path / "knowledge.sqlite3"
     fill_knowledge(knowledge)
@@ -107,7 +107,7 @@ async def gateway(tmp_path: Path, **variables: str) -> AsyncIterator[Place]:
         listener = open_listener("127.0.0.1:0")
         port = listener.getsockname()[1]
         started = trio.Event()
-        nursery.start_soon(partial(run_server, settings, listener, when_started=started.set))
+        nursery.start_soon(partial(run_server, settings, listener, tls=tls, when_started=started.set))
         await started.wait()
         yield Place(port, model)
         nursery.cancel_scope.cancel()

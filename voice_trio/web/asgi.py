@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import trio
@@ -71,7 +72,7 @@ class AsgiLink:
 
     async def read_to_the_end(self, seconds_max: float) -> None:
         """Throw away what still comes. The server's reader waits for ever behind a full queue that nobody empties."""
-        with trio.move_on_after(seconds_max):
+        with trio.move_on_after(seconds_max), suppress(trio.EndOfChannel, trio.ClosedResourceError):
             await self._wait_until_gone()
 
     @property

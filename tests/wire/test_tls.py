@@ -1,0 +1,68 @@
+"""wss://, ended by the gateway itself."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.wire.deployment import gateway, token
+from voice_trio.errors import ModelUnavailable
+from voice_trio.server import Tls
+from voice_trio.services.websockets import open_link
+from voice_trio.testing import FakeClient
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def certificate(tmp_path: Path) -> Tls:
+    """One for localhost, signed by itself, good for an hour."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certfile, keyfile = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certfile.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    keyfile.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    return Tls(str(certfile), str(keyfile))
+
+
+async def test_a_session_over_tls_speaks_http_1_only(tmp_path: Path) -> None:
+    tls = certificate(tmp_path)
+    trusting = ssl.create_default_context(cafile=tls.certfile)
+    trusting.set_alpn_protocols(["h2", "http/1.1"])
+    with trio.fail_after(10):
+        async with gateway(tmp_path, tls) as place, trio.open_nursery() as nursery:
+            stream = await trio.open_ssl_over_tcp_stream("localhost", place.port, ssl_context=trusting)
+            await stream.do_handshake()
+            assert stream.selected_alpn_protocol() == "http/1.1"
+            await trio.aclose_forcefully(stream)
+            url = f"wss://localhost:{place.port}/v1/ws/voice"
+            link = await open_link(nursery, url, headers={"Authorization": f"Bearer {token()}"}, ssl_context=trusting)
+            client = FakeClient(link)
+            nursery.start_soon(client.run)
+            await client.hears("connection.ready")
+            await client.end_session()
+            assert (await client.is_closed()).code == 1000
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_certificate_nobody_vouches_for_is_refused_by_our_side(tmp_path: Path) -> None:
+    with trio.fail_after(10):
+        async with gateway(tmp_path, certificate(tmp_path)) as place, trio.open_nursery() as nursery:
+            with pytest.raises(ModelUnavailable, match=r"no TLS with localhost: .*certificate verify failed"):
+                await open_link(nursery, f"wss://localhost:{place.port}/v1/ws/voice")
