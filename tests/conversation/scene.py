@@ -36,6 +36,7 @@ class Scene:
         self._order = itertools.count()
         self._items = itertools.count(1)
         self._responses = itertools.count(1)
+        self.feed(on.ModelReady())
 
     # Time
 

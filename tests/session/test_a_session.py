@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.session.stage import UNIX_TIME, Stage, contexts
-from voice_trio.errors import KnowledgeUnavailable
+from voice_trio.errors import KnowledgeUnavailable, ModelUnavailable
 from voice_trio.session.endings import Ending
 from voice_trio.testing.script import Answer
 
@@ -297,13 +297,16 @@ async def test_I8_an_upstream_that_is_lost_ends_the_session_with_a_reason(
     autojump_clock: MockClock, stage: Stage
 ) -> None:
     await stage.ready()
+    for _ in range(3):
+        stage.model.refuse_next_connection(ModelUnavailable("no"))
     await stage.until(3.0)
     await stage.model.drop()
     closed = await stage.client.is_closed()
     assert (closed.code, closed.reason) == (1011, "OpenAI connection failed")
     assert stage.last_told("error")["error"]["code"] == "upstream_unavailable"
     await stage.over.wait()
-    assert stage.now == 3.0
+    assert stage.summary.ending is Ending.UPSTREAM_LOST
+    assert stage.now == pytest.approx(3.0 + 1.2, abs=0.4)  # two pauses of 0.5 and 1 s, each less up to half
 
 
 async def test_I9_a_client_that_takes_nothing_for_five_seconds_is_closed_with_a_reason(

@@ -7,6 +7,7 @@ schedule comes back by itself. What a user does is drawn too, at times that ofte
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 import trio
@@ -35,7 +36,7 @@ deeds = st.lists(
     st.builds(
         Deed,
         after=pauses,
-        what=st.sampled_from(["ask", "ask", "ask", "type", "interrupt", "report", "cut", "stall"]),
+        what=st.sampled_from(["ask", "ask", "ask", "type", "interrupt", "report", "cut", "stall", "drop"]),
         size=st.integers(min_value=0, max_value=8),
     ),
     min_size=1,
@@ -128,7 +129,10 @@ async def do(stage: Stage, deed: Deed) -> None:
             stage.client.stop_reading()
             await trio.sleep(min(deed.size, 4))
             stage.client.read_again()
-        case "stall":
+        case "drop":
+            if not stage.over.is_set():
+                await stage.model.drop()
+        case "stall" if stage.model.session is not None and not stage.model.session.over.is_set():
             item_id = stage.model.start_speech()
             await trio.sleep(0.1)
             stage.model.stop_speech(item_id)
@@ -149,7 +153,9 @@ def check(stage: Stage) -> None:
 
 def check_I1_one_answer_at_a_time(stage: Stage) -> None:
     active: set[str] = set()
-    for entry in stage.model.said:
+    for before, entry in pairwise(stage.model.said):
+        if entry.session != before.session:  # the last one was lost, with whatever it was doing
+            active.clear()
         if entry.type == "response.created":
             active.add(entry.event["response"]["id"])
         elif entry.type == "response.done":
@@ -176,7 +182,7 @@ def check_I3_deadline(stage: Stage) -> None:
         for entry in stage.model.received
         if entry.type == "conversation.item.create" and entry.event["item"].get("role") == "user"
     ]
-    done = [entry.at for entry in stage.model.said if entry.type == "response.done"]
+    done = [entry.at for entry in stage.model.said if entry.type in ("response.done", "session.updated")]
     for entry in stage.model.heard("response.create"):
         newest = max((at for at in questions if at <= entry.at + 1e-9), default=None)
         assert newest is not None, "I2: asked before any question"

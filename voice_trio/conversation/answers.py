@@ -16,7 +16,9 @@ from voice_trio.conversation.playback import Playback
 from voice_trio.conversation.settlement import Settlement
 
 if TYPE_CHECKING:
+    from voice_trio.conversation.history import History
     from voice_trio.conversation.outbound import Outbound
+    from voice_trio.conversation.playback import Heard
     from voice_trio.conversation.policy import Policy
     from voice_trio.conversation.turn import Turn
 
@@ -51,15 +53,17 @@ class Answer:
 class Answers:
     """Asks for answers one at a time, passes them on, and settles what an interruption left."""
 
-    def __init__(self, policy: Policy, out: Outbound) -> None:
+    def __init__(self, policy: Policy, out: Outbound, history: History) -> None:
         self._policy = policy
         self._out = out
+        self.history = history
         self._open: Answer | None = None
         self._given_up: dict[str, Answer] = {}  # by tag: never created in time; cancelled should they still appear
         self._foreign: set[str] = set()  # responses nobody asked for: cancelled, and waited out
         self._blocked = False
         self._settlement: Settlement | None = None
         self._settlements = 0
+        self._strange_items: set[str] = set()  # sound of a model that was lost: the present one knows only words
         self.latest: Answer | None = None
         self.playback = Playback()
 
@@ -194,8 +198,8 @@ class Answers:
 
     def report(self, turn: Turn, status: str, now: float) -> None:
         """A turn that was not interrupted is over: what was heard is what the clock says."""
-        heard = self.playback.heard(now) if self.latest is not None and self.latest.turn is turn else []
-        self._report(turn, status, sum(item.heard_ms for item in heard), sum(item.received_ms for item in heard))
+        is_latest = self.latest is not None and self.latest.turn is turn
+        self._report(turn, status, self.playback.heard(now) if is_latest else [])
 
     # Interruption
 
@@ -253,13 +257,31 @@ class Answers:
         if settlement is None:
             return
         for verdict in settlement.verdicts():
+            if verdict.item_id in self._strange_items:
+                continue
             if verdict.heard_ms:
                 self._out.to_model(do.TruncateItem(self._out.new_id("t"), verdict.item_id, verdict.heard_ms))
             else:
                 self._out.to_model(do.DeleteItem(self._out.new_id("d"), verdict.item_id))
         for call_id, output in settlement.calls.items():
             self._out.to_model(do.CreateFunctionOutput(self._out.new_id("f"), call_id, output or INTERRUPTED_OUTPUT))
-        self._report(settlement.turn, "cancelled", settlement.heard_ms, settlement.received_ms)
+        self._report(settlement.turn, "cancelled", settlement.heard())
+
+    # A model that is lost
+
+    def lose_model(self) -> Answer | None:
+        """Whatever the model was doing is gone, and it need not be told any more; the answer it was working on."""
+        answer, self._open = self._open, None
+        self._foreign.clear()
+        self._blocked = False
+        self._strange_items = set(self.playback)
+        settlement, self._settlement = self._settlement, None
+        if settlement is not None:
+            self._report(settlement.turn, "cancelled", settlement.heard())
+        if self.latest is not None:
+            self.latest.state = AnswerState.DONE
+            self.latest.calls.clear()
+        return None if answer is None or answer.muted else answer
 
     # Helpers
 
@@ -302,10 +324,12 @@ class Answers:
         self._foreign.add(response_id)
         self._cancel(response_id)
 
-    def _report(self, turn: Turn, status: str, heard_ms: float, received_ms: float) -> None:
+    def _report(self, turn: Turn, status: str, heard: list[Heard]) -> None:
         if not turn.reported:
             turn.reported = True
-            self._out.add(do.ReportTurn(turn.record(status, heard_ms, received_ms)))
+            record = turn.record(status, heard)
+            self.history.add(record)
+            self._out.add(do.ReportTurn(record))
 
     def _cancel(self, response_id: str) -> None:
         self._out.to_model(do.CancelResponse(self._out.new_id("c"), response_id))

@@ -33,6 +33,15 @@ class CreateUserItem:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateAssistantItem:
+    """What the assistant said earlier, to a model that did not say it."""
+
+    event_id: str
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CreateFunctionOutput:
     event_id: str
     call_id: str
@@ -82,6 +91,7 @@ class ChangeSpeed:
 ModelCommand: TypeAlias = (
     CreateContextItem
     | CreateUserItem
+    | CreateAssistantItem
     | CreateFunctionOutput
     | CreateResponse
     | CancelResponse
@@ -148,9 +158,12 @@ class EndTurn:
 
 @dataclass(frozen=True, slots=True)
 class StartSearch:
+    """Ask the knowledge base or, `local`, the passages of earlier answers that are kept at hand."""
+
     turn_id: int
     search_id: int
     query: str
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)

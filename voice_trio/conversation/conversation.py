@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
 from voice_trio.conversation.answers import Answers
+from voice_trio.conversation.history import History, Said
 from voice_trio.conversation.outbound import Outbound
 from voice_trio.conversation.policy import (
     FATAL_CODES,
@@ -28,7 +29,7 @@ from voice_trio.conversation.questions import Questions
 from voice_trio.conversation.turn import Turn, TurnState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from voice_trio.conversation.answers import Answer
 
@@ -39,11 +40,14 @@ ALREADY_ACTIVE = "conversation_already_has_active_response"
 class Conversation:
     """One user's conversation with the model. `handle` never fails and never waits."""
 
-    def __init__(self, policy: Policy, *, id_prefix: str = "vt_", now: float = 0.0) -> None:
+    def __init__(
+        self, policy: Policy, *, id_prefix: str = "vt_", now: float = 0.0, history: Iterable[Said] = ()
+    ) -> None:
         self._policy = policy
         self._out = Outbound(id_prefix)
         self._questions = Questions(policy, self._out)
-        self._answers = Answers(policy, self._out)
+        self._answers = Answers(policy, self._out, History(history))
+        self._has_model = False
         self._speed = self._speed_wanted = policy.speed
         self._active_at = now
         self._now = now
@@ -77,6 +81,8 @@ class Conversation:
             on.CreationOverdue: self._on_creation_overdue,
             on.DoneOverdue: lambda event: self._answers.overdue(event.tag, self._now),
             on.PlaybackCheck: self._on_playback_check,
+            on.ModelReady: self._on_model_ready,
+            on.ModelLost: self._on_model_lost,
         }
 
     def handle(self, event: on.Event, now: float) -> list[do.Command]:
@@ -92,6 +98,11 @@ class Conversation:
         self._answers.settle()
         self._finish_turn("ended")
         return [command for command in self._out.take() if isinstance(command, do.ReportTurn)]
+
+    @property
+    def history(self) -> Iterator[Said]:
+        """What was said and heard in all turns that are over."""
+        return iter(self._answers.history)
 
     @property
     def is_listening(self) -> bool:
@@ -152,7 +163,8 @@ class Conversation:
             turn = self._begin_turn("typed", cancel=True)
             turn.typed = True
         item_id = self._out.new_id("u")
-        self._out.to_model(do.CreateUserItem(self._out.new_id("e"), item_id, event.text))
+        if self._has_model:
+            self._out.to_model(do.CreateUserItem(self._out.new_id("e"), item_id, event.text))
         self._active_at = self._now
         turn.texts[item_id] = ""
         self._questions.hear(item_id, event.text, self._now, final=True)
@@ -184,7 +196,7 @@ class Conversation:
     def _on_answer_text(self, event: on.AnswerText) -> None:
         answer = self._answers.detail(event)
         if answer is not None:
-            answer.turn.answer.append(event.delta)
+            answer.turn.answer[event.item_id] = answer.turn.answer.get(event.item_id, "") + event.delta
 
     def _on_function_called(self, event: on.FunctionCalled) -> None:
         answer = self._answers.called(event)
@@ -274,12 +286,51 @@ class Conversation:
             self._notify("answer_failed", "The model did not answer in time. Please ask again.")
             self._finish_turn("unanswered")
 
+    def _on_model_ready(self, _event: on.ModelReady) -> None:
+        """Tell the model what was said before it came; then go on where the last one was lost."""
+        self._has_model = True
+        self._speed = self._policy.speed
+        for said in self._answers.history:
+            self._tell_again(said.item_id, said.text, is_user=said.role == "user")
+        turn = self._questions.turn
+        if turn is not None and turn.is_open:
+            for item_id, text in turn.texts.items():
+                if item_id not in self._answers.history:
+                    self._tell_again(item_id, text, is_user=True)
+            for item_id, text in turn.answer.items():
+                self._tell_again(item_id, text, is_user=False)
+
+    def _on_model_lost(self, _event: on.ModelLost) -> None:
+        """An answer nobody has heard anything of is asked for again; of any other, what there is of it remains."""
+        self._has_model = False
+        answer, turn = self._answers.lose_model(), self._questions.turn
+        if turn is None or not turn.is_open:
+            return
+        turn.forget_model()
+        if turn.answer_forwarded:
+            turn.status = "incomplete" if answer is not None else turn.status
+            self._check_playback(turn)
+        elif turn.state is TurnState.LISTENING:  # the audio so far is lost; the words it gave join what comes next
+            self._finish_turn("joined", "model lost")
+        elif turn.said:
+            turn.state = TurnState.READY if turn.state is TurnState.ASKED else turn.state
+        else:
+            self._notify("answer_failed", "Your words were lost with the connection. Please say that again.")
+            self._finish_turn("unanswered")
+
+    def _tell_again(self, item_id: str, text: str, *, is_user: bool) -> None:
+        if text.strip():
+            create = do.CreateUserItem if is_user else do.CreateAssistantItem
+            self._out.to_model(create(self._out.new_id("h"), item_id, text.strip()))
+
     # Turns
 
     def _advance(self) -> None:
         """Whatever has become possible: settle, change speed between answers, ask."""
-        self._answers.settle_if_due()
         self._questions.settle_if_possible(self._now)
+        if not self._has_model:
+            return
+        self._answers.settle_if_due()
         if self._speed != self._speed_wanted and not self._answers.is_open:
             self._speed = self._speed_wanted
             self._out.to_model(do.ChangeSpeed(self._out.new_id("s"), self._speed))
@@ -302,7 +353,8 @@ class Conversation:
         if first_time:
             turn.stages.asked = self._now
             turn.choose_context(self._policy.context_tokens_max)
-        if first_time and turn.context is not None:
+        if turn.context is not None and not turn.context_sent:
+            turn.context_sent = True
             context = do.CreateContextItem(
                 self._out.new_id("e"), self._out.new_id("x"), turn.newest_item_id, turn.context.text
             )

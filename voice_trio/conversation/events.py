@@ -254,6 +254,16 @@ class DoneOverdue:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelReady:
+    """A model that knows nothing yet is there: the first one, or the next after one was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLost:
+    """The model is gone, with all it knew and was doing."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlaybackCheck:
     """By the clock, the answer to this turn has been heard to its end."""
 
@@ -270,6 +280,8 @@ SessionEvent: TypeAlias = (
     | CreationOverdue
     | DoneOverdue
     | PlaybackCheck
+    | ModelReady
+    | ModelLost
 )
 
 Event: TypeAlias = ModelEvent | ClientEvent | SessionEvent

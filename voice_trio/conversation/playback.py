@@ -9,6 +9,10 @@ A report of the client's corrects that moment; between two reports the same cloc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CLOCK_SLACK_SECONDS = 0.0005  # sums of floating-point durations are equal only to within this
 
@@ -40,6 +44,9 @@ class Playback:
         self._items: dict[str, PlaybackItem] = {}
         self._dry_at = float("-inf")
         self.client_reports = False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._items

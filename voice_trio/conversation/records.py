@@ -53,4 +53,8 @@ class TurnRecord:
     passages: tuple[tuple[str, str], ...]
     heard_ms: int
     received_ms: int
+    said_items: tuple[tuple[str, str], ...] = ()
+    """What the user said, by item; with those of turns that were joined to this one."""
+    heard_items: tuple[tuple[str, str], ...] = ()
+    """What the assistant said as far as it was heard, by item."""
     stages: Stages = field(default_factory=Stages)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from voice_trio.conversation.playback import Heard
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from voice_trio.conversation.playback import Heard
     from voice_trio.conversation.turn import Turn
 
 
@@ -65,13 +66,9 @@ class Settlement:
     def is_due(self) -> bool:
         return self.position_known and not self.response_open
 
-    @property
-    def heard_ms(self) -> float:
-        return sum(item.heard_ms for item in self._items.values())
-
-    @property
-    def received_ms(self) -> float:
-        return sum(item.received_ms for item in self._items.values())
+    def heard(self) -> list[Heard]:
+        """What was heard of each item, by the best knowledge there is."""
+        return [Heard(item_id, item.heard_ms, item.sent_ms, item.received_ms) for item_id, item in self._items.items()]
 
     def verdicts(self) -> Iterator[Verdict]:
         """At most one an item; an item heard to its end gets none."""

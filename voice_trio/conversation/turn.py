@@ -7,9 +7,13 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation.context import Context, render_context
+from voice_trio.conversation.history import heard_part
 from voice_trio.conversation.records import Outcome, Stages, TurnRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from voice_trio.conversation.playback import Heard
     from voice_trio.conversation.prefetch import Prefetch
 
 
@@ -33,11 +37,13 @@ class Turn:
     newest_item_id: str | None = None
     stages: Stages = field(default_factory=Stages)
     context: Context | None = None
+    context_sent: bool = False
     outcome: Outcome | None = None
     stale: bool = False
     tool_rounds: int = 0
     attempts: int = 0
-    answer: list[str] = field(default_factory=list)
+    answer: dict[str, str] = field(default_factory=dict)
+    """What the assistant says, by item."""
     answer_forwarded: bool = False
     status: str = "completed"
     """How the newest response of this turn ended."""
@@ -60,18 +66,21 @@ class Turn:
         settled, committed = self.stages.context_settled, self.stages.committed
         return 0 if settled is None or committed is None else round((settled - committed) * 1000)
 
-    def context_is_settled(self) -> bool:
+    def context_is_settled(self, now: float) -> bool:
         """Nothing better than what is in can be expected: there is no reason to wait."""
-        if self.prefetch.newest is None:  # no words yet: they may still come, unless the transcription is finished
+        if not self.prefetch.has_words:  # they may still come, unless the transcription is finished
             return self.texts.keys() <= self.transcribed
-        return self.prefetch.is_settled
+        return not self.prefetch.can_improve(now)
 
     def choose_context(self, tokens_max: int) -> None:
-        """Take the freshest result that is in; called once, when the answer is asked for."""
+        """Take the best result that is in; called once, when the answer is asked for."""
         best = self.prefetch.best
         self.context = render_context(best.passages, tokens_max) if best else None
         if best is None or best.finished_at is None or self.context is None:
             self.outcome = Outcome.LATE if self.prefetch.is_running else Outcome.NONE
+            return
+        if best.local:
+            self.outcome = Outcome.LOCAL
             return
         self.stale = best is not self.prefetch.newest
         committed = self.stages.committed
@@ -85,19 +94,35 @@ class Turn:
             return ()
         return tuple((passage.title, passage.source) for passage in self.context.passages)
 
-    def record(self, status: str, heard_ms: float, received_ms: float) -> TurnRecord:
+    def forget_model(self) -> None:
+        """The model is gone and knows nothing of this turn: what it was given must be given again."""
+        self.context_sent = False
+        self.attempts = 0
+
+    def record(self, status: str, heard: Sequence[Heard]) -> TurnRecord:
+        """What is reported of the turn; `heard` are the items of its answer that have sound."""
         return TurnRecord(
             turn_id=self.id,
             typed=self.typed,
             said=self.said,
-            answer="".join(self.answer),
+            answer=" ".join(self.answer.values()),
             status=status,
             outcome=self.outcome,
             stale=self.stale,
             waited_ms=self.waited_ms,
             queries=self.prefetch.queries,
             passages=self.sources,
-            heard_ms=round(heard_ms),
-            received_ms=round(received_ms),
+            heard_ms=round(sum(item.heard_ms for item in heard)),
+            received_ms=round(sum(item.received_ms for item in heard)),
+            said_items=tuple((item_id, text.strip()) for item_id, text in self.texts.items()),
+            heard_items=tuple(self._heard_items(heard)),
             stages=self.stages,
         )
+
+    def _heard_items(self, heard: Sequence[Heard]) -> Iterator[tuple[str, str]]:
+        by_id = {item.item_id: item for item in heard}
+        for item_id, text in self.answer.items():
+            sound = by_id.get(item_id)
+            part = text.strip() if sound is None else heard_part(text.strip(), sound.heard_ms, sound.received_ms)
+            if part and (sound is None or sound.heard_ms > 0):
+                yield item_id, part

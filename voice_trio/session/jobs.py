@@ -8,6 +8,7 @@ import trio
 
 from voice_trio.conversation.events import SearchFailed, SearchFinished, ToolFinished
 from voice_trio.errors import KnowledgeUnavailable
+from voice_trio.services.knowledge import KeepsPassages
 
 if TYPE_CHECKING:
     from voice_trio.conversation.commands import CallTool, StartSearch
@@ -19,9 +20,10 @@ UNKNOWN_FUNCTION = '{"error":"there is no function of that name"}'
 
 async def search(command: StartSearch, knowledge: Knowledge, host: Host) -> None:
     """One query, for as long as settings allow; a failure costs the turn its context, never the session."""
+    find = knowledge.search_locally if command.local and isinstance(knowledge, KeepsPassages) else knowledge.search
     try:
         with trio.fail_after(host.terms.search_seconds_max):
-            passages = await knowledge.search(command.query, host.terms.search_limit)
+            passages = await find(command.query, host.terms.search_limit)
     except (KnowledgeUnavailable, trio.TooSlowError) as error:
         host.log.warning("search_failed", reason=str(error) or "too slow")
         host.feed(SearchFailed(command.search_id))

@@ -9,7 +9,6 @@ import trio
 from voice_trio.dialects.audio import silence
 from voice_trio.dialects.realtime import SessionState, append_audio, read_event, write_command
 from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
-from voice_trio.session.endings import Ending
 from voice_trio.session.uplink import Uplink
 
 if TYPE_CHECKING:
@@ -26,30 +25,39 @@ SILENCE_AFTER_SECONDS = 0.3  # frames come every 20 to 100 ms; after this gap th
 
 
 class ModelSide:
-    """Both directions of the model's link; what is sent before the model is ready waits for it."""
+    """Both directions of the model's link; what is sent while there is no model waits for the next."""
 
     def __init__(self, host: Host, describe: Callable[[SessionState], None]) -> None:
         self._host = host
         self._describe = describe
         self._uplink = Uplink()
         self._link: Link | None = None
+        self._loss = trio.CancelScope()
         self._audio_at = float("-inf")
 
-    def become_ready(self, model: Model) -> None:
+    async def talk_with(self, model: Model) -> None:
+        """Listen and speak until the model is lost; cancelled only when the session ends."""
         self._link = model.link
-        self._describe(model.created)
-        self._describe(model.updated)
         self._uplink.open()
+        async with trio.open_nursery() as nursery:
+            self._loss = nursery.cancel_scope
+            nursery.start_soon(self._listen, model.link)
+            nursery.start_soon(self._speak, model.link)
+        self._uplink.close()
 
-    async def listen(self, link: Link) -> None:
-        """Whatever the model sends, as events; never waits for anything else. Ends the session when it is lost."""
+    def lose(self, reason: str) -> None:
+        """The model is of no use any more: `talk_with` returns."""
+        self._host.log.warning("upstream_lost", reason=reason)
+        self._loss.cancel(reason=reason)
+
+    async def _listen(self, link: Link) -> None:
+        """Whatever the model sends, as events; never waits for anything else."""
         while True:
             try:
                 frame = await link.receive()
                 event = read_event(frame) if isinstance(frame, str) else None
             except LinkClosed as closed:
-                self._host.log.warning("upstream_lost", reason=str(closed))
-                self._host.end(Ending.UPSTREAM_LOST)
+                self.lose(str(closed))
                 return
             except BadMessage as error:
                 self._host.log.warning("upstream_message_skipped", reason=str(error))
@@ -59,26 +67,25 @@ class ModelSide:
             elif event is not None:
                 self._host.feed(event)
 
-    async def speak(self, link: Link) -> None:
-        """Everything the model is sent. A cancelled send tears the socket, so whoever cancels here ends the session."""
+    async def _speak(self, link: Link) -> None:
+        """Everything the model is sent. A cancelled send tears the socket: whoever cancels here gives the model up."""
         while True:
             frame = await self._uplink.next()
             with trio.move_on_after(STALL_SECONDS_MAX) as patience:
                 try:
                     await link.send(frame)
-                except LinkClosed:
-                    self._host.end(Ending.UPSTREAM_LOST)
+                except LinkClosed as closed:
+                    self.lose(str(closed))
                     return
             if patience.cancelled_caught:
-                self._host.log.error("upstream_stalled")
-                self._host.end(Ending.UPSTREAM_LOST)
+                self.lose("it takes nothing")
                 return
 
     def send_command(self, command: ModelCommand) -> None:
         try:
             self._uplink.put_command(write_command(command))
-        except ModelUnavailable:
-            self._host.end(Ending.UPSTREAM_LOST)
+        except ModelUnavailable as error:
+            self.lose(str(error))
 
     def send_audio(self, audio: str, duration_ms: float) -> None:
         """`audio` is base64 that has been checked."""
@@ -101,5 +108,5 @@ class ModelSide:
     def _append(self, audio: str, duration_ms: float) -> None:
         try:
             self._uplink.put_audio(append_audio(audio), duration_ms)
-        except ModelUnavailable:
-            self._host.end(Ending.UPSTREAM_LOST)
+        except ModelUnavailable as error:
+            self.lose(str(error))

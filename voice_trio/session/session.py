@@ -3,8 +3,9 @@
     run
     ├─ client.listen     frames in → events
     ├─ client.speak      the only writer to the client; control before audio
-    ├─ model.listen      frames in → events
-    ├─ model.speak       the only writer upstream; never inside a turn's scope
+    ├─ model.talk_with   until the model is lost; then another one is told what was said
+    │   ├─ listen        frames in → events
+    │   └─ speak         the only writer upstream; never inside a turn's scope
     ├─ announce_deadline, watch_for_idleness
     └─ turn 1, turn 2 …  each in its own cancel scope: searches, functions, the 200 ms
 
@@ -23,7 +24,14 @@ import trio
 
 from voice_trio.conversation import commands as do
 from voice_trio.conversation.conversation import Conversation
-from voice_trio.conversation.notices import ConnectionReady, SessionDescribed, SessionDraining
+from voice_trio.conversation.events import ModelLost, ModelReady
+from voice_trio.conversation.notices import (
+    ConnectionReady,
+    SessionDescribed,
+    SessionDraining,
+    SessionRecovered,
+    SessionRecovering,
+)
 from voice_trio.errors import ModelUnavailable
 from voice_trio.session.client_side import ClientSide
 from voice_trio.session.clocks import announce_deadline, finish_answer_then_end, watch_for_idleness
@@ -46,6 +54,7 @@ if TYPE_CHECKING:
     from voice_trio.session.terms import Terms
 
 CONNECTING_SECONDS_MAX = 60.0  # all attempts to reach the model together
+RECOVERIES_MAX = 10  # of one session; an upstream that is lost more often is not there
 GOODBYE_SECONDS_MAX = 2.0  # the grace for last words (I7)
 
 
@@ -128,17 +137,37 @@ class Session:
             model = await self._reach_model(sockets)
             if model is not None:
                 self._become_ready(model)
-                nursery.start_soon(self._model.listen, model.link)
-                nursery.start_soon(self._model.speak, model.link)
                 nursery.start_soon(announce_deadline, self._scope.deadline, self.terms.duration_seconds, self._client)
                 nursery.start_soon(watch_for_idleness, self._conversation, self)
+            while model is not None:
+                self.feed(ModelReady())
+                await self._model.talk_with(model)
+                model = await self._recover(sockets)
 
-    async def _reach_model(self, sockets: trio.Nursery) -> Model | None:
+    async def _recover(self, sockets: trio.Nursery) -> Model | None:
+        """The model was lost: another one takes its place and is told what was said, or the session ends."""
+        self.feed(ModelLost())
+        with trio.move_on_after(GOODBYE_SECONDS_MAX):
+            await self._model.leave()
+        self.summary.recoveries += 1
+        if self.summary.recoveries > RECOVERIES_MAX:
+            self.end(Ending.UPSTREAM_LOST)
+            return None
+        self._client.tell(SessionRecovering())
+        model = await self._reach_model(sockets, Ending.UPSTREAM_LOST)
+        if model is not None:
+            self.summary.transcription_fallback |= model.transcription_fallback
+            self._client.tell(SessionRecovered())
+        return model
+
+    async def _reach_model(
+        self, sockets: trio.Nursery, otherwise: Ending = Ending.UPSTREAM_UNAVAILABLE
+    ) -> Model | None:
         try:
             return await connect(self._dial, sockets, self.terms.model, self.terms.persistence)
         except ModelUnavailable as error:
             self.log.error("upstream_unavailable", reason=str(error))
-            self.end(Ending.UPSTREAM_UNAVAILABLE)
+            self.end(otherwise)
             return None
 
     def _become_ready(self, model: Model) -> None:
@@ -148,7 +177,8 @@ class Session:
         expires_at = self._unix_time() + self.terms.duration_seconds
         self._client.tell(ConnectionReady(self.terms.session_id, self.terms.resume_token, expires_at))
         self.summary.transcription_fallback = model.transcription_fallback
-        self._model.become_ready(model)
+        self._describe(model.created)
+        self._describe(model.updated)
 
     def _conclude(self) -> Ending:
         now = trio.current_time()
@@ -185,8 +215,11 @@ class Session:
             case do.Warn(code, message):
                 self.log.warning("conversation_warning", code=code, detail=message[:200])
             case do.EndSession(code, fatal):
-                self.log.error("upstream_ended_session", code=code, fatal=fatal)
-                self.end(Ending.UPSTREAM_UNAVAILABLE if fatal else Ending.UPSTREAM_LOST)
+                if fatal:
+                    self.log.error("upstream_refused", code=code)
+                    self.end(Ending.UPSTREAM_UNAVAILABLE)
+                else:
+                    self._model.lose(code)
             case _:
                 assert_never(command)
 

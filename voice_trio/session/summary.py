@@ -28,6 +28,8 @@ class Summary:
     turns: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     interruptions: int = 0
+    recoveries: int = 0
+    """How often the upstream was lost in mid-session."""
     errors: Counter[str] = field(default_factory=Counter)
     transcription_fallback: bool = False
     usages: dict[str, tuple[str, Mapping[str, object] | None]] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Summary:
             "turns": self.turns,
             "retrieval": dict(self.outcomes),
             "interruptions": self.interruptions,
+            "recoveries": self.recoveries,
             "errors": dict(self.errors),
             "transcription_fallback": self.transcription_fallback,
         }

@@ -31,6 +31,11 @@ class Uplink:
         """The model is ready: from now on nothing is dropped."""
         self._is_open = True
 
+    def close(self) -> None:
+        """The model is lost: what it was to be told is of no use to the next one; the newest audio is kept for it."""
+        self._is_open = False
+        self._commands.clear()
+
     def put_command(self, text: str) -> None:
         """Raises `ModelUnavailable` if the upstream has not taken commands for so long that they pile up."""
         if len(self._commands) >= COMMANDS_MAX:

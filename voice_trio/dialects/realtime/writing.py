@@ -104,6 +104,8 @@ def _body(command: commands.ModelCommand) -> dict[str, Any]:
             return _create_item(_message(item_id, "system", text), previous)
         case commands.CreateUserItem(item_id=item_id, text=text):
             return _create_item(_message(item_id, "user", text))
+        case commands.CreateAssistantItem(item_id=item_id, text=text):
+            return _create_item(_message(item_id, "assistant", text, "output_text"))
         case commands.CreateFunctionOutput(call_id=call_id, output=output):
             return _create_item({"type": "function_call_output", "call_id": call_id, "output": output})
         case commands.CreateResponse(metadata=metadata, tools_allowed=tools_allowed):
@@ -126,8 +128,8 @@ def _create_item(item: dict[str, Any], previous_item_id: str | None = None) -> d
     return {"type": "conversation.item.create", **place, "item": item}
 
 
-def _message(item_id: str, role: str, text: str) -> dict[str, Any]:
-    content = [{"type": "input_text", "text": text}]
+def _message(item_id: str, role: str, text: str, kind: str = "input_text") -> dict[str, Any]:
+    content = [{"type": kind, "text": text}]
     return {"id": item_id, "type": "message", "role": role, "content": content}
 
 

@@ -1,0 +1,182 @@
+"""A model that is lost in mid-conversation, and the next one, which is told what was said and heard."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conversation.scene import Scene
+from voice_trio.conversation import commands as do
+from voice_trio.conversation import events as on
+from voice_trio.conversation.conversation import Conversation
+from voice_trio.conversation.history import Said, heard_part
+from voice_trio.conversation.policy import Policy
+
+
+def lose_and_recover(scene: Scene, after: float = 1.0) -> list[do.ModelCommand]:
+    """What the next model is told, from its first moment on."""
+    scene.feed(on.ModelLost())
+    scene.wait(after)
+    before = len(scene.of(do.SendToModel))
+    scene.feed(on.ModelReady())
+    return [sent.command for sent in scene.of(do.SendToModel)[before:]]
+
+
+def words(commands: list[do.ModelCommand]) -> list[tuple[str, str, str]]:
+    return [
+        ("user" if isinstance(command, do.CreateUserItem) else "assistant", command.item_id, command.text)
+        for command in commands
+        if isinstance(command, do.CreateUserItem | do.CreateAssistantItem)
+    ]
+
+
+def answer(scene: Scene, text: str, ms: float) -> tuple[str, str]:
+    response, item = scene.begin_answer()
+    scene.feed(on.AnswerText(response, item, text))
+    scene.feed(on.AnswerAudio(response, item, "AAAA", ms))
+    scene.feed(on.AudioSent(item, ms))
+    return response, item
+
+
+def test_the_next_model_is_told_what_was_said_and_heard_under_the_same_ids() -> None:
+    scene = Scene()
+    asked = scene.ask("how warm must chicks live")
+    response, item = answer(scene, "Thirty-four degrees.", 2000)
+    scene.done(response)
+    scene.wait(5)
+    told = lose_and_recover(scene)
+    assert words(told) == [("user", asked, "how warm must chicks live"), ("assistant", item, "Thirty-four degrees.")]
+    assert len(told) == 2
+
+
+def test_of_an_interrupted_answer_only_what_was_heard_is_told() -> None:
+    scene = Scene()
+    scene.ask("how warm must chicks live")
+    response, item = answer(scene, "one two three four five six seven eight nine ten", 10_000)
+    scene.wait(5)
+    scene.commit(scene.speak("stop"))
+    scene.done(response, "cancelled")
+    scene.wait(1)
+    scene.feed(on.Interrupt())
+    told = lose_and_recover(scene)
+    assert ("assistant", item, "one two three four five") in words(told)
+
+
+def test_a_question_without_an_answer_is_asked_again_with_its_context() -> None:
+    scene = Scene()
+    asked = scene.ask("how warm must chicks live")
+    scene.begin_answer()
+    told = lose_and_recover(scene)
+    assert [type(command).__name__ for command in told] == ["CreateUserItem", "CreateContextItem", "CreateResponse"]
+    assert words(told) == [("user", asked, "how warm must chicks live")]
+    assert len(scene.to_client(do.ContextInjected)) == 1
+
+
+def test_an_answer_of_which_something_was_heard_is_not_asked_for_again() -> None:
+    scene = Scene()
+    scene.ask("how warm must chicks live")
+    _, item = answer(scene, "Thirty-four", 500)
+    told = lose_and_recover(scene)
+    assert [type(command).__name__ for command in told] == ["CreateUserItem", "CreateAssistantItem"]
+    assert words(told)[1] == ("assistant", item, "Thirty-four")
+    scene.wait(1)
+    assert [record.status for record in scene.records()] == ["incomplete"]
+
+
+def test_a_question_that_waits_for_context_while_the_model_is_away_is_asked_when_it_is_back() -> None:
+    scene = Scene()
+    item = scene.speak("how warm must chicks live")
+    scene.commit(item)
+    scene.feed(on.ModelLost())
+    scene.wait(3)
+    assert scene.to_model(do.CreateResponse) == []
+    scene.feed(on.ModelReady())
+    assert scene.times(do.CreateResponse) == [3.0]
+
+
+def test_words_spoken_when_the_model_was_lost_join_what_comes_next() -> None:
+    scene = Scene()
+    scene.speak("how warm must")
+    lose_and_recover(scene)
+    scene.commit(scene.speak("chicks live in winter"))
+    assert scene.queries()[-1] == "how warm must chicks live in winter"
+
+
+def test_a_commit_without_words_is_lost_and_the_user_is_told() -> None:
+    scene = Scene()
+    scene.commit(scene.speak())
+    scene.feed(on.ModelLost())
+    assert scene.errors() == ["answer_failed"]
+
+
+def test_what_was_typed_while_there_was_no_model_is_told_once() -> None:
+    scene = Scene()
+    scene.feed(on.ModelLost())
+    scene.feed(on.TextInput("light for layers"))
+    scene.wait(1)
+    scene.feed(on.ModelReady())
+    assert [type(sent.command).__name__ for sent in scene.of(do.SendToModel)] == ["CreateUserItem", "CreateResponse"]
+
+
+def test_I6_an_item_the_present_model_never_spoke_is_not_truncated() -> None:
+    scene = Scene()
+    scene.ask("how warm must chicks live")
+    answer(scene, "a long answer", 8000)
+    scene.wait(1)
+    lose_and_recover(scene)
+    scene.speak("stop")
+    scene.wait(1)
+    assert scene.to_client(do.PlaybackFlush)
+    assert scene.to_model(do.TruncateItem) == []
+    assert scene.to_model(do.DeleteItem) == []
+
+
+def test_a_pending_settlement_dies_with_its_model_but_is_reported() -> None:
+    scene = Scene()
+    scene.ask("how warm must chicks live")
+    answer(scene, "a long answer", 8000)
+    scene.wait(1)
+    scene.speak("stop")
+    scene.feed(on.ModelLost())
+    assert [(record.status, record.heard_ms) for record in scene.records()] == [("cancelled", 1000), ("joined", 0)]
+
+
+def test_a_chosen_speed_is_asked_for_again() -> None:
+    scene = Scene()
+    scene.feed(on.LanguageDetected("zh"))
+    told = lose_and_recover(scene)
+    assert [command.speed for command in told if isinstance(command, do.ChangeSpeed)] == [1.15]
+
+
+def test_a_resumed_conversation_begins_with_its_history() -> None:
+    past = [Said("item_1", "user", "Hello?"), Said("item_2", "assistant", "Hello.")]
+    conversation = Conversation(Policy(), history=past)
+    commands = conversation.handle(on.ModelReady(), 0.0)
+    told = [command.command for command in commands if isinstance(command, do.SendToModel)]
+    assert words(told) == [("user", "item_1", "Hello?"), ("assistant", "item_2", "Hello.")]
+    assert list(conversation.history) == past
+
+
+@pytest.mark.parametrize(
+    ("text", "heard", "received", "part"),
+    [
+        ("one two three four", 1000, 1000, "one two three four"),
+        ("one two three four", 500, 1000, "one two"),
+        ("one two three four", 10, 1000, ""),
+        ("one two three four", 0, 1000, ""),
+        ("育雏温度三十四度", 500, 1000, "育雏温度"),
+        ("text only", 0, 0, "text only"),
+    ],
+)
+def test_heard_text_is_cut_where_the_sound_was(text: str, heard: float, received: float, part: str) -> None:
+    assert heard_part(text, heard, received) == part
+
+
+def test_a_question_that_is_part_of_two_turns_is_told_once() -> None:
+    scene = Scene()
+    first = scene.ask("how warm must chicks live")
+    second = scene.speak("in winter")  # before anything of the answer: one question
+    response, _ = scene.begin_answer()
+    scene.done(response, "cancelled")
+    scene.commit(second)
+    told = lose_and_recover(scene)
+    assert words(told) == [("user", first, "how warm must chicks live"), ("user", second, "in winter")]

@@ -1,0 +1,65 @@
+"""What was said and heard so far, as a model can be told it again: after a lost upstream, or in a resumed session."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from voice_trio.conversation.records import TurnRecord
+
+ITEMS_MAX = 80  # about forty turns; what came before is not told again
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One item of the conversation, in words."""
+
+    item_id: str
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class History:
+    """The newest items, oldest first; without words there is nothing to tell again."""
+
+    def __init__(self, items: Iterable[Said] = ()) -> None:
+        self._items: deque[Said] = deque(items, maxlen=ITEMS_MAX)
+        self._ids = {said.item_id for said in self._items}
+
+    def __iter__(self) -> Iterator[Said]:
+        return iter(self._items)
+
+    def add(self, record: TurnRecord) -> None:
+        """A turn is over; a joined one goes on as the next and is added with it."""
+        if record.status == "joined":
+            return
+        for item_id, text in record.said_items:
+            self._add(Said(item_id, "user", text))
+        for item_id, text in record.heard_items:
+            self._add(Said(item_id, "assistant", text))
+
+    def _add(self, said: Said) -> None:
+        # A question whose answer was cancelled unheard is part of two turns, and is told once.
+        if said.text.strip() and said.item_id not in self._ids:
+            self._items.append(said)
+            self._ids.add(said.item_id)
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._ids
+
+
+def heard_part(text: str, heard_ms: float, received_ms: float) -> str:
+    """As much of an item's text as was heard, by its share of the sound, up to a whole word.
+
+    Text runs just ahead of its sound and speech is even enough: the error is a word or two. Characters without spaces
+    between words are cut where the share ends.
+    """
+    if received_ms <= 0 or heard_ms >= received_ms:
+        return text
+    end = int(len(text) * heard_ms / received_ms)
+    blank = text.rfind(" ", 0, end + 1)
+    return text[: blank if blank > 0 and text[end : end + 1] != " " else end].rstrip()
