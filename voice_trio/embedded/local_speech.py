@@ -7,7 +7,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
-import trio
 
 from voice_trio.embedded.engines import Chunk, Engines, VoiceBegan, VoiceEnded
 from voice_trio.embedded.speech.activity import SpeechStarted, VoiceActivity
@@ -15,6 +14,7 @@ from voice_trio.embedded.speech.ears import open_ears
 from voice_trio.embedded.speech.preparation import prepare_model
 from voice_trio.embedded.speech.voice import VOICES, Voice
 from voice_trio.errors import ConfigurationError
+from voice_trio.services.threads import Bulkhead
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterable
@@ -36,10 +36,8 @@ async def open_speech(
 ) -> AsyncIterator[Engines]:
     """Ears, and a voice if this machine has espeak-ng; see `local.open_local_engines`."""
     texts = list(documents)
-    model = await trio.to_thread.run_sync(
-        lambda: prepare_model(texts, adapted=adapted, cache_dir=cache_dir, progress=progress),
-        abandon_on_cancel=True,  # who stops the program while it prepares need not wait: caches are written at once
-    )
+    # Abandoned when cancelled: who stops the program while it prepares need not wait, and caches are written at once.
+    model = await Bulkhead(1).read(prepare_model, texts, adapted=adapted, cache_dir=cache_dir, progress=progress)
     async with open_ears(model, ears_max) as ears:
         yield Engines(LocalActivity, ears, _open_mouth(), missing="this server has no voice")
 
@@ -73,14 +71,14 @@ class LocalMouth:
         """Raises `ConfigurationError` when this machine has no espeak-ng."""
         self.voices = frozenset(VOICES)
         self._voice = Voice()
-        self._threads = trio.CapacityLimiter(VOICE_THREADS_MAX)
+        self._threads = Bulkhead(VOICE_THREADS_MAX)
 
     def say(self, text: str, *, voice: str, speed: float) -> LocalSpeech:
         return LocalSpeech(self._voice.speak(text, voice=voice, speed=speed), self._threads)
 
 
 class LocalSpeech:
-    def __init__(self, chunks: Generator[Spoken], threads: trio.CapacityLimiter) -> None:
+    def __init__(self, chunks: Generator[Spoken], threads: Bulkhead) -> None:
         self._chunks = chunks
         self._threads = threads
         self._ready: list[Chunk] = []
@@ -88,8 +86,8 @@ class LocalSpeech:
 
     async def next_chunk(self) -> Chunk | None:
         if not self._ready:
-            # Not abandoned when cancelled: the generator belongs to one thread at a time, and 30 ms are soon over.
-            self._ready = await trio.to_thread.run_sync(self._some, self._at_once, limiter=self._threads)
+            # Never abandoned: the generator belongs to one thread at a time, and 30 ms are soon over.
+            self._ready = await self._threads.write(self._some, self._at_once)
             self._ready.reverse()
             self._at_once = CHUNKS_AT_ONCE
         return self._ready.pop() if self._ready else None
