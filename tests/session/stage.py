@@ -51,6 +51,7 @@ class Stage:
             ours, self._dial, self.knowledge, replace(TERMS, **terms), observer=self, unix_time=lambda: UNIX_TIME
         )
         self.expects_crash = False
+        self.was_told_ready = False
         self.ended_at = float("nan")
         self._raised_at = trio.current_time()
         self._nursery = nursery
@@ -71,6 +72,9 @@ class Stage:
         """When all that is left is waiting, virtual time jumps to here, and the test fails instead of hanging."""
         await trio.sleep(PATIENCE_SECONDS)
         raise AssertionError(f"nothing happens any more; the client was told: {self.told()}")
+
+    def session_ready(self, summary: Summary) -> None:
+        self.was_told_ready = True
 
     def turn_finished(self, record: TurnRecord) -> None:
         self.records.append(record)

@@ -57,4 +57,6 @@ class TurnRecord:
     """What the user said, by item; with those of turns that were joined to this one."""
     heard_items: tuple[tuple[str, str], ...] = ()
     """What the assistant said as far as it was heard, by item."""
+    transcription_fallback: bool = False
+    """Whether the words came from a model that transcribes only after the commit."""
     stages: Stages = field(default_factory=Stages)

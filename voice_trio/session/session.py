@@ -17,6 +17,7 @@ shielded, bounded block.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 import structlog
@@ -177,6 +178,7 @@ class Session:
         expires_at = self._unix_time() + self.terms.duration_seconds
         self._client.tell(ConnectionReady(self.terms.session_id, self.terms.resume_token, expires_at))
         self.summary.transcription_fallback = model.transcription_fallback
+        self._observer.session_ready(self.summary)
         self._describe(model.created)
         self._describe(model.updated)
 
@@ -211,7 +213,8 @@ class Session:
                 self.summary.usages.setdefault(source_id, (kind, usage))
             case do.ReportTurn(record):
                 self.summary.count_turn(record)
-                self._observer.turn_finished(record)
+                fallback = self.summary.transcription_fallback
+                self._observer.turn_finished(replace(record, transcription_fallback=fallback))
             case do.Warn(code, message):
                 self.log.warning("conversation_warning", code=code, detail=message[:200])
             case do.EndSession(code, fatal):

@@ -62,6 +62,8 @@ class Summary:
 class Observer(Protocol):
     """Whoever keeps statistics; called between two events of a session, so it must not wait."""
 
+    def session_ready(self, summary: Summary) -> None: ...
+
     def turn_finished(self, record: TurnRecord) -> None: ...
 
     def session_ended(self, summary: Summary) -> None: ...
@@ -69,6 +71,9 @@ class Observer(Protocol):
 
 class NoObserver:
     """Nobody keeps statistics."""
+
+    def session_ready(self, summary: Summary) -> None:
+        pass
 
     def turn_finished(self, record: TurnRecord) -> None:
         pass

@@ -63,6 +63,11 @@ class Statistics:
         self._users_day = self._today()
         self._meters = _Meters(self.registry, active)
 
+    def session_ready(self, summary: Summary) -> None:
+        """The model was reached; health follows at once, not when the session ends."""
+        self.transcription_fallback = summary.transcription_fallback
+        self.upstream_failed = False
+
     def turn_finished(self, record: TurnRecord) -> None:
         """Count a turn and the stages it had; one that goes on as the next turn is not one."""
         if record.status == "joined":
@@ -89,10 +94,9 @@ class Statistics:
         self._totals["interruptions"] += summary.interruptions
         self._totals["failed"] += ending in _FAILURES
         if summary.was_ready:
-            self.transcription_fallback = summary.transcription_fallback
-            self.upstream_failed = False
+            self.session_ready(summary)
             self._remember(summary.user)
-        elif ending is Ending.UPSTREAM_UNAVAILABLE:
+        if ending in (Ending.UPSTREAM_UNAVAILABLE, Ending.UPSTREAM_LOST):
             self.upstream_failed = True
 
     def refused(self, code: str) -> None:
