@@ -180,3 +180,13 @@ def test_a_question_that_is_part_of_two_turns_is_told_once() -> None:
     scene.commit(second)
     told = lose_and_recover(scene)
     assert words(told) == [("user", first, "how warm must chicks live"), ("user", second, "in winter")]
+
+
+def test_the_context_never_follows_an_item_that_the_next_model_was_not_told() -> None:
+    scene = Scene()
+    first = scene.ask("how warm must chicks live")
+    scene.commit(scene.speak())  # a cough
+    told = lose_and_recover(scene)
+    contexts = [command for command in told if isinstance(command, do.CreateContextItem)]
+    assert [context.previous_item_id for context in contexts] in ([first], [])
+    assert words(told) == [("user", first, "how warm must chicks live")]

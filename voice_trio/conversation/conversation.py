@@ -297,6 +297,8 @@ class Conversation:
             for item_id, text in turn.texts.items():
                 if item_id not in self._answers.history:
                     self._tell_again(item_id, text, is_user=True)
+            # An item without words was not told again; without any, the context simply comes last.
+            turn.newest_item_id = next((item for item in reversed(turn.texts) if turn.texts[item].strip()), None)
             for item_id, text in turn.answer.items():
                 self._tell_again(item_id, text, is_user=False)
 
