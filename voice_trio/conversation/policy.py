@@ -27,6 +27,8 @@ class Policy:
     wait_seconds_max: float = 0.2
     prefetch_words_min: int = 5
     searches_in_flight_max: int = 2
+    searches_max: int = 5  # of one turn during speech; one or two more at its end
+    local_net: bool = False  # passages that searches returned are kept, and can be searched within milliseconds
     context_tokens_max: int = 800
     speed: float = 1.0
     chinese_speed: float = 1.15  # Mandarin at normal speed is heard as slow; only a speed of 1.0 is raised

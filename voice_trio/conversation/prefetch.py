@@ -1,9 +1,11 @@
-"""When to search, with which words, and which result to use. One prefetch a turn; knows words, not time.
+"""When to search, with which words, which result to use, and whether waiting can improve it. One prefetch a turn.
 
-While the user speaks: the first search at `words_min` words, another whenever the content words have changed, at most
-`in_flight_max` at a time (what comes while they are all busy is asked as soon as one returns). At commit whatever words
-are in are asked, on top of that bound. The newest search decides: its result is the freshest; an older one serves only
-while the newest is out, and is then called stale.
+While the user speaks: the first search at `prefetch_words_min` words, another whenever the terms of the query have
+changed, at most `searches_in_flight_max` at a time (what comes while they are all busy is asked as soon as one
+returns) and `searches_max` in all. At commit whatever words are in are asked, on top of both bounds.
+
+Where passages are also kept locally (`local_net`), each change of the words is asked there too, and answered within
+milliseconds: the last words of a question come too late for any remote store. It knows words and times, not tasks.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from voice_trio.conversation.words import content_words, count_words
+from voice_trio.conversation.queries import Query, make_query, topic_of
+from voice_trio.conversation.words import count_words
 
 if TYPE_CHECKING:
-    from voice_trio.conversation.passages import Passage
+    from collections.abc import Iterator
 
-QUERY_CHARACTERS_MAX = 1_000
+    from voice_trio.conversation.pace import SearchPace
+    from voice_trio.conversation.passages import Passage
+    from voice_trio.conversation.policy import Policy
 
 
 class SearchState(Enum):
@@ -29,90 +34,165 @@ class SearchState(Enum):
 @dataclass(slots=True)
 class Search:
     id: int
-    query: str
-    key: tuple[str, ...]
+    query: Query
+    local: bool
+    started_at: float
     state: SearchState = SearchState.RUNNING
     passages: tuple[Passage, ...] = ()
     finished_at: float | None = None
 
+    @property
+    def is_running(self) -> bool:
+        return self.state is SearchState.RUNNING
+
+    @property
+    def top(self) -> str | None:
+        return self.passages[0].id if self.passages else None
+
 
 class Prefetch:
-    """The searches of one turn."""
+    """The searches of one turn. `topic` is what the turn before was about, `pace` how long searches take lately."""
 
-    def __init__(self, *, first_id: int, words_min: int, in_flight_max: int) -> None:
+    def __init__(self, *, first_id: int, policy: Policy, pace: SearchPace, topic: str = "") -> None:
         self._next_id = first_id
-        self._words_min = words_min
-        self._in_flight_max = in_flight_max
-        self._searches: list[Search] = []
-        self._postponed = False
-        self._committed = False
+        self._policy = policy
+        self._pace = pace
+        self.earlier_topic = topic
+        self._remote: list[Search] = []
+        self._local: list[Search] = []
+        self._said = ""
+        self._deadline: float | None = None
 
-    def hear(self, text: str) -> Search | None:
-        """The words have changed: the search to start now, if any."""
-        if not self._committed and count_words(text) < self._words_min:
-            return None
-        key = content_words(text)
-        if not key or (self._searches and self._searches[-1].key == key):
-            return None
-        if self._in_flight >= self._in_flight_max + (1 if self._committed else 0):
-            self._postponed = True
-            return None
-        return self._start(text, key)
+    # What happens
 
-    def commit(self, text: str) -> Search | None:
-        """The user has stopped: ask with all the words there are, however few."""
-        self._committed = True
-        return self.hear(text)
+    def hear(self, said: str, now: float) -> list[Search]:
+        """The words have changed: the searches to start now."""
+        self._said = said
+        return list(self._start_possible(now))
+
+    def commit(self, said: str, now: float) -> list[Search]:
+        """The user has stopped: ask with all the words there are, however few; the wait begins."""
+        self._deadline = now + self._policy.wait_seconds_max
+        return self.hear(said, now)
 
     def finish(self, search_id: int, passages: tuple[Passage, ...] | None, now: float) -> bool:
         """A search returned (`None`: it failed); false if it is none of this turn's."""
-        search = next((search for search in self._searches if search.id == search_id), None)
+        search = next((search for search in (*self._remote, *self._local) if search.id == search_id), None)
         if search is None:
             return False
         search.state = SearchState.FAILED if passages is None else SearchState.FOUND
         search.passages = passages or ()
         search.finished_at = now
+        if passages is not None and not search.local:
+            self._pace.note(now - search.started_at)
         return True
 
-    def resume(self, text: str) -> Search | None:
+    def resume(self, now: float) -> list[Search]:
         """A place has become free: start what was postponed for want of one."""
-        if not self._postponed:
-            return None
-        self._postponed = False
-        return self.hear(text)
+        return list(self._start_possible(now))
+
+    # What it comes to
 
     @property
     def newest(self) -> Search | None:
-        return self._searches[-1] if self._searches else None
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether the freshest result there will be for the words so far is in."""
-        return bool(self._searches) and not self._postponed and self._searches[-1].state is not SearchState.RUNNING
-
-    @property
-    def is_running(self) -> bool:
-        return self._in_flight > 0
+        return self._remote[-1] if self._remote else None
 
     @property
     def best(self) -> Search | None:
-        """The freshest search that has answered."""
-        return next((search for search in reversed(self._searches) if search.state is SearchState.FOUND), None)
+        """The result to use: the store's own, unless the kept passages were asked with terms that it has not seen."""
+        remote, local = _freshest(self._remote), _freshest(self._local)
+        if remote is None or local is None:
+            return remote or local
+        return local if local.query.terms - remote.query.terms else remote
+
+    def can_improve(self, now: float) -> bool:
+        """Whether waiting on, until the deadline at most, may lead to a better context than what is in."""
+        if self._is_answered:
+            return False
+        left = 0.0 if self._deadline is None else self._deadline - now
+        comes = any(s.is_running and self._pace.may_come(now - s.started_at, left) for s in self._remote)
+        if not self._policy.local_net:
+            return (comes or self._pace.may_come(0.0, left)) and not self._is_steady
+        return not self._is_steady
+
+    @property
+    def has_words(self) -> bool:
+        """Whether anything has been said that could be searched for."""
+        return bool(self._query(whole=True).terms)
+
+    @property
+    def is_running(self) -> bool:
+        return any(search.is_running for search in self._remote)
 
     @property
     def queries(self) -> int:
-        return len(self._searches)
+        """Searches of the store; those among kept passages are not counted."""
+        return len(self._remote)
+
+    @property
+    def topic(self) -> str:
+        """What this turn is about, for a follow-up."""
+        return topic_of(self._query(whole=True).text)
 
     @property
     def next_id(self) -> int:
         return self._next_id
 
-    @property
-    def _in_flight(self) -> int:
-        return sum(search.state is SearchState.RUNNING for search in self._searches)
+    # How
 
-    def _start(self, text: str, key: tuple[str, ...]) -> Search:
-        search = Search(self._next_id, text[-QUERY_CHARACTERS_MAX:], key)
+    @property
+    def _committed(self) -> bool:
+        return self._deadline is not None
+
+    @property
+    def _is_answered(self) -> bool:
+        """The store has answered, or failed to, for all the words so far, and nothing newer has been said."""
+        newest = self.newest
+        return newest is not None and not newest.is_running and newest.query.terms == self._query(whole=True).terms
+
+    @property
+    def _is_steady(self) -> bool:
+        """The two freshest results, for different words, begin with the same passage: more words hardly change it."""
+        tops: list[Search] = sorted(
+            (s for s in (*self._remote, *self._local) if s.top is not None), key=lambda s: len(s.query.terms)
+        )
+        return len(tops) >= 2 and tops[-1].top == tops[-2].top
+
+    def _start_possible(self, now: float) -> Iterator[Search]:
+        if not self._committed and count_words(self._said) < self._policy.prefetch_words_min:
+            return
+        query = self._query(whole=self._committed)
+        if query.terms and self._may_ask_store(query, now):
+            yield self._start(self._remote, query, now, local=False)
+        latest = self._query(whole=True)
+        if latest.terms and self._policy.local_net and self._may_ask_kept(latest):
+            yield self._start(self._local, latest, now, local=True)
+
+    def _may_ask_store(self, query: Query, now: float) -> bool:
+        if self._remote and self._remote[-1].query.terms == query.terms:
+            return False
+        in_flight, asked = sum(search.is_running for search in self._remote), len(self._remote)
+        if self._deadline is None:
+            return in_flight < self._policy.searches_in_flight_max and asked < self._policy.searches_max
+        if in_flight > self._policy.searches_in_flight_max or asked > self._policy.searches_max:
+            return False
+        return not asked or now >= self._deadline or self._pace.may_come(0.0, self._deadline - now)
+
+    def _may_ask_kept(self, query: Query) -> bool:
+        newest = self._local[-1] if self._local else None
+        return newest is None or (not newest.is_running and newest.query.terms != query.terms)
+
+    def _start(self, searches: list[Search], query: Query, now: float, *, local: bool) -> Search:
+        search = Search(self._next_id, query, local, now)
         self._next_id += 1
-        self._searches.append(search)
+        searches.append(search)
         return search
+
+    def _query(self, *, whole: bool) -> Query:
+        return make_query(self._said, topic=self.earlier_topic, whole=whole)
+
+
+def _freshest(searches: list[Search]) -> Search | None:
+    """The newest search that found something; failing that, the newest that found nothing."""
+    found = [search for search in reversed(searches) if search.state is SearchState.FOUND]
+    return next((search for search in found if search.passages), found[0] if found else None)

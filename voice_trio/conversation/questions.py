@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
+from voice_trio.conversation.pace import SearchPace
 from voice_trio.conversation.prefetch import Prefetch
 from voice_trio.conversation.turn import Turn, TurnState
 
@@ -27,6 +28,7 @@ class Questions:
         self._out = out
         self._turns = 0
         self._search_id = 1
+        self._pace = SearchPace()
         self.turn: Turn | None = None
 
     @property
@@ -43,13 +45,11 @@ class Questions:
         """A new turn; a question that nobody has heard an answer to is part of it."""
         last = self.turn
         self._turns += 1
-        prefetch = Prefetch(
-            first_id=self._search_id,
-            words_min=self._policy.prefetch_words_min,
-            in_flight_max=self._policy.searches_in_flight_max,
-        )
+        joins = last is not None and last.status == "joined"
+        topic = "" if last is None else last.prefetch.earlier_topic if joins else last.prefetch.topic
+        prefetch = Prefetch(first_id=self._search_id, policy=self._policy, pace=self._pace, topic=topic)
         turn = self.turn = Turn(self._turns, prefetch)
-        if last is not None and last.status == "joined":
+        if last is not None and joins:
             turn.texts.update(last.texts)
             turn.transcribed.update(last.transcribed)
         self._out.add(do.BeginTurn(turn.id))
@@ -61,7 +61,7 @@ class Questions:
         turn.newest_item_id = item_id
         turn.state = TurnState.WAITING
         turn.stages.committed = now
-        self._start(turn, turn.prefetch.commit(turn.said))
+        self._start(turn, turn.prefetch.commit(turn.said, now))
         if self._policy.wait_seconds_max <= 0:
             self._settle(turn, now)
         else:
@@ -78,7 +78,7 @@ class Questions:
         if turn.stages.first_word is None and text:
             turn.stages.first_word = now
         if turn.is_unasked:
-            self._start(turn, turn.prefetch.hear(turn.said))
+            self._start(turn, turn.prefetch.hear(turn.said, now))
 
     def hear_no_more(self, item_id: str) -> None:
         """The item's transcription has failed: there is nothing to wait for."""
@@ -89,7 +89,7 @@ class Questions:
         turn = self.turn
         if turn is None or not turn.is_unasked or not turn.prefetch.finish(search_id, passages, now):
             return  # too late for its turn, and no other turn may have it (I4)
-        self._start(turn, turn.prefetch.resume(turn.said))
+        self._start(turn, turn.prefetch.resume(now))
 
     def wait_over(self, turn_id: int, now: float) -> None:
         turn = self.turn
@@ -99,14 +99,14 @@ class Questions:
     def settle_if_possible(self, now: float) -> None:
         """Nothing better is on its way: the wait is over before its time."""
         turn = self.turn
-        if turn is not None and turn.state is TurnState.WAITING and turn.context_is_settled():
+        if turn is not None and turn.state is TurnState.WAITING and turn.context_is_settled(now):
             self._settle(turn, now)
 
     def _settle(self, turn: Turn, now: float) -> None:
         turn.state = TurnState.READY
         turn.stages.context_settled = now
 
-    def _start(self, turn: Turn, search: Search | None) -> None:
-        if search is not None:
+    def _start(self, turn: Turn, searches: list[Search]) -> None:
+        for search in searches:
             self._search_id = turn.prefetch.next_id
-            self._out.add(do.StartSearch(turn.id, search.id, search.query))
+            self._out.add(do.StartSearch(turn.id, search.id, search.query.text, search.local))

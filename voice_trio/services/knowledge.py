@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from voice_trio.conversation.passages import Passage
+if TYPE_CHECKING:
+    from voice_trio.conversation.passages import Passage
 
 
 class Knowledge(Protocol):
@@ -19,4 +20,13 @@ class Knowledge(Protocol):
 
     async def is_available(self) -> bool:
         """Whether the store answers right now; never raises."""
+        ...
+
+
+@runtime_checkable
+class KeepsPassages(Protocol):
+    """A knowledge base that keeps at hand what its searches returned."""
+
+    async def search_locally(self, query: str, limit: int) -> tuple[Passage, ...]:
+        """The best of the kept passages, within milliseconds; raises `KnowledgeUnavailable`."""
         ...
