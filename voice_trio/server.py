@@ -76,8 +76,16 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             yield Gateway(
                 settings=settings,
                 verifier=verifier,
-                admission=Admission(settings=settings, verifier=verifier, plans=plans, state=state, capacity=capacity),
+                admission=Admission(
+                    settings=settings,
+                    verifier=verifier,
+                    plans=plans,
+                    state=state,
+                    capacity=capacity,
+                    let_go=live.take_over,
+                ),
                 capacity=capacity,
+                state=state,
                 knowledge=knowledge,
                 live=live,
                 statistics=statistics,

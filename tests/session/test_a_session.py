@@ -495,8 +495,10 @@ async def test_draining_ends_a_silent_session_at_once(autojump_clock: MockClock,
     await stage.ready()
     await stage.until(2.0)
     stage.session.drain()
-    await stage.over.wait()
+    closed = await stage.client.is_closed()
     assert stage.now == 2.0
+    assert closed.code == 1012
+    assert stage.told()[-1] == "session.draining"
 
 
 async def test_cancelled_from_outside_it_still_says_goodbye(autojump_clock: MockClock, nursery: trio.Nursery) -> None:

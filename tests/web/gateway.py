@@ -39,12 +39,20 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
     verifier, capacity, live = TokenVerifier(configured.tokens), Capacity(5), LiveSessions()
     state = MemoryState(Quotas.of(configured.limits), first_rollout(configured.access))
     knowledge, statistics = MemoryKnowledge(), Statistics(lambda: len(live))
-    admission = Admission(settings=configured, verifier=verifier, plans=ClaimedPlans(), state=state, capacity=capacity)
+    admission = Admission(
+        settings=configured,
+        verifier=verifier,
+        plans=ClaimedPlans(),
+        state=state,
+        capacity=capacity,
+        let_go=live.take_over,
+    )
     return Gateway(
         settings=configured,
         verifier=verifier,
         admission=admission,
         capacity=capacity,
+        state=state,
         knowledge=knowledge,
         live=live,
         statistics=statistics,

@@ -18,7 +18,7 @@ from voice_trio.services.tokens import User
 from voice_trio.services.upstream import make_dial
 from voice_trio.session.connect import Persistence, connect
 from voice_trio.settings import load_settings
-from voice_trio.web.terms import terms_for
+from voice_trio.web.terms import model_for
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -74,11 +74,11 @@ async def _look_at_upstream(settings: Settings) -> tuple[bool, str]:
     upstream = settings.upstream
     if not upstream.is_configured:
         return False, "OPENAI_API_KEY is not set"
-    terms = terms_for(User(id="voice-trio check"), "check", settings)
+    config = model_for(User(id="voice-trio check"), settings)
     dial = make_dial(upstream.url, upstream.model, upstream.api_key.get_secret_value() if upstream.api_key else None)
     try:
         async with trio.open_nursery() as nursery:
-            model = await connect(dial, nursery, terms.model, Persistence(1, UPSTREAM_SECONDS_MAX))
+            model = await connect(dial, nursery, config, Persistence(1, UPSTREAM_SECONDS_MAX))
             await model.link.aclose()
     except* ModelUnavailable as group:
         reason = str(group.exceptions[0])

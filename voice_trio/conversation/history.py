@@ -38,12 +38,12 @@ class History:
         if record.status == "joined":
             return
         for item_id, text in record.said_items:
-            self._add(Said(item_id, "user", text))
+            self.tell(Said(item_id, "user", text))
         for item_id, text in record.heard_items:
-            self._add(Said(item_id, "assistant", text))
+            self.tell(Said(item_id, "assistant", text))
 
-    def _add(self, said: Said) -> None:
-        # A question whose answer was cancelled unheard is part of two turns, and is told once.
+    def tell(self, said: Said) -> None:
+        """Add an item at the end, once: a question whose answer was cancelled unheard is part of two turns."""
         if said.text.strip() and said.item_id not in self._ids:
             self._items.append(said)
             self._ids.add(said.item_id)

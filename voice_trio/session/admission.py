@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Never
 import trio
 
 from voice_trio.errors import PlanUnverified, StateUnavailable, TokenInvalid, TokenUncheckable
+from voice_trio.services.resume_tokens import ResumeTokens
 from voice_trio.services.state import LEASE_RENEW_SECONDS, Granted, Limit, Refused
 from voice_trio.session import refusals
 from voice_trio.session.recent import RecentEvents
 from voice_trio.session.refusals import Refusal, RefusalMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from voice_trio.services.plans import Plans
+    from voice_trio.services.records import SessionRecord
     from voice_trio.services.rollout import Rollout
     from voice_trio.services.state import State
     from voice_trio.services.tokens import TokenVerifier, User
@@ -41,6 +43,14 @@ TOKEN_SECONDS_MAX = 6.0
 PLAN_SECONDS_MAX = 5.0
 
 
+SECONDS_LEFT_MIN = 1.0
+"""A session with less time left is not worth going on with."""
+
+
+async def _nobody_holds_it(session_id: str) -> None:
+    await trio.lowlevel.checkpoint()
+
+
 @dataclass(slots=True)
 class Admitted:
     """A session that may begin, and what was taken for it: a rate slot, a lease, a place in this process.
@@ -54,6 +64,8 @@ class Admitted:
     session_id: str
     _state: State = field(repr=False)
     _capacity: Capacity = field(repr=False)
+    resumed: SessionRecord | None = None
+    """The session as it was left, if this one goes on with it; it took no slots."""
     _is_over: bool = field(default=False, repr=False)
 
     async def keep_lease(self) -> Never:
@@ -67,8 +79,10 @@ class Admitted:
     async def release_unused(self) -> None:
         """The session never became ready: everything is given back, the rate slot too (I12)."""
         if self._give_place_back():
+            # A resumed session's rate slot was used when it began.
+            give_back = self._state.end if self.resumed is not None else self._state.release
             with suppress(StateUnavailable):
-                await self._state.release(self.user.id, self.session_id)
+                await give_back(self.user.id, self.session_id)
 
     async def end(self) -> None:
         """The session is over: the lease and the place are given back, the rate slot stays taken."""
@@ -93,6 +107,7 @@ class _Attempt:
     address: str
     is_late: bool
     user: User | None = None
+    resume: str | None = None
 
     def shown(self) -> list[tuple[str, str]]:
         """What a repeated refusal may be recognised by."""
@@ -101,6 +116,8 @@ class _Attempt:
             shown.append(("token", self.token))
         if self.user is not None:
             shown.append(("user", self.user.id))
+        if self.resume:
+            shown.append(("resume token", self.resume))
         if self.is_late:
             shown.append(("address without token", self.address))
         return shown
@@ -110,14 +127,24 @@ class Admission:
     """The door of one process. It remembers attempts and refusals by itself; limits live in `state`."""
 
     def __init__(
-        self, *, settings: Settings, verifier: TokenVerifier, plans: Plans, state: State, capacity: Capacity
+        self,
+        *,
+        settings: Settings,
+        verifier: TokenVerifier,
+        plans: Plans,
+        state: State,
+        capacity: Capacity,
+        let_go: Callable[[str], Awaitable[None]] = _nobody_holds_it,
     ) -> None:
+        """`let_go` makes a connection of this process that holds a session give it up, and waits until it has."""
         self._is_switched_on = settings.access.enabled
         self._limits = settings.limits
         self._verifier = verifier
         self._plans = plans
         self._state = state
         self._capacity = capacity
+        self._let_go = let_go
+        self._resume_tokens = ResumeTokens(settings.signing_secret)
         self._attempts = RecentEvents(limit=ATTEMPTS_PER_MINUTE, window_seconds=MINUTE_SECONDS)
         self._failed_tokens = RecentEvents(limit=FAILED_TOKENS_PER_MINUTE, window_seconds=MINUTE_SECONDS)
         self._refusals = RefusalMemory()
@@ -128,6 +155,7 @@ class Admission:
         address: str,
         *,
         is_late: bool = False,
+        resume: str | None = None,
         on_verified: Callable[[User], None] | None = None,
     ) -> Admitted | Refusal:
         """Admit the caller from `address` who shows `token`, or say why not.
@@ -135,8 +163,11 @@ class Admission:
         Call it before the upgrade where the handshake carries a token, so that a refusal with `at_handshake` can still
         be one. `is_late` says that the token came after the upgrade, or never. `on_verified` is called as soon as it
         is known who calls, so that the upstream may be dialled meanwhile. When cancelled nothing stays taken.
+
+        With a `resume` token the session it names goes on: it passes every door but the limits, and takes no slots. A
+        connection that still holds it here is asked to let go first, by `let_go`.
         """
-        attempt = _Attempt(token, address, is_late)
+        attempt = _Attempt(token, address, is_late, resume=resume)
         outcome = await self._decide(attempt, on_verified)
         return self._refusals.remember(outcome, attempt.shown()) if isinstance(outcome, Refusal) else outcome
 
@@ -168,7 +199,9 @@ class Admission:
             if on_verified is not None:
                 on_verified(user)
             user = await self._entitle(user, attempt, rollout)
-            return user if isinstance(user, Refusal) else await self._take_slots(user)
+            if isinstance(user, Refusal):
+                return user
+            return await (self._take_up(user, attempt.resume) if attempt.resume is not None else self._take_slots(user))
         except StateUnavailable:
             # Limits that cannot be looked at cannot be kept.
             return refusals.at_capacity()
@@ -214,6 +247,26 @@ class Admission:
         if not rollout.includes_user(user.id, user.email):
             return refusals.not_in_rollout(rollout.message)
         return replace(user, plan=entitled.plan, voice=entitled.voice, voice_speed=entitled.voice_speed)
+
+    async def _take_up(self, user: User, token: str) -> Admitted | Refusal:
+        """Go on with a session that was left: its clock stood still meanwhile, and it takes no new slots."""
+        try:
+            session_id = self._resume_tokens.read(token, user.id)
+        except TokenInvalid:
+            return refusals.no_resume()
+        await self._let_go(session_id)
+        record = await self._state.record(user.id, session_id)
+        if record is None or not record.resumable or record.seconds_left < SECONDS_LEFT_MIN:
+            return refusals.no_resume()
+        if not self._capacity.take():
+            return refusals.draining() if self._capacity.is_draining else refusals.at_capacity()
+        admitted = Admitted(user, user.plan, session_id, self._state, self._capacity, resumed=record)
+        try:
+            await self._state.renew(user.id, session_id)
+        except BaseException:
+            self._capacity.give_back()
+            raise
+        return admitted
 
     async def _take_slots(self, user: User) -> Admitted | Refusal:
         session_id = f"vs_{secrets.token_hex(12)}"

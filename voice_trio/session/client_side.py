@@ -73,6 +73,9 @@ class ClientSide:
             with trio.move_on_after(STALL_SECONDS_MAX) as patience:
                 try:
                     await self._link.send(frame.text)
+                except trio.Cancelled:
+                    self._outbox.put_back(frame)  # it may be among the last words
+                    raise
                 except LinkClosed:
                     self._host.end(Ending.TOO_SLOW if patience.cancel_called else Ending.CLIENT_LEFT)
                     return
@@ -95,7 +98,7 @@ class ClientSide:
         if isinstance(event, on.AnswerAudio):
             self._outbox.put(Frame(text, event.item_id, event.duration_ms, of_answer=True))
         elif isinstance(event, _URGENT):
-            self._outbox.put_urgent(Frame(text))
+            self._outbox.put(Frame(text, is_urgent=True))
         else:
             self._outbox.put(Frame(text, of_answer=isinstance(event, _OF_ANSWER)))
         if self._outbox.is_overfull:

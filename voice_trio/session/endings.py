@@ -39,5 +39,7 @@ class Ending(Enum):
     TOO_SLOW = Farewell("too_slow", 1013, "Too slow", "too_slow", "The connection took nothing for too long.")
     NOT_JSON = Farewell("not_json", 1007, "Not JSON", "bad_message", "Too many messages were not valid JSON.")
     TOO_BIG = Farewell("too_big", 1009, "Message over the limit", "bad_message", "A message was over 1 MiB.")
+    TAKEN_OVER = Farewell("taken_over", 4001, "Resumed elsewhere")
+    """The same session was resumed by another connection; this one must not come back."""
     DRAINING = Farewell("draining", 1012, "Server restarting, resume")
     CRASHED = Farewell("crashed", 1011, "Internal error", "internal_error", "Something went wrong on our side.")

@@ -23,6 +23,7 @@ class Frame:
     item_id: str = ""
     audio_ms: float = 0.0
     of_answer: bool = False
+    is_urgent: bool = False
 
 
 class Outbox:
@@ -35,12 +36,14 @@ class Outbox:
         self._filled = trio.Event()
 
     def put(self, frame: Frame) -> None:
-        self._stream.append(frame)
+        (self._urgent if frame.is_urgent else self._stream).append(frame)
         self._audio_ms += frame.audio_ms
         self._filled.set()
 
-    def put_urgent(self, frame: Frame) -> None:
-        self._urgent.append(frame)
+    def put_back(self, frame: Frame) -> None:
+        """A frame that was taken but not written is next again."""
+        (self._urgent if frame.is_urgent else self._stream).appendleft(frame)
+        self._audio_ms += frame.audio_ms
         self._filled.set()
 
     def drop_answer(self) -> None:

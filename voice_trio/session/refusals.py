@@ -117,6 +117,11 @@ def draining() -> Refusal:
     return Refusal("draining", 1012, "Server restarting, resume", "The server is restarting. Please reconnect.", 503)
 
 
+def no_resume() -> Refusal:
+    """The session has ended for good, its record is gone, or the resume token is another user's."""
+    return Refusal("resume_invalid", 1008, "Resume not possible", "This session cannot be resumed.", 403)
+
+
 def upstream_unavailable() -> Refusal:
     """The model cannot be reached, refuses our key, or none is configured."""
     told = "The assistant cannot be reached just now. Please try again."

@@ -82,7 +82,9 @@ class Session:
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
         self._ready_at: float | None = None
-        self._conversation = Conversation(terms.policy, now=trio.current_time())
+        self._conversation = Conversation(
+            terms.policy, id_prefix=terms.id_prefix, now=trio.current_time(), history=terms.history
+        )
         self._model = ModelSide(self, self._describe)
         self._client = ClientSide(client, self, self._model)
 

@@ -69,6 +69,25 @@ class Observer(Protocol):
     def session_ended(self, summary: Summary) -> None: ...
 
 
+class Observers:
+    """Several, told one after the other."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def session_ready(self, summary: Summary) -> None:
+        for observer in self._observers:
+            observer.session_ready(summary)
+
+    def turn_finished(self, record: TurnRecord) -> None:
+        for observer in self._observers:
+            observer.turn_finished(record)
+
+    def session_ended(self, summary: Summary) -> None:
+        for observer in self._observers:
+            observer.session_ended(summary)
+
+
 class NoObserver:
     """Nobody keeps statistics."""
 

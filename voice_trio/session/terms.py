@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,6 +10,7 @@ from voice_trio.conversation.policy import Policy
 from voice_trio.session.connect import Persistence
 
 if TYPE_CHECKING:
+    from voice_trio.conversation.history import Said
     from voice_trio.dialects.realtime import SessionConfig
 
 Tool: TypeAlias = Callable[[str], Awaitable[str]]
@@ -25,6 +26,10 @@ class Terms:
     user: str = ""
     """Hashed: logs name no people."""
     resume_token: str = field(default="", repr=False)
+    history: Sequence[Said] = ()
+    """What was said before, in a session that is resumed."""
+    id_prefix: str = "vt_"
+    """Of all ids we give to items and events; a resumed session must not give one twice."""
     duration_seconds: float = 600.0
     idle_seconds: float = 120.0
     search_limit: int = 5

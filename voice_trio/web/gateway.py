@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import trio
 
     from voice_trio.services.knowledge import Knowledge
+    from voice_trio.services.state import State
     from voice_trio.services.tokens import TokenVerifier
     from voice_trio.session.admission import Admission
     from voice_trio.session.capacity import Capacity
@@ -25,6 +26,7 @@ class Gateway:
     settings: Settings
     verifier: TokenVerifier
     admission: Admission
+    state: State
     capacity: Capacity
     knowledge: Knowledge
     live: LiveSessions

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio.session.endings import Ending
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from voice_trio.session.session import Session
+
+
+TAKE_OVER_SECONDS_MAX = 5.0
+"""Goodbyes are bounded; beyond this the session goes on without them."""
 
 
 class LiveSessions:
@@ -18,12 +24,33 @@ class LiveSessions:
 
     def __init__(self) -> None:
         self._sessions: set[Session] = set()
+        self._handled: dict[str, trio.Event] = {}
         self._is_draining = False
         self._changed = trio.Event()
 
     def __len__(self) -> int:
         """Sessions open now."""
         return len(self._sessions)
+
+    @contextmanager
+    def handling(self, session_id: str) -> Iterator[None]:
+        """A connection works for that session within the block, from its admission until all was given back."""
+        done = self._handled[session_id] = trio.Event()
+        try:
+            yield
+        finally:
+            done.set()
+            if self._handled.get(session_id) is done:
+                del self._handled[session_id]
+
+    async def take_over(self, session_id: str) -> None:
+        """End the connection that holds this session here, if one does, and wait until it has let go."""
+        for session in tuple(self._sessions):
+            if session.terms.session_id == session_id:
+                session.end(Ending.TAKEN_OVER)
+        if session_id in self._handled:
+            with trio.move_on_after(TAKE_OVER_SECONDS_MAX):
+                await self._handled[session_id].wait()
 
     @contextmanager
     def entered(self, session: Session) -> Iterator[None]:

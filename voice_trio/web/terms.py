@@ -1,29 +1,54 @@
-"""From the settings and a user, the terms of one session. Pure."""
+"""From the settings and an admitted user, the terms and the record of one session. Nothing here waits."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation.policy import Policy
 from voice_trio.dialects.realtime import SessionConfig
+from voice_trio.services.records import SessionRecord
+from voice_trio.services.resume_tokens import ResumeTokens
 from voice_trio.services.tokens import user_hash
 from voice_trio.session.connect import Persistence
+from voice_trio.session.keeping import history_of
 from voice_trio.session.terms import Terms
 
 if TYPE_CHECKING:
     from voice_trio.services.tokens import User
+    from voice_trio.services.tokens import User
+    from voice_trio.session.admission import Admitted
     from voice_trio.settings import Settings
 
 
-def terms_for(user: User, session_id: str, settings: Settings) -> Terms:
-    """What is agreed with `user`; their own voice and speed, where they have any, win over the server's."""
-    speed = settings.voice.speed if user.voice_speed is None else user.voice_speed
+def record_for(admitted: Admitted, settings: Settings) -> SessionRecord:
+    """The record of the session that begins or, if it is resumed, as it was left."""
+    if admitted.resumed is not None:
+        return admitted.resumed
+    return SessionRecord(
+        session_id=admitted.session_id,
+        user_id=admitted.user.id,
+        instance="",
+        started=time.time(),
+        duration_seconds=settings.limits.session_seconds,
+        voice=admitted.user.voice or settings.voice.name,
+    )
+
+
+def terms_for(admitted: Admitted, settings: Settings) -> Terms:
+    """What is agreed with the user; their own voice and speed, where they have any, win over the server's."""
+    user, session_id, resumed = admitted.user, admitted.session_id, admitted.resumed
+    seconds_left = settings.limits.session_seconds if resumed is None else resumed.seconds_left
+    model = model_for(user, settings)
     retrieval, limits = settings.retrieval, settings.limits
     return Terms(
         session_id=session_id,
-        model=_model(user, speed, settings),
+        model=model,
         user=user_hash(user.id, settings.signing_secret),
-        duration_seconds=limits.session_seconds,
+        resume_token=ResumeTokens(settings.signing_secret).issue(user.id, session_id, seconds_left),
+        history=() if resumed is None else history_of(resumed),
+        id_prefix="vt_" if resumed is None else f"vt_r{resumed.revision}_",
+        duration_seconds=seconds_left,
         idle_seconds=limits.idle_seconds,
         search_limit=retrieval.limit,
         search_seconds_max=retrieval.search_timeout_ms / 1000,
@@ -31,7 +56,7 @@ def terms_for(user: User, session_id: str, settings: Settings) -> Terms:
             wait_seconds_max=retrieval.wait_ms / 1000,
             prefetch_words_min=retrieval.min_words,
             context_tokens_max=retrieval.context_tokens,
-            speed=speed,
+            speed=model.speed,
         ),
         persistence=Persistence(
             attempts_max=settings.upstream.attempts_max, backoff_factor=settings.upstream.backoff_factor
@@ -39,13 +64,14 @@ def terms_for(user: User, session_id: str, settings: Settings) -> Terms:
     )
 
 
-def _model(user: User, speed: float, settings: Settings) -> SessionConfig:
+def model_for(user: User, settings: Settings) -> SessionConfig:
+    """What the model is asked to be for this user."""
     voice = settings.voice
     return SessionConfig(
         model=settings.upstream.model,
         instructions=settings.instructions,
         voice=user.voice or voice.name,
-        speed=speed,
+        speed=voice.speed if user.voice_speed is None else user.voice_speed,
         transcription_model=settings.upstream.transcription_model,
         silence_ms=voice.vad_silence_ms,
         threshold=voice.vad_threshold,

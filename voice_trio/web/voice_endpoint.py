@@ -16,13 +16,15 @@ from voice_trio.errors import BadMessage, LinkClosed
 from voice_trio.services.upstream import make_dial
 from voice_trio.session import refusals
 from voice_trio.session.callers import origin_is_allowed
+from voice_trio.session.keeping import RecordKeeper
 from voice_trio.session.refusals import Refusal, RefusalMemory
 from voice_trio.session.session import Session
+from voice_trio.session.summary import Observers
 from voice_trio.web.asgi import AsgiLink
 from voice_trio.web.handshake import Handshake, hide_secrets, read_handshake
 from voice_trio.web.hypercorn_seams import bound_messages, decline_compression, wait_until_stopping
 from voice_trio.web.refusing import refuse_at_handshake
-from voice_trio.web.terms import terms_for
+from voice_trio.web.terms import record_for, terms_for
 
 if TYPE_CHECKING:
     from voice_trio.session.admission import Admitted
@@ -38,7 +40,6 @@ GOODBYE_SECONDS_MAX = 2.0
 AFTERLIFE_SECONDS_MAX = 60.0  # the server ends the connection when the handler returns; then this ends too
 
 _FOREIGN_ORIGIN = Refusal("not_allowed", 1008, "Origin not allowed", "Pages of this origin may not connect.", 403)
-_NO_RESUME = Refusal("resume_invalid", 1008, "Resume not possible", "This session cannot be resumed.", 403)
 
 
 class VoiceEndpoint:
@@ -70,16 +71,17 @@ class VoiceEndpoint:
         handshake = knock.handshake
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
             await self._refuse_at_handshake(knock, _FOREIGN_ORIGIN)
-        elif handshake.resume is not None:
-            await self._refuse(knock, self._remembered(_NO_RESUME, handshake))
         elif handshake.token is not None:
-            await self._settle(knock, await self._gateway.admission.admit(handshake.token, handshake.address))
+            outcome = await self._gateway.admission.admit(handshake.token, handshake.address, resume=handshake.resume)
+            await self._settle(knock, outcome)
         elif early := await self._gateway.admission.refuse_before_token(handshake.address):
             await self._refuse(knock, early)
         else:
             await knock.accept()
             token = await _first_message_token(knock.link)
-            outcome = await self._gateway.admission.admit(token, handshake.address, is_late=True)
+            outcome = await self._gateway.admission.admit(
+                token, handshake.address, is_late=True, resume=handshake.resume
+            )
             await self._settle(knock, outcome)
 
     async def _settle(self, knock: _Knock, outcome: Admitted | Refusal) -> None:
@@ -87,36 +89,42 @@ class VoiceEndpoint:
         if isinstance(outcome, Refusal):
             await self._refuse(knock, outcome)
             return
-        was_ready = False
-        try:
-            if self._settings.upstream.is_configured:
-                session = self._session(knock.link, outcome)
-                try:
-                    await self._talk(knock, outcome, session)
-                finally:
-                    was_ready = session.summary.was_ready
-            else:
-                await self._refuse(knock, self._remembered(refusals.upstream_unavailable(), knock.handshake))
-        finally:
-            with trio.move_on_after(GIVE_BACK_SECONDS_MAX, shield=True):
-                await (outcome.end() if was_ready else outcome.release_unused())
+        with self._gateway.live.handling(outcome.session_id):
+            keeper = RecordKeeper(self._gateway.state, record_for(outcome, self._settings))
+            was_ready = False
+            try:
+                if self._settings.upstream.is_configured:
+                    session = self._session(knock.link, outcome, keeper)
+                    try:
+                        await self._talk(knock, outcome, session, keeper)
+                    finally:
+                        was_ready = session.summary.was_ready
+                else:
+                    await self._refuse(knock, self._remembered(refusals.upstream_unavailable(), knock.handshake))
+            finally:
+                with trio.move_on_after(GIVE_BACK_SECONDS_MAX, shield=True):
+                    await keeper.write_last()
+                    await (outcome.end() if was_ready else outcome.release_unused())
 
-    def _session(self, link: AsgiLink, admitted: Admitted) -> Session:
+    def _session(self, link: AsgiLink, admitted: Admitted, keeper: RecordKeeper) -> Session:
         upstream = self._settings.upstream
-        terms = terms_for(admitted.user, admitted.session_id, self._settings)
+        terms = terms_for(admitted, self._settings)
         key = upstream.api_key.get_secret_value() if upstream.api_key else None
         dial = make_dial(upstream.url, upstream.model, key, terms.user)
-        return Session(link, dial, self._gateway.knowledge, terms, observer=self._gateway.statistics)
+        observer = Observers(keeper, self._gateway.statistics)
+        return Session(link, dial, self._gateway.knowledge, terms, observer=observer)
 
-    async def _talk(self, knock: _Knock, admitted: Admitted, session: Session) -> None:
+    async def _talk(self, knock: _Knock, admitted: Admitted, session: Session, keeper: RecordKeeper) -> None:
         with (
             structlog.contextvars.bound_contextvars(session_id=admitted.session_id),
             self._gateway.live.entered(session),
         ):
-            log.info("session_admitted", user=session.terms.user, plan=admitted.plan)
+            resumed = admitted.resumed is not None
+            log.info("session_admitted", user=session.terms.user, plan=admitted.plan, resumed=resumed)
             await knock.accept()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(admitted.keep_lease)
+                nursery.start_soon(keeper.run)
                 nursery.start_soon(self._drain_when_stopping, knock.send)
                 await session.run()
                 nursery.cancel_scope.cancel(reason="session over")
