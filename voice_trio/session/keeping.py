@@ -90,9 +90,10 @@ def history_of(record: SessionRecord) -> tuple[Said, ...]:
     """What a resumed session's model is told, in order, each item once."""
     history = History()
     for turn in record.turns:
-        for role, items in (("user", turn.said), ("assistant", turn.heard)):
-            for words in items:
-                history.tell(Said(words.item_id, role, words.text))
+        for words in turn.said:
+            history.tell(Said(words.item_id, "user", words.text))
+        for words in turn.heard:
+            history.tell(Said(words.item_id, "assistant", words.text))
     return tuple(history)
 
 

@@ -16,7 +16,6 @@ from voice_trio.session.terms import Terms
 
 if TYPE_CHECKING:
     from voice_trio.services.tokens import User
-    from voice_trio.services.tokens import User
     from voice_trio.session.admission import Admitted
     from voice_trio.settings import Settings
 
