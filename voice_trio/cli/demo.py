@@ -69,7 +69,7 @@ def demo(ctx: click.Context, bind: str) -> None:
 
 def _defaults(environ: Mapping[str, str]) -> dict[str, str]:
     """What the demo sets where the environment is silent."""
-    defaults = {"ENABLE_VOICE_REALTIME": "true", "MAX_SESSIONS_PER_USER_PER_HOUR": "1000"}
+    defaults = {"ENABLE_VOICE_REALTIME": "true", "MAX_SESSIONS_PER_USER_PER_HOUR": "1000", "VOICE_CONSOLE": "true"}
     if not environ.get("JWT_JWKS_URL"):
         defaults["JWT_SECRET"] = secrets.token_hex(32)
     return defaults

@@ -13,6 +13,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, Unauthorized
 
 from voice_trio.errors import TokenInvalid, TokenUncheckable
+from voice_trio.web.files import add_file_routes
 from voice_trio.web.handshake import bearer
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def make_pages(gateway: Gateway) -> QuartTrio:
     app.add_url_rule("/livez", "livez", routes.livez)
     app.add_url_rule("/readyz", "readyz", routes.readyz)
     app.add_url_rule("/metrics", "metrics", routes.metrics)
+    add_file_routes(app, gateway.settings.web)
     app.register_error_handler(HTTPException, routes.say_in_json)
     app.register_error_handler(Exception, routes.say_nothing_of_it)
     return app

@@ -31,6 +31,7 @@ export class PlaybackQueue {
   /** Append `samples` (Int16Array) to item `id`. */
   push(id, samples) {
     const item = this.item(id);
+    if (this.state === "empty" && item.played > 0 && !item.ended) this.noteUnderrun();
     item.pushed += samples.length;
     this.queued += samples.length;
     this.pieces.push({ id, item, samples, at: 0 });
@@ -58,9 +59,9 @@ export class PlaybackQueue {
 
   /**
    * Drop everything. At most one quantum more is heard, fading, and counts as played.
-   * Returns {itemId, playedMs} of what was being played, or null if nothing was in here.
+   * Returns {itemId, playedMs} of what was being played or about to be, else of `id`; null if that is unknown here.
    */
-  flush() {
+  flush(id = null) {
     const wasPlaying = this.state === "playing";
     const first = this.pieces[0];
     if (wasPlaying && first) {
@@ -68,10 +69,11 @@ export class PlaybackQueue {
       this.tail = fading(first);
       first.item.played += this.tail.length;
     }
+    for (const piece of this.pieces) piece.item.ended = true;
     this.pieces = [];
     this.queued = 0;
     this.state = "empty";
-    return this.position(wasPlaying ? this.current : (first?.id ?? this.current));
+    return this.position(first?.id ?? id);
   }
 
   /** {itemId, playedMs} of item `id`, by default the one being played; null if there is none. */
@@ -123,13 +125,11 @@ export class PlaybackQueue {
       this.current = piece.id;
       if (piece.at === piece.samples.length) this.pieces.shift();
     }
-    if (!this.pieces.length) this.runDry();
+    if (!this.pieces.length) this.state = "empty";
     return filled;
   }
 
-  runDry() {
-    this.state = "empty";
-    if (this.items.get(this.current)?.ended) return;
+  noteUnderrun() {
     this.underruns += 1;
     this.targetMs = Math.min(TARGET_MS_MAX, this.targetMs * 1.5);
   }
@@ -154,20 +154,34 @@ if (globalThis.registerProcessor) {
     obey({ type, id, pcm, ticket }) {
       if (type === "push") this.queue.push(id, new Int16Array(pcm));
       else if (type === "end") this.queue.end(id);
-      else if (type === "flush") this.tell("flushed", { ticket, ...this.queue.flush() });
+      else if (type === "flush") this.flush(ticket, id);
+    }
+
+    flush(ticket, id) {
+      const stopped = this.queue.flush(id);
+      this.sounding = null;
+      this.tell("flushed", { ticket, itemId: stopped?.itemId ?? null, playedMs: stopped?.playedMs ?? 0 });
     }
 
     process(_inputs, [[out]]) {
       this.level = Math.max(this.level, this.queue.render(out));
-      const playing = this.queue.state === "playing" ? this.queue.current : null;
-      const stalled = playing === null && !this.queue.items.get(this.sounding)?.ended && this.queue.state === "filling";
-      if (playing !== this.sounding && !stalled) {
-        this.sounding = playing;
-        this.tell(playing === null ? "silent" : "playing");
-      }
+      this.noteWhatSounds();
       this.quanta += 1;
       if (this.quanta % STATUS_EVERY_QUANTA === 0 && this.sounding !== null) this.tell("status");
       return true;
+    }
+
+    /** An item sounds from its first sample to its last, also while it waits for more of itself. */
+    noteWhatSounds() {
+      const { queue } = this;
+      if (queue.state === "playing") {
+        if (queue.current === this.sounding) return;
+        this.sounding = queue.current;
+        this.tell("playing");
+      } else if (this.sounding !== null && queue.items.get(this.sounding)?.ended !== false) {
+        this.tell("silent");
+        this.sounding = null;
+      }
     }
 
     tell(type, more) {

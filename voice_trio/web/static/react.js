@@ -1,0 +1,54 @@
+/**
+ * A React hook over voice.js. React is a peer: your bundler or import map says where "react" is.
+ *
+ *   const { state, startConversation, stopConversation, audioLevel } = useVoice({ token: getToken });
+ */
+
+import { useCallback, useEffect, useRef, useState } from "react";
+
+import { VoiceClient } from "./voice.js";
+
+/** `options` are those of VoiceClient and are read when a conversation starts; `on` maps event names to listeners. */
+export function useVoice(options = {}, on = {}) {
+  const latest = useRef({ options, on });
+  latest.current = { options, on };
+  const client = useRef(null);
+  const [state, setState] = useState("idle");
+  const [error, setError] = useState(null);
+  const [audioLevel, setAudioLevel] = useState(0);
+
+  const startConversation = useCallback(async () => {
+    if (client.current?.isActive) return;
+    const voice = new VoiceClient(latest.current.options);
+    client.current = voice;
+    setError(null);
+    voice.addEventListener("state", ({ detail }) => setState(detail.state));
+    voice.addEventListener("error", ({ detail }) => setError(detail));
+    voice.addEventListener("level", ({ detail }) => setAudioLevel(detail.input ?? detail.output ?? 0));
+    for (const name of Object.keys(latest.current.on)) {
+      voice.addEventListener(name, ({ detail }) => latest.current.on[name]?.(detail));
+    }
+    await voice.start();
+  }, []);
+
+  const stopConversation = useCallback(() => client.current?.stop(), []);
+  const interrupt = useCallback(() => client.current?.interrupt(), []);
+  const sendText = useCallback((text) => client.current?.sendText(text) ?? false, []);
+  const mute = useCallback((muted) => client.current?.mute(muted), []);
+
+  useEffect(() => () => client.current?.disconnect(), []);
+
+  return {
+    state,
+    isConnected: state === "listening" || state === "thinking" || state === "speaking",
+    isListening: state === "listening",
+    isSpeaking: state === "speaking",
+    error,
+    audioLevel,
+    startConversation,
+    stopConversation,
+    interrupt,
+    sendText,
+    mute,
+  };
+}

@@ -1,0 +1,121 @@
+/**
+ * One turn as a picture: when the user spoke and each word was understood, when the turn was theirs no more, how long
+ * documents were waited for, when the answer sounded and when it was cut. `shapes` is pure; `draw` makes SVG of it.
+ */
+
+const WIDTH = 304;
+const HEIGHT = 64;
+const LANES = { you: 14, answer: 36 };
+const BAR = 8;
+const SECONDS_MIN = 3;
+const SVG = "http://www.w3.org/2000/svg";
+
+/** When each thing happened, in ms on one clock; `null` for what has not. */
+export class Marks {
+  constructor(begins) {
+    this.begins = begins;
+    this.speech = []; // [from, to or null]
+    this.words = [];
+    this.commit = null;
+    this.waitedMs = null;
+    this.sounds = []; // [from, to or null]
+    this.cut = null;
+  }
+
+  speechStarts(at) {
+    this.speech.push([at, null]);
+    this.commit = null;
+  }
+
+  speechStops(at) {
+    close(this.speech, at);
+  }
+
+  soundStarts(at) {
+    if (!this.sounds.length || this.sounds.at(-1)[1] !== null) this.sounds.push([at, null]);
+  }
+
+  soundStops(at) {
+    close(this.sounds, at);
+  }
+
+  /** Ms from the commit (or the sending of a text) to the first sound; null until then. */
+  get answeredAfter() {
+    return this.commit === null || !this.sounds.length ? null : Math.max(0, this.sounds[0][0] - this.commit);
+  }
+
+  end(now) {
+    const all = [this.begins, this.commit, this.cut, ...this.words, ...[...this.speech, ...this.sounds].flat()];
+    const isOpen = [...this.speech, ...this.sounds].some(([, to]) => to === null);
+    return Math.max(...all.filter((at) => at !== null), isOpen ? now : 0);
+  }
+}
+
+function close(spans, at) {
+  const last = spans.at(-1);
+  if (last && last[1] === null) last[1] = Math.max(last[0], at);
+}
+
+/** Rectangles, lines and texts, in a box of 304 by 64; `now` closes what is still open. */
+export function shapes(marks, now) {
+  const spanMs = Math.max(1000 * SECONDS_MIN, marks.end(now) - marks.begins);
+  const x = (at) => Math.round(10 * Math.min(WIDTH, Math.max(0, ((at - marks.begins) / spanMs) * WIDTH))) / 10;
+  const bar = (kind, from, to, y, height = BAR) => ({ kind, x: x(from), width: Math.max(1.5, x(to) - x(from)), y, height });
+  const found = [
+    { kind: "rail", x: 0, width: WIDTH, y: LANES.you + BAR / 2 - 0.5, height: 1 },
+    { kind: "rail", x: 0, width: WIDTH, y: LANES.answer + BAR / 2 - 0.5, height: 1 },
+  ];
+  for (const [from, to] of marks.speech) found.push(bar("speech", from, to ?? now, LANES.you));
+  for (const at of marks.words) found.push({ kind: "word", x: x(at) - 0.5, width: 1, y: LANES.you - 6, height: 4 });
+  if (marks.commit !== null) {
+    const first = marks.sounds[0]?.[0];
+    if (first !== undefined) found.push(bar("wait", marks.commit, first, LANES.answer));
+    found.push({ kind: "commit", x: x(marks.commit), y: LANES.you - 6, height: LANES.answer + BAR - LANES.you + 10 });
+  }
+  for (const [from, to] of marks.sounds) found.push(bar("play", from, to ?? now, LANES.answer));
+  if (marks.cut !== null) found.push({ kind: "cut", x: x(marks.cut), y: LANES.answer - 4, height: BAR + 8 });
+  return { found, seconds: ticks(spanMs / 1000).map((second) => ({ second, x: x(marks.begins + 1000 * second) })) };
+}
+
+function ticks(seconds) {
+  const step = [1, 2, 5, 10, 20, 30, 60].find((each) => seconds / each <= 5) ?? 120;
+  return Array.from({ length: Math.floor(seconds / step) + 1 }, (_, i) => i * step);
+}
+
+/** Draw into `svg`, and say the same to those who cannot see it. */
+export function draw(svg, marks, now) {
+  const { found, seconds } = shapes(marks, now);
+  svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", said(marks));
+  svg.replaceChildren(...found.map(shapeElement), ...seconds.map(tickElement));
+}
+
+function shapeElement({ kind, x, width, y, height }) {
+  if (kind === "commit" || kind === "cut") return element("line", { class: kind, x1: x, x2: x, y1: y, y2: y + height });
+  const rx = kind === "speech" || kind === "play" ? 2 : 0;
+  return element("rect", { class: kind, x, y, width, height, rx });
+}
+
+function tickElement({ second, x }) {
+  const anchor = x < 6 ? "start" : x > WIDTH - 10 ? "end" : "middle";
+  const text = element("text", { x, y: HEIGHT - 2, "text-anchor": anchor });
+  text.textContent = second === 0 ? "0 s" : String(second);
+  return text;
+}
+
+function element(name, attributes) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function said(marks) {
+  const parts = [];
+  const inSeconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
+  const [spoken] = marks.speech;
+  if (spoken?.[1]) parts.push(`you spoke for ${inSeconds(spoken[1] - spoken[0])}`);
+  if (marks.answeredAfter !== null) parts.push(`first sound ${inSeconds(marks.answeredAfter)} after your turn ended`);
+  if (marks.cut !== null && marks.sounds.length) parts.push(`cut off after ${inSeconds(marks.cut - marks.sounds[0][0])}`);
+  return parts.length ? `Timeline: ${parts.join(", ")}` : "Timeline";
+}

@@ -1,0 +1,117 @@
+/** Types of voice.js. Times in ms unless named otherwise. */
+
+export type VoiceState = "idle" | "connecting" | "listening" | "thinking" | "speaking" | "error";
+export type MicrophoneState = "off" | "on" | "muted" | "refused";
+export type MicrophoneReason = "denied" | "missing" | "busy" | "insecure" | "failed";
+export type Role = "user" | "assistant";
+export type ContextOutcome = "hidden" | "waited" | "local" | "late" | "none";
+
+export interface VoiceOptions {
+  /** The gateway's WebSocket; by default `/v1/ws/voice` where voice.js came from. */
+  url?: string;
+  /** A token, or what makes one: called before each connection, so that it may be short-lived. */
+  token?: string | (() => string | null | Promise<string | null>);
+  /** False: a conversation in writing only. Default true. */
+  microphone?: boolean;
+  /** The microphone to take; see `navigator.mediaDevices.enumerateDevices`. */
+  deviceId?: string;
+  /** The loudspeaker to use, where the browser can choose one. */
+  sinkId?: string;
+  /** How much sound is collected before it plays; grows by itself when the network is bad. Default 80. */
+  jitterMs?: number;
+  /** Where voice-capture.js and voice-playback.js are; by default beside voice.js. Ends with a slash. */
+  workletBase?: string | URL;
+  /** Keeps the resume token over a reload; sessionStorage is a good place. `set(null)` forgets it. */
+  resumeStore?: { get(): string | null; set(token: string | null): void };
+}
+
+export interface VoiceError {
+  /** As in the protocol; also `unreachable`, `closed`, `resumed_elsewhere`, `token_unavailable`, `audio_unavailable`. */
+  code: string;
+  message: string;
+  /** Seconds until trying again may help. */
+  retryAfter: number | null;
+  closeCode: number | null;
+  /** Whether the conversation is over. */
+  isFatal: boolean;
+}
+
+export interface Position {
+  itemId: string | null;
+  playedMs: number;
+}
+
+export interface VoiceEvents {
+  state: { state: VoiceState; previous: VoiceState };
+  ready: { sessionId: string; expiresAt: Date; resumed: boolean };
+  /** The user began or stopped speaking. */
+  speech: { speaking: boolean; itemId: string };
+  /** `text` is all of the item so far. */
+  transcript: { role: Role; itemId: string; responseId: string | null; text: string; isFinal: boolean };
+  context: {
+    outcome: ContextOutcome;
+    waitedMs: number;
+    stale: boolean;
+    passages: { title: string; source: string }[];
+  };
+  playback: Position & { type: "playing" | "status" | "silent"; queuedMs: number; underruns: number };
+  /** An answer was cut off: `playedMs` of it were played. */
+  cut: Position & { by: "gateway" | "user" };
+  /** Loudness from 0 to 1, of one side at a time. */
+  level: { input?: number; output?: number };
+  microphone: { state: MicrophoneState; reason?: MicrophoneReason };
+  latency: { roundTripMs: number };
+  expiring: { secondsLeft: number };
+  reconnecting: { attempt: number; delayMs: number; closeCode: number };
+  /** The session to be resumed is gone; a new one has begun in its place. */
+  fresh: Record<string, never>;
+  ended: { reason: string };
+  error: VoiceError;
+  /** Every event of the gateway as it came; see docs/protocol.md and /v1/voice/schema.json. */
+  event: { type: string; [field: string]: unknown };
+}
+
+export declare class VoiceClient extends EventTarget {
+  constructor(options?: VoiceOptions);
+  readonly state: VoiceState;
+  readonly isActive: boolean;
+  readonly isConnected: boolean;
+  readonly microphone: MicrophoneState;
+  readonly canResume: boolean;
+  readonly output: AudioNode | null;
+  readonly error: VoiceError | null;
+  /** Call it from a click. Resolves once the gateway is ready or has refused; never rejects. */
+  start(): Promise<void>;
+  /** End for good. */
+  stop(): void;
+  /** Leave so that `start` can resume. */
+  disconnect(): void;
+  interrupt(): Promise<void>;
+  sendText(text: string): boolean;
+  setLanguage(bcp47: string): void;
+  mute(muted?: boolean): void;
+  useMicrophone(deviceId?: string): Promise<void>;
+  useSpeaker(deviceId: string): Promise<void>;
+  addEventListener<K extends keyof VoiceEvents>(
+    type: K,
+    listener: (event: CustomEvent<VoiceEvents[K]>) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  removeEventListener<K extends keyof VoiceEvents>(
+    type: K,
+    listener: (event: CustomEvent<VoiceEvents[K]>) => void,
+    options?: boolean | EventListenerOptions,
+  ): void;
+}
+
+export declare const STATES: readonly VoiceState[];
+
+/** Sends at most one position each 250 ms, and every final one. */
+export declare class PositionReporter {
+  constructor(send: (itemId: string, playedMs: number, isFinal: boolean) => void);
+  running(itemId: string | null, playedMs: number, nowMs: number, isLast?: boolean): void;
+  final(itemId: string, playedMs: number): void;
+}
+export declare function backoffMs(attempt: number, random: number): number;
+export declare function decodeBase64(text: string): ArrayBuffer;
+export declare function microphoneReason(error: { name: string }): MicrophoneReason;
