@@ -1,0 +1,83 @@
+"""The line to Redis with its breaker: open for calls, or down since the first call that failed.
+
+A call waits 250 ms at most, and not at all once the line is down: those under way are given up in the same instant.
+Whoever keeps the line decides when it is up again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import structlog
+import trio
+
+from voice_trio.services.redis_driver import RedisFailed, RedisFault
+from voice_trio.services.threads import Bulkhead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CALL_SECONDS_MAX = 0.25
+"""What an admission may wait for Redis, and so every other call."""
+THREADS_MAX = 8
+
+
+class RedisLine:
+    """Starts down, for nobody has looked yet."""
+
+    def __init__(self) -> None:
+        self.fault: RedisFault | None = RedisFault.UNKNOWN
+        self._threads = Bulkhead(THREADS_MAX)
+        self._calls: set[trio.CancelScope] = set()
+        self._went_down = trio.Event()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether calls reach Redis."""
+        return self.fault is None
+
+    async def ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The answer of a blocking `function`; raises `RedisFailed` within 250 ms, at once while the line is down.
+
+        After a failure, or when cancelled, nobody knows whether the call took place or still will.
+        """
+        if not self.is_up:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            raise RedisFailed(self.fault or RedisFault.UNKNOWN)
+        with trio.move_on_after(CALL_SECONDS_MAX) as patience:
+            self._calls.add(patience)
+            try:
+                # What Redis is told may be told twice, so a thread may be left behind like one that only reads.
+                return await self._threads.read(function, *args, **kwargs)
+            except RedisFailed as failed:
+                if failed.fault is not RedisFault.BROKEN:  # else the call is at fault, not the line
+                    self.go_down(failed.fault)
+                raise
+            finally:
+                self._calls.discard(patience)
+        if self.is_up:
+            self.go_down(RedisFault.SLOW)  # or worse; whoever keeps the line finds out
+        raise RedisFailed(self.fault or RedisFault.SLOW)
+
+    def go_down(self, fault: RedisFault) -> None:
+        """No call reaches Redis from now on."""
+        if self.fault is not fault:
+            log.warning("redis_away", fault=fault.value)
+        self.fault = fault
+        for patience in tuple(self._calls):
+            patience.cancel(reason="Redis is away")
+        self._went_down.set()
+
+    def come_up(self) -> None:
+        """Calls reach Redis again."""
+        self.fault = None
+        self._went_down = trio.Event()
+
+    async def wait_down(self) -> None:
+        """Return when the line is down."""
+        await self._went_down.wait()

@@ -1,0 +1,205 @@
+"""What Redis does in one step each, as Lua. Times are microseconds by Redis's own clock; every script is idempotent.
+
+Keys begin with `voice:` and have a TTL. Those of one user lie in one hash slot: `voice:{user}:…`, where user is a hash,
+so that key names show nobody.
+
+    voice:{user}:slots      sorted set  session → when its rate slot was taken
+    voice:{user}:leases     sorted set  session → when its lease lapses
+    voice:{user}:reset      string      when an administrator opened all slots
+    voice:{user}:record:ID  hash        revision, started, json
+    voice:{user}:records    sorted set  session → when its record lapses
+    voice:{user}:deleted    string      when the user's records were deleted
+    voice:spent:DAY         hash        instance → millionths of a dollar
+    voice:rollout           hash        version, json
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+PREFIX = "voice:"
+
+CLOCK = "local t = redis.call('TIME'); local now = t[1] * 1000000 + t[2]\n"
+# Lua would write microseconds as 1.7e+15.
+_WHOLE = "local function whole(n) return string.format('%.0f', n) end\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Lua with the hash under which Redis remembers it."""
+
+    text: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+
+
+_ADMIT = """
+local slots, leases, session = KEYS[1], KEYS[2], ARGV[1]
+local limit, concurrent, window, lease = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+redis.call('ZREMRANGEBYSCORE', slots, '-inf', whole(now - window))
+redis.call('ZREMRANGEBYSCORE', leases, '-inf', whole(now))
+local taken = redis.call('ZCARD', slots)
+if taken >= limit and not redis.call('ZSCORE', slots, session) then
+  local freeing = redis.call('ZRANGE', slots, taken - limit, taken - limit, 'WITHSCORES')
+  return {'rate', whole(freeing[2] + window - now)}
+end
+if redis.call('ZCARD', leases) >= concurrent and not redis.call('ZSCORE', leases, session) then
+  return {'concurrency'}
+end
+redis.call('ZADD', slots, 'NX', whole(now), session)
+redis.call('PEXPIRE', slots, whole(window / 1000))
+redis.call('ZADD', leases, whole(now + lease), session)
+redis.call('PEXPIRE', leases, whole(lease / 1000))
+return {'granted'}
+"""
+_RELEASE = "redis.call('ZREM', KEYS[1], ARGV[1]); redis.call('ZREM', KEYS[2], ARGV[1])"
+_RENEW = """
+redis.call('ZADD', KEYS[1], whole(now + ARGV[2]), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], whole(ARGV[2] / 1000))
+"""
+_END = "redis.call('ZREM', KEYS[1], ARGV[1])"
+_RESET = """
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[2], whole(now), 'PX', whole(ARGV[1] / 1000))
+"""
+# ARGV: window, lease, how many slots, then session and age of each, then session and time left of each lease.
+_RESTORE = """
+local slots, leases, reset = KEYS[1], KEYS[2], tonumber(redis.call('GET', KEYS[3]) or 0)
+local window, lease, count = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+for i = 4, 3 + 2 * count, 2 do
+  local taken = now - ARGV[i + 1]
+  if taken > reset and taken > now - window then redis.call('ZADD', slots, 'NX', whole(taken), ARGV[i]) end
+end
+for i = 4 + 2 * count, #ARGV, 2 do
+  redis.call('ZADD', leases, whole(now + ARGV[i + 1]), ARGV[i])
+end
+redis.call('PEXPIRE', slots, whole(window / 1000))
+redis.call('PEXPIRE', leases, whole(lease / 1000))
+"""
+# ARGV: session, revision, started, json, TTL. Answers 0 where the user wanted nothing kept of that session.
+_PUT_RECORD = """
+local record, index = KEYS[1], KEYS[2]
+if tonumber(ARGV[3]) <= tonumber(redis.call('GET', KEYS[3]) or 0) then return 0 end
+if tonumber(redis.call('HGET', record, 'revision') or -1) >= tonumber(ARGV[2]) then return 1 end
+redis.call('HSET', record, 'revision', ARGV[2], 'started', ARGV[3], 'json', ARGV[4])
+redis.call('PEXPIRE', record, whole(ARGV[5] / 1000))
+redis.call('ZREMRANGEBYSCORE', index, '-inf', whole(now))
+redis.call('ZADD', index, whole(now + ARGV[5]), ARGV[1])
+redis.call('PEXPIRE', index, whole(ARGV[5] / 1000))
+return 1
+"""
+# ARGV: what record keys begin with (they lie in the slot of the others), TTL of the deletion, when it was (0: now).
+_DELETE_RECORDS = """
+local index, deleted = KEYS[1], KEYS[2]
+local at = tonumber(ARGV[3])
+if at == 0 then at = now end
+local gone = 0
+for _, session in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+  local started = tonumber(redis.call('HGET', ARGV[1] .. session, 'started') or 0)
+  if started <= at then
+    gone = gone + redis.call('DEL', ARGV[1] .. session)
+    redis.call('ZREM', index, session)
+  end
+end
+if tonumber(redis.call('GET', deleted) or 0) < at then
+  redis.call('SET', deleted, whole(at), 'PX', whole(ARGV[2] / 1000))
+end
+return gone
+"""
+# An instance tells its whole own sum, so that telling it twice counts once.
+_SPEND = """
+if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or 0) then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+  redis.call('PEXPIRE', KEYS[1], whole(ARGV[3] / 1000))
+end
+local sum = 0
+for _, value in ipairs(redis.call('HVALS', KEYS[1])) do sum = sum + value end
+return whole(sum)
+"""
+# ARGV: version, json, TTL. The later version wins; answers the document in force.
+_OFFER_ROLLOUT = """
+if tonumber(redis.call('HGET', KEYS[1], 'version') or -1) < tonumber(ARGV[1]) then
+  redis.call('HSET', KEYS[1], 'version', ARGV[1], 'json', ARGV[2])
+end
+redis.call('PEXPIRE', KEYS[1], whole(ARGV[3] / 1000))
+return redis.call('HGET', KEYS[1], 'json')
+"""
+# ARGV: the version it must have, json of the next one, TTL. Telling the same twice is no conflict.
+_REPLACE_ROLLOUT = """
+local current = redis.call('HMGET', KEYS[1], 'version', 'json')
+if current[2] == ARGV[2] then return 1 end
+if current[1] and tonumber(current[1]) ~= tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'version', ARGV[1] + 1, 'json', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], whole(ARGV[3] / 1000))
+return 1
+"""
+
+
+class Scripts:
+    """All of them, by one clock; `clock` is Lua that sets `now`, and another one in tests that let time pass."""
+
+    def __init__(self, clock: str = CLOCK) -> None:
+        def made(text: str) -> Script:
+            return Script(clock + _WHOLE + text)
+
+        self.admit = made(_ADMIT)
+        self.release = made(_RELEASE)
+        self.renew = made(_RENEW)
+        self.end = made(_END)
+        self.reset = made(_RESET)
+        self.restore = made(_RESTORE)
+        self.put_record = made(_PUT_RECORD)
+        self.delete_records = made(_DELETE_RECORDS)
+        self.spend = made(_SPEND)
+        self.offer_rollout = made(_OFFER_ROLLOUT)
+        self.replace_rollout = made(_REPLACE_ROLLOUT)
+
+
+@dataclass(frozen=True, slots=True)
+class UserKeys:
+    """The keys of one user."""
+
+    user_id: str
+    base: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        name = hashlib.sha256(self.user_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        object.__setattr__(self, "base", f"{PREFIX}{{{name}}}:")
+
+    @property
+    def slots(self) -> str:
+        return f"{self.base}slots"
+
+    @property
+    def leases(self) -> str:
+        return f"{self.base}leases"
+
+    @property
+    def reset(self) -> str:
+        return f"{self.base}reset"
+
+    @property
+    def records(self) -> str:
+        return f"{self.base}records"
+
+    @property
+    def deleted(self) -> str:
+        return f"{self.base}deleted"
+
+    @property
+    def record_base(self) -> str:
+        return f"{self.base}record:"
+
+    def record(self, session_id: str) -> str:
+        return f"{self.record_base}{session_id}"
+
+
+ROLLOUT_KEY = f"{PREFIX}rollout"
+
+
+def spent_key(day: str) -> str:
+    """Spending of one day."""
+    return f"{PREFIX}spent:{day}"
