@@ -12,7 +12,7 @@ the first time, then cached); `open_ears(model)` is a pool of worker processes; 
             heard = await hearing.finish()                              # .text, .alternatives, .microphone
 
 Voice: `Voice().speak(text, voice="marin", speed=1.0)` yields chunks of some 60 ms, each with the words that begin in
-it (`voice.py`); `pcm_of(text, manner)` says a text at once, for tests and sample files.
+it (`voice.py`); `question_pcm` and `write_question` make recordings of questions (`samples.py`).
 
 All audio is PCM16 mono 24 kHz little-endian, as on the Realtime wire. The package itself imports none of its modules,
 so that it can say what is missing where the extra is not installed.

@@ -20,7 +20,7 @@ _RATE_IN, _RATE_DECODER = 24_000, 16_000
 _LOOK_BYTES: Final = 2 * _RATE_DECODER // 10
 """The best hypothesis is looked at every 100 ms of audio."""
 STABLE_LOOKS: Final = 5
-"""A word is told once 5 looks in a row agree on it and all before it: of words told so, 1 % were taken back later."""
+"""A word is told once 5 looks in a row agree on it and all before it: with adapted ears 1 % are wrong in the end."""
 ALTERNATIVES_MAX: Final = 10
 _ALTERNATIVES_TRIED: Final = 60
 """Many hypotheses differ in silences only; this many are read to find ten that differ in words."""

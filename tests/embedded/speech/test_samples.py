@@ -1,0 +1,39 @@
+"""Sound files of questions: they can be played, detected as one utterance, and understood."""
+
+from __future__ import annotations
+
+import wave
+from typing import TYPE_CHECKING
+
+import pytest
+
+from voice_trio.embedded.speech.activity import SpeechStarted, SpeechStopped, VoiceActivity
+from voice_trio.embedded.speech.decoding import Decoding
+from voice_trio.embedded.speech.samples import question_pcm, write_question
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from voice_trio.embedded.speech.model import ListeningModel
+
+QUESTION = "What are the signs of coccidiosis?"
+
+
+def test_a_question_file_is_24_khz_mono_sound_of_the_right_length(tmp_path: Path) -> None:
+    write_question(tmp_path / "question.wav", QUESTION)
+    with wave.open(str(tmp_path / "question.wav")) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24_000, 1, 2)
+        assert 2.5 < file.getnframes() / 24_000 < 5
+
+
+def test_a_question_is_one_utterance_that_ends_before_the_file_does(listening_model: ListeningModel) -> None:
+    pcm = question_pcm(QUESTION)
+    started, stopped = VoiceActivity().feed(pcm)
+    assert isinstance(started, SpeechStarted)
+    assert isinstance(stopped, SpeechStopped)
+    assert started.audio_start_ms == pytest.approx(0, abs=100)
+    assert stopped.audio_end_ms < len(pcm) / 48
+    decoding = Decoding(listening_model)
+    decoding.begin()
+    decoding.feed(pcm[started.audio_start_ms * 48 : stopped.audio_end_ms * 48])
+    assert "coccidiosis" in decoding.finish().text
