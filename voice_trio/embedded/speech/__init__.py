@@ -5,7 +5,7 @@ the first time, then cached); `open_ears(model)` is a pool of worker processes; 
 `feed` it audio as it comes and get words while the user speaks, `finish` for the whole with its alternatives.
 `VoiceActivity` says when to listen. Noise alone decodes to words: feed the ears nothing but speech and its padding.
 
-    model = await trio.to_thread.run_sync(prepare_model, documents)     # preparation.py, model.py
+    model = prepare_model(documents)                                    # preparation.py; blocks: use a thread
     async with open_ears(model, size=2) as ears:                        # ears.py
         async with ears.listen(microphone) as hearing:                  # ModelUnavailable when all are busy
             delta = await hearing.feed(pcm)                             # "", or "how warm", then " should", …

@@ -179,10 +179,12 @@ class _Worker:
         self._is_answer_due = True
         try:
             # Half a message would be fatal. A block fits the pipe of a worker that has answered all before: no waiting.
-            with trio.CancelScope(shield=True):
+            with trio.fail_after(_SETTLE_SECONDS_MAX, shield=True):
                 await self._requests.send_all(message)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise ModelUnavailable("the worker that listened has died") from error
+        except trio.TooSlowError as error:
+            raise ModelUnavailable("the worker that listened takes nothing in") from error
 
     async def receive(self) -> Reply:
         reply: Reply = decode_reply(await self._receive_message())
