@@ -134,6 +134,7 @@ class FakeMouth:
     seconds_before: float = 0.03
     said: list[tuple[str, str, float]] = field(default_factory=list)
     fails_at_word: int | None = None
+    chunks_made: int = 0
 
     @property
     def voices(self) -> Collection[str]:
@@ -156,6 +157,7 @@ class FakeSpeech:
             raise ModelUnavailable("espeak lost its voice")
         if self._at >= len(self._words):
             return None
+        self._mouth.chunks_made += 1
         start_ms = self._at * self._mouth.chunk_ms
         self._at += 1
         return Chunk(self._words[self._at - 1], tone_pcm(start_ms, self._mouth.chunk_ms))

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from tests.embedded.desk import Desk, error_in
@@ -95,6 +95,7 @@ _json = some.recursive(
 )
 
 
+@settings(deadline=None)
 @given(some.sampled_from(sorted(CLIENT_EVENT_TYPES)), some.dictionaries(_names, _json, max_size=5))
 def test_no_event_whatever_ends_a_session(kind: str, fields: dict[str, Any]) -> None:
     desk = Desk()

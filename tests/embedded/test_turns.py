@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import tracemalloc
+
 from tests.embedded.desk import CONTEXT, Desk, error_in, only
-from tests.embedded.engines import quiet, voice
+from tests.embedded.engines import PlainActivity, quiet, voice
+from voice_trio.embedded.microphone import Microphone
 from voice_trio.embedded.outbound import FinishHearing, ForgetHearing, Listen, Speak, StopSpeaking
 
 WHISPER = {"input": {"transcription": {"model": "gpt-realtime-whisper"}}}
@@ -192,7 +196,7 @@ def test_a_final_text_that_disagrees_is_told_by_completed_alone() -> None:
     desk.append(voice(400))
     desk.words("cow warm")
     desk.append(quiet(500))
-    assert only(desk.heard("how warm"))["transcript"] == "how warm"
+    assert only(desk.heard("how warm is it"))["transcript"] == "how warm is it"
 
 
 def test_a_session_that_wants_no_transcripts_gets_none_and_is_answered_all_the_same() -> None:
@@ -237,6 +241,7 @@ def test_a_server_without_ears_says_what_is_missing_once_and_serves_typed_input(
 def test_somebody_who_speaks_without_end_is_heard_a_minute_at_a_time() -> None:
     desk = Desk(session={"audio": WHISPER})
     desk.append(voice(61_000))
+    assert FinishHearing(1) in desk.orders
     desk.heard("a very long", hearing_id=1)
     desk.append(quiet(500))
     completed = desk.heard("story", hearing_id=2)[-1]
@@ -252,8 +257,60 @@ def test_clearing_the_buffer_in_the_middle_of_speech_forgets_it() -> None:
     assert desk.append(quiet(600)) == []
 
 
+def test_what_was_cleared_is_part_of_nothing_that_follows() -> None:
+    desk = Desk()
+    first = desk.append(quiet(400) + voice(400))[0]
+    desk.send("input_audio_buffer.clear")
+    desk.orders.clear()
+    second = desk.append(voice(200))[0]
+    assert second["item_id"] != first["item_id"]
+    assert desk.heard_bytes() == 200 * 48
+
+
+def test_what_a_turn_took_cannot_be_committed_again() -> None:
+    desk = Desk()
+    desk.append(voice(400) + quiet(500))
+    assert error_in(desk.send("input_audio_buffer.commit"))["code"] == "input_audio_buffer_commit_empty"
+
+
+def test_an_item_deleted_before_it_was_heard_is_not_transcribed() -> None:
+    detection = {"type": "server_vad", "create_response": False}
+    desk = Desk(session={"audio": {"input": {**WHISPER["input"], "turn_detection": detection}}})
+    item_id = desk.append(voice(400) + quiet(500))[0]["item_id"]
+    desk.send("conversation.item.delete", item_id=item_id)
+    assert desk.last(ForgetHearing).hearing_id == 1
+    assert desk.heard("how warm", hearing_id=1) == []
+
+
+def test_an_item_with_the_id_of_a_deleted_one_has_words_of_its_own() -> None:
+    desk = Desk(session={"audio": {"input": {"turn_detection": {"type": "server_vad", "create_response": False}}}})
+    item_id = desk.append(voice(400) + quiet(500))[0]["item_id"]
+    desk.heard("how warm should the brooder be")
+    desk.send("conversation.item.delete", item_id=item_id)
+    content = [{"type": "input_text", "text": "what about submarines"}]
+    item = {"id": item_id, "type": "message", "role": "user", "content": content}
+    desk.send("conversation.item.create", item=item)
+    desk.say_in_text(CONTEXT, "system")
+    desk.send("response.create")
+    assert desk.last(Speak).text.startswith("I do not know")
+
+
+def test_silence_is_not_kept() -> None:
+    microphone = Microphone(PlainActivity())
+    second = quiet(1000)
+    tracemalloc.start()
+    try:
+        for _ in range(60):
+            assert list(microphone.hear(second)) == []
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < len(second) * 3
+
+
 def test_a_session_ends_after_an_hour_with_the_apis_code() -> None:
     desk = Desk()
     assert desk.wait(3599) == []
     assert error_in(desk.wait(1))["code"] == "session_expired"
+    assert desk.dialogue.deadline == math.inf
     assert desk.orders[-1].code == 1001  # type: ignore[union-attr]  # what else it could be has no code: that fails too
