@@ -1,0 +1,116 @@
+"""What goes wrong with a model, and what becomes of the turn it was working on: never silence, the user is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voice_trio.conversation import commands as do
+from voice_trio.conversation import events as on
+from voice_trio.conversation.policy import FATAL_CODES, RESPONSE_ATTEMPTS_MAX
+from voice_trio.conversation.turn import TurnState
+
+if TYPE_CHECKING:
+    from voice_trio.conversation.turn_flow import TurnFlow
+
+SESSION_EXPIRED = "session_expired"
+ALREADY_ACTIVE = "conversation_already_has_active_response"
+
+
+class Faults:
+    """Errors, delays, and a model that is lost and replaced."""
+
+    def __init__(self, flow: TurnFlow) -> None:
+        self._flow = flow
+        self._out = flow.out
+        self._answers = flow.answers
+        self._questions = flow.questions
+
+    def on_transcript_failed(self, event: on.TranscriptFailed) -> None:
+        text = "Your words could not be transcribed; the answer may miss its documents."
+        self._flow.notify("transcription_failed", text)
+        self._out.add(do.Warn("transcription_failed", f"{event.code}: {event.message}"))
+        self._questions.hear_no_more(event.item_id)
+
+    def on_answer_cut(self, event: on.ResponseDone) -> None:
+        """Failed or incomplete: never silence, the user is told."""
+        self._out.add(do.Warn("answer_" + event.status, f"{event.reason} {event.error_code}".strip()))
+        if event.error_code in FATAL_CODES:
+            self._out.add(do.EndSession(event.error_code, fatal=True))
+        elif event.status == "incomplete":
+            self._flow.notify("answer_incomplete", "The answer was cut short by the model.")
+        elif event.status != "cancelled":
+            self._flow.notify("answer_failed", "The model failed to answer. Please ask again.")
+
+    def on_model_error(self, event: on.ModelError) -> None:
+        command = self._out.recall(event.event_id)
+        self._out.add(do.Warn(event.code or "error", event.message))
+        if event.code in FATAL_CODES or event.code == SESSION_EXPIRED:
+            self._out.add(do.EndSession(event.code, fatal=event.code in FATAL_CODES))
+        elif isinstance(command, do.CreateResponse):
+            self._on_answer_refused(command.event_id, event.code)
+        elif isinstance(command, do.CancelResponse):
+            self._answers.not_active(command.response_id)
+        elif isinstance(command, do.CreateUserItem):
+            self._flow.notify("bad_message", "The model did not accept the text.")
+        elif command is None:
+            self._flow.notify("model_error", "The model reported an error; the conversation goes on.")
+
+    def _on_answer_refused(self, tag: str, code: str) -> None:
+        answer = self._answers.refused(tag)
+        if answer is None or answer.muted:
+            return
+        if code == ALREADY_ACTIVE and answer.turn.attempts < RESPONSE_ATTEMPTS_MAX:
+            answer.turn.state = TurnState.READY
+            self._answers.block()
+            self._out.add(do.FeedAt(self._flow.now + self._flow.policy.done_seconds_max, on.CreationOverdue(tag)))
+            return
+        self._flow.notify("answer_failed", "The model refused to answer. Please ask again.")
+        self._flow.finish("failed")
+
+    def on_creation_overdue(self, event: on.CreationOverdue) -> None:
+        latest = self._answers.latest
+        if latest is not None and latest.tag == event.tag and self._answers.unblock():
+            return
+        answer = self._answers.give_up_uncreated(event.tag)
+        if answer is not None and not answer.muted:
+            self._flow.notify("answer_failed", "The model did not answer in time. Please ask again.")
+            self._flow.finish("unanswered")
+
+    def on_model_ready(self, _event: on.ModelReady) -> None:
+        """Tell the model what was said before it came; then go on where the last one was lost."""
+        self._flow.has_model = True
+        self._flow.speed = self._flow.policy.speed
+        for said in self._answers.history:
+            self._tell_again(said.item_id, said.text, is_user=said.role == "user")
+        turn = self._flow.turn
+        if turn is not None and turn.is_open:
+            for item_id, text in turn.texts.items():
+                if item_id not in self._answers.history:
+                    self._tell_again(item_id, text, is_user=True)
+            # An item without words was not told again; without any, the context simply comes last.
+            turn.newest_item_id = next((item for item in reversed(turn.texts) if turn.texts[item].strip()), None)
+            for item_id, text in turn.answer.items():
+                self._tell_again(item_id, text, is_user=False)
+
+    def on_model_lost(self, _event: on.ModelLost) -> None:
+        """An answer nobody has heard anything of is asked for again; of any other, what there is of it remains."""
+        self._flow.has_model = False
+        answer, turn = self._answers.lose_model(), self._flow.turn
+        if turn is None or not turn.is_open:
+            return
+        turn.forget_model()
+        if turn.answer_forwarded:
+            turn.status = "incomplete" if answer is not None else turn.status
+            self._flow.check_playback(turn)
+        elif turn.state is TurnState.LISTENING:  # the audio so far is lost; the words it gave join what comes next
+            self._flow.finish("joined", "model lost")
+        elif turn.said:
+            turn.state = TurnState.READY if turn.state is TurnState.ASKED else turn.state
+        else:
+            self._flow.notify("answer_failed", "Your words were lost with the connection. Please say that again.")
+            self._flow.finish("unanswered")
+
+    def _tell_again(self, item_id: str, text: str, *, is_user: bool) -> None:
+        if text.strip():
+            create = do.CreateUserItem if is_user else do.CreateAssistantItem
+            self._out.to_model(create(self._out.new_id("h"), item_id, text.strip()))
