@@ -306,7 +306,7 @@ async def test_I8_an_upstream_that_is_lost_ends_the_session_with_a_reason(
     assert stage.last_told("error")["error"]["code"] == "upstream_unavailable"
     await stage.over.wait()
     assert stage.summary.ending is Ending.UPSTREAM_LOST
-    assert stage.now == pytest.approx(3.0 + 1.2, abs=0.4)  # two pauses of 0.5 and 1 s, each less up to half
+    assert stage.now == pytest.approx(3.0 + 1.125, abs=0.38)  # two pauses of 0.5 and 1 s, each less up to half
 
 
 async def test_I9_a_client_that_takes_nothing_for_five_seconds_is_closed_with_a_reason(

@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING
 from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
 from voice_trio.conversation.playback import Playback
-from voice_trio.conversation.settlement import Settlement
+from voice_trio.conversation.settlements import Settlements
 
 if TYPE_CHECKING:
     from voice_trio.conversation.history import History
     from voice_trio.conversation.outbound import Outbound
-    from voice_trio.conversation.playback import Heard
     from voice_trio.conversation.policy import Policy
     from voice_trio.conversation.turn import Turn
 
-INTERRUPTED_OUTPUT = '{"error":"interrupted by the user"}'
 TAG = "vt"  # the metadata key by which a response is known to be ours
 
 
@@ -61,11 +59,9 @@ class Answers:
         self._given_up: dict[str, Answer] = {}  # by tag: never created in time; cancelled should they still appear
         self._foreign: set[str] = set()  # responses nobody asked for: cancelled, and waited out
         self._blocked = False
-        self._settlement: Settlement | None = None
-        self._settlements = 0
-        self._strange_items: set[str] = set()  # sound of a model that was lost: the present one knows only words
         self.latest: Answer | None = None
         self.playback = Playback()
+        self.settlements = Settlements(policy, out, self.playback, history)
 
     @property
     def is_free(self) -> bool:
@@ -85,7 +81,7 @@ class Answers:
 
     def ask(self, turn: Turn, now: float, *, tools_allowed: bool) -> None:
         """`response.create`, once whatever an interruption left has been told to the model."""
-        self.settle()
+        self.settlements.settle()
         if not turn.tool_rounds:
             self.playback.clear()
         tag = self._out.new_id("r")
@@ -138,8 +134,8 @@ class Answers:
             return
         if not answer.muted:
             self.playback.open(event.item_id)
-        elif self._settlement is not None:
-            self._settlement.receive(event.item_id)
+        else:
+            self.settlements.receive(event.item_id)
 
     def audio(self, event: on.AnswerAudio) -> Answer | None:
         """The answer whose audio was passed on; `None` if nobody may hear it (I5)."""
@@ -147,8 +143,7 @@ class Answers:
         if answer is None:
             return None
         if answer.muted:
-            if self._settlement is not None:
-                self._settlement.receive(event.item_id, event.duration_ms)
+            self.settlements.receive(event.item_id, event.duration_ms)
             return None
         self.playback.forward(event.item_id, event.duration_ms)
         answer.turn.answer_forwarded = True
@@ -199,7 +194,7 @@ class Answers:
     def report(self, turn: Turn, status: str, now: float) -> None:
         """A turn that was not interrupted is over: what was heard is what the clock says."""
         is_latest = self.latest is not None and self.latest.turn is turn
-        self._report(turn, status, self.playback.heard(now) if is_latest else [])
+        self.settlements.report(turn, status, self.playback.heard(now) if is_latest else [])
 
     # Interruption
 
@@ -215,10 +210,11 @@ class Answers:
         if heard is not None and heard.item_id is not None and heard.played_ms is not None:
             client_knows = heard.item_id in self.playback
             self.playback.report(heard.item_id, heard.played_ms, now)
-        self._begin_settlement(now, answer, client_knows=client_knows)
-        self.playback.clear()
+        is_open = answer is self._open
+        self.settlements.begin(answer.turn, answer.calls, now, response_open=is_open, client_knows=client_knows)
+        answer.calls.clear()
         answer.muted = True
-        if answer is self._open:
+        if is_open:
             if cancel and answer.response_id is not None:
                 self._cancel(answer.response_id)
             self._out.add(do.FeedAt(now + self._policy.done_seconds_max, on.DoneOverdue(answer.tag)))
@@ -238,35 +234,6 @@ class Answers:
         self._out.add(do.Warn("done_missing", "an interrupted response was never reported done"))
         self._close(answer)
 
-    def position(self, event: on.PlaybackPosition, now: float) -> None:
-        settlement = self._settlement
-        if settlement is None or not settlement.report(event.item_id, event.played_ms, final=event.flushed):
-            self.playback.report(event.item_id, event.played_ms, now)
-
-    def position_overdue(self, settlement_id: int) -> None:
-        if self._settlement is not None and self._settlement.id == settlement_id:
-            self._settlement.position_known = True
-
-    def settle_if_due(self) -> None:
-        if self._settlement is not None and self._settlement.is_due:
-            self.settle()
-
-    def settle(self) -> None:
-        """Tell the model what was heard, by the best knowledge there is now (I6)."""
-        settlement, self._settlement = self._settlement, None
-        if settlement is None:
-            return
-        for verdict in settlement.verdicts():
-            if verdict.item_id in self._strange_items:
-                continue
-            if verdict.heard_ms:
-                self._out.to_model(do.TruncateItem(self._out.new_id("t"), verdict.item_id, verdict.heard_ms))
-            else:
-                self._out.to_model(do.DeleteItem(self._out.new_id("d"), verdict.item_id))
-        for call_id, output in settlement.calls.items():
-            self._out.to_model(do.CreateFunctionOutput(self._out.new_id("f"), call_id, output or INTERRUPTED_OUTPUT))
-        self._report(settlement.turn, "cancelled", settlement.heard())
-
     # A model that is lost
 
     def lose_model(self) -> Answer | None:
@@ -274,38 +241,13 @@ class Answers:
         answer, self._open = self._open, None
         self._foreign.clear()
         self._blocked = False
-        self._strange_items = set(self.playback)
-        settlement, self._settlement = self._settlement, None
-        if settlement is not None:
-            self._report(settlement.turn, "cancelled", settlement.heard())
+        self.settlements.forget_model()
         if self.latest is not None:
             self.latest.state = AnswerState.DONE
             self.latest.calls.clear()
         return None if answer is None or answer.muted else answer
 
     # Helpers
-
-    def _begin_settlement(self, now: float, answer: Answer, *, client_knows: bool) -> None:
-        self.settle()
-        heard = self.playback.heard(now)
-        flushed = self.playback.anything_forwarded
-        client_will_say = flushed and self.playback.client_reports and not client_knows
-        self._settlements += 1
-        self._settlement = Settlement(
-            self._settlements,
-            answer.turn,
-            position_known=not client_will_say,
-            response_open=answer is self._open,
-            calls=dict(answer.calls),
-        )
-        answer.calls.clear()
-        self._settlement.add(heard)
-        if flushed:
-            at = next((item for item in reversed(heard) if item.heard_ms > 0), heard[0])
-            self._out.to_client(do.PlaybackFlush(at.item_id, int(at.heard_ms)))
-        if client_will_say:
-            due = now + self._policy.position_seconds_max
-            self._out.add(do.FeedAt(due, on.PositionOverdue(self._settlements)))
 
     def _find(self, response_id: str) -> Answer | None:
         answer = self._open
@@ -314,8 +256,8 @@ class Answers:
     def _close(self, answer: Answer) -> None:
         answer.state = AnswerState.DONE
         self._open = None
-        if answer.muted and self._settlement is not None:
-            self._settlement.response_open = False
+        if answer.muted:
+            self.settlements.response_done()
 
     def _refuse(self, response_id: str, tag: str | None) -> None:
         """Nobody asked for this response, or nobody wants it any more: it would be ungrounded, or late."""
@@ -323,13 +265,6 @@ class Answers:
             self._out.add(do.Warn("unasked_response", "the model answered unasked; cancelled"))
         self._foreign.add(response_id)
         self._cancel(response_id)
-
-    def _report(self, turn: Turn, status: str, heard: list[Heard]) -> None:
-        if not turn.reported:
-            turn.reported = True
-            record = turn.record(status, heard)
-            self.history.add(record)
-            self._out.add(do.ReportTurn(record))
 
     def _cancel(self, response_id: str) -> None:
         self._out.to_model(do.CancelResponse(self._out.new_id("c"), response_id))

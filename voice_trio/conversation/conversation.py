@@ -53,7 +53,7 @@ class Conversation:
             on.OtherModelEvent: self._out.to_client,
             on.TextInput: self._on_text_input,
             on.Interrupt: self._on_interrupt,
-            on.PlaybackPosition: lambda event: self._answers.position(event, self._flow.now),
+            on.PlaybackPosition: lambda event: self._answers.settlements.position(event, self._flow.now),
             on.LanguageDetected: self._on_language_detected,
             on.AudioSent: self._on_audio_sent,
             on.SearchFinished: lambda event: self._questions.search_over(
@@ -62,7 +62,7 @@ class Conversation:
             on.SearchFailed: lambda event: self._questions.search_over(event.search_id, None, self._flow.now),
             on.ToolFinished: self._on_tool_finished,
             on.WaitOver: lambda event: self._questions.wait_over(event.turn_id, self._flow.now),
-            on.PositionOverdue: lambda event: self._answers.position_overdue(event.settlement_id),
+            on.PositionOverdue: lambda event: self._answers.settlements.position_overdue(event.settlement_id),
             on.CreationOverdue: faults.on_creation_overdue,
             on.DoneOverdue: lambda event: self._answers.overdue(event.tag, self._flow.now),
             on.PlaybackCheck: self._on_playback_check,
@@ -80,7 +80,7 @@ class Conversation:
     def close(self, now: float) -> list[do.Command]:
         """The session ends: what remains to be reported."""
         self._flow.now = now
-        self._answers.settle()
+        self._answers.settlements.settle()
         self._flow.finish("ended")
         return [command for command in self._out.take() if isinstance(command, do.ReportTurn)]
 

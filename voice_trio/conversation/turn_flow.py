@@ -42,7 +42,7 @@ class TurnFlow:
         self.questions.settle_if_possible(self.now)
         if not self.has_model:
             return
-        self.answers.settle_if_due()
+        self.answers.settlements.settle_if_due()
         if self.speed != self.speed_wanted and not self.answers.is_open:
             self.speed = self.speed_wanted
             self.out.to_model(do.ChangeSpeed(self.out.new_id("s"), self.speed))
@@ -61,7 +61,7 @@ class TurnFlow:
     def _ask(self, turn: Turn) -> None:
         """Context first, then `response.create`, then the client is told (I2)."""
         first_time = turn.outcome is None
-        self.answers.settle()
+        self.answers.settlements.settle()
         if first_time:
             turn.stages.asked = self.now
             turn.choose_context(self.policy.context_tokens_max)

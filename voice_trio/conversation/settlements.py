@@ -1,0 +1,111 @@
+"""What an interruption leaves behind, until the model has been told of it (I6). One at a time.
+
+It knows what was playing and what was heard of it; it does not know how an answer is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voice_trio.conversation import commands as do
+from voice_trio.conversation import events as on
+from voice_trio.conversation.settlement import Settlement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from voice_trio.conversation.history import History
+    from voice_trio.conversation.outbound import Outbound
+    from voice_trio.conversation.playback import Heard, Playback
+    from voice_trio.conversation.policy import Policy
+    from voice_trio.conversation.turn import Turn
+
+INTERRUPTED_OUTPUT = '{"error":"interrupted by the user"}'
+
+
+class Settlements:
+    """Flushes the client, waits for its word and for the model's, and tells the model what was heard."""
+
+    def __init__(self, policy: Policy, out: Outbound, playback: Playback, history: History) -> None:
+        self._policy = policy
+        self._out = out
+        self._playback = playback
+        self._history = history
+        self._open: Settlement | None = None
+        self._count = 0
+        self._strange_items: set[str] = set()  # sound of a model that was lost: the present one knows only words
+
+    def begin(
+        self, turn: Turn, calls: Mapping[str, str | None], now: float, *, response_open: bool, client_knows: bool
+    ) -> None:
+        """What is playing stops here. `client_knows`: it has just said where; `calls`: functions with their outputs."""
+        self.settle()
+        heard = self._playback.heard(now)
+        flushed = self._playback.anything_forwarded
+        client_will_say = flushed and self._playback.client_reports and not client_knows
+        self._count += 1
+        self._open = Settlement(
+            self._count, turn, position_known=not client_will_say, response_open=response_open, calls=dict(calls)
+        )
+        self._open.add(heard)
+        self._playback.clear()
+        if flushed:
+            at = next((item for item in reversed(heard) if item.heard_ms > 0), heard[0])
+            self._out.to_client(do.PlaybackFlush(at.item_id, int(at.heard_ms)))
+        if client_will_say:
+            self._out.add(do.FeedAt(now + self._policy.position_seconds_max, on.PositionOverdue(self._count)))
+
+    def receive(self, item_id: str, duration_ms: float = 0.0) -> None:
+        """The model goes on for a while with an answer that nobody hears."""
+        if self._open is not None:
+            self._open.receive(item_id, duration_ms)
+
+    def response_done(self) -> None:
+        """The interrupted response will not grow any more."""
+        if self._open is not None:
+            self._open.response_open = False
+
+    def position(self, event: on.PlaybackPosition, now: float) -> None:
+        """The client's word on its playback, of what was flushed or of what goes on."""
+        if self._open is None or not self._open.report(event.item_id, event.played_ms, final=event.flushed):
+            self._playback.report(event.item_id, event.played_ms, now)
+
+    def position_overdue(self, settlement_id: int) -> None:
+        """The client had its time: the clock's word will do."""
+        if self._open is not None and self._open.id == settlement_id:
+            self._open.position_known = True
+
+    def settle_if_due(self) -> None:
+        if self._open is not None and self._open.is_due:
+            self.settle()
+
+    def settle(self) -> None:
+        """Tell the model what was heard, by the best knowledge there is now."""
+        settlement, self._open = self._open, None
+        if settlement is None:
+            return
+        for verdict in settlement.verdicts():
+            if verdict.item_id in self._strange_items:
+                continue
+            if verdict.heard_ms:
+                self._out.to_model(do.TruncateItem(self._out.new_id("t"), verdict.item_id, verdict.heard_ms))
+            else:
+                self._out.to_model(do.DeleteItem(self._out.new_id("d"), verdict.item_id))
+        for call_id, output in settlement.calls.items():
+            self._out.to_model(do.CreateFunctionOutput(self._out.new_id("f"), call_id, output or INTERRUPTED_OUTPUT))
+        self.report(settlement.turn, "cancelled", settlement.heard())
+
+    def forget_model(self) -> None:
+        """The model is lost: it need not be told any more, and the next one will not know the sound of its items."""
+        self._strange_items = set(self._playback)
+        settlement, self._open = self._open, None
+        if settlement is not None:
+            self.report(settlement.turn, "cancelled", settlement.heard())
+
+    def report(self, turn: Turn, status: str, heard: Sequence[Heard]) -> None:
+        """The turn's record, once; from here on it is history."""
+        if not turn.reported:
+            turn.reported = True
+            record = turn.record(status, heard)
+            self._history.add(record)
+            self._out.add(do.ReportTurn(record))
