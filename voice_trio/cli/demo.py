@@ -6,43 +6,51 @@ import os
 import secrets
 import shutil
 import sys
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 import trio
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 
+from voice_trio.cli.reporting import plain_errors
 from voice_trio.cli.serve import bind_option
-from voice_trio.client import write_wav
 from voice_trio.demo import handbook_folder
+from voice_trio.embedded.local import open_local_engines
+from voice_trio.embedded.server import serve_embedded
 from voice_trio.embedded.speech import missing_packages
-from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
+from voice_trio.errors import ConfigurationError
 from voice_trio.server import run_server
 from voice_trio.services.documents import find_documents, import_documents
 from voice_trio.services.listening import open_listener
 from voice_trio.services.logs import configure_logs
 from voice_trio.services.sqlite_base import KnowledgeWriter
 from voice_trio.services.sqlite_knowledge import SqliteKnowledge
+from voice_trio.services.sqlite_readers import read_texts
 from voice_trio.services.tokens import User, issue_token
 from voice_trio.settings import load_settings
-from voice_trio.testing import AutomaticModel, serve_scripted_model
-from voice_trio.testing.sounds import tone_pcm
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+    from voice_trio.embedded.engines import Engines
     from voice_trio.settings import Settings
 
-QUESTIONS = (
-    "How warm must the brooder be in the first week?",
-    "How many hours of light do laying hens need?",
-    "What are the signs of coccidiosis?",
-)
-"""What the scripted upstream takes to be said, in turn; the first is what the recording asks."""
+QUESTIONS = {
+    "brooder": "How warm must the brooder be in the first week?",
+    "light": "How many hours of light do laying hens need?",
+    "coccidiosis": "What are the signs of coccidiosis in young birds?",
+}
+"""What can be asked without a microphone: a file's name and what is said in it."""
+UPSTREAM_VARIABLE = "OPENAI_REALTIME_URL"
+EARS = 2
+"""Users who may speak at once; each takes a process and some 50 MiB."""
+DOCUMENT_CHARACTERS_MAX = 2_000_000
+"""Of a big knowledge base the ears learn the words of the first documents only."""
 TOKEN_SECONDS = 12 * 3600.0
 WILDCARDS = ("0.0.0.0", "::")
 
@@ -53,17 +61,16 @@ WILDCARDS = ("0.0.0.0", "::")
 def demo(ctx: click.Context, bind: str) -> None:
     """Serve with an upstream and a knowledge base on this machine: no key, no network.
 
-    Variables that are set are kept, so the demo also runs with your own knowledge or upstream.
+    Variables that are set are kept, so the demo also runs with your own knowledge (KNOWLEDGE_PATH) or upstream
+    (OPENAI_REALTIME_URL).
     """
     defaults = _defaults(os.environ)
-    try:
+    with plain_errors():
         settings = load_settings(os.environ, **defaults)
         configure_logs(settings.observability)
         listener = open_listener(bind)
         _fill(settings.retrieval.knowledge_path)
         exit_code = trio.run(_serve, listener, defaults)
-    except (ConfigurationError, KnowledgeUnavailable) as error:
-        raise click.ClickException(str(error)) from error
     ctx.exit(exit_code)
 
 
@@ -76,13 +83,32 @@ def _defaults(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _serve(listener: socket.socket, defaults: dict[str, str]) -> int:
-    async with trio.open_nursery() as nursery:
-        upstream = await nursery.start(serve_scripted_model, AutomaticModel(QUESTIONS))
-        settings = load_settings(os.environ, **defaults, OPENAI_REALTIME_URL=upstream)
+    settings = load_settings(os.environ, **defaults)
+    async with AsyncExitStack() as stack:
+        if not os.environ.get(UPSTREAM_VARIABLE):
+            engines = await stack.enter_async_context(_engines(settings.retrieval.knowledge_path))
+            nursery = await stack.enter_async_context(trio.open_nursery())
+            stack.callback(nursery.cancel_scope.cancel)
+            defaults[UPSTREAM_VARIABLE] = await nursery.start(serve_embedded, "127.0.0.1", 0, engines)
+            settings = load_settings(os.environ, **defaults)
         say_where = partial(_say_where, settings, listener.getsockname())
-        exit_code = await run_server(settings, listener, when_started=say_where)
-        nursery.cancel_scope.cancel(reason="served")
-    return exit_code
+        return await run_server(settings, listener, when_started=say_where)
+
+
+@asynccontextmanager
+async def _engines(path: Path) -> AsyncIterator[Engines]:
+    """Ears that know the words of the knowledge base, and a voice; the first time they take some 15 s to make."""
+    texts = read_texts(path, DOCUMENT_CHARACTERS_MAX)
+    columns = (TextColumn("learning to listen: {task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        async with open_local_engines(
+            texts, ears_max=EARS, progress=lambda step, share: bar.update(task, description=step, completed=share)
+        ) as engines:
+            bar.stop()
+            if engines.missing and engines.ears is None:
+                click.echo(f"Typed questions only. {engines.missing}", err=True)
+            yield engines
 
 
 def _fill(path: Path) -> None:
@@ -111,24 +137,27 @@ def _say_where(settings: Settings, address: tuple[str, int]) -> None:
         token = issue_token(settings.tokens, User(id="demo", plan="elite", is_admin=True), seconds_valid=TOKEN_SECONDS)
     except ConfigurationError:
         token = "TOKEN"  # their provider makes tokens, not we
-    question = _recording(settings.retrieval.knowledge_path.parent)
-    command = "voice-trio" if shutil.which("voice-trio") else sys.argv[0]
     click.echo(f"\nThe demo is at   http://{place}/#token={token}\n")
-    click.echo("Ask it something, in another terminal:\n")
-    click.echo(f"{command} call {question} --url ws://{place}/v1/ws/voice --token {token}\n")
+    recordings = _recordings(settings.retrieval.knowledge_path.parent / "questions")
+    if recordings:
+        command = "voice-trio" if shutil.which("voice-trio") else sys.argv[0]
+        click.echo("Talk to it there, or ask it something in another terminal:\n")
+        click.echo(f"{command} call {recordings[0]} --url ws://{place}/v1/ws/voice --token {token}\n")
+        click.echo("More questions beside it: " + ", ".join(recording.name for recording in recordings[1:]))
 
 
-def _recording(folder: Path) -> Path:
-    """A spoken question to call with; without a voice on this machine a tone, which the upstream hears as well."""
-    path = folder / "question.wav"
-    if not path.exists():
-        write_wav(path, _spoken(QUESTIONS[0]))
-    return path
-
-
-def _spoken(text: str) -> bytes:
+def _recordings(folder: Path) -> list[Path]:
+    """Spoken questions to call with, made once; none without a voice on this machine."""
     if missing_packages():
-        return tone_pcm(0, 3000)
-    from voice_trio.embedded.speech.voice import Voice  # here: it needs the extra
+        return []
+    from voice_trio.embedded.speech.samples import write_question  # here: it needs the extra
 
-    return b"".join(piece.pcm for piece in Voice().speak(text, language="en"))
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.wav" for name in QUESTIONS]
+    try:
+        for path, text in zip(paths, QUESTIONS.values(), strict=True):
+            if not path.exists():
+                write_question(path, text)
+    except ConfigurationError:  # no espeak-ng
+        return []
+    return paths

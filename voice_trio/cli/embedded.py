@@ -12,10 +12,10 @@ import click
 import trio
 from rich.console import Console
 
+from voice_trio.cli.reporting import plain_errors
 from voice_trio.demo import handbook_folder
 from voice_trio.embedded.local import open_local_engines
 from voice_trio.embedded.server import ServerSettings, serve_embedded
-from voice_trio.errors import ConfigurationError, VoiceTrioError
 from voice_trio.services.documents import find_documents
 from voice_trio.services.listening import parse_bind
 
@@ -52,11 +52,11 @@ def embedded(
     The mind answers from what the conversation holds: put documents into it with a system item after the question,
     between <context> and </context>, as the gateway does. It is a test bed and no rival to a language model.
     """
-    wishes = _Wishes(*_parsed(bind), documents or (handbook_folder(),), ears, adapted)
-    try:
+    with plain_errors():
+        host, port = parse_bind(bind)
+    wishes = _Wishes(host, port, documents or (handbook_folder(),), ears, adapted)
+    with plain_errors():
         trio.run(_serve, wishes, ServerSettings(token=token, sessions_max=sessions))
-    except* VoiceTrioError as group:
-        raise click.ClickException(str(_first(group))) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,6 @@ class _Wishes:
     documents: tuple[Path, ...]
     ears: int
     adapted: bool
-
-
-def _parsed(bind: str) -> tuple[str, int]:
-    try:
-        return parse_bind(bind)
-    except ConfigurationError as error:
-        raise click.ClickException(str(error)) from error
 
 
 async def _serve(wishes: _Wishes, settings: ServerSettings) -> None:
@@ -108,10 +101,3 @@ def _say_where(console: Console, url: str, engines: Engines, *, is_open: bool) -
 
 def _is_loopback(host: str) -> bool:
     return host == "localhost" or host == "::1" or host.startswith("127.")
-
-
-def _first(group: BaseExceptionGroup[VoiceTrioError]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.services.sqlite_base import check_layout
+from voice_trio.services.sqlite_base import check_layout, mapping_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,6 +107,21 @@ class ReaderPool:
     def _drop_idle(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+
+def read_texts(path: Path, characters_max: int) -> list[str]:
+    """Title and text of the base's chunks, the first ones, until they have so many characters; blocking.
+
+    For whoever must know the words that will be spoken of. Raises `KnowledgeUnavailable`.
+    """
+    texts: list[str] = []
+    with mapping_errors(path), closing(open_to_read(path)) as connection:
+        for title, text in connection.execute("SELECT title, text FROM chunks ORDER BY id"):
+            texts.append(f"{title}\n\n{text}")
+            characters_max -= len(text)
+            if characters_max <= 0:
+                break
+    return texts
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
