@@ -1,0 +1,78 @@
+"""A person at a browser: Debian's Chromium with a recording for a microphone, and a gateway to point it at."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.desk import CHROMIUM, Desk, Stage
+from tests.wire.deployment import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from playwright.sync_api import Playwright
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS_MAX = 20.0
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    api = pytest.importorskip("playwright.sync_api", reason="SKIPPED LOUDLY: playwright is not installed")
+    if not shutil.which(CHROMIUM):
+        pytest.skip("SKIPPED LOUDLY: no chromium on this machine (apt-get install chromium); no page was tried")
+    with api.sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Callable[..., AbstractContextManager[Stage]]:
+    """Starts gateways: `with stage(answer_ms=…, port=…, VARIABLE="…") as it`."""
+
+    @contextmanager
+    def start(*, answer_ms: int = 3000, port: int = 0, **variables: str) -> Iterator[Stage]:
+        port = port or free_port()
+        command = [sys.executable, "-m", "tests.browser.stage", str(tmp_path)]
+        command += ["--bind", f"127.0.0.1:{port}", "--answer-ms", str(answer_ms)]
+        with serving([*command], variables) as process:
+            yield Stage(port, process)
+
+    return start
+
+
+@contextmanager
+def serving(command: list[str], variables: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A process of ours that says `{"port": …}` when it serves; killed at the end with all it started."""
+    environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", ""), "LOG_FORMAT": "json", **variables}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith('{"port"'):
+                    assert json.loads(line)["port"]
+                    break
+            else:
+                raise AssertionError("the gateway did not start")
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, 9)
+
+
+@pytest.fixture
+def desk(playwright: Playwright, tmp_path: Path) -> Iterator[Desk]:
+    it = Desk(playwright, tmp_path)
+    yield it
+    it.leave()

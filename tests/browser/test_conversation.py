@@ -1,0 +1,126 @@
+"""A person talks to the console: what they see, what they hear, and how exactly it is measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.desk import (
+    Desk,
+    Stage,
+    attach_meter,
+    attach_recorder,
+    heard,
+    keep_figures,
+    keep_picture,
+    logged,
+    silence,
+    talk,
+    wait_for_state,
+    wait_until,
+)
+from voice_trio.embedded.speech import missing_packages
+from voice_trio.testing.sounds import tone_pcm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+QUESTION = "How warm must the brooder be in the first week?"
+ERROR_MS_MAX = 20.0
+
+
+def spoken(text: str) -> bytes:
+    """A voice, or where this machine has none something as loud and as long."""
+    if missing_packages():
+        return tone_pcm(0, 2600)
+    from voice_trio.embedded.speech.voice import Voice
+
+    return b"".join(piece.pcm for piece in Voice().speak(text, language="en"))
+
+
+def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(
+    desk: Desk, stage: Callable[..., AbstractContextManager[Stage]]
+) -> None:
+    with stage(answer_ms=2500) as gateway:
+        page = desk.open(gateway.port, speech=silence(1) + spoken(QUESTION))
+        talk(page)
+        attach_meter(page)
+        wait_until(page, "document.querySelector('.said')?.textContent.split(' ').length >= 3")
+        assert page.evaluate("voiceTrio.state") == "listening"
+        keep_picture(page, "talking-1-words-while-speaking")
+        wait_for_state(page, "speaking")
+        page.wait_for_timeout(500)
+        keep_picture(page, "talking-2-answer")
+        wait_for_state(page, "listening")
+        keep_picture(page, "talking-3-answered")
+
+        speech = logged(page, "speech")
+        words = [entry for entry in logged(page, "transcript") if entry["role"] == "user"]
+        assert [entry["speaking"] for entry in speech] == [True, False]
+        assert sum(entry["at"] < speech[1]["at"] for entry in words) >= 3
+        assert page.locator(".said").inner_text() == QUESTION
+        assert "34 degrees" in page.locator(".answer").inner_text()
+        assert page.locator(".sources li").inner_text().split() == ["Brooding", "Brooding.md"]
+        assert "to the first sound" in page.locator(".caption").inner_text()
+        assert page.evaluate("loudest") == pytest.approx(6000 / 32768, abs=0.01)
+        assert set(desk.wire.binary_bytes) == {1920}
+        assert desk.complaints == []
+
+
+def test_what_is_reported_at_a_cut_is_what_was_heard_and_silence_is_immediate(
+    desk: Desk, stage: Callable[..., AbstractContextManager[Stage]]
+) -> None:
+    """By voice, by Esc and by a typed question. Whoever cuts: at most 20 ms off, and at most 20 ms to silence."""
+    with stage(answer_ms=6000) as gateway:
+        page = desk.open(
+            gateway.port, speech=silence(1) + spoken(QUESTION) + silence(3) + spoken("Stop, please."), is_measured=True
+        )
+        talk(page)
+        attach_recorder(page)
+        wait_for_state(page, "speaking")
+        wait_for_state(page, "listening")  # the recording cuts in
+        wait_for_state(page, "speaking")
+        page.wait_for_timeout(700)
+        page.keyboard.press("Escape")
+        wait_for_state(page, "listening")
+        page.wait_for_timeout(700)
+        page.get_by_label("Your question").fill("How much light do layers need?")
+        page.keyboard.press("Enter")
+        wait_for_state(page, "speaking")
+        page.wait_for_timeout(900)
+        page.get_by_label("Your question").fill("And ducks?")
+        page.keyboard.press("Enter")
+        wait_until(page, "cuts.filter(({ by }) => by === 'flush').length === 3")
+        keep_picture(page, "cut")
+        wait_for_state(page, "speaking")
+        page.keyboard.press("Escape")
+        wait_until(page, "cuts.filter(({ by }) => by === 'flush').length === 4")
+        page.wait_for_timeout(300)
+
+        errors, delays = measure_cuts(desk, page)
+        keep_figures("cuts", {"position_error_ms": errors, "cut_to_silence_ms": delays})
+        assert len(errors) == 4
+        assert max(map(abs, errors)) <= ERROR_MS_MAX
+        assert max(delays) <= ERROR_MS_MAX
+        running = desk.wire.positions(flushed=False)
+        assert running
+        assert page.locator(".turn .unheard").count() >= 3
+        assert desk.complaints == []
+
+
+def measure_cuts(desk: Desk, page: object) -> tuple[list[float], list[float]]:
+    """Of each answer that was cut: reported minus heard, and the ms of sound after the order to be silent."""
+    from playwright.sync_api import Page
+
+    assert isinstance(page, Page)
+    sounds = heard(page, apart_ms=120)
+    reports = desk.wire.positions(flushed=True)
+    cuts = page.evaluate("cuts")
+    errors, delays = [], []
+    for sound, report in zip(sounds, reports, strict=True):
+        errors.append(round(report["played_ms"] - sound.sound_ms, 1))
+        orders = [1000 * cut["at"] for cut in cuts if sound.begins_ms <= 1000 * cut["at"] <= sound.ends_ms + 100]
+        delays.append(round(max(0.0, sound.ends_ms - min(orders)), 1))
+    return errors, delays
