@@ -25,14 +25,14 @@ from hypercorn.trio import serve
 
 from voice_trio.errors import ConfigurationError
 from voice_trio.services.listening import BACKLOG, drop_connections
-from voice_trio.services.memory_state import MemoryState
 from voice_trio.services.plans import open_plans
-from voice_trio.services.rollout import first_rollout
 from voice_trio.services.sqlite_knowledge import SqliteKnowledge
-from voice_trio.services.state import Quotas
+from voice_trio.services.states import open_state
 from voice_trio.services.tokens import TokenVerifier
+from voice_trio.services.webhook import open_webhook
 from voice_trio.session.admission import Admission
 from voice_trio.session.capacity import Capacity
+from voice_trio.web.admin import obey_rollout
 from voice_trio.web.application import Application
 from voice_trio.web.gateway import Gateway
 from voice_trio.web.health import Health
@@ -66,13 +66,18 @@ class Tls:
 async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     """The services of one process, open while the block runs."""
     capacity = Capacity(settings.limits.concurrent)
-    state = MemoryState(Quotas.of(settings.limits), first_rollout(settings.access))
     verifier = TokenVerifier(settings.tokens)
     knowledge = SqliteKnowledge(settings.retrieval.knowledge_path)
     live = LiveSessions()
     statistics = Statistics(lambda: len(live))
     try:
-        async with open_plans(settings.access.plan_url) as plans, trio.open_nursery() as nursery:
+        async with (
+            open_state(settings) as state,
+            open_webhook(settings) as webhook,
+            open_plans(settings.access.plan_url) as plans,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(obey_rollout, state, live)
             yield Gateway(
                 settings=settings,
                 verifier=verifier,
@@ -86,10 +91,11 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 ),
                 capacity=capacity,
                 state=state,
+                webhook=webhook,
                 knowledge=knowledge,
                 live=live,
                 statistics=statistics,
-                health=Health(settings, knowledge, capacity, statistics),
+                health=Health(settings, knowledge, capacity, statistics, state),
                 nursery=nursery,
             )
             nursery.cancel_scope.cancel(reason="the process ends")

@@ -10,6 +10,7 @@ from voice_trio.services.plans import ClaimedPlans
 from voice_trio.services.rollout import first_rollout
 from voice_trio.services.state import Quotas
 from voice_trio.services.tokens import TokenVerifier, User, issue_token
+from voice_trio.services.webhook import Webhook
 from voice_trio.session.admission import Admission
 from voice_trio.session.capacity import Capacity
 from voice_trio.settings import Settings, load_settings
@@ -53,9 +54,10 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
         admission=admission,
         capacity=capacity,
         state=state,
+        webhook=Webhook(None, None, keeps_words=True),
         knowledge=knowledge,
         live=live,
         statistics=statistics,
-        health=Health(configured, knowledge, capacity, statistics),
+        health=Health(configured, knowledge, capacity, statistics, state),
         nursery=nursery,
     )

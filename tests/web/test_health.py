@@ -8,6 +8,9 @@ import trio
 
 from tests.web.gateway import CHECKED, settings
 from voice_trio.services.memory_knowledge import MemoryKnowledge
+from voice_trio.services.memory_state import MemoryState
+from voice_trio.services.rollout import first_rollout
+from voice_trio.services.state import Quotas
 from voice_trio.session.capacity import Capacity
 from voice_trio.session.endings import Ending
 from voice_trio.session.summary import Summary
@@ -33,7 +36,9 @@ class Knowledge(MemoryKnowledge):
 
 def health(knowledge: Knowledge, capacity: Capacity | None = None, **variables: str) -> tuple[Health, Statistics]:
     statistics = Statistics(lambda: 0)
-    return Health(settings(**variables), knowledge, capacity or Capacity(5), statistics), statistics
+    configured = settings(**variables)
+    state = MemoryState(Quotas.of(configured.limits), first_rollout(configured.access))
+    return Health(configured, knowledge, capacity or Capacity(5), statistics, state), statistics
 
 
 async def test_it_looks_once_in_five_seconds_however_many_ask(autojump_clock: MockClock) -> None:

@@ -43,7 +43,7 @@ async def test_a_spoken_question_is_answered_from_the_documents(tmp_path: Path) 
             await client.end_session()
             closed = await client.is_closed()
             assert (closed.code, closed.reason) == (1000, "Session ended")
-            assert await place.active_sessions() == 0
+            await wait_until_empty(place)
             stats = (await place.get("/v1/voice/stats", token("root", is_admin=True))).json
             assert stats["latency_ms"]["commit_to_first_audio_out"]["count"] == 1
             assert stats["sessions"]["by_ending"] == {"client_ended": 1}
@@ -91,7 +91,7 @@ async def test_a_refusal_is_an_error_event_and_a_close_with_a_reason(
     with trio.fail_after(10):
         async with gateway(tmp_path, **variables) as place, trio.open_nursery() as nursery:
             await is_refused(place, nursery, code, reason, error, **how)
-            assert await place.active_sessions() == 0
+            await wait_until_empty(place)
             nursery.cancel_scope.cancel()
 
 

@@ -111,6 +111,8 @@ class ClientSide:
         if ending is Ending.TIMEOUT:
             message = f"The session has reached its limit of {self._host.terms.duration_seconds:g} seconds."
             last_words.append(voice.write(notices.SessionTimeout(message)) or "")
+        if ending is Ending.SWITCHED_OFF:
+            last_words.append(voice.write(notices.SessionEnding(farewell.name)) or "")
         if farewell.error_code is not None:
             last_words.append(voice.refusal(farewell.error_code, farewell.message))
         try:

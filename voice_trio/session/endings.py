@@ -41,5 +41,7 @@ class Ending(Enum):
     TOO_BIG = Farewell("too_big", 1009, "Message over the limit", "bad_message", "A message was over 1 MiB.")
     TAKEN_OVER = Farewell("taken_over", 4001, "Resumed elsewhere")
     """The same session was resumed by another connection; this one must not come back."""
+    SWITCHED_OFF = Farewell("switched_off", 1008, "Voice realtime feature disabled")
+    """The live rollout document wants no session to go on; the client is told by `session.ending`."""
     DRAINING = Farewell("draining", 1012, "Server restarting, resume")
     CRASHED = Farewell("crashed", 1011, "Internal error", "internal_error", "Something went wrong on our side.")

@@ -69,6 +69,11 @@ class RecordKeeper:
             self._changed = trio.Event()
             await self._write()
 
+    @property
+    def record(self) -> SessionRecord | None:
+        """The session as it stands; None if it was never ready."""
+        return None if self._ready_at is None else self._record
+
     async def write_last(self) -> None:
         """Write the end, if the session was ever ready; whoever calls this bounds it."""
         if self._ready_at is not None:

@@ -13,6 +13,7 @@ from platformdirs import user_data_path
 from pydantic import AfterValidator, SecretStr
 
 import voice_trio
+from voice_trio.services.redis_urls import parse_redis_url
 from voice_trio.settings.reading import CommaList, Group, HttpUrl, SecretList, SocketUrl, any_case, check_url, env
 
 DEFAULT_INSTRUCTIONS = """\
@@ -44,8 +45,7 @@ def _shared_secrets(given: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith(("redis://", "rediss://", "redis+sentinel://", "redis+cluster://")):
-        raise ValueError("must begin with redis://, rediss://, redis+sentinel:// or redis+cluster://")
+    parse_redis_url(url.get_secret_value())
     return url
 
 
@@ -255,18 +255,29 @@ class Shared(Group):
         "REDIS_URL",
         None,
         "`redis://`, `rediss://`, `redis+sentinel://h:p,h:p/service/db`, `redis+cluster://h:p,h:p`; unset: in memory",
-        later=True,
     )
-    redis_enabled: bool = env("REDIS_ENABLED", True, "`false`: in memory whatever `REDIS_URL` says", later=True)
+    redis_enabled: bool = env("REDIS_ENABLED", True, "`false`: in memory whatever `REDIS_URL` says")
     redis_failure_policy: Annotated[Literal["fallback", "deny"], any_case("fallback", "deny")] = env(
-        "REDIS_FAILURE_POLICY", "fallback", "while Redis is away: limits from memory (`fallback`) or `deny`", later=True
+        "REDIS_FAILURE_POLICY", "fallback", "while Redis is away: limits from memory (`fallback`) or `deny`"
     )
-    retry_max_attempts: int = env("RETRY_MAX_ATTEMPTS", 3, "attempts at a Redis call", ge=1, le=20, later=True)
+    retry_max_attempts: int = env(
+        "RETRY_MAX_ATTEMPTS", 3, "attempts at a Redis call whose connection broke, all within its 250 ms", ge=1, le=20
+    )
     retry_backoff_factor: float = env(
-        "RETRY_BACKOFF_FACTOR", 2.0, "how many times longer each pause between them gets", ge=1, le=10, later=True
+        "RETRY_BACKOFF_FACTOR",
+        2.0,
+        "how many times longer each pause between them gets, and each pause before Redis is tried again",
+        ge=1,
+        le=10,
     )
     store_transcripts: bool = env(
-        "VOICE_STORE_TRANSCRIPTS", True, "`false`: records hold no words, resume starts without history", later=True
+        "VOICE_STORE_TRANSCRIPTS", True, "`false`: records hold no words, resume starts without history"
+    )
+    webhook_url: HttpUrl | None = env(
+        "VOICE_WEBHOOK_URL", None, "where each session's record is sent when it ends; unset: nowhere"
+    )
+    webhook_secret: SecretStr | None = env(
+        "VOICE_WEBHOOK_SECRET", None, "signs what is sent there (HMAC-SHA256 in `X-Voice-Signature`); unset: unsigned"
     )
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from voice_trio.services.knowledge import Knowledge
     from voice_trio.services.state import State
     from voice_trio.services.tokens import TokenVerifier
+    from voice_trio.services.webhook import Webhook
     from voice_trio.session.admission import Admission
     from voice_trio.session.capacity import Capacity
     from voice_trio.settings import Settings
@@ -27,6 +28,7 @@ class Gateway:
     verifier: TokenVerifier
     admission: Admission
     state: State
+    webhook: Webhook
     capacity: Capacity
     knowledge: Knowledge
     live: LiveSessions

@@ -10,6 +10,7 @@ import trio
 
 if TYPE_CHECKING:
     from voice_trio.services.knowledge import Knowledge
+    from voice_trio.services.state import State, StateHealth
     from voice_trio.session.capacity import Capacity
     from voice_trio.settings import Settings
     from voice_trio.web.statistics import Statistics
@@ -27,7 +28,10 @@ class _Sight:
 class Health:
     """Looks at most every 5 s, when somebody asks; askers meanwhile share what was seen."""
 
-    def __init__(self, settings: Settings, knowledge: Knowledge, capacity: Capacity, statistics: Statistics) -> None:
+    def __init__(
+        self, settings: Settings, knowledge: Knowledge, capacity: Capacity, statistics: Statistics, state: State
+    ) -> None:
+        self._state = state
         self._settings = settings
         self._knowledge = knowledge
         self._capacity = capacity
@@ -49,15 +53,7 @@ class Health:
             "openai_configured": self._settings.upstream.is_configured,
             "weaviate_enabled": False,
             "knowledge_available": seen.knowledge_answers,
-            "redis": {
-                "redis_available": False,
-                "redis_enabled": False,
-                "using_fallback": False,
-                "redis_url": None,
-                "redis_version": None,
-                "connected_clients": None,
-                "used_memory_human": None,
-            },
+            "redis": _redis(self._state.health),
             "timestamp": datetime.now(UTC).isoformat(),
         }
 
@@ -69,6 +65,7 @@ class Health:
         is_well = (
             self._settings.upstream.is_configured
             and seen.knowledge_answers
+            and self._state.health.fault is None
             and not self._statistics.upstream_failed
             and not self._statistics.transcription_fallback
         )
@@ -82,3 +79,16 @@ class Health:
                     answers = await self._knowledge.is_available()
                 self._seen = _Sight(trio.current_time(), answers)
         return self._seen
+
+
+def _redis(health: StateHealth) -> dict[str, Any]:
+    return {
+        "redis_available": health.available,
+        "redis_enabled": health.enabled,
+        "using_fallback": health.using_fallback,
+        "redis_url": health.url,
+        "redis_version": health.version,
+        "connected_clients": health.connected_clients,
+        "used_memory_human": health.used_memory_human,
+        "fault": health.fault,
+    }

@@ -26,6 +26,7 @@ class LiveSessions:
         self._sessions: set[Session] = set()
         self._handled: dict[str, trio.Event] = {}
         self._is_draining = False
+        self._everyones_ending: Ending | None = None
         self._changed = trio.Event()
 
     def __len__(self) -> int:
@@ -58,11 +59,20 @@ class LiveSessions:
         self._sessions.add(session)
         if self._is_draining:
             session.drain()
+        if self._everyones_ending is not None:
+            session.end(self._everyones_ending)
         try:
             yield
         finally:
             self._sessions.discard(session)
             self._changed.set()
+
+    def end_all(self, ending: Ending | None) -> None:
+        """Every session ends now, and so does every later one; until this is called with None."""
+        self._everyones_ending = ending
+        if ending is not None:
+            for session in tuple(self._sessions):
+                session.end(ending)
 
     def drain(self) -> None:
         """The server stops: every session may finish its answer and then ends."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, Unauthorized
 
-from voice_trio.errors import TokenInvalid, TokenUncheckable
+from voice_trio.web.admin import add_admin_routes
+from voice_trio.web.answers import administrator, error_answer, json_answer
 from voice_trio.web.files import add_file_routes
 from voice_trio.web.handshake import bearer
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-BODY_BYTES_MAX = 64 * 1024
+BODY_BYTES_MAX = 1024 * 1024  # a rollout document names up to 10,000 people
 
 
 def make_pages(gateway: Gateway) -> QuartTrio:
@@ -35,6 +35,7 @@ def make_pages(gateway: Gateway) -> QuartTrio:
     app.add_url_rule("/livez", "livez", routes.livez)
     app.add_url_rule("/readyz", "readyz", routes.readyz)
     app.add_url_rule("/metrics", "metrics", routes.metrics)
+    add_admin_routes(app, gateway)
     add_file_routes(app, gateway.settings.web)
     app.register_error_handler(HTTPException, routes.say_in_json)
     app.register_error_handler(Exception, routes.say_nothing_of_it)
@@ -46,28 +47,30 @@ class _Routes:
         self._gateway = gateway
 
     async def health(self) -> Response:
-        return _json(await self._gateway.health.report())
+        return json_answer(await self._gateway.health.report())
 
     async def stats(self) -> Response:
-        refused = await self._refuse_non_admins()
-        if refused is not None:
-            return refused
+        user = await administrator(self._gateway.verifier)
+        if isinstance(user, Response):
+            return user
         gateway = self._gateway
         limiter = {
-            "state": "memory",
+            "state": "redis" if gateway.state.health.available else "memory",
             "places_taken": gateway.capacity.taken,
             "places": gateway.capacity.places_max,
             "draining": gateway.capacity.is_draining,
         }
-        return _json(gateway.statistics.as_json() | {"limiter": limiter, "configuration": gateway.settings.described()})
+        return json_answer(
+            gateway.statistics.as_json() | {"limiter": limiter, "configuration": gateway.settings.described()}
+        )
 
     async def livez(self) -> Response:
-        return _json({"status": "alive"})
+        return json_answer({"status": "alive"})
 
     async def readyz(self) -> Response:
         if self._gateway.health.is_ready:
-            return _json({"status": "ready"})
-        return _json({"status": "draining" if self._gateway.capacity.is_draining else "at_capacity"}, 503)
+            return json_answer({"status": "ready"})
+        return json_answer({"status": "draining" if self._gateway.capacity.is_draining else "at_capacity"}, 503)
 
     async def metrics(self) -> Response:
         wanted = self._gateway.settings.web.metrics_token
@@ -79,31 +82,10 @@ class _Routes:
         return Response(body, content_type=CONTENT_TYPE_LATEST)
 
     async def say_in_json(self, error: HTTPException) -> Response:
-        return _error(error.code or 500, (error.name or "error").lower().replace(" ", "_"), error.description or "")
+        return error_answer(
+            error.code or 500, (error.name or "error").lower().replace(" ", "_"), error.description or ""
+        )
 
     async def say_nothing_of_it(self, error: Exception) -> Response:
         log.error("page_crashed", path=request.path, exc_info=error)
-        return _error(500, "internal_error", "Something went wrong on our side.")
-
-    async def _refuse_non_admins(self) -> Response | None:
-        token = bearer(request.headers.get("Authorization", "")) or ""
-        try:
-            user = await self._gateway.verifier.verify(token)
-        except TokenUncheckable:
-            return _error(503, "token_invalid", "The token could not be checked just now.")
-        except TokenInvalid as error:
-            return _error(401, "token_invalid", str(error))
-        return None if user.is_admin else _error(403, "not_allowed", "This needs an administrator's token.")
-
-
-def _error(status: int, code: str, message: str) -> Response:
-    response = _json({"error": {"code": code, "message": message}}, status)
-    if status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    return response
-
-
-def _json(body: dict[str, Any], status: int = 200) -> Response:
-    response = Response(msgspec.json.encode(body), status=status, content_type="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+        return error_answer(500, "internal_error", "Something went wrong on our side.")

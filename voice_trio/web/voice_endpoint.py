@@ -102,6 +102,8 @@ class VoiceEndpoint:
                 else:
                     await self._refuse(knock, self._remembered(refusals.upstream_unavailable(), knock.handshake))
             finally:
+                if keeper.record is not None:
+                    self._gateway.webhook.send(keeper.record)
                 with trio.move_on_after(GIVE_BACK_SECONDS_MAX, shield=True):
                     await keeper.write_last()
                     await (outcome.end() if was_ready else outcome.release_unused())
