@@ -119,9 +119,10 @@ def test_an_answer_can_be_said_aloud() -> None:
 
 
 def test_a_sentence_with_a_figure_is_preferred_where_a_figure_is_asked_for() -> None:
-    text = "Hens need light. Hens in a closed house need about 14 to 16 hours of light a day."
-    said = answer([user("how much light do hens need"), context(Passage("p", "Light", text, "s", 1.0))])
-    assert "14 to 16" in said
+    plain = Passage("p1", "Light", "All hens need light.", "s", 2.0)
+    exact = Passage("p2", "Light", "Hens need 16 hours of light.", "s", 1.0)
+    assert "16 hours" in answer([user("how much light do hens need"), context(plain, exact)])
+    assert "All hens" in answer([user("do hens need light"), context(plain, exact)])
 
 
 def test_text_is_read_as_it_was_before_it_was_made_safe() -> None:

@@ -267,6 +267,17 @@ def test_what_was_cleared_is_part_of_nothing_that_follows() -> None:
     assert desk.heard_bytes() == 200 * 48
 
 
+def test_minutes_in_one_event_are_listened_to_in_stretches_and_before_whatever_follows() -> None:
+    desk = Desk()
+    assert desk.append(quiet(5000) + voice(400) + quiet(600), piece_ms=6000) == []
+    assert desk.dialogue.is_behind
+    desk.take(desk.dialogue.catch_up(0.1))
+    assert desk.fresh() == []
+    desk.send("input_audio_buffer.clear")
+    assert desk.fresh()[:2] == ["input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped"]
+    assert not desk.dialogue.is_behind
+
+
 def test_what_a_turn_took_cannot_be_committed_again() -> None:
     desk = Desk()
     desk.append(voice(400) + quiet(500))

@@ -75,6 +75,9 @@ class Connection:
             except LinkClosed:
                 return
             self._do(self._dialogue.receive(frame, trio.current_time()))
+            while self._dialogue.is_behind:
+                await trio.lowlevel.checkpoint()
+                self._do(self._dialogue.catch_up(trio.current_time()))
 
     async def _write(self) -> None:
         while True:

@@ -78,10 +78,23 @@ class Dialogue:
         self._out.emit(say.SessionCreated(session=self._session.shown))
         return self._out.take()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last frame brought more audio than was listened to: `catch_up` before the next one."""
+        return self._buffer.is_behind
+
+    def catch_up(self, now: float) -> list[Output]:
+        """Listen to some more of what the last frame brought."""
+        self._now = now
+        self._buffer.catch_up(now)
+        return self._out.take()
+
     def receive(self, frame: str | bytes, now: float) -> list[Output]:
         """One frame from the client."""
         self._now = now
         event: asked.ClientEvent | None = None
+        while self._buffer.is_behind:
+            self._buffer.catch_up(now)
         try:
             event = asked.read_client_event(frame)
             self._obey(event)

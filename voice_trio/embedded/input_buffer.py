@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from voice_trio.dialects.audio import BYTES_PER_MS
 from voice_trio.dialects.realtime import server_events as say
 from voice_trio.dialects.realtime.client_events import ResponseParams
 from voice_trio.dialects.realtime.items import Item, Part, as_kept
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from voice_trio.embedded.utterances import Utterances
 
 COMMIT_MS_MIN = 100
+STRETCH_BYTES = 2000 * BYTES_PER_MS
+"""How much is listened to at once: an event may bring five minutes, which take a third of a second, and others wait."""
 
 
 class InputBuffer:
@@ -48,6 +51,7 @@ class InputBuffer:
         self._said_what_is_missing = False
         self._coming_item: str | None = None
         self._speech_began_ms = 0
+        self._audio, self._heard_bytes = b"", 0
         self.tune()
 
     @property
@@ -58,11 +62,26 @@ class InputBuffer:
         """The session has changed."""
         self._microphone.tune(self._session.detection)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether `catch_up` has something left to listen to."""
+        return self._heard_bytes < len(self._audio)
+
     def append(self, pcm: bytes, now: float) -> None:
+        """Listen to the first stretch of what comes; `catch_up` with the rest before anything else is done."""
         if self.is_deaf and not self._said_what_is_missing:
             self._said_what_is_missing = True
             self._out.complain(InvalidEvent(self._missing, code="speech_unavailable", param="audio"))
-        for sound in self._microphone.hear(pcm):
+        self._audio, self._heard_bytes = pcm, 0
+        self.catch_up(now)
+
+    def catch_up(self, now: float) -> None:
+        """Listen to the next stretch of what was appended."""
+        stretch = self._audio[self._heard_bytes : self._heard_bytes + STRETCH_BYTES]
+        self._heard_bytes += len(stretch)
+        if not self.is_behind:
+            self._audio, self._heard_bytes = b"", 0
+        for sound in self._microphone.hear(stretch):
             match sound:
                 case Began(at_ms=at_ms, pcm=pcm_before):
                     self._begin(at_ms, pcm_before)
