@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 REDIS_SERVER = shutil.which("redis-server")
 START_SECONDS_MAX = 10.0
 
-needs_redis = pytest.mark.skipif(
-    REDIS_SERVER is None,
-    reason="REDIS IS NOT TESTED: no redis-server here (apt-get install redis-server; scripts/test does it as root)",
-)
+
+def _require_redis_server() -> None:
+    # Skipped from this one line, so that the summary says it once for all tests together.
+    if REDIS_SERVER is None:
+        pytest.skip(
+            "REDIS IS NOT TESTED: no redis-server here (as root scripts/test installs it)"
+        )
 
 
 def free_port() -> int:
@@ -130,6 +133,7 @@ class RedisServer:
 @contextmanager
 def redis_server(*options: str, password: str = "") -> Iterator[RedisServer]:
     """A running server, alone."""
+    _require_redis_server()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         server = RedisServer(Path(folder), options, password)
         server.start()
@@ -172,6 +176,7 @@ class Replicated:
 @contextmanager
 def redis_with_sentinels() -> Iterator[Replicated]:
     """Ready when the Sentinels know the replica and each other."""
+    _require_redis_server()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         master = _started(stack, RedisServer(folder))
@@ -190,6 +195,7 @@ def redis_with_sentinels() -> Iterator[Replicated]:
 @contextmanager
 def redis_cluster() -> Iterator[list[RedisServer]]:
     """Three masters, all slots served."""
+    _require_redis_server()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         nodes = []

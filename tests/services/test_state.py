@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.redis_servers import RedisServer, redis_server
+from voice_trio.errors import StateUnavailable
 from voice_trio.services.memory_state import MemoryState
+from voice_trio.services.records import RECORD_BYTES_MAX, RecordedTurn, SessionRecord, Words, encode_record
+from voice_trio.services.redis_scripts import Scripts
+from voice_trio.services.redis_state import RedisState
+from voice_trio.services.redis_urls import parse_redis_url
 from voice_trio.services.rollout import Rollout
 from voice_trio.services.state import Granted, Limit, Quotas, Refused
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
     from voice_trio.services.state import State
 
 ROLLOUT = Rollout(enabled=True, percent=100, beta_users=(), plans=("elite",), version=0)
@@ -31,21 +41,49 @@ class Clock:
 
 
 @dataclass
-class MemorySubject:
-    quotas: Quotas
-    clock: Clock = field(default_factory=Clock)
+class Subject:
+    """A state, and the clock that its limits go by."""
 
-    def __post_init__(self) -> None:
-        self.state: State = MemoryState(self.quotas, ROLLOUT, self.clock)
+    state: State
+    clock: Clock
+    redis: RedisServer | None = None
+    began: int = int(time.time()) - 1000
 
     async def pass_time(self, seconds: float) -> None:
         self.clock.now += seconds
+        if self.redis is not None:
+            unix = self.began + self.clock.now  # for Redis compares with when sessions started
+            self.redis.do("SET", "voice:test:clock", str(round(unix * 1_000_000)))
 
 
-@pytest.fixture(params=[MemorySubject])
-def subject(request: pytest.FixtureRequest) -> MemorySubject:
-    made: MemorySubject = request.param(Quotas(5, 2, window_seconds=3600.0, lease_seconds=30.0))
-    return made
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "redis", "redis away"])
+async def subject(request: pytest.FixtureRequest, nursery: trio.Nursery) -> AsyncIterator[Subject]:
+    """The same contract for all three: in memory, through Redis, and through a Redis that is not there."""
+    quotas, clock = Quotas(5, 2, window_seconds=3600.0, lease_seconds=30.0), Clock()
+    if request.param == "memory":
+        yield Subject(MemoryState(quotas, ROLLOUT, clock), clock)
+        return
+    server: RedisServer | None = None
+    url = "redis://127.0.0.1:1"
+    if request.param == "redis":
+        server = request.getfixturevalue("redis")
+        server.do("FLUSHALL")
+        url = server.url
+    scripts = Scripts("local now = tonumber(redis.call('GET', 'voice:test:clock'))\n")
+    state = RedisState(parse_redis_url(url), quotas, ROLLOUT, clock=clock, scripts=scripts)
+    made = Subject(state, clock, server)
+    await made.pass_time(0.0)
+    await nursery.start(state.keep)
+    assert state.health.available == (server is not None)
+    yield made
+    nursery.cancel_scope.cancel()
+    state.close()
 
 
 async def begin_and_end(state: State, user: str, session: str) -> Granted | Refused:
@@ -54,7 +92,7 @@ async def begin_and_end(state: State, user: str, session: str) -> Granted | Refu
     return decision
 
 
-async def test_the_sixth_session_is_told_when_the_first_slot_opens_and_is_admitted_then(subject: MemorySubject) -> None:
+async def test_the_sixth_session_is_told_when_the_first_slot_opens_and_is_admitted_then(subject: Subject) -> None:
     for number in range(5):
         assert await begin_and_end(subject.state, "ann", f"s{number}") == Granted()
         await subject.pass_time(100.0)
@@ -67,7 +105,7 @@ async def test_the_sixth_session_is_told_when_the_first_slot_opens_and_is_admitt
     assert await subject.state.admit("ann", "s6") == Granted()
 
 
-async def test_asking_again_for_the_same_session_takes_no_second_slot(subject: MemorySubject) -> None:
+async def test_asking_again_for_the_same_session_takes_no_second_slot(subject: Subject) -> None:
     for _ in range(10):
         assert await subject.state.admit("ann", "s1") == Granted()
 
@@ -78,20 +116,20 @@ async def test_asking_again_for_the_same_session_takes_no_second_slot(subject: M
     assert await subject.state.admit("ann", "s5") == Granted()
 
 
-async def test_a_released_session_gives_slot_and_lease_back(subject: MemorySubject) -> None:
+async def test_a_released_session_gives_slot_and_lease_back(subject: Subject) -> None:
     for number in range(20):
         assert await subject.state.admit("ann", f"s{number}") == Granted()
         await subject.state.release("ann", f"s{number}")
 
 
-async def test_an_ended_session_keeps_its_slot_and_frees_its_lease(subject: MemorySubject) -> None:
+async def test_an_ended_session_keeps_its_slot_and_frees_its_lease(subject: Subject) -> None:
     decisions = [await begin_and_end(subject.state, "ann", f"s{number}") for number in range(6)]
 
     assert decisions[:5] == [Granted()] * 5
     assert decisions[5] == Refused(Limit.RATE, retry_after=3600.0)
 
 
-async def test_a_third_open_session_is_refused_without_taking_a_rate_slot(subject: MemorySubject) -> None:
+async def test_a_third_open_session_is_refused_without_taking_a_rate_slot(subject: Subject) -> None:
     await subject.state.admit("ann", "s1")
     await subject.state.admit("ann", "s2")
 
@@ -103,7 +141,7 @@ async def test_a_third_open_session_is_refused_without_taking_a_rate_slot(subjec
         assert await begin_and_end(subject.state, "ann", f"s{number}") == Granted()
 
 
-async def test_the_rate_is_looked_at_before_concurrency(subject: MemorySubject) -> None:
+async def test_the_rate_is_looked_at_before_concurrency(subject: Subject) -> None:
     for number in range(3):
         await begin_and_end(subject.state, "ann", f"s{number}")
     await subject.state.admit("ann", "s3")
@@ -114,7 +152,7 @@ async def test_the_rate_is_looked_at_before_concurrency(subject: MemorySubject) 
     assert refused.limit is Limit.RATE
 
 
-async def test_a_lease_nobody_renews_lapses(subject: MemorySubject) -> None:
+async def test_a_lease_nobody_renews_lapses(subject: Subject) -> None:
     await subject.state.admit("ann", "s1")
     await subject.state.admit("ann", "s2")
     await subject.pass_time(20.0)
@@ -125,7 +163,7 @@ async def test_a_lease_nobody_renews_lapses(subject: MemorySubject) -> None:
     assert await subject.state.admit("ann", "s4") == Refused(Limit.CONCURRENCY)
 
 
-async def test_renewing_takes_a_lapsed_lease_again_and_counts(subject: MemorySubject) -> None:
+async def test_renewing_takes_a_lapsed_lease_again_and_counts(subject: Subject) -> None:
     await subject.state.admit("ann", "s1")
     await subject.pass_time(31.0)
     await subject.state.renew("ann", "s1")
@@ -134,14 +172,14 @@ async def test_renewing_takes_a_lapsed_lease_again_and_counts(subject: MemorySub
     assert await subject.state.admit("ann", "s3") == Refused(Limit.CONCURRENCY)
 
 
-async def test_users_do_not_share_slots(subject: MemorySubject) -> None:
+async def test_users_do_not_share_slots(subject: Subject) -> None:
     for number in range(6):
         await begin_and_end(subject.state, "ann", f"s{number}")
 
     assert await subject.state.admit("bob", "s7") == Granted()
 
 
-async def test_a_reset_opens_the_rate_slots_and_leaves_open_sessions_counted(subject: MemorySubject) -> None:
+async def test_a_reset_opens_the_rate_slots_and_leaves_open_sessions_counted(subject: Subject) -> None:
     for number in range(3):
         await begin_and_end(subject.state, "ann", f"s{number}")
     await subject.state.admit("ann", "s3")
@@ -153,7 +191,7 @@ async def test_a_reset_opens_the_rate_slots_and_leaves_open_sessions_counted(sub
     assert await subject.state.admit("ann", "s5") == Granted()
 
 
-async def test_giving_back_what_was_never_taken_does_nothing(subject: MemorySubject) -> None:
+async def test_giving_back_what_was_never_taken_does_nothing(subject: Subject) -> None:
     await subject.state.release("ann", "never")
     await subject.state.end("ann", "never")
     await subject.state.reset("ann")
@@ -161,7 +199,7 @@ async def test_giving_back_what_was_never_taken_does_nothing(subject: MemorySubj
     assert await subject.state.admit("ann", "s1") == Granted()
 
 
-async def test_many_attempts_at_once_get_exactly_the_quota(subject: MemorySubject) -> None:
+async def test_many_attempts_at_once_get_exactly_the_quota(subject: Subject) -> None:
     granted: list[str] = []
 
     async def try_once(session: str) -> None:
@@ -179,7 +217,7 @@ async def test_many_attempts_at_once_get_exactly_the_quota(subject: MemorySubjec
     assert isinstance(await subject.state.admit("ann", "last"), Refused)
 
 
-async def test_a_rollout_is_replaced_only_from_the_version_in_force(subject: MemorySubject) -> None:
+async def test_a_rollout_is_replaced_only_from_the_version_in_force(subject: Subject) -> None:
     assert await subject.state.rollout() == ROLLOUT
     changed = await subject.state.replace_rollout(msgspec.structs.replace(ROLLOUT, percent=10))
 
@@ -187,6 +225,120 @@ async def test_a_rollout_is_replaced_only_from_the_version_in_force(subject: Mem
     assert (changed.percent, changed.version) == (10, 1)
     assert await subject.state.replace_rollout(msgspec.structs.replace(ROLLOUT, percent=90)) is None
     assert await subject.state.rollout() == changed
+
+
+async def test_whoever_waits_learns_of_another_rollout(subject: Subject) -> None:
+    learnt: list[Rollout] = []
+
+    async def wait() -> None:
+        learnt.append(await subject.state.wait_rollout_change(ROLLOUT))
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert not learnt
+            changed = await subject.state.replace_rollout(msgspec.structs.replace(ROLLOUT, enabled=False))
+    assert learnt == [changed]
+
+
+def record(session: str = "s1", user: str = "ann", **changes: Any) -> SessionRecord:
+    turn = RecordedTurn(
+        said=(Words(item_id="i1", text="how warm?"),), heard=(Words(item_id="i2", text="Thirty-four."),)
+    )
+    usual = SessionRecord(
+        session_id=session,
+        user_id=user,
+        instance="a",
+        started=time.time() - 60,
+        duration_seconds=600.0,
+        connected_seconds=12.5,
+        language="fr",
+        voice="marin",
+        turns=(turn,),
+        usage={"total_tokens": 9},
+        cost_micro_usd=1234,
+        revision=1,
+    )
+    return msgspec.structs.replace(usual, **changes)
+
+
+async def test_a_record_comes_back_as_it_was(subject: Subject) -> None:
+    await subject.state.put_record(record())
+
+    assert await subject.state.record("ann", "s1") == record(started=(await kept(subject)).started)
+    assert await subject.state.record("ann", "s2") is None
+    assert await subject.state.record("bob", "s1") is None
+
+
+async def kept(subject: Subject) -> SessionRecord:
+    found = await subject.state.record("ann", "s1")
+    assert found is not None
+    return found
+
+
+async def test_an_older_writing_never_replaces_a_newer_one(subject: Subject) -> None:
+    await subject.state.put_record(record(revision=3, end_reason="idle"))
+    await subject.state.put_record(record(revision=2))
+    await subject.state.put_record(record(revision=3, end_reason="timeout"))
+
+    assert (await kept(subject)).end_reason == "idle"
+    await subject.state.put_record(record(revision=4, end_reason="client_ended", resumable=False))
+    assert (await kept(subject)).resumable is False
+
+
+async def test_deleting_a_users_records_leaves_nothing_and_lets_nothing_come_back(subject: Subject) -> None:
+    for session in ("s1", "s2"):
+        await subject.state.put_record(record(session))
+    await subject.state.put_record(record("s3", "bob"))
+
+    try:
+        assert await subject.state.delete_records("ann") == 2
+    except StateUnavailable:  # it says so where a store is away; what is here is deleted all the same
+        assert subject.state.health.using_fallback
+    await subject.state.put_record(record("s1", revision=2))  # the session was open, and goes on
+    await subject.state.put_record(record("s4", started=time.time() + 1))  # this one began later
+
+    assert await subject.state.record("ann", "s1") is None
+    assert await subject.state.record("ann", "s2") is None
+    assert await subject.state.record("ann", "s4") is not None
+    assert await subject.state.record("bob", "s3") is not None
+
+
+async def test_what_is_spent_adds_up_by_day(subject: Subject) -> None:
+    assert await subject.state.spent("2026-11-20") == 0
+    assert await subject.state.add_spent("2026-11-20", 1_500_000) == 1_500_000
+    assert await subject.state.add_spent("2026-11-20", 1) == 1_500_001
+    assert await subject.state.add_spent("2026-11-21", 7) == 7
+    assert await subject.state.spent("2026-11-20") == 1_500_001
+
+
+async def test_in_memory_a_record_is_forgotten_after_an_hour() -> None:
+    clock = Clock()
+    state = MemoryState(Quotas(5, 2), ROLLOUT, clock)
+    await state.put_record(record())
+    clock.now += 3599.0
+    assert await state.record("ann", "s1") is not None
+    clock.now += 1.0
+    assert await state.record("ann", "s1") is None
+
+
+async def test_no_words_are_kept_where_none_may_be() -> None:
+    state = MemoryState(Quotas(5, 2), ROLLOUT, Clock(), keeps_words=False)
+    await state.put_record(record())
+
+    found = await state.record("ann", "s1")
+    assert found is not None
+    assert (found.turns, found.usage) == ((), {"total_tokens": 9})
+
+
+def test_a_record_that_grows_too_long_loses_its_oldest_turns() -> None:
+    turns = tuple(RecordedTurn(said=(Words(item_id=str(number), text="x" * 10_000),)) for number in range(200))
+    data = encode_record(record(turns=turns))
+
+    assert len(data) <= RECORD_BYTES_MAX
+    assert b'"item_id":"199"' in data
+    assert b'"item_id":"0"' not in data
 
 
 async def test_memory_forgets_users_who_hold_nothing() -> None:
