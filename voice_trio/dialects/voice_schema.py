@@ -10,9 +10,12 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from voice_trio.dialects.voice import _Known as ClientMessage
+from voice_trio.dialects.voice import _Known
 
 _SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+ClientMessage: TypeAlias = _Known
+"""What a client may say, as the types that read it."""
 
 Outcome: TypeAlias = Literal["hidden", "waited", "local", "late", "none"]
 ResponseStatus: TypeAlias = Literal["completed", "cancelled", "failed", "incomplete"]
