@@ -13,10 +13,12 @@ from trio_websocket import connect_websocket_url
 from tests.embedded.caller import LISTENING, Caller
 from tests.embedded.desk import CONTEXT
 from tests.embedded.engines import FakeMouth, FakeSpeech, fake_engines, quiet, voice
+from voice_trio.dialects.realtime import SessionConfig
 from voice_trio.embedded import server as door
 from voice_trio.embedded.server import ServerSettings, serve_embedded
 from voice_trio.errors import ConfigurationError, ModelRefused, ModelUnavailable
 from voice_trio.services.websockets import open_link
+from voice_trio.session.connect import Persistence, connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,6 +55,17 @@ async def test_a_question_is_answered_over_tcp() -> None:
         await caller.send("response.create")
         await caller.hears("response.done")
         assert "32 to 35" in caller.said()
+
+
+async def test_the_gateways_own_handshake_finds_it_ready() -> None:
+    async with serving() as (url, nursery):
+        config = SessionConfig(model="gpt-realtime-2.1", instructions="Be kind.", language="en")
+        model = await connect(lambda inside: open_link(inside, url), nursery, config, Persistence(attempts_max=1))
+        assert not model.transcription_fallback
+        assert model.updated.create_response is False
+        assert model.updated.interrupt_response is True
+        assert model.updated.voice == "marin"
+        await model.link.aclose()
 
 
 async def test_intent_transcription_opens_a_session_that_only_transcribes() -> None:
@@ -131,6 +144,19 @@ async def _crash_one_session() -> None:
         assert victim.lost.code == 1011
         await other.type("still here")
         await other.hears("conversation.item.done")
+
+
+async def test_a_server_that_ends_says_that_it_goes_away() -> None:
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            async with trio.open_nursery() as inner:
+                url = await inner.start(serve_embedded, "127.0.0.1", 0, fake_engines())
+                caller = await call(nursery, url)
+                await caller.hears("session.created")
+                inner.cancel_scope.cancel()
+            await caller.link.aclose()
+        assert caller.lost is not None
+        assert caller.lost.code == 1001
 
 
 async def test_whoever_connects_and_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:

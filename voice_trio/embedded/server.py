@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+NORMAL, GOING_AWAY, INTERNAL_ERROR = 1000, 1001, 1011
 PATHS = frozenset({"/v1/realtime", "/realtime", "/openai/v1/realtime", "/openai/realtime"})
 SUBPROTOCOL = "realtime"
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
@@ -162,10 +163,13 @@ class EmbeddedServer:
             transcription=query.get("intent") == "transcription",
             missing=self._engines.missing,
         )
-        code = 1011
+        code = GOING_AWAY
         try:
             await Connection(link, self._engines, beginning, self._settings.pace).run()
-            code = 1000
+            code = NORMAL
+        except Exception:
+            code = INTERNAL_ERROR
+            raise
         finally:
             with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
                 await link.aclose(code)
