@@ -1,6 +1,7 @@
 """The line to Redis with its breaker: open for calls, or down since the first call that failed.
 
 A call waits 250 ms at most, and not at all once the line is down: those under way are given up in the same instant.
+Only where Redis was restarted, and is told what it has forgotten, do calls wait for that, within their 250 ms.
 Whoever keeps the line decides when it is up again.
 """
 
@@ -35,6 +36,7 @@ class RedisLine:
         self._threads = Bulkhead(THREADS_MAX)
         self._calls: set[trio.CancelScope] = set()
         self._went_down = trio.Event()
+        self._came_up = trio.Event()
 
     @property
     def is_up(self) -> bool:
@@ -46,37 +48,48 @@ class RedisLine:
 
         After a failure, or when cancelled, nobody knows whether the call took place or still will.
         """
-        if not self.is_up:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            raise RedisFailed(self.fault or RedisFault.UNKNOWN)
+        await trio.lowlevel.checkpoint_if_cancelled()
         with trio.move_on_after(CALL_SECONDS_MAX) as patience:
             self._calls.add(patience)
             try:
-                # What Redis is told may be told twice, so a thread may be left behind like one that only reads.
-                return await self._threads.read(function, *args, **kwargs)
-            except RedisFailed as failed:
-                if failed.fault is not RedisFault.BROKEN:  # else the call is at fault, not the line
-                    self.go_down(failed.fault)
-                raise
+                while True:
+                    await self._wait_usable()
+                    try:
+                        # What Redis is told may be told twice: a thread may be left behind like one that only reads.
+                        return await self._threads.read(function, *args, **kwargs)
+                    except RedisFailed as failed:
+                        if failed.fault is RedisFault.BROKEN:  # the call is at fault, not the line
+                            raise
+                        self.go_down(failed.fault)
             finally:
                 self._calls.discard(patience)
         if self.is_up:
             self.go_down(RedisFault.SLOW)  # or worse; whoever keeps the line finds out
         raise RedisFailed(self.fault or RedisFault.SLOW)
 
+    async def _wait_usable(self) -> None:
+        """Nobody waits for a Redis that is away; one that was restarted has to be told a few things first."""
+        if self.fault is RedisFault.RESTARTED:
+            await self._came_up.wait()
+        elif not self.is_up:
+            raise RedisFailed(self.fault or RedisFault.UNKNOWN)
+
     def go_down(self, fault: RedisFault) -> None:
         """No call reaches Redis from now on."""
         if self.fault is not fault:
             log.warning("redis_away", fault=fault.value)
         self.fault = fault
-        for patience in tuple(self._calls):
-            patience.cancel(reason="Redis is away")
+        if fault is not RedisFault.RESTARTED:
+            for patience in tuple(self._calls):
+                patience.cancel(reason="Redis is away")
         self._went_down.set()
 
     def come_up(self) -> None:
         """Calls reach Redis again."""
         self.fault = None
         self._went_down = trio.Event()
+        self._came_up.set()
+        self._came_up = trio.Event()
 
     async def wait_down(self) -> None:
         """Return when the line is down."""
