@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.wire.deployment import token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from tests.browser.desk import Stage
+
+    Stages = Callable[..., AbstractContextManager[Stage]]
 
 HERE = Path(__file__).parent
 STATIC = HERE.parents[1] / "voice_trio" / "web" / "static"
@@ -32,3 +44,35 @@ def test_jitter_buffer_resampler_and_positions_are_right_to_the_sample(tmp_path:
     done = subprocess.run(command, env={"VOICE_TRIO_STATIC": str(tmp_path)}, capture_output=True, text=True, timeout=50)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert "\n# fail 0" in done.stdout
+
+
+def predecessor(url: str, *, pause: float, life: float) -> dict[str, Any]:
+    """What happened to the old front end in `life` seconds, connecting again `pause` seconds after each close."""
+    command = [node(), "--experimental-websocket", "--no-warnings", str(HERE / "predecessor.mjs"), url]
+    done = subprocess.run([*command, str(pause), str(life)], capture_output=True, text=True, timeout=50)
+    if "bad option" in done.stderr:
+        pytest.skip("SKIPPED LOUDLY: this node has no WebSocket; the predecessor's front end was not played")
+    happened: dict[str, Any] = json.loads(done.stdout)
+    return happened
+
+
+def test_the_predecessors_front_end_has_its_conversation_and_sees_no_error(stage: Stages) -> None:
+    with stage(answer_ms=6_000) as gateway:
+        happened = predecessor(f"ws://127.0.0.1:{gateway.port}/api/v1/ws/voice?token={token()}", pause=2, life=8)
+    assert happened["failures"] == []
+    assert (happened["opens"], happened["closes"]) == (1, [])
+    assert happened["audioMs"] >= 500
+    assert happened["audioAfterInterruptMs"] == 0
+    for kind in ("connection.ready", "response.created", "response.audio_transcript.delta", "playback.flush"):
+        assert kind in happened["types"]
+
+
+def test_the_predecessors_front_end_stops_knocking_at_a_closed_door(stage: Stages) -> None:
+    """It would for ever reset its counter, were every refusal an open and a close: from the third on they are none."""
+    with stage() as gateway:
+        url = f"ws://127.0.0.1:{gateway.port}/api/v1/ws/voice?token={token(plan='free')}"
+        happened = predecessor(url, pause=0.2, life=20)
+    assert happened["opens"] == 2
+    assert happened["failures"] == ["plan_required", "plan_required"]
+    assert [code for code, _ in happened["closes"]] == [4003, 4003] + [1006] * 5
+    assert happened["attempts"] == 6  # more than it allows itself: it has given up

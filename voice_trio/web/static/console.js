@@ -8,6 +8,7 @@ import { endingWords, leftWords, microphoneWords, refusalWords, statusWords } fr
 const $ = (id) => document.getElementById(id);
 const RESUME = "voice-trio-resume";
 const TOKEN = "voice-trio-token";
+const NEWS_MS = 6000;
 const RELOADED_WITHIN_MS = 3_600_000; // as long as the gateway remembers a session
 
 const conversation = new Conversation($("turns"), (turn) => {
@@ -20,6 +21,8 @@ const voice = new VoiceClient({
 });
 let expiresAt = null;
 let level = 0;
+let noticed = ""; // what the notice is about, where it may go by itself
+let isFresh = false;
 globalThis.voiceTrio = voice; // for those who try things in the browser's own console
 
 // The token
@@ -96,7 +99,8 @@ function showTimeLeft() {
   $("left").classList.toggle("soon", seconds <= 60);
 }
 
-function notice({ title, text, action = null, onAction = null, isMild = false, wantsToken = false }) {
+function notice({ title, text, about = "", action = null, onAction = null, isMild = false, wantsToken = false }) {
+  noticed = about;
   $("notice-title").textContent = title;
   $("notice-text").textContent = text;
   $("notice-action").hidden = !action;
@@ -110,7 +114,15 @@ function notice({ title, text, action = null, onAction = null, isMild = false, w
   $("notice").hidden = false;
 }
 
+/** A notice that goes by itself; it takes no other's place. */
+function tell(title, text) {
+  if (!$("notice").hidden) return;
+  notice({ title, text, about: "news", isMild: true });
+  setTimeout(() => noticed === "news" && hideNotice(), NEWS_MS);
+}
+
 function hideNotice() {
+  noticed = "";
   $("notice").hidden = true;
 }
 
@@ -145,13 +157,14 @@ const on = {
   state: () => show(),
   ready({ expiresAt: until, resumed }) {
     expiresAt = until;
-    hideNotice();
-    if (resumed) notice({ title: "Welcome back", text: "The conversation goes on where it was.", isMild: true });
+    if (noticed === "connection") hideNotice();
+    if (resumed) tell("Welcome back", "The conversation goes on where it was.");
+    else if (isFresh) tell("A new conversation", "The gateway no longer knows the earlier one. What was said stays on this page.");
+    isFresh = false;
     showTimeLeft();
   },
   fresh() {
-    const text = "The gateway no longer knows the earlier one; what was said stays on this page.";
-    queueMicrotask(() => notice({ title: "A new conversation", text, isMild: true }));
+    isFresh = true;
   },
   speech: (detail) => conversation.speech(detail),
   transcript(detail) {
@@ -182,7 +195,7 @@ const on = {
   },
   reconnecting({ delayMs }) {
     const text = delayMs > 3000 ? `Trying again in ${Math.ceil(delayMs / 1000)} seconds.` : "Trying again.";
-    notice({ title: "The connection was lost", text, isMild: true });
+    notice({ title: "The connection was lost", text, about: "connection", isMild: true });
   },
   ended({ reason }) {
     const title = endingWords(reason);
