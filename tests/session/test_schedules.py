@@ -103,7 +103,8 @@ async def play(story: Story) -> None:
         await stage.ready()
         for deed in story.deeds:
             await trio.sleep(deed.after)
-            await do(stage, deed)
+            if not stage.over.is_set():
+                await do(stage, deed)
         await trio.sleep(12.0)
         stage.client.read_again()
         await stage.over.wait()
@@ -130,8 +131,9 @@ async def do(stage: Stage, deed: Deed) -> None:
             await trio.sleep(min(deed.size, 4))
             stage.client.read_again()
         case "drop":
-            if not stage.over.is_set():
-                await stage.model.drop()
+            await stage.model.drop()
+            with trio.move_on_after(5.0):  # nobody is heard before a model has promised not to answer by itself
+                await stage.client.hears("session.recovered")
         case "stall" if stage.model.session is not None and not stage.model.session.over.is_set():
             item_id = stage.model.start_speech()
             await trio.sleep(0.1)
