@@ -56,6 +56,7 @@ class RedisFault(Enum):
     NO_MASTER = "the Sentinels know no master"
     CLUSTER_DOWN = "the cluster does not serve all slots"
     RESTARTED = "another server answers than before"
+    BUSY = "asked more than it answers within 250 ms"
     BROKEN = "error"
 
 

@@ -7,6 +7,7 @@ Whoever keeps the line decides when it is up again.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import structlog
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 CALL_SECONDS_MAX = 0.25
 """What an admission may wait for Redis, and so every other call."""
+SILENCE_SECONDS_MAX = 0.2
+"""A call that gave up has found Redis slow if nobody got an answer for so long; else it only stood in a long queue."""
 THREADS_MAX = 8
 
 
@@ -35,6 +38,7 @@ class RedisLine:
         self.fault: RedisFault | None = RedisFault.UNKNOWN
         self._threads = Bulkhead(THREADS_MAX)
         self._calls: set[trio.CancelScope] = set()
+        self._answered_at = -math.inf
         self._went_down = trio.Event()
         self._came_up = trio.Event()
 
@@ -46,8 +50,10 @@ class RedisLine:
     async def ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The answer of a blocking `function`; raises `RedisFailed` within 250 ms, at once while the line is down.
 
-        After a failure, or when cancelled, nobody knows whether the call took place or still will.
+        After a failure, or when cancelled, nobody knows whether the call took place or still will. `RedisFault.BUSY`
+        says that Redis is there and this call did not get its turn.
         """
+        began_at = trio.current_time()
         await trio.lowlevel.checkpoint_if_cancelled()
         with trio.move_on_after(CALL_SECONDS_MAX) as patience:
             self._calls.add(patience)
@@ -56,7 +62,9 @@ class RedisLine:
                     await self._wait_usable()
                     try:
                         # What Redis is told may be told twice: a thread may be left behind like one that only reads.
-                        return await self._threads.read(function, *args, **kwargs)
+                        answer = await self._threads.read(function, *args, **kwargs)
+                        self._answered_at = trio.current_time()
+                        return answer
                     except RedisFailed as failed:
                         if failed.fault is RedisFault.BROKEN:  # the call is at fault, not the line
                             raise
@@ -64,6 +72,8 @@ class RedisLine:
             finally:
                 self._calls.discard(patience)
         if self.is_up:
+            if trio.current_time() - max(began_at, self._answered_at) < SILENCE_SECONDS_MAX:
+                raise RedisFailed(RedisFault.BUSY)
             self.go_down(RedisFault.SLOW)  # or worse; whoever keeps the line finds out
         raise RedisFailed(self.fault or RedisFault.SLOW)
 

@@ -16,7 +16,7 @@ import trio
 from voice_trio.errors import StateUnavailable
 from voice_trio.services.ledger import Ledger
 from voice_trio.services.redis_debts import Debts, Given
-from voice_trio.services.redis_driver import RedisDriver, RedisFailed
+from voice_trio.services.redis_driver import RedisDriver, RedisFailed, RedisFault
 from voice_trio.services.redis_keeper import Memory, RedisKeeper, ServersMet
 from voice_trio.services.redis_line import RedisLine
 from voice_trio.services.redis_scripts import Scripts
@@ -103,7 +103,10 @@ class RedisState:
         )
 
     async def admit(self, user_id: str, session_id: str) -> Granted | Refused:
-        """Take a rate slot and a lease, or neither; by this instance's memory while Redis is away."""
+        """Take a rate slot and a lease, or neither; by this instance's memory while Redis is away.
+
+        Raises `StateUnavailable` when more is asked at once than Redis answers in 250 ms.
+        """
         held = self._memory.ledger.holdings(user_id)
         is_new = session_id not in held.slots and session_id not in held.leases
         decision: Granted | Refused | None = None
@@ -119,8 +122,9 @@ class RedisState:
     async def _admit(self, user_id: str, session_id: str) -> Granted | Refused:
         try:
             decision = await self._line.ask(self._store.admit, user_id, session_id)
-        except RedisFailed:
-            if self._denies:
+        except RedisFailed as failed:
+            # While Redis is there nobody else decides: a crowd must not get in by crowding.
+            if self._denies or failed.fault is RedisFault.BUSY:
                 raise
         else:
             if isinstance(decision, Granted):
@@ -188,8 +192,8 @@ class RedisState:
             in_force = changed
             if in_force is None:  # somebody was faster: know their document at once
                 in_force = await self._line.ask(self._store.offer_rollout, board.current)
-        except RedisFailed:
-            if self._denies:
+        except RedisFailed as failed:
+            if self._denies or failed.fault is RedisFault.BUSY:
                 raise
             return board.replace(wanted)
         board.post(in_force)
@@ -219,8 +223,8 @@ class RedisState:
         own = self._memory.shelf.get(user_id, session_id)
         try:
             stored = await self._line.ask(self._store.record, user_id, session_id)
-        except RedisFailed:
-            if self._denies:
+        except RedisFailed as failed:
+            if self._denies or failed.fault is RedisFault.BUSY:
                 raise
             return own
         is_owed = (user_id, session_id) in self._memory.debts.records
