@@ -220,8 +220,8 @@ describe("small things", () => {
     assert.equal(marks.answeredAfter, 400);
     const { found, seconds } = shapes(marks, 99_999);
     const of = (kind) => found.find((shape) => shape.kind === kind);
-    assert.deepEqual([of("speech").x, of("speech").width], [0, 152]);
-    assert.deepEqual([of("wait").x, of("play").x, of("cut").x], [152, 182.4, 304]);
+    assert.deepEqual([of("speech").x, of("speech").width], [48, 136]);
+    assert.deepEqual([of("wait").x, of("play").x, of("cut").x], [184, 211.2, 320]);
     assert.deepEqual(seconds.map(({ second }) => second), [0, 1, 2, 3, 4]);
   });
 });

@@ -77,6 +77,7 @@ function show() {
   const { state } = voice;
   document.body.dataset.state = state;
   document.body.classList.toggle("active", voice.isActive);
+  document.body.classList.toggle("muted", voice.microphone === "muted");
   $("talk").setAttribute("aria-label", voice.isActive ? "End the conversation" : "Start talking");
   $("talk").title = $("talk").getAttribute("aria-label");
   $("status-text").textContent = statusWords(state, voice.microphone);
@@ -141,6 +142,7 @@ async function listDevices() {
   fill($("output-device"), devices, "audiooutput");
   const canChoose = "setSinkId" in AudioContext.prototype && devices.some(({ kind }) => kind === "audiooutput");
   $("output-choice").hidden = !canChoose;
+  $("no-names").hidden = devices.some(({ label }) => label);
 }
 
 function fill(select, devices, kind) {

@@ -3,9 +3,10 @@
  * documents were waited for, when the answer sounded and when it was cut. `shapes` is pure; `draw` makes SVG of it.
  */
 
-const WIDTH = 304;
-const HEIGHT = 64;
-const LANES = { you: 14, answer: 36 };
+const WIDTH = 320;
+const HEIGHT = 62;
+const LEFT = 48; // room for the lanes' names
+const LANES = { you: 12, answer: 32 };
 const BAR = 8;
 const SECONDS_MIN = 3;
 const SVG = "http://www.w3.org/2000/svg";
@@ -56,14 +57,15 @@ function close(spans, at) {
   if (last && last[1] === null) last[1] = Math.max(last[0], at);
 }
 
-/** Rectangles, lines and texts, in a box of 304 by 64; `now` closes what is still open. */
+/** Rectangles, lines and seconds, in a box of 320 by 62; `now` closes what is still open. */
 export function shapes(marks, now) {
   const spanMs = Math.max(1000 * SECONDS_MIN, marks.end(now) - marks.begins);
-  const x = (at) => Math.round(10 * Math.min(WIDTH, Math.max(0, ((at - marks.begins) / spanMs) * WIDTH))) / 10;
+  const share = (at) => Math.min(1, Math.max(0, (at - marks.begins) / spanMs));
+  const x = (at) => Math.round(10 * (LEFT + share(at) * (WIDTH - LEFT))) / 10;
   const bar = (kind, from, to, y, height = BAR) => ({ kind, x: x(from), width: Math.max(1.5, x(to) - x(from)), y, height });
   const found = [
-    { kind: "rail", x: 0, width: WIDTH, y: LANES.you + BAR / 2 - 0.5, height: 1 },
-    { kind: "rail", x: 0, width: WIDTH, y: LANES.answer + BAR / 2 - 0.5, height: 1 },
+    { kind: "rail", x: LEFT, width: WIDTH - LEFT, y: LANES.you + BAR / 2 - 0.5, height: 1 },
+    { kind: "rail", x: LEFT, width: WIDTH - LEFT, y: LANES.answer + BAR / 2 - 0.5, height: 1 },
   ];
   for (const [from, to] of marks.speech) found.push(bar("speech", from, to ?? now, LANES.you));
   for (const at of marks.words) found.push({ kind: "word", x: x(at) - 0.5, width: 1, y: LANES.you - 6, height: 4 });
@@ -88,7 +90,8 @@ export function draw(svg, marks, now) {
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", said(marks));
-  svg.replaceChildren(...found.map(shapeElement), ...seconds.map(tickElement));
+  const names = [textElement("You", 0, LANES.you + BAR), textElement("Answer", 0, LANES.answer + BAR)];
+  svg.replaceChildren(...names, ...found.map(shapeElement), ...seconds.map(tickElement));
 }
 
 function shapeElement({ kind, x, width, y, height }) {
@@ -98,9 +101,13 @@ function shapeElement({ kind, x, width, y, height }) {
 }
 
 function tickElement({ second, x }) {
-  const anchor = x < 6 ? "start" : x > WIDTH - 10 ? "end" : "middle";
-  const text = element("text", { x, y: HEIGHT - 2, "text-anchor": anchor });
-  text.textContent = second === 0 ? "0 s" : String(second);
+  const anchor = second === 0 ? "start" : x > WIDTH - 10 ? "end" : "middle";
+  return textElement(second === 0 ? "0 s" : String(second), x, HEIGHT - 3, anchor);
+}
+
+function textElement(words, x, y, anchor = "start") {
+  const text = element("text", { x, y, "text-anchor": anchor });
+  text.textContent = words;
   return text;
 }
 

@@ -1,0 +1,114 @@
+"""The console at three widths, light and dark, in each state: pictures for people, and what a test can check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.desk import WIDTHS, keep_picture, silence, talk, wait_for_state, wait_until
+from tests.browser.test_conversation import QUESTION, spoken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from playwright.sync_api import Page
+
+    from tests.browser.desk import Desk, Stage
+
+    Stages = Callable[..., AbstractContextManager[Stage]]
+
+TOUCH_PX_MIN = 36
+
+
+def check_layout(page: Page) -> None:
+    """Nothing sticks out sideways, and whatever can be pressed is large enough to be hit."""
+    wide = "[...document.querySelectorAll('body *')].filter((it) => it.getBoundingClientRect().right > innerWidth + 1)"
+    assert page.evaluate(wide + ".map((it) => it.outerHTML.slice(0, 80))") == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for button in page.locator("button:visible, summary:visible").all():
+        box = button.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= TOUCH_PX_MIN, button.evaluate("it => it.outerHTML.slice(0, 80)")
+
+
+def contrast(page: Page, selector: str) -> float:
+    """WCAG 2 contrast of an element's text against the page."""
+    colours: list[list[float]] = page.evaluate(
+        """(selector) => {
+          const element = document.querySelector(selector);
+          const rgb = (text) => text.match(/[\\d.]+/g).slice(0, 3).map(Number);
+          return [rgb(getComputedStyle(element).color), rgb(getComputedStyle(document.body).backgroundColor)];
+        }""",
+        selector,
+    )
+    light, dark = sorted((_luminance(colour) for colour in colours), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: list[float]) -> float:
+    linear = [c / 255 / 12.92 if c <= 10.31 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_an_idle_page_fits_every_width_and_can_be_read_and_used_by_keyboard(
+    desk: Desk, stage: Stages, dark: bool
+) -> None:
+    with stage() as gateway:
+        page = desk.open(gateway.port, dark=dark)
+        for name, (width, height) in WIDTHS.items():
+            page.set_viewport_size({"width": width, "height": height})
+            check_layout(page)
+            keep_picture(page, f"idle-{name}-{'dark' if dark else 'light'}")
+        assert contrast(page, "h1") >= 7
+        assert contrast(page, "#welcome p") >= 4.5
+        assert contrast(page, "#status") >= 4.5
+        for focused in ("skip", "", "talk", "typed", "send"):
+            page.keyboard.press("Tab")
+            seen = page.evaluate("document.activeElement.id || document.activeElement.className")
+            assert seen == focused
+        page.get_by_role("button", name="Start talking").focus()
+        page.keyboard.press("Enter")
+        wait_for_state(page, "listening")
+        assert page.locator("#status-text").inner_text() == "Listening"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_state_fits_every_width(desk: Desk, stage: Stages, width: str, dark: bool) -> None:
+    look = f"{width}-{'dark' if dark else 'light'}"
+    with stage(answer_ms=4000) as gateway:
+        speech = silence(1) + spoken(QUESTION) + silence(3) + spoken("And how much light do layers need?")
+        page = desk.open(gateway.port, speech=speech, width=width, dark=dark)
+        talk(page)
+        wait_until(page, "document.querySelector('.said')?.textContent.split(' ').length >= 4")
+        keep_picture(page, f"state-1-hearing-{look}")
+        check_layout(page)
+        wait_for_state(page, "speaking")
+        page.wait_for_timeout(1200)
+        keep_picture(page, f"state-2-speaking-{look}")
+        check_layout(page)
+        wait_until(page, "document.querySelectorAll('.turn').length === 2")
+        page.wait_for_timeout(1700)
+        keep_picture(page, f"state-3-cut-{look}")
+        check_layout(page)
+        wait_for_state(page, "speaking")
+        wait_for_state(page, "listening")
+        page.get_by_role("button", name="Mute the microphone").click()
+        page.locator("#settings summary").click()
+        page.wait_for_timeout(200)
+        keep_picture(page, f"state-4-muted-settings-{look}")
+        check_layout(page)
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="End the conversation").click()
+        wait_for_state(page, "idle")
+        keep_picture(page, f"state-5-ended-{look}")
+        check_layout(page)
+        assert contrast(page, ".answer") >= 7
+        assert contrast(page, ".caption") >= 4.5
+        assert contrast(page, ".unheard") >= 4.5
+        assert desk.complaints == []
