@@ -3,7 +3,7 @@
 import { VoiceClient } from "/client/voice.js";
 
 import { Conversation } from "./conversation.js";
-import { endingWords, leftWords, microphoneWords, refusalWords, statusWords } from "./words.js";
+import { endingWords, leftWords, mayTryAgain, microphoneWords, refusalWords, statusWords } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const RESUME = "voice-trio-resume";
@@ -205,7 +205,7 @@ const on = {
   },
   error(error) {
     const isToken = error.code === "token_invalid" || error.code === "token_unavailable";
-    const action = error.isFatal && !isToken ? { action: "Try again", onAction: talk } : {};
+    const action = mayTryAgain(error) ? { action: "Try again", onAction: talk } : {};
     notice({ ...refusalWords(error, new Date()), ...action, wantsToken: isToken });
   },
   event(event) {

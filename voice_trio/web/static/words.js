@@ -5,7 +5,7 @@ const STATUS = {
   connecting: "Connecting …",
   listening: "Listening",
   thinking: "Thinking …",
-  speaking: "Speaking. Talk over it, or press Esc, to stop it",
+  speaking: "Answering. To stop it, just talk",
   error: "Not connected",
 };
 
@@ -48,6 +48,14 @@ export function statusWords(state, microphone) {
   if (state === "listening" && microphone !== "on") return "Waiting for your question in writing";
   return STATUS[state];
 }
+
+const WORTH_ANOTHER_TRY = new Set([
+  "unreachable", "closed", "at_capacity", "upstream_unavailable", "plan_unverified", "too_many_sessions", "too_slow",
+  "resumed_elsewhere", "internal_error",
+]);
+
+/** Whether a button to try again would be of any use now. */
+export const mayTryAgain = ({ code, isFatal, retryAfter }) => isFatal && WORTH_ANOTHER_TRY.has(code) && !(retryAfter > 30);
 
 /** {title, text} for an error of VoiceClient; `now` is a Date. */
 export function refusalWords({ code, message, retryAfter }, now) {
