@@ -27,7 +27,8 @@ class Policy:
     wait_seconds_max: float = 0.2
     prefetch_words_min: int = 5
     searches_in_flight_max: int = 2
-    searches_max: int = 5  # of one turn during speech; one or two more at its end
+    searches_max: int = 8  # of one turn during speech
+    searches_at_end_max: int = 2  # of one turn from its commit on
     local_net: bool = False  # passages that searches returned are kept, and can be searched within milliseconds
     context_tokens_max: int = 800
     speed: float = 1.0

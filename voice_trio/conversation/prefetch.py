@@ -4,8 +4,9 @@ While the user speaks: the first search at `prefetch_words_min` words, another w
 changed, at most `searches_in_flight_max` at a time (what comes while they are all busy is asked as soon as one
 returns) and `searches_max` in all. At commit whatever words are in are asked, on top of both bounds.
 
-Where passages are also kept locally (`local_net`), each change of the words is asked there too, and answered within
-milliseconds: the last words of a question come too late for any remote store. It knows words and times, not tasks.
+Where passages are also kept locally (`local_net`), each change of the words is asked there first, and answered within
+milliseconds: the last words of a question come too late for any remote store. While both agree on the best passage the
+store is left in peace, and nobody waits. It knows words and times, not tasks.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from voice_trio.conversation.pace import SearchPace
     from voice_trio.conversation.passages import Passage
     from voice_trio.conversation.policy import Policy
+
+
+# So many new terms are worth a search although nothing seems to change: they may lead to passages that are not kept.
+NEW_TERMS_MIN = 3
 
 
 class SearchState(Enum):
@@ -62,6 +67,7 @@ class Prefetch:
         self._local: list[Search] = []
         self._said = ""
         self._deadline: float | None = None
+        self._asked_in_speech = 0
 
     # What happens
 
@@ -73,6 +79,7 @@ class Prefetch:
     def commit(self, said: str, now: float) -> list[Search]:
         """The user has stopped: ask with all the words there are, however few; the wait begins."""
         self._deadline = now + self._policy.wait_seconds_max
+        self._asked_in_speech = len(self._remote)
         return self.hear(said, now)
 
     def finish(self, search_id: int, passages: tuple[Passage, ...] | None, now: float) -> bool:
@@ -103,17 +110,22 @@ class Prefetch:
         remote, local = _freshest(self._remote), _freshest(self._local)
         if remote is None or local is None:
             return remote or local
-        return local if local.query.terms - remote.query.terms else remote
+        knows_more = bool(local.query.terms - remote.query.terms) and local.top is not None
+        return local if knows_more and local.top != remote.top else remote
 
     def can_improve(self, now: float) -> bool:
         """Whether waiting on, until the deadline at most, may lead to a better context than what is in."""
         if self._is_answered:
             return False
+        if self._is_steady:
+            return False
         left = 0.0 if self._deadline is None else self._deadline - now
-        comes = any(s.is_running and self._pace.may_come(now - s.started_at, left) for s in self._remote)
-        if not self._policy.local_net:
-            return (comes or self._pace.may_come(0.0, left)) and not self._is_steady
-        return not self._is_steady
+        # Kept passages can be asked until the very end; the store needs its time.
+        return (
+            self._policy.local_net
+            or any(self._pace.may_come(now - search.started_at, left) for search in self._remote if search.is_running)
+            or self._pace.may_come(0.0, left)
+        )
 
     @property
     def has_words(self) -> bool:
@@ -152,31 +164,50 @@ class Prefetch:
 
     @property
     def _is_steady(self) -> bool:
-        """The two freshest results, for different words, begin with the same passage: more words hardly change it."""
-        tops: list[Search] = sorted(
-            (s for s in (*self._remote, *self._local) if s.top is not None), key=lambda s: len(s.query.terms)
-        )
-        return len(tops) >= 2 and tops[-1].top == tops[-2].top
+        """Two independent looks begin with the same passage, so that more words hardly change it.
+
+        With kept passages: the store's freshest result and theirs; without: the store's two freshest.
+        """
+        if self._policy.local_net:
+            return self._kept_agree
+        tops = [search.top for search in self._remote if search.top is not None]
+        return len(tops) >= 2 and tops[-1] == tops[-2]
+
+    @property
+    def _kept_agree(self) -> bool:
+        remote, local = _freshest(self._remote), _freshest(self._local)
+        return remote is not None and local is not None and remote.top is not None and remote.top == local.top
 
     def _start_possible(self, now: float) -> Iterator[Search]:
         if not self._committed and count_words(self._said) < self._policy.prefetch_words_min:
             return
-        query = self._query(whole=self._committed)
-        if query.terms and self._may_ask_store(query, now):
-            yield self._start(self._remote, query, now, local=False)
         latest = self._query(whole=True)
         if latest.terms and self._policy.local_net and self._may_ask_kept(latest):
             yield self._start(self._local, latest, now, local=True)
+        query = self._query(whole=self._committed)
+        if query.terms and self._may_ask_store(query, now):
+            yield self._start(self._remote, query, now, local=False)
 
     def _may_ask_store(self, query: Query, now: float) -> bool:
         if self._remote and self._remote[-1].query.terms == query.terms:
             return False
         in_flight, asked = sum(search.is_running for search in self._remote), len(self._remote)
         if self._deadline is None:
-            return in_flight < self._policy.searches_in_flight_max and asked < self._policy.searches_max
-        if in_flight > self._policy.searches_in_flight_max or asked > self._policy.searches_max:
+            has_place = in_flight < self._policy.searches_in_flight_max and asked < self._policy.searches_max
+            return has_place and self._is_worth_asking(query)
+        asked_at_end = asked - self._asked_in_speech
+        if asked and asked_at_end >= self._policy.searches_at_end_max:
             return False
-        return not asked or now >= self._deadline or self._pace.may_come(0.0, self._deadline - now)
+        return not asked or self._pace.may_come(0.0, self._deadline - now)
+
+    def _is_worth_asking(self, query: Query) -> bool:
+        """Whether the store may know better: not while the kept passages, asked first, still agree with it."""
+        remote = _freshest(self._remote)
+        if remote is None or not self._local:
+            return True
+        if self._local[-1].is_running:
+            return False  # a matter of milliseconds; `resume` asks again
+        return not self._kept_agree or len(query.terms - remote.query.terms) >= NEW_TERMS_MIN
 
     def _may_ask_kept(self, query: Query) -> bool:
         newest = self._local[-1] if self._local else None

@@ -69,6 +69,13 @@ class SqliteKnowledge:
             return ()
         return await self._read(lambda connection: self._search(connection, terms, limit), if_missing=())
 
+    def search_blocking(self, query: str, limit: int) -> tuple[Passage, ...]:
+        """As `search`, in the caller's own thread: for programs without Trio, and for simulations on virtual time."""
+        terms = query_terms(query)[-QUERY_TERMS_CONSIDERED:]
+        if not terms or limit < 1:
+            return ()
+        return self._run(ReaderJob(), lambda connection: self._search(connection, terms, limit), ())
+
     async def is_available(self) -> bool:
         """Whether there is a base and it can be read right now; never raises."""
         try:
