@@ -13,6 +13,8 @@ COMMANDS = {
     "token": ("token", "Print a token for development."),
     "check": ("check", "Try every configured part."),
     "knowledge": ("knowledge", "Fill and read the embedded knowledge base."),
+    "rollout": ("rollout", "Show and change who is let in, live."),
+    "sessions": ("sessions", "Delete what is kept of a user; open their limits."),
     "embedded": ("embedded", "Only the Realtime-compatible server of this machine."),
 }
 """Each command: the module here that has it under the same name, and its line in `--help`."""

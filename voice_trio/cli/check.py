@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from voice_trio.cli.shared_state import only_errors_logged
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable, ModelUnavailable
 from voice_trio.services.sqlite_knowledge import SqliteKnowledge
+from voice_trio.services.states import open_state
 from voice_trio.services.tokens import User
 from voice_trio.services.upstream import make_dial
 from voice_trio.session.connect import Persistence, connect
@@ -42,19 +44,21 @@ class Finding:
 @click.command()
 @click.pass_context
 def check(ctx: click.Context) -> None:
-    """Try the upstream (connection, key, handshake) and the knowledge base; exit code 1 if one fails."""
+    """Try the upstream (connection, key, handshake), the knowledge base and Redis; exit code 1 if one fails."""
     try:
         settings = load_settings()
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
-    findings = [_settings_finding(settings), *trio.run(_find, settings)]
+    with only_errors_logged():
+        findings = [_settings_finding(settings), *trio.run(_find, settings)]
     _show(findings)
     ctx.exit(0 if all(finding.is_well for finding in findings) else 1)
 
 
 async def _find(settings: Settings) -> list[Finding]:
     findings = []
-    for part, look in (("upstream", _look_at_upstream), ("knowledge", _look_at_knowledge)):
+    parts = (("upstream", _look_at_upstream), ("knowledge", _look_at_knowledge), ("redis", _look_at_redis))
+    for part, look in parts:
         findings.append(await _timed(part, look, settings))
     return findings
 
@@ -104,6 +108,14 @@ async def _look_at_knowledge(settings: Settings) -> tuple[bool, str]:
     if not stats.chunks:
         return False, f"{path}: empty; fill it with: voice-trio knowledge import FOLDER"
     return True, f"{path}: {stats.documents:,} documents, {stats.chunks:,} passages"
+
+
+async def _look_at_redis(settings: Settings) -> tuple[bool, str]:
+    async with open_state(settings) as state:
+        health = state.health
+    if not health.enabled:
+        return True, "not used: limits, sessions and rollout live in each gateway's memory"
+    return health.available, f"{health.url}: " + (health.fault or f"version {health.version}")
 
 
 def _show(findings: list[Finding]) -> None:

@@ -1,0 +1,74 @@
+"""`voice-trio rollout`: shows and changes the live rollout document, in Redis, for every running gateway."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from voice_trio.cli.shared_state import with_shared_state
+from voice_trio.errors import BadMessage
+from voice_trio.services.rollout import parse_rollout, rollout_as_json
+
+if TYPE_CHECKING:
+    from voice_trio.services.rollout import Rollout
+    from voice_trio.services.state import State
+
+
+@click.group()
+def rollout() -> None:
+    """Who is let in while voice is being introduced: the document that every gateway follows within 2 s.
+
+    It lives in Redis (REDIS_URL). A gateway without Redis has one of its own: use GET and PUT /v1/voice/rollout there.
+    """
+
+
+@rollout.command()
+def show() -> None:
+    """Print the document in force, as JSON."""
+    _print(with_shared_state(lambda state: state.rollout()))
+
+
+@rollout.command("set")
+@click.option("--enabled/--disabled", default=None, help="Whether anybody is let in.")
+@click.option(
+    "--end-sessions/--keep-sessions", default=None, help="With --disabled: open sessions end too, within 5 s."
+)
+@click.option("--percent", type=click.FloatRange(0, 100), help="How many per cent of the users are in.")
+@click.option("--beta-user", "beta_users", multiple=True, metavar="ID", help="In at any percentage; replaces the list.")
+@click.option("--add-beta-user", "added", multiple=True, metavar="ID", help="One more, by id or email.")
+@click.option("--remove-beta-user", "removed", multiple=True, metavar="ID", help="One less.")
+@click.option("--plan", "plans", multiple=True, metavar="PLAN", help="Plans that include voice; replaces the list.")
+@click.option("--message", help="What those who are refused by it are told.")
+@click.option("--version", type=click.IntRange(0), help="Only if this version is in force.")
+def set_command(added: tuple[str, ...], removed: tuple[str, ...], version: int | None, **given: Any) -> None:
+    """Change what is given, leave the rest, and print the new document. Exit code 1 if somebody was faster."""
+    changes = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items() if value}
+    changes |= {
+        name: given[name] for name in ("enabled", "end_sessions", "percent", "message") if given[name] is not None
+    }
+    if not changes and not added and not removed:
+        raise click.UsageError("nothing to change")
+    _print(with_shared_state(partial(_change, changes, added, set(removed), version)))
+
+
+async def _change(
+    changes: dict[str, Any], added: tuple[str, ...], removed: set[str], version: int | None, state: State
+) -> Rollout:
+    wanted = rollout_as_json(await state.rollout()) | changes
+    wanted["beta_users"] = [who for who in (*wanted["beta_users"], *added) if who not in removed]
+    if wanted["enabled"]:
+        wanted["end_sessions"] = False
+    if version is not None:
+        wanted["version"] = version
+    after = await state.replace_rollout(parse_rollout(wanted))
+    if after is None:
+        current = (await state.rollout()).version
+        raise BadMessage(f"version {current} is in force; somebody was faster. Look at it and try again.")
+    return after
+
+
+def _print(document: Rollout) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())

@@ -1,0 +1,71 @@
+"""The store that the gateways share, for commands that speak to it directly."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+import structlog
+import trio
+
+from voice_trio.errors import BadMessage, ConfigurationError, StateUnavailable
+from voice_trio.services.states import open_state
+from voice_trio.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from voice_trio.services.state import State
+    from voice_trio.settings import Settings
+
+T = TypeVar("T")
+
+
+def with_shared_state(do: Callable[[State], Awaitable[T]]) -> T:
+    """What `do` makes of Redis as the environment names it; nothing falls back to this command's own memory.
+
+    Raises `click.ClickException` where there is no Redis, or when it fails, or `do` raises `BadMessage`.
+    """
+    try:
+        # A command serves nobody, so it needs no way to check tokens.
+        settings = load_settings(os.environ | {"ENABLE_VOICE_REALTIME": "false"})
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
+    if settings.shared.redis_url is None or not settings.shared.redis_enabled:
+        raise click.ClickException("REDIS_URL is not set: without Redis each gateway keeps its own state.")
+    denying = settings.shared.model_copy(update={"redis_failure_policy": "deny"})
+    with only_errors_logged():
+        done, fault = trio.run(_do, settings.model_copy(update={"shared": denying}), do)
+    if fault:
+        raise click.ClickException(fault)
+    [result] = done
+    return result
+
+
+@contextmanager
+def only_errors_logged() -> Iterator[None]:
+    """A command says itself what there is to say, and nothing else on standard output."""
+    before = structlog.get_config()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+async def _do(settings: Settings, do: Callable[[State], Awaitable[T]]) -> tuple[list[T], str]:
+    """The result, or what went wrong: an error raised through the state's nursery would arrive as a group."""
+    async with open_state(settings) as state:
+        if not state.health.available:
+            return [], f"Redis at {state.health.url}: {state.health.fault}"
+        try:
+            return [await do(state)], ""
+        except (BadMessage, StateUnavailable) as error:
+            return [], str(error)
