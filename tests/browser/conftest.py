@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.desk import CHROMIUM, Desk, Stage
+from tests.browser.desk import CHROMIUM, Desk, Stage, serving
 from tests.wire.deployment import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from playwright.sync_api import Playwright
-
-ROOT = Path(__file__).parents[2]
-START_SECONDS_MAX = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -44,31 +38,10 @@ def stage(tmp_path: Path) -> Callable[..., AbstractContextManager[Stage]]:
         port = port or free_port()
         command = [sys.executable, "-m", "tests.browser.stage", str(tmp_path)]
         command += ["--bind", f"127.0.0.1:{port}", "--answer-ms", str(answer_ms)]
-        with serving([*command], variables) as process:
+        with serving(command, variables, '{"port"') as (process, _):
             yield Stage(port, process)
 
     return start
-
-
-@contextmanager
-def serving(command: list[str], variables: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A process of ours that says `{"port": …}` when it serves; killed at the end with all it started."""
-    environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", ""), "LOG_FORMAT": "json", **variables}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith('{"port"'):
-                    assert json.loads(line)["port"]
-                    break
-            else:
-                raise AssertionError("the gateway did not start")
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, 9)
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 import time
 import wave
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from tests.wire.deployment import token
 
 if TYPE_CHECKING:
-    import subprocess
+    from collections.abc import Iterator
 
     from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, WebSocket
 
 CHROMIUM = "/usr/bin/chromium"
-ARTEFACTS = Path(__file__).parents[2] / "artefacts"
+ROOT = Path(__file__).parents[2]
+ARTEFACTS = ROOT / "artefacts"
 RATE = 24_000
 WIDTHS = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1280, 800)}
 
@@ -88,6 +91,23 @@ _LOG = """
 }
 """
 _LOGGED = ("state", "ready", "speech", "transcript", "context", "cut", "microphone", "error", "ended", "reconnecting")
+
+
+@contextmanager
+def serving(command: list[str], variables: dict[str, str], says: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process of ours, and the line with `says` by which it tells that it serves; killed at the end, children too."""
+    environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", ""), "LOG_FORMAT": "json", **variables}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            ready = next((line for line in process.stdout if says in line), None)
+            assert ready is not None, "the gateway did not start"
+            yield process, ready
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
