@@ -197,7 +197,8 @@ def test_a_misspelt_name_warns_with_the_name_that_was_meant() -> None:
 
 
 def test_a_variable_whose_part_is_not_built_warns_that_it_does_nothing() -> None:
-    assert "DAILY_BUDGET_USD has no effect in this version" in load_settings({"DAILY_BUDGET_USD": "10"}).warnings
+    given = {"VOICE_SIDECAR_TRANSCRIPTION": "on"}
+    assert "VOICE_SIDECAR_TRANSCRIPTION has no effect in this version" in load_settings(given).warnings
 
 
 def test_a_short_secret_warns() -> None:

@@ -26,12 +26,14 @@ from hypercorn.trio import serve
 from voice_trio.errors import ConfigurationError
 from voice_trio.services.listening import BACKLOG, drop_connections
 from voice_trio.services.plans import open_plans
+from voice_trio.services.prices import load_prices
 from voice_trio.services.sqlite_knowledge import SqliteKnowledge
 from voice_trio.services.states import open_state
 from voice_trio.services.tokens import TokenVerifier
 from voice_trio.services.webhook import open_webhook
 from voice_trio.session.admission import Admission
 from voice_trio.session.capacity import Capacity
+from voice_trio.session.money import FLUSH_SECONDS_MAX, Treasury
 from voice_trio.web.admin import obey_rollout
 from voice_trio.web.application import Application
 from voice_trio.web.gateway import Gateway
@@ -70,6 +72,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     knowledge = SqliteKnowledge(settings.retrieval.knowledge_path)
     live = LiveSessions()
     statistics = Statistics(lambda: len(live))
+    prices = load_prices(settings.limits.prices_file)
+    if not prices.knows(settings.upstream.model):
+        log.warning("price_missing", model=settings.upstream.model, detail="counted at the dearest known price")
     try:
         async with (
             open_state(settings) as state,
@@ -78,6 +83,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(obey_rollout, state, live)
+            treasury = Treasury(prices, state, settings.limits, on_cost=statistics.count_cost)
+            nursery.start_soon(treasury.run)
+            statistics.watch_money(treasury)
             yield Gateway(
                 settings=settings,
                 verifier=verifier,
@@ -88,8 +96,10 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                     state=state,
                     capacity=capacity,
                     let_go=live.take_over,
+                    till=treasury,
                 ),
                 capacity=capacity,
+                treasury=treasury,
                 state=state,
                 webhook=webhook,
                 knowledge=knowledge,
@@ -98,6 +108,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 health=Health(settings, knowledge, capacity, statistics, state),
                 nursery=nursery,
             )
+            with trio.move_on_after(FLUSH_SECONDS_MAX, shield=True):
+                await treasury.share()
             nursery.cancel_scope.cancel(reason="the process ends")
     finally:
         knowledge.close()

@@ -518,3 +518,20 @@ async def test_many_callers_at_once_get_exactly_what_there_is(autojump_clock: Mo
 
 def test_the_rollout_seeded_by_the_settings_is_the_one_in_force() -> None:
     assert isinstance(first_rollout(load_settings({}).access), Rollout)
+
+
+@dataclass
+class Till:
+    is_exhausted: bool = False
+    seconds_to_midnight: float = 3600.4
+
+
+async def test_once_the_days_budget_is_spent_nobody_gets_in_and_nothing_is_taken(autojump_clock: MockClock) -> None:
+    door, till = Door(), Till()
+    door.admission._till = till
+    await door.admitted(token())
+    till.is_exhausted = True
+
+    assert told(await door.refusal(token())) == ("budget_exhausted", 4002, "Budget exhausted", 429, 3601)
+    assert door.capacity.taken == 1
+    assert (await door.refusal(token(plan="free"))).code == "plan_required"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import trio
 
 from voice_trio.conversation.records import TurnRecord
 from voice_trio.errors import StateUnavailable
 from voice_trio.services.memory_state import MemoryState
+from voice_trio.services.prices import Cost
 from voice_trio.services.records import SessionRecord
 from voice_trio.services.rollout import first_rollout
 from voice_trio.services.state import Quotas
@@ -137,3 +140,19 @@ async def test_a_joined_turn_is_no_turn_of_its_own(autojump_clock: MockClock) ->
     keeper.turn_finished(turn("joined"))
     await keeper.write_last()
     assert (await record(state)).turns == ()
+
+
+async def test_what_it_cost_is_in_the_record_from_turn_to_turn_with_what_it_cost_before(
+    autojump_clock: MockClock,
+) -> None:
+    state, summary = a_state(), Summary("vs_1", "u")
+    keeper = RecordKeeper(state, msgspec.structs.replace(NEW, cost_micro_usd=1_000))
+    keeper.session_ready(summary)
+    summary.cost = Cost(Decimal("0.0025"))
+    keeper.turn_finished(turn())
+    await keeper.write_last()
+    assert (await record(state)).cost_micro_usd == 3_500
+    summary.cost, summary.ending = Cost(Decimal("0.004")), Ending.BUDGET_EXHAUSTED
+    keeper.session_ended(summary)
+    await keeper.write_last()
+    assert ((await record(state)).cost_micro_usd, (await record(state)).resumable) == (5_000, False)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from voice_trio.services.memory_knowledge import MemoryKnowledge
 from voice_trio.services.memory_state import MemoryState
 from voice_trio.services.plans import ClaimedPlans
+from voice_trio.services.prices import load_prices
 from voice_trio.services.rollout import first_rollout
 from voice_trio.services.state import Quotas
 from voice_trio.services.tokens import TokenVerifier, User, issue_token
 from voice_trio.services.webhook import Webhook
 from voice_trio.session.admission import Admission
 from voice_trio.session.capacity import Capacity
+from voice_trio.session.money import Treasury
 from voice_trio.settings import Settings, load_settings
 from voice_trio.web.gateway import Gateway
 from voice_trio.web.health import Health
@@ -40,6 +42,8 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
     verifier, capacity, live = TokenVerifier(configured.tokens), Capacity(5), LiveSessions()
     state = MemoryState(Quotas.of(configured.limits), first_rollout(configured.access))
     knowledge, statistics = MemoryKnowledge(), Statistics(lambda: len(live))
+    treasury = Treasury(load_prices(), state, configured.limits, on_cost=statistics.count_cost)
+    statistics.watch_money(treasury)
     admission = Admission(
         settings=configured,
         verifier=verifier,
@@ -47,6 +51,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
         state=state,
         capacity=capacity,
         let_go=live.take_over,
+        till=treasury,
     )
     return Gateway(
         settings=configured,
@@ -54,6 +59,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
         admission=admission,
         capacity=capacity,
         state=state,
+        treasury=treasury,
         webhook=Webhook(None, None, keeps_words=True),
         knowledge=knowledge,
         live=live,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+import pytest
 from prometheus_client import generate_latest
 
 from voice_trio.conversation.records import Outcome, Stages, TurnRecord
+from voice_trio.services.prices import Cost
 from voice_trio.session.endings import Ending
 from voice_trio.session.summary import Summary
-from voice_trio.web.statistics import TURNS_REMEMBERED, Statistics, percentile
+from voice_trio.web.statistics import USERS_REMEMBERED, Statistics
 
 
 def turn(status: str = "completed", outcome: Outcome | None = Outcome.HIDDEN, **stages: float) -> TurnRecord:
@@ -34,27 +38,51 @@ def ended(ending: Ending, user: str = "u", *, ready: bool = True, fallback: bool
     return summary
 
 
-def test_percentiles_are_of_the_values_themselves() -> None:
-    values = [float(value) for value in range(1, 101)]
-    assert [percentile(values, share) for share in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 100]
-    assert percentile([7.0], 0.5) == percentile([7.0], 0.99) == 7.0
-
-
 def test_a_turns_stages_become_latencies_in_ms() -> None:
     statistics = Statistics(lambda: 0)
     statistics.turn_finished(turn(committed=10.0, asked=10.15, first_audio_in=10.6, first_audio_out=10.61))
-    latency = statistics.as_json()["latency_ms"]
-    assert latency["commit_to_ask"] == {"count": 1, "p50": 150.0, "p95": 150.0, "p99": 150.0}
-    assert latency["commit_to_first_audio_out"]["p50"] == 610.0
-    assert latency["speech_to_first_word"] == {"count": 0}
+    for window in ("5m", "1h", "24h"):
+        latency = statistics.as_json()["latency_ms"][window]
+        assert latency["commit_to_ask"]["count"] == 1
+        assert latency["commit_to_ask"]["p99"] == pytest.approx(150, rel=0.01)
+        assert latency["commit_to_first_audio_out"]["p50"] == pytest.approx(610, rel=0.01)
+        assert latency["speech_to_first_word"] == {"count": 0}
 
 
-def test_memory_is_bounded_in_turns_and_users() -> None:
+def test_memory_is_bounded_in_users() -> None:
     statistics = Statistics(lambda: 0)
-    for number in range(TURNS_REMEMBERED + 10):
-        statistics.turn_finished(turn(committed=0.0, asked=float(number)))
-    assert statistics.as_json()["latency_ms"]["commit_to_ask"]["count"] == TURNS_REMEMBERED
-    assert statistics.as_json()["turns"] == {"completed": TURNS_REMEMBERED + 10}
+    for number in range(USERS_REMEMBERED + 10):
+        statistics.session_ended(ended(Ending.CLIENT_LEFT, f"u{number}"))
+    assert statistics.as_json()["adoption"]["users_who_talked_today"] == USERS_REMEMBERED
+
+
+def test_the_last_hour_is_there_minute_by_minute() -> None:
+    now, active = [3_600_000.0], [2]
+    statistics = Statistics(lambda: active[0], unix_time=lambda: now[0])
+    statistics.admit("a")
+    statistics.turn_finished(turn(committed=0.0, first_audio_out=0.7))
+    statistics.count_cost("response", Cost(Decimal("0.25"), is_estimate=True))
+    now[0] += 120
+    active[0] = 5
+    statistics.turn_finished(turn("cancelled"))
+    minutes = statistics.as_json()["minutes"]
+    assert [minute["at"] for minute in minutes[::59]] == [3_600_000 + 120 - 59 * 60, 3_600_000 + 120]
+    first, quiet, last = minutes[-3:]
+    assert (first["active"], first["sessions"], first["turns"], first["cost_usd"]) == (2, 1, 1, 0.25)
+    assert first["answer_ms"]["p95"] == pytest.approx(700, rel=0.01)
+    assert (quiet["turns"], quiet["answer_ms"]["p50"]) == (0, None)
+    assert (last["active"], last["turns"], last["interruptions"], last["cost_usd"]) == (5, 1, 1, 0.0)
+    now[0] += 7200
+    assert sum(minute["turns"] for minute in statistics.as_json()["minutes"]) == 0
+
+
+def test_what_a_conversation_costs_is_over_those_in_which_somebody_talked() -> None:
+    statistics = Statistics(lambda: 0)
+    for usd, ready in (("0.10", True), ("0.30", True), ("0", False)):
+        summary = ended(Ending.CLIENT_LEFT, ready=ready)
+        summary.cost = Cost(Decimal(usd))
+        statistics.session_ended(summary)
+    assert statistics.as_json()["cost"] == {"per_session_usd": 0.2}
 
 
 def test_a_turn_that_goes_on_as_the_next_is_none() -> None:
@@ -84,9 +112,13 @@ def test_users_are_counted_once_a_day_and_only_if_they_talked() -> None:
     statistics = Statistics(lambda: 0, unix_time=lambda: now[0])
     for user, ready in (("a", True), ("a", True), ("b", True), ("c", False)):
         statistics.session_ended(ended(Ending.CLIENT_LEFT, user, ready=ready))
-    assert statistics.as_json()["adoption"] == {"users_who_talked_today": 2}
+    for user in ("a", "b", "c", "d", "d"):
+        statistics.admit(user)
+    told = statistics.as_json()["adoption"]
+    assert told == {"users_who_talked_today": 2, "users_admitted_today": 4, "share": 0.5}
     now[0] = 86_400.0
-    assert statistics.as_json()["adoption"] == {"users_who_talked_today": 0}
+    told = statistics.as_json()["adoption"]
+    assert told == {"users_who_talked_today": 0, "users_admitted_today": 0, "share": None}
 
 
 def test_the_last_session_tells_how_the_upstream_is() -> None:
@@ -101,7 +133,10 @@ def test_prometheus_reads_the_same() -> None:
     statistics = Statistics(lambda: 2)
     statistics.turn_finished(turn(committed=1.0, asked=1.1))
     statistics.session_ended(ended(Ending.TIMEOUT))
+    statistics.count_cost("response", Cost(Decimal("0.5"), warnings=("price_missing",)))
     text = generate_latest(statistics.registry).decode()
     assert "voice_trio_active_sessions 2.0" in text
     assert 'voice_trio_sessions_total{ending="timeout"} 1.0' in text
     assert 'voice_trio_stage_seconds_count{stage="commit_to_ask"} 1.0' in text
+    assert 'voice_trio_cost_usd_total{estimated="no",kind="response"} 0.5' in text
+    assert 'voice_trio_usage_warnings_total{name="price_missing"} 1.0' in text

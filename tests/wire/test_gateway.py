@@ -39,13 +39,13 @@ async def test_a_spoken_question_is_answered_from_the_documents(tmp_path: Path) 
             assert client.audio_received_ms(client.heard_of("response.audio.delta")[0].event["item_id"]) == 400
             assert await place.active_sessions() == 1
             stats = (await place.get("/v1/voice/stats", token("root", is_admin=True))).json
-            assert stats["latency_ms"]["commit_to_first_audio_out"] == {"count": 0}  # told when the turn is over
+            assert stats["latency_ms"]["1h"]["commit_to_first_audio_out"] == {"count": 0}  # told when the turn is over
             await client.end_session()
             closed = await client.is_closed()
             assert (closed.code, closed.reason) == (1000, "Session ended")
             await wait_until_empty(place)
             stats = (await place.get("/v1/voice/stats", token("root", is_admin=True))).json
-            assert stats["latency_ms"]["commit_to_first_audio_out"]["count"] == 1
+            assert stats["latency_ms"]["1h"]["commit_to_first_audio_out"]["count"] == 1
             assert stats["sessions"]["by_ending"] == {"client_ended": 1}
             nursery.cancel_scope.cancel()
 
@@ -165,7 +165,7 @@ async def test_a_first_message_that_is_no_token_is_refused(tmp_path: Path) -> No
             nursery.cancel_scope.cancel()
 
 
-async def test_nothing_can_be_resumed_yet(tmp_path: Path) -> None:
+async def test_a_resume_token_that_is_none_opens_nothing(tmp_path: Path) -> None:
     with trio.fail_after(10):
         async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
             url = f"{place.url}?resume=abc"

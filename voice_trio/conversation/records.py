@@ -31,6 +31,11 @@ class Stages:
     first_audio_out: float | None = None
     response_done: float | None = None
     interrupted: float | None = None
+    playback_started: float | None = None
+    """By the client's own reports of its position."""
+    flush_queued: float | None = None
+    """When this turn's answer was to fall silent, and when the client had been sent the word."""
+    flush_sent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

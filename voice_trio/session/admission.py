@@ -1,6 +1,6 @@
 """May this caller have a session? The checks in their order, what is taken for a session, and how it is given back.
 
-feature flag → token → plan → rollout → rate limit → concurrency → draining, capacity
+feature flag → token → plan → rollout → budget → rate limit → concurrency → draining, capacity
 
 The first check that fails is the one the caller hears of. Nothing is taken before everything else has passed, and what
 was taken when a later check fails is given back. Knows nothing of sockets: a refusal is a value.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, Never, Protocol
 
 import trio
 
@@ -45,6 +45,16 @@ PLAN_SECONDS_MAX = 5.0
 
 SECONDS_LEFT_MIN = 1.0
 """A session with less time left is not worth going on with."""
+
+
+class Till(Protocol):
+    """Whether there is money for another session."""
+
+    @property
+    def is_exhausted(self) -> bool: ...
+
+    @property
+    def seconds_to_midnight(self) -> float: ...
 
 
 async def _nobody_holds_it(session_id: str) -> None:
@@ -135,6 +145,7 @@ class Admission:
         state: State,
         capacity: Capacity,
         let_go: Callable[[str], Awaitable[None]] = _nobody_holds_it,
+        till: Till | None = None,
     ) -> None:
         """`let_go` makes a connection of this process that holds a session give it up, and waits until it has."""
         self._is_switched_on = settings.access.enabled
@@ -144,6 +155,7 @@ class Admission:
         self._state = state
         self._capacity = capacity
         self._let_go = let_go
+        self._till = till
         self._resume_tokens = ResumeTokens(settings.signing_secret)
         self._attempts = RecentEvents(limit=ATTEMPTS_PER_MINUTE, window_seconds=MINUTE_SECONDS)
         self._failed_tokens = RecentEvents(limit=FAILED_TOKENS_PER_MINUTE, window_seconds=MINUTE_SECONDS)
@@ -201,6 +213,8 @@ class Admission:
             user = await self._entitle(user, attempt, rollout)
             if isinstance(user, Refusal):
                 return user
+            if self._till is not None and self._till.is_exhausted:
+                return refusals.budget_exhausted(self._till.seconds_to_midnight)
             return await (self._take_up(user, attempt.resume) if attempt.resume is not None else self._take_slots(user))
         except StateUnavailable:
             # Limits that cannot be looked at cannot be kept.

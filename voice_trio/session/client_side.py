@@ -85,6 +85,8 @@ class ClientSide:
             if frame.audio_ms:
                 self._host.summary.audio_out_s += frame.audio_ms / 1000
                 self._host.feed(on.AudioSent(frame.item_id, frame.audio_ms))
+            elif frame.flush_at is not None:
+                self._host.flushed(frame.flush_at)
 
     def tell(self, event: ToClient) -> None:
         """Queue an event for the client, unless it must not leave; a flush drops the queued answer first."""
@@ -98,7 +100,8 @@ class ClientSide:
         if isinstance(event, on.AnswerAudio):
             self._outbox.put(Frame(text, event.item_id, event.duration_ms, of_answer=True))
         elif isinstance(event, _URGENT):
-            self._outbox.put(Frame(text, is_urgent=True))
+            flush_at = trio.current_time() if isinstance(event, do.PlaybackFlush) else None
+            self._outbox.put(Frame(text, is_urgent=True, flush_at=flush_at))
         else:
             self._outbox.put(Frame(text, of_answer=isinstance(event, _OF_ANSWER)))
         if self._outbox.is_overfull:

@@ -43,5 +43,9 @@ class Ending(Enum):
     """The same session was resumed by another connection; this one must not come back."""
     SWITCHED_OFF = Farewell("switched_off", 1008, "Voice realtime feature disabled")
     """The live rollout document wants no session to go on; the client is told by `session.ending`."""
+    BUDGET_EXHAUSTED = Farewell(
+        "budget_exhausted", 4002, "Budget exhausted", "budget_exhausted", "The budget for voice is used up for now."
+    )
+    """The session's budget or the day's is spent: not to be resumed."""
     DRAINING = Farewell("draining", 1012, "Server restarting, resume")
     CRASHED = Farewell("crashed", 1011, "Internal error", "internal_error", "Something went wrong on our side.")

@@ -22,6 +22,10 @@ class Host(Protocol):
         """Hand an event to the conversation and carry out what follows, at once."""
         ...
 
+    def flushed(self, queued_at: float) -> None:
+        """A flush that was queued then has been written to the client."""
+        ...
+
     def end(self, ending: Ending) -> None:
         """End the session; the first reason given is the one that counts."""
         ...

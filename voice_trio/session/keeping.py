@@ -14,6 +14,7 @@ import trio
 from voice_trio.conversation.history import History, Said
 from voice_trio.errors import StateUnavailable
 from voice_trio.services.records import RecordedTurn, SessionRecord, Words
+from voice_trio.services.spending import micro_usd
 from voice_trio.session.endings import Ending
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from voice_trio.services.state import State
     from voice_trio.session.summary import Summary
 
-NOT_TO_BE_RESUMED = frozenset({Ending.CLIENT_ENDED, Ending.TIMEOUT})
+NOT_TO_BE_RESUMED = frozenset({Ending.CLIENT_ENDED, Ending.TIMEOUT, Ending.BUDGET_EXHAUSTED})
 
 
 class RecordKeeper:
@@ -34,11 +35,14 @@ class RecordKeeper:
         self._clock = clock
         self._ready_at: float | None = None
         self._connected_before = record.connected_seconds
+        self._cost_before = record.cost_micro_usd
+        self._summary: Summary | None = None
         self._record = msgspec.structs.replace(record, instance=state.instance, end_reason=None)
         self._changed = trio.Event()
 
     def session_ready(self, summary: Summary) -> None:
         self._ready_at = self._clock()
+        self._summary = summary
         self._note()
 
     def turn_finished(self, record: TurnRecord) -> None:
@@ -85,8 +89,12 @@ class RecordKeeper:
 
     def _note(self) -> None:
         connected = 0.0 if self._ready_at is None else self._clock() - self._ready_at
+        spent = 0 if self._summary is None else micro_usd(self._summary.cost.usd)
         self._record = msgspec.structs.replace(
-            self._record, connected_seconds=self._connected_before + connected, revision=self._record.revision + 1
+            self._record,
+            connected_seconds=self._connected_before + connected,
+            cost_micro_usd=self._cost_before + spent,
+            revision=self._record.revision + 1,
         )
         self._changed.set()
 

@@ -24,6 +24,8 @@ class Frame:
     audio_ms: float = 0.0
     of_answer: bool = False
     is_urgent: bool = False
+    flush_at: float | None = None
+    """Of a flush: when it was queued."""
 
 
 class Outbox:

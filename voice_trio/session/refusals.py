@@ -18,7 +18,10 @@ CLOSE_REASON_BYTES_MAX = 123
 REPEATED_FROM = 3
 REPEATED_WITHIN_SECONDS = 60.0
 _LATER_CODES = frozenset(
-    {"rate_limited", "too_many_sessions", "at_capacity", "draining", "plan_unverified", "upstream_unavailable"}
+    {
+        *("rate_limited", "too_many_sessions", "at_capacity", "draining", "plan_unverified", "upstream_unavailable"),
+        "budget_exhausted",
+    }
 )
 
 
@@ -115,6 +118,12 @@ def at_capacity() -> Refusal:
 def draining() -> Refusal:
     """This process is about to end; another one, or the next, will do."""
     return Refusal("draining", 1012, "Server restarting, resume", "The server is restarting. Please reconnect.", 503)
+
+
+def budget_exhausted(retry_after: float) -> Refusal:
+    """The day's budget is spent; the next one begins in `retry_after` seconds, at midnight UTC."""
+    told = "Today's budget for voice is used up. Please come back tomorrow."
+    return Refusal("budget_exhausted", 4002, "Budget exhausted", told, 429, _whole(retry_after))
 
 
 def no_resume() -> Refusal:

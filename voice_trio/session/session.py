@@ -25,7 +25,7 @@ import trio
 
 from voice_trio.conversation import commands as do
 from voice_trio.conversation.conversation import Conversation
-from voice_trio.conversation.events import ModelLost, ModelReady
+from voice_trio.conversation.events import Interrupt, ModelLost, ModelReady
 from voice_trio.conversation.notices import (
     ConnectionReady,
     SessionDescribed,
@@ -34,22 +34,27 @@ from voice_trio.conversation.notices import (
     SessionRecovering,
 )
 from voice_trio.errors import ModelUnavailable
+from voice_trio.session.accounts import NoAccount
 from voice_trio.session.client_side import ClientSide
 from voice_trio.session.clocks import announce_deadline, finish_answer_then_end, watch_for_idleness
 from voice_trio.session.connect import connect
 from voice_trio.session.endings import Ending
 from voice_trio.session.jobs import call_tool, search
 from voice_trio.session.model_side import ModelSide
+from voice_trio.session.moments import Moments
 from voice_trio.session.summary import NoObserver, Summary
+from voice_trio.session.turn_log import turn_fields
 from voice_trio.session.turns import TurnScopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voice_trio.conversation.events import Event
+    from voice_trio.conversation.records import TurnRecord
     from voice_trio.dialects.realtime import SessionState
     from voice_trio.services.knowledge import Knowledge
     from voice_trio.services.links import Link
+    from voice_trio.session.accounts import Account
     from voice_trio.session.connect import Dial, Model
     from voice_trio.session.summary import Observer
     from voice_trio.session.terms import Terms
@@ -70,6 +75,7 @@ class Session:
         terms: Terms,
         *,
         observer: Observer | None = None,
+        account: Account | None = None,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
         self.terms = terms
@@ -78,6 +84,8 @@ class Session:
         self._dial = dial
         self._knowledge = knowledge
         self._observer: Observer = observer or NoObserver()
+        self._account: Account = account or NoAccount()
+        self._moments = Moments()
         self._unix_time = unix_time
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
@@ -124,10 +132,16 @@ class Session:
         self._client.tell(SessionDraining(self.terms.resume_token))
         self._nursery.start_soon(finish_answer_then_end, self._conversation, self)
 
+    def flushed(self, queued_at: float) -> None:
+        """A flush that was queued then has been written to the client."""
+        self._moments.flushed(queued_at, trio.current_time())
+
     def feed(self, event: Event) -> None:
         """Hand an event to the conversation and carry out what follows, before anything else can happen."""
         if self._scope.cancel_called:
             return
+        self._account.saw(event)
+        self._moments.saw(event, trio.current_time())
         for command in self._conversation.handle(event, trio.current_time()):
             self._carry_out(command)
 
@@ -183,14 +197,25 @@ class Session:
         self._observer.session_ready(self.summary)
         self._describe(model.created)
         self._describe(model.updated)
+        self._account.open(self._client.tell, lambda: self.end(Ending.BUDGET_EXHAUSTED))
 
     def _conclude(self) -> Ending:
         now = trio.current_time()
         ending = self.summary.ending = self.summary.ending or self._ending_by_scope()
         self.summary.duration_s = 0.0 if self._ready_at is None else now - self._ready_at
+        if ending is Ending.BUDGET_EXHAUSTED:
+            self._silence(now)
         for command in self._conversation.close(now):
             self._carry_out(command)
+        self._account.close()
+        self.summary.cost = self._account.cost
         return ending
+
+    def _silence(self, now: float) -> None:
+        """What is being said stops at the client now, not when all that was sent is played out."""
+        for command in self._conversation.handle(Interrupt(), now):
+            if isinstance(command, do.SendToClient | do.CountUsage | do.ReportTurn):
+                self._carry_out(command)
 
     async def _say_goodbye(self, ending: Ending) -> None:
         async with trio.open_nursery() as nursery:
@@ -204,6 +229,7 @@ class Session:
         return Ending.UPSTREAM_UNAVAILABLE if self._ready_at is None else Ending.TIMEOUT
 
     def _carry_out(self, command: do.Command) -> None:
+        self._account.did(command)
         match command:
             case do.SendToClient(event):
                 self._client.tell(event)
@@ -213,10 +239,9 @@ class Session:
                 self._work(command)
             case do.CountUsage(kind, source_id, usage):
                 self.summary.usages.setdefault(source_id, (kind, usage))
+                self.summary.cost = self._account.cost
             case do.ReportTurn(record):
-                self.summary.count_turn(record)
-                fallback = self.summary.transcription_fallback
-                self._observer.turn_finished(replace(record, transcription_fallback=fallback))
+                self._report(record)
             case do.Warn(code, message):
                 self.log.warning("conversation_warning", code=code, detail=message[:200])
             case do.EndSession(code, fatal):
@@ -227,6 +252,13 @@ class Session:
                     self._model.lose(code)
             case _:
                 assert_never(command)
+
+    def _report(self, record: TurnRecord) -> None:
+        self.summary.count_turn(record)
+        if record.status != "joined":  # its moments are the next turn's
+            record = self._moments.complete(record)
+            self.log.info("turn", **turn_fields(record, self._account.cost_of_turn(record.turn_id)))
+        self._observer.turn_finished(replace(record, transcription_fallback=self.summary.transcription_fallback))
 
     def _work(self, command: do.BeginTurn | do.EndTurn | do.StartSearch | do.CallTool | do.FeedAt) -> None:
         """Start or stop what waits; each piece is a task in its turn's scope, or in the session's nursery."""

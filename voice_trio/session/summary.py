@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from voice_trio.services.prices import Cost
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -35,6 +37,9 @@ class Summary:
     usages: dict[str, tuple[str, Mapping[str, object] | None]] = field(default_factory=dict)
     """(kind, usage) of every response and transcription, by id: whatever is told twice is counted once (I10)."""
 
+    cost: Cost = field(default_factory=Cost)
+    """Of this connection; what a session cost before it was resumed is not in it."""
+
     def count_turn(self, record: TurnRecord) -> None:
         if record.status == "joined":  # it goes on as the next turn
             return
@@ -55,6 +60,8 @@ class Summary:
             "interruptions": self.interruptions,
             "recoveries": self.recoveries,
             "errors": dict(self.errors),
+            "cost_usd": float(self.cost.usd),
+            "cost_is_estimate": self.cost.is_estimate,
             "transcription_fallback": self.transcription_fallback,
         }
 

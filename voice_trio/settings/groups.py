@@ -211,10 +211,19 @@ class Limits(Group):
         "IDLE_TIMEOUT", 120.0, "seconds without speech or text; does not run during an answer", ge=1, le=3500
     )
     daily_budget_usd: float | None = env(
-        "DAILY_BUDGET_USD", None, "what a day may cost", ge=0, le=1_000_000, later=True
+        "DAILY_BUDGET_USD",
+        None,
+        "what a day (UTC) may cost, all instances together; spent, sessions end with 4002 until midnight",
+        ge=0,
+        le=1_000_000,
     )
     session_budget_usd: float | None = env(
-        "SESSION_BUDGET_USD", None, "what a session may cost", ge=0, le=1_000_000, later=True
+        "SESSION_BUDGET_USD", None, "what a session may cost; spent, it ends with 4002", ge=0, le=1_000_000
+    )
+    prices_file: Path | None = env(
+        "VOICE_PRICES_FILE",
+        None,
+        "a price table (TOML) in place of the one that comes with the package; `free`: nothing costs anything",
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from voice_trio.services.webhook import Webhook
     from voice_trio.session.admission import Admission
     from voice_trio.session.capacity import Capacity
+    from voice_trio.session.money import Treasury
     from voice_trio.settings import Settings
     from voice_trio.web.health import Health
     from voice_trio.web.live import LiveSessions
@@ -30,6 +31,7 @@ class Gateway:
     state: State
     webhook: Webhook
     capacity: Capacity
+    treasury: Treasury
     knowledge: Knowledge
     live: LiveSessions
     statistics: Statistics

@@ -1,50 +1,77 @@
-"""What this process has seen of its sessions: counts, and the latency of turns' stages. Bounded, whatever happens.
+"""What this process has seen of its sessions: counts, latencies of turns' stages, money, users. Bounded, come what may.
 
 Sessions report here as their `Observer`; `/v1/voice/stats` and `/metrics` read it. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections import Counter, OrderedDict, deque
-from typing import TYPE_CHECKING, Any
+from collections import Counter, OrderedDict
+from typing import TYPE_CHECKING, Any, Protocol
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
-from prometheus_client import Counter as Total
-
+from voice_trio.services.windows import WINDOWS, Percentiles
 from voice_trio.session.endings import Ending
+from voice_trio.web.meters import Meters
+from voice_trio.web.minutes import Minutes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from decimal import Decimal
+
+    from prometheus_client import CollectorRegistry
 
     from voice_trio.conversation.records import Stages, TurnRecord
+    from voice_trio.services.prices import Cost
+    from voice_trio.services.spending import Budget
     from voice_trio.session.summary import Summary
 
-TURNS_REMEMBERED = 2_000
-"""Of each stage: percentiles are over the last so many turns."""
 USERS_REMEMBERED = 10_000
-SECONDS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 
 STAGES = {
     "speech_to_first_word": ("speech_started", "first_word"),
     "silence_to_commit": ("speech_stopped", "committed"),
+    "commit_to_context": ("committed", "context_settled"),
     "commit_to_ask": ("committed", "asked"),
     "ask_to_response": ("asked", "response_created"),
     "commit_to_first_audio_in": ("committed", "first_audio_in"),
     "commit_to_first_audio_out": ("committed", "first_audio_out"),
+    "commit_to_playback": ("committed", "playback_started"),
     "first_audio_in_to_out": ("first_audio_in", "first_audio_out"),
+    "interruption_to_flush": ("flush_queued", "flush_sent"),
 }
 """Each latency, and the two stages of a turn between which it lies."""
+ANSWER = "commit_to_first_audio_out"
+"""The latency that people feel: from the end of their question, as the model heard it, to the first sound."""
 
 _FAILURES = frozenset({Ending.UPSTREAM_UNAVAILABLE, Ending.UPSTREAM_LOST, Ending.CRASHED, Ending.TOO_SLOW})
+
+
+class Money(Protocol):
+    """What is spent and may be spent today, over all instances."""
+
+    @property
+    def spent_today_usd(self) -> Decimal: ...
+
+    @property
+    def day_budget(self) -> Budget: ...
+
+    @property
+    def session_budget(self) -> Budget: ...
+
+    @property
+    def is_exhausted(self) -> bool: ...
 
 
 class Statistics:
     """An `Observer`. `active` tells how many sessions live now."""
 
-    def __init__(self, active: Callable[[], int], *, unix_time: Callable[[], float] = time.time) -> None:
-        self.registry = CollectorRegistry()
+    def __init__(
+        self,
+        active: Callable[[], int],
+        *,
+        unix_time: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.transcription_fallback = False
         """Whether the last session that was ready had to do with the second-best transcription model."""
         self.upstream_failed = False
@@ -52,16 +79,40 @@ class Statistics:
         self._unix_time = unix_time
         self._started_at = unix_time()
         self._active = active
-        self._durations: dict[str, deque[float]] = {name: deque(maxlen=TURNS_REMEMBERED) for name in STAGES}
+        self._latency = Percentiles(STAGES, clock)
+        self._minutes = Minutes(active, unix_time)
         self._turns: Counter[str] = Counter()
         self._outcomes: Counter[str] = Counter()
         self._sessions: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
         self._totals: Counter[str] = Counter()
-        self._users: OrderedDict[str, None] = OrderedDict()
-        self._users_day = self._today()
-        self._meters = _Meters(self.registry, active)
+        self._talked = _UsersOfToday(unix_time)
+        self._admitted = _UsersOfToday(unix_time)
+        self._money: Money | None = None
+        self._cost_of_ended = 0.0
+        self.meters = Meters(active)
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """For Prometheus."""
+        return self.meters.registry
+
+    def watch_money(self, money: Money) -> None:
+        """From now on the day's sum and budget stand in the statistics too."""
+        self._money = money
+        self.meters.gauge(
+            "cost_today_usd", "Spent since midnight UTC by all instances.", lambda: float(money.spent_today_usd)
+        )
+        self.meters.gauge(
+            "daily_budget_usd", "What a day may cost; 0 without a budget.", lambda: _usd(money.day_budget) or 0.0
+        )
+
+    def admit(self, user: str) -> None:
+        """A user passed plan, rollout and limits."""
+        self._admitted.remember(user)
+        self._minutes.count("sessions")
+        self.meters.admitted.inc()
 
     def session_ready(self, summary: Summary) -> None:
         """The model was reached; health follows at once, not when the session ends."""
@@ -73,41 +124,62 @@ class Statistics:
         if record.status == "joined":
             return
         self._turns[record.status] += 1
-        self._meters.turns.labels(record.status).inc()
+        self._minutes.count("turns")
+        self.meters.turns.labels(record.status).inc()
+        if record.status == "cancelled":
+            self._minutes.count("interruptions")
+            self.meters.interruptions.inc()
         if record.outcome is not None:
             self._outcomes[record.outcome.value] += 1
-            self._meters.retrievals.labels(record.outcome.value).inc()
+            self.meters.retrievals.labels(record.outcome.value).inc()
         for name, seconds in durations_of(record.stages).items():
-            self._durations[name].append(seconds)
-            self._meters.stages.labels(name).observe(seconds)
+            self._latency.add(name, seconds)
+            self.meters.stages.labels(name).observe(seconds)
+            if name == ANSWER:
+                self._minutes.answered(seconds)
 
     def session_ended(self, summary: Summary) -> None:
         """Count a session by how it ended."""
         ending = summary.ending or Ending.CRASHED
+        has_failed = ending in _FAILURES
         self._sessions[ending.value.name] += 1
-        self._meters.sessions.labels(ending.value.name).inc()
+        self.meters.sessions.labels(ending.value.name).inc()
         self._errors.update(summary.errors)
         for code, count in summary.errors.items():
-            self._meters.errors.labels(code).inc(count)
+            self.meters.errors.labels(code).inc(count)
         self._totals["audio_in_s"] += round(summary.audio_in_s)
         self._totals["audio_out_s"] += round(summary.audio_out_s)
         self._totals["interruptions"] += summary.interruptions
-        self._totals["failed"] += ending in _FAILURES
+        self._totals["failed"] += has_failed
+        self._minutes.count("failed", int(has_failed))
+        self.meters.audio.labels("in").inc(summary.audio_in_s)
+        self.meters.audio.labels("out").inc(summary.audio_out_s)
+        self.meters.recoveries.inc(summary.recoveries)
         if summary.was_ready:
             self.session_ready(summary)
-            self._remember(summary.user)
+            self._talked.remember(summary.user)
+            self._totals["talks"] += 1
+            self._cost_of_ended += float(summary.cost.usd)
+            self.meters.durations.observe(summary.duration_s)
         if ending in (Ending.UPSTREAM_UNAVAILABLE, Ending.UPSTREAM_LOST):
             self.upstream_failed = True
 
     def refused(self, code: str) -> None:
         """Count a caller who did not get a session."""
         self._refusals[code] += 1
-        self._meters.refusals.labels(code).inc()
+        self._minutes.count("refused")
+        self.meters.refusals.labels(code).inc()
+
+    def count_cost(self, kind: str, cost: Cost) -> None:
+        """Count what a response or a transcription cost."""
+        self._minutes.spend(cost.usd)
+        self.meters.cost.labels(kind, "yes" if cost.is_estimate else "no").inc(float(cost.usd))
+        for name in cost.warnings:
+            self.meters.warnings.labels(name).inc()
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for the stats page; latencies in ms over the last 2,000 turns each."""
+        """Everything, for the stats page; latencies in ms by window, then by stage."""
         ended = sum(self._sessions.values())
-        self._forget_yesterday()
         return {
             "since": int(self._started_at),
             "sessions": {
@@ -123,40 +195,53 @@ class Statistics:
             "interruptions": self._totals["interruptions"],
             "audio_in_s": self._totals["audio_in_s"],
             "audio_out_s": self._totals["audio_out_s"],
-            "latency_ms": {name: _percentiles_ms(values) for name, values in self._durations.items()},
-            "adoption": {"users_who_talked_today": len(self._users)},
+            "latency_ms": {window: self._latency.in_ms(window) for window in WINDOWS},
+            "cost": self._cost_as_json(),
+            "adoption": self._adoption(),
+            "minutes": self._minutes.as_json(),
         }
 
-    def _remember(self, user: str) -> None:
+    def _cost_as_json(self) -> dict[str, Any]:
+        talks, money = self._totals["talks"], self._money
+        told: dict[str, Any] = {"per_session_usd": round(self._cost_of_ended / talks, 6) if talks else None}
+        if money is not None:
+            told["today_usd"] = round(float(money.spent_today_usd), 6)
+            told["daily_budget_usd"] = _usd(money.day_budget)
+            told["session_budget_usd"] = _usd(money.session_budget)
+            told["is_exhausted"] = money.is_exhausted
+        return told
+
+    def _adoption(self) -> dict[str, Any]:
+        talked, admitted = len(self._talked), len(self._admitted)
+        share = round(min(1.0, talked / admitted), 4) if admitted else None
+        return {"users_who_talked_today": talked, "users_admitted_today": admitted, "share": share}
+
+
+class _UsersOfToday:
+    """Users by their hashes, forgotten at midnight UTC; beyond `USERS_REMEMBERED` the first ones go."""
+
+    def __init__(self, unix_time: Callable[[], float]) -> None:
+        self._unix_time = unix_time
+        self._users: OrderedDict[str, None] = OrderedDict()
+        self._day = self._today()
+
+    def __len__(self) -> int:
+        self._forget_yesterday()
+        return len(self._users)
+
+    def remember(self, user: str) -> None:
         self._forget_yesterday()
         self._users[user] = None
         if len(self._users) > USERS_REMEMBERED:
             self._users.popitem(last=False)
 
     def _forget_yesterday(self) -> None:
-        if self._today() != self._users_day:
-            self._users_day = self._today()
+        if self._today() != self._day:
+            self._day = self._today()
             self._users.clear()
 
     def _today(self) -> int:
         return int(self._unix_time() // 86_400)
-
-
-class _Meters:
-    """The same, as Prometheus wants it."""
-
-    def __init__(self, registry: CollectorRegistry, active: Callable[[], int]) -> None:
-        name = "voice_trio_"
-        gauge = Gauge(name + "active_sessions", "Sessions open now.", registry=registry)
-        gauge.set_function(lambda: float(active()))
-        self.sessions = Total(name + "sessions", "Sessions that ended, by ending.", ["ending"], registry=registry)
-        self.refusals = Total(name + "refusals", "Callers refused, by code.", ["code"], registry=registry)
-        self.errors = Total(name + "errors", "Errors told to clients, by code.", ["code"], registry=registry)
-        self.turns = Total(name + "turns", "Finished turns, by status.", ["status"], registry=registry)
-        self.retrievals = Total(name + "retrievals", "Finished turns, by outcome.", ["outcome"], registry=registry)
-        self.stages = Histogram(
-            name + "stage_seconds", "Latency by stage.", ["stage"], buckets=SECONDS_BUCKETS, registry=registry
-        )
 
 
 def durations_of(stages: Stages) -> dict[str, float]:
@@ -169,16 +254,5 @@ def durations_of(stages: Stages) -> dict[str, float]:
     return found
 
 
-def percentile(ordered: list[float], share: float) -> float:
-    """The smallest value that at least `share` of the values do not exceed; `ordered` is not empty."""
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
-
-
-def _percentiles_ms(values: deque[float]) -> dict[str, float | int]:
-    if not values:
-        return {"count": 0}
-    ordered = sorted(values)
-    shares = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-    return {"count": len(ordered)} | {
-        name: round(percentile(ordered, share) * 1000, 1) for name, share in shares.items()
-    }
+def _usd(budget: Budget) -> float | None:
+    return None if budget.limit_usd is None else float(budget.limit_usd)

@@ -114,7 +114,9 @@ class VoiceEndpoint:
         key = upstream.api_key.get_secret_value() if upstream.api_key else None
         dial = make_dial(upstream.url, upstream.model, key, terms.user)
         observer = Observers(keeper, self._gateway.statistics)
-        return Session(link, dial, self._gateway.knowledge, terms, observer=observer)
+        spent_before = 0 if admitted.resumed is None else admitted.resumed.cost_micro_usd
+        purse = self._gateway.treasury.open(terms, spent_before_micro_usd=spent_before)
+        return Session(link, dial, self._gateway.knowledge, terms, observer=observer, account=purse)
 
     async def _talk(self, knock: _Knock, admitted: Admitted, session: Session, keeper: RecordKeeper) -> None:
         with (
@@ -123,6 +125,7 @@ class VoiceEndpoint:
         ):
             resumed = admitted.resumed is not None
             log.info("session_admitted", user=session.terms.user, plan=admitted.plan, resumed=resumed)
+            self._gateway.statistics.admit(session.terms.user)
             await knock.accept()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(admitted.keep_lease)
