@@ -78,7 +78,6 @@ class Turn:
     outcome: str
     stale: bool
     queries: int
-    local_tops: tuple[str | None, ...] = ()
 
 
 def run_way(way: Way, questions: Sequence[Question], handbook: Handbook, seed: int) -> list[Turn]:
@@ -127,7 +126,7 @@ class _Talk(NoObserver):
                 self._store.turn = question.number
                 if self._net is not None:
                     self._net.forget()
-                await model_ears.hear(live, utterance(question, self._way))
+                await model_ears.hear(live, utterance(question, hears_words=self._way.hears_words))
                 await trio.sleep(PAUSE_SECONDS)
             nursery.cancel_scope.cancel()
         assert len(self._records) == len(questions), [record.status for record in self._records]
@@ -141,12 +140,12 @@ class _Talk(NoObserver):
         self._records.append(record)
 
 
-def utterance(question: Question, way: Way) -> model_ears.Utterance:
+def utterance(question: Question, *, hears_words: bool = True) -> model_ears.Utterance:
     """The question as the scripted model hears it."""
     return model_ears.Utterance(
         text=question.text,
-        pieces=question.pieces if way.hears_words else (),
-        word_times=question.piece_times if way.hears_words else (),
+        pieces=question.pieces if hears_words else (),
+        word_times=question.piece_times if hears_words else (),
         lasts=question.lasts,
         silence=SILENCE_SECONDS,
         completed_after=COMPLETED_SECONDS,
