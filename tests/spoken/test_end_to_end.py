@@ -10,6 +10,7 @@ import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,7 +42,6 @@ from voice_trio.testing.sounds import loudness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from trio_websocket import WebSocketRequest
 
@@ -85,9 +85,10 @@ class Place:
         return [event for event in self.taps[-1].said if event["type"] == kind]
 
 
-@pytest.fixture(scope="module")
-def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("speech")
+@pytest.fixture
+def cache_dir(pytestconfig: pytest.Config) -> Path:
+    """Kept from run to run: adapting the ears takes some 15 s of two cores."""
+    return Path(pytestconfig.cache.mkdir("speech"))
 
 
 @asynccontextmanager
@@ -100,7 +101,7 @@ async def demo(tmp_path: Path, cache_dir: Path) -> AsyncIterator[Place]:
     taps: list[Tap] = []
     texts = read_texts(knowledge, 1_000_000)
     async with (
-        open_local_engines(texts, ears_max=1, adapted=False, cache_dir=cache_dir) as engines,
+        open_local_engines(texts, ears_max=1, cache_dir=cache_dir) as engines,
         trio.open_nursery() as nursery,
     ):
 
