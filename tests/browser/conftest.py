@@ -29,6 +29,16 @@ def playwright() -> Iterator[Playwright]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One gateway for all tests of a file that want nothing special of it and are refused nothing by it."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.browser.stage", str(tmp_path_factory.mktemp("stage"))]
+    command += ["--bind", f"127.0.0.1:{port}", "--answer-ms", "800"]
+    with serving(command, {}, '{"port"') as (process, _):
+        yield Stage(port, process)
+
+
 @pytest.fixture
 def stage(tmp_path: Path) -> Callable[..., AbstractContextManager[Stage]]:
     """Starts gateways: `with stage(answer_ms=…, port=…, VARIABLE="…") as it`."""

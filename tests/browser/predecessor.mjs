@@ -45,6 +45,7 @@ function connect() {
     if (interruptedAt === null && happened.audioMs >= 500) {
       interruptedAt = Date.now();
       send({ type: "interrupt" });
+      setTimeout(finish, 1500);
     } else if (interruptedAt !== null && Date.now() - interruptedAt > 100) {
       happened.audioAfterInterruptMs += ms;
     }

@@ -31,20 +31,19 @@ def ask_in_writing(page: Page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_without_a_microphone_one_types(desk: Desk, stage: Stages) -> None:
-    with stage(answer_ms=800) as gateway:
-        page = desk.open(gateway.port, allow_microphone=False)
-        talk(page)
-        assert "please type" in notice(page)
-        assert "Allow the microphone" in notice(page)
-        assert page.evaluate("voiceTrio.microphone") == "refused"
-        assert page.evaluate("document.activeElement.id") == "typed"
-        keep_picture(page, "trouble-microphone-refused")
-        ask_in_writing(page, "How warm must the brooder be in the first week?")
-        wait_for_state(page, "speaking")
-        wait_for_state(page, "listening")
-        assert "34 degrees" in page.locator(".answer").inner_text()
-        assert desk.wire.binary_bytes == []
+def test_without_a_microphone_one_types(desk: Desk, gateway: Stage) -> None:
+    page = desk.open(gateway.port, allow_microphone=False)
+    talk(page)
+    assert "please type" in notice(page)
+    assert "Allow the microphone" in notice(page)
+    assert page.evaluate("voiceTrio.microphone") == "refused"
+    assert page.evaluate("document.activeElement.id") == "typed"
+    keep_picture(page, "trouble-microphone-refused")
+    ask_in_writing(page, "How warm must the brooder be in the first week?")
+    wait_for_state(page, "speaking")
+    wait_for_state(page, "listening")
+    assert "34 degrees" in page.locator(".answer").inner_text()
+    assert desk.wire.binary_bytes == []
 
 
 def test_a_gateway_that_is_killed_and_comes_back_is_talked_to_again(desk: Desk, stage: Stages) -> None:
@@ -70,31 +69,27 @@ def test_a_gateway_that_is_killed_and_comes_back_is_talked_to_again(desk: Desk, 
         assert page.locator(".turn").count() == 2
 
 
-def test_a_reload_goes_on_with_the_conversation(desk: Desk, stage: Stages) -> None:
-    with stage(answer_ms=500) as gateway:
-        page = desk.open(gateway.port)
-        talk(page)
-        first = logged(page, "ready")[0]["sessionId"]
-        page.reload()
-        desk.watch(page)
-        assert "Go on?" in notice(page)
-        keep_picture(page, "reload-1-offer")
-        page.get_by_role("button", name="Go on talking").click()
-        wait_for_state(page, "listening")
-        keep_picture(page, "reload-2-resumed")
-        ready = logged(page, "ready")[0]
-        if not ready["resumed"]:
-            assert ready["sessionId"] != first
-            pytest.skip("this gateway does not offer resume yet: a new session was begun, as it should be")
-        assert ready["sessionId"] == first
-        assert "resume=" in desk.wire.urls[-1]
+def test_a_reload_goes_on_with_the_conversation(desk: Desk, gateway: Stage) -> None:
+    page = desk.open(gateway.port)
+    talk(page)
+    first = logged(page, "ready")[0]["sessionId"]
+    page.reload()
+    desk.watch(page)
+    assert "Go on?" in notice(page)
+    keep_picture(page, "reload-1-offer")
+    page.get_by_role("button", name="Go on talking").click()
+    wait_for_state(page, "listening")
+    keep_picture(page, "reload-2-resumed")
+    ready = logged(page, "ready")[0]
+    assert ready["resumed"]
+    assert ready["sessionId"] == first
+    assert "resume=" in desk.wire.urls[-1]
 
 
 REFUSALS = [
     ("flag", {"ENABLE_VOICE_REALTIME": "false"}, {}, "Voice is switched off"),
     ("plan", {}, {"plan": "free"}, "Not part of your plan Voice is reserved for plans elite, intelia."),
     ("rollout", {"VOICE_ROLLOUT_PERCENT": "0"}, {}, "Not open to you yet"),
-    ("model", {"OPENAI_REALTIME_URL": "wss://api.openai.com/v1/realtime"}, {}, "The connection was lost"),
 ]
 
 
@@ -124,45 +119,43 @@ def test_the_time_of_the_next_slot_is_told_and_a_third_try_tells_the_same(desk: 
         keep_picture(page, "refused-rate")
 
 
-@pytest.mark.parametrize("bearer", ["nonsense", "'\"><script>alert(1)</script>", "a" * 9000])
-def test_a_hostile_token_is_refused_and_never_run(desk: Desk, stage: Stages, bearer: str) -> None:
+def test_a_hostile_token_is_refused_and_never_run(desk: Desk, stage: Stages) -> None:
     with stage() as gateway:
-        page = desk.open(gateway.port, bearer=bearer)
-        page.get_by_role("button", name="Start talking").click()
-        assert "You are not signed in" in notice(page)
-        assert page.locator("#token").is_visible()
-        assert page.evaluate("location.hash") == ""
-        assert desk.complaints == []
+        for bearer in ("'\"><script>alert(1)</script>", "a" * 9000):
+            page = desk.open(gateway.port, bearer=bearer)
+            page.get_by_role("button", name="Start talking").click()
+            assert "You are not signed in" in notice(page)
+            assert page.locator("#token").is_visible()
+            assert page.evaluate("location.hash") == ""
+            assert desk.complaints == []
 
 
-def test_without_a_token_the_page_asks_for_one(desk: Desk, stage: Stages) -> None:
-    with stage() as gateway:
-        page = desk.open(gateway.port, bearer=None)
-        assert "A token is needed" in notice(page)
-        keep_picture(page, "no-token")
-        page.get_by_label("Token", exact=True).fill(token())
-        page.keyboard.press("Enter")
-        wait_for_state(page, "listening")
+def test_without_a_token_the_page_asks_for_one(desk: Desk, gateway: Stage) -> None:
+    page = desk.open(gateway.port, bearer=None)
+    assert "A token is needed" in notice(page)
+    keep_picture(page, "no-token")
+    page.get_by_label("Token", exact=True).fill(token())
+    page.keyboard.press("Enter")
+    wait_for_state(page, "listening")
 
 
-def test_the_policy_lets_nothing_foreign_in(desk: Desk, stage: Stages) -> None:
-    with stage() as gateway:
-        page = desk.open(gateway.port)
-        page.evaluate(
-            """() => {
-              window.violations = [];
-              const note = ({ effectiveDirective }) => violations.push(effectiveDirective);
-              addEventListener("securitypolicyviolation", note);
-              const script = document.createElement("script");
-              try { script.text = "window.injected = true"; } catch { violations.push("trusted-types"); }
-              const image = new Image();
-              image.src = "http://127.0.0.1:1/pixel";
-              fetch("http://127.0.0.1:1/").catch(() => {});
-              const style = document.createElement("p");
-              style.setAttribute("style", "color: red");
-            }"""
-        )
-        wait_until(page, "violations.length >= 4")
-        found = set(page.evaluate("violations"))
-        assert found >= {"trusted-types", "img-src", "connect-src", "style-src-attr"}
-        assert page.evaluate("window.injected === undefined")
+def test_the_policy_lets_nothing_foreign_in(desk: Desk, gateway: Stage) -> None:
+    page = desk.open(gateway.port)
+    page.evaluate(
+        """() => {
+          window.violations = [];
+          const note = ({ effectiveDirective }) => violations.push(effectiveDirective);
+          addEventListener("securitypolicyviolation", note);
+          const script = document.createElement("script");
+          try { script.text = "window.injected = true"; } catch { violations.push("trusted-types"); }
+          const image = new Image();
+          image.src = "http://127.0.0.1:1/pixel";
+          fetch("http://127.0.0.1:1/").catch(() => {});
+          const style = document.createElement("p");
+          style.setAttribute("style", "color: red");
+        }"""
+    )
+    wait_until(page, "violations.length >= 4")
+    found = set(page.evaluate("violations"))
+    assert found >= {"trusted-types", "img-src", "connect-src", "style-src-attr"}
+    assert page.evaluate("window.injected === undefined")

@@ -3,17 +3,27 @@
 import { VoiceClient } from "/client/voice.js";
 
 import { Conversation } from "./conversation.js";
-import { endingWords, leftWords, mayTryAgain, microphoneWords, refusalWords, statusWords } from "./words.js";
+import {
+  RECOVERING,
+  budgetWords,
+  endingWords,
+  leftWords,
+  mayTryAgain,
+  microphoneWords,
+  refusalWords,
+  statusWords,
+} from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const RESUME = "voice-trio-resume";
 const TOKEN = "voice-trio-token";
+const FOLLOWS_WITHIN_PX = 120;
 const NEWS_MS = 6000;
 const RELOADED_WITHIN_MS = 3_600_000; // as long as the gateway remembers a session
 
-const conversation = new Conversation($("turns"), (turn) => {
+const conversation = new Conversation($("turns"), () => {
   $("welcome").hidden = true;
-  turn.element.scrollIntoView({ block: "end", behavior: "smooth" });
+  follows = true;
 });
 const voice = new VoiceClient({
   token: () => sessionStorage.getItem(TOKEN),
@@ -21,6 +31,7 @@ const voice = new VoiceClient({
 });
 let expiresAt = null;
 let level = 0;
+let follows = true; // whether the page stays with what is newest; not while somebody reads further up
 let noticed = ""; // what the notice is about, where it may go by itself
 let isFresh = false;
 globalThis.voiceTrio = voice; // for those who try things in the browser's own console
@@ -213,6 +224,9 @@ const on = {
     else if (event.type === "response.created") conversation.responds(event.response_id);
     else if (event.type === "response.done") conversation.responded(event.response_id, event.status);
     else if (event.type === "response.audio.delta") conversation.audio(event);
+    else if (event.type === "budget.warning") tell("Most of the budget is used up", budgetWords(event));
+    else if (event.type === "session.recovering") notice({ ...RECOVERING, about: "connection", isMild: true });
+    else if (event.type === "session.recovered" && noticed === "connection") hideNotice();
   },
 };
 for (const [name, listener] of Object.entries(on)) voice.addEventListener(name, ({ detail }) => listener(detail));
@@ -250,6 +264,13 @@ addEventListener("pagehide", () => voice.disconnect());
 navigator.mediaDevices?.addEventListener("devicechange", listDevices);
 
 // Moving
+
+addEventListener("scroll", () => {
+  follows = innerHeight + scrollY >= document.documentElement.scrollHeight - FOLLOWS_WITHIN_PX;
+});
+new ResizeObserver(() => {
+  if (follows) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+}).observe($("turns"));
 
 setInterval(() => {
   showTimeLeft();

@@ -3,6 +3,7 @@
 import { draw, Marks } from "./timeline.js";
 import { contextWords } from "./words.js";
 
+const SOURCES_SHOWN = 2;
 const SAMPLE_BYTES_PER_MS = 48;
 
 export class Conversation {
@@ -235,6 +236,7 @@ class Turn {
   render() {
     this.#isStill = false;
     const { said, answer, sources, caption } = this.#parts;
+    const passages = this.#context?.passages ?? [];
     const words = [...this.said.values()].map((text) => text.trim()).filter(Boolean).join(" ");
     const isHearing = this.element.classList.contains("hearing");
     said.textContent = words || (isHearing ? "" : "…");
@@ -244,8 +246,8 @@ class Turn {
     answer.hidden = !answer.childNodes.length;
     caption.replaceChildren(...this.#captionNodes());
     caption.hidden = !caption.childNodes.length;
-    sources.replaceChildren(...(this.#context?.passages ?? []).map(sourceElement));
-    sources.hidden = !sources.childNodes.length;
+    if (sources.childElementCount === 0 && passages.length) sources.append(...sourceLists(passages));
+    sources.hidden = !passages.length;
     this.drawTimeline(performance.now());
   }
 
@@ -270,9 +272,8 @@ class Turn {
       answer: make("p", "answer"),
       timeline,
       caption: make("p", "caption"),
-      sources: make("ul", "sources"),
+      sources: make("div"),
     };
-    this.#parts.sources.setAttribute("aria-label", "Documents used");
     words.append(this.#parts.said, this.#parts.answer);
     evidence.append(timeline, this.#parts.caption, this.#parts.sources);
     this.element.append(words, evidence);
@@ -294,6 +295,21 @@ export function splitAt(text, share) {
   const rest = text.slice(from).search(/\s/);
   const at = rest < 0 ? text.length : from + rest;
   return [text.slice(0, at), text.slice(at)];
+}
+
+/** The passages at the top at once, the others behind a word. */
+function sourceLists(passages) {
+  const list = (some) => {
+    const made = make("ul", "sources");
+    made.setAttribute("aria-label", "Documents used");
+    made.append(...some.map(sourceElement));
+    return made;
+  };
+  const rest = passages.slice(SOURCES_SHOWN);
+  if (rest.length < 2) return [list(passages)];
+  const more = make("details", "more");
+  more.append(make("summary", "", `${rest.length} more`), list(rest));
+  return [list(passages.slice(0, SOURCES_SHOWN)), more];
 }
 
 function sourceElement({ title, source }) {

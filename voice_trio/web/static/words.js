@@ -80,6 +80,10 @@ export const microphoneWords = (reason) => MICROPHONE[reason] ?? MICROPHONE.fail
 /** Why a conversation ended, where that is not what the user asked for; else an empty text. */
 export const endingWords = (reason) => ENDINGS[reason] ?? "";
 
+export const RECOVERING = { title: "One moment", text: "The assistant was lost and is being called again." };
+
+export const budgetWords = ({ spent_usd: spent, limit_usd: limit }) => `$${spent.toFixed(2)} of $${limit.toFixed(2)} so far.`;
+
 /** "9:41 left" */
 export function leftWords(seconds) {
   const whole = Math.max(0, Math.ceil(seconds));

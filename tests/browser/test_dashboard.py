@@ -1,0 +1,78 @@
+"""The dashboard in Chromium: who may look, what it shows, and that nothing sticks out at any width."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.a_busy_day import a_busy_day
+from tests.browser.desk import WIDTHS, keep_picture
+from tests.browser.test_looks import contrast
+from tests.wire.deployment import token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from playwright.sync_api import Page
+
+    from tests.browser.desk import Desk, Stage
+
+PATH = "/v1/voice/dashboard"
+
+
+@pytest.fixture
+def gateway(stage: Callable[..., AbstractContextManager[Stage]]) -> Iterator[Stage]:
+    with stage() as it:
+        yield it
+
+
+def look(desk: Desk, port: int, fragment: str = "", *, dark: bool = False) -> Page:
+    page = desk.open(port, dark=dark)
+    page.goto("about:blank")
+    page.goto(f"http://127.0.0.1:{port}{PATH}{fragment}")
+    return page
+
+
+def test_an_administrator_sees_the_figures_and_the_token_leaves_the_address(desk: Desk, gateway: Stage) -> None:
+    page = look(desk, gateway.port, f"#token={token('root', is_admin=True)}")
+    page.wait_for_selector("body[data-state=well]")
+    assert page.locator("#active").inner_text() == "0"
+    assert page.locator("#stages tr").count() == 10
+    assert "token" not in page.url
+
+
+@pytest.mark.parametrize("shown", ["", "#token=" + "x" * 40], ids=["no token", "a wrong one"])
+def test_nobody_else_sees_any(desk: Desk, gateway: Stage, shown: str) -> None:
+    page = look(desk, gateway.port, shown)
+    page.evaluate("sessionStorage.clear()") if not shown else None
+    page.reload()
+    page.wait_for_selector("#door:visible")
+    assert page.locator("#figures").is_hidden()
+    page.fill("#token", token("root", is_admin=True))
+    page.click("#token-form button")
+    page.wait_for_selector("#figures:visible")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_busy_day_fits_every_width_and_can_be_read(desk: Desk, gateway: Stage, dark: bool) -> None:
+    body = json.dumps(a_busy_day())
+    page = desk.open(gateway.port, dark=dark)
+    page.route("**/v1/voice/stats", lambda route: route.fulfill(body=body, content_type="application/json"))
+    page.goto("about:blank")
+    page.goto(f"http://127.0.0.1:{gateway.port}{PATH}#token={token('root', is_admin=True)}")
+    page.wait_for_selector("body[data-state=well]")
+    for name, (width, height) in WIDTHS.items():
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(100)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+        page.screenshot(path=keep_picture(f"dashboard-{name}-{'dark' if dark else 'light'}"), full_page=True)
+    assert page.locator("#answer").inner_text().endswith(" ms")
+    assert page.locator("#cost").inner_text() == "$31.48"
+    assert page.locator("#budget.warm").count() == 0
+    for selector in ("#active", ".quiet", ".card h2", "#status-text"):
+        assert contrast(page, selector) >= 4.5, selector
+    page.click("[data-window='5m']")
+    assert page.locator("[data-window='5m']").get_attribute("aria-pressed") == "true"
