@@ -48,8 +48,10 @@ class Webhook:
         secret: SecretStr | None,
         *,
         keeps_words: bool,
+        pauses_seconds: tuple[float, ...] = PAUSES_SECONDS,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
+        self._pauses_seconds = pauses_seconds
         self._url = url
         self._secret = secret
         self._keeps_words = keeps_words
@@ -91,7 +93,7 @@ class Webhook:
                 self._idle.set()
 
     async def _deliver(self, client: httpx2.AsyncClient, url: str, record: SessionRecord) -> None:
-        for pause in (*PAUSES_SECONDS, None):
+        for pause in (*self._pauses_seconds, None):
             fault = await self._attempt(client, url, record)
             if fault is None:
                 return
