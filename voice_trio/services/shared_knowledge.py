@@ -66,7 +66,7 @@ class _Flight:
 
 
 class SharedKnowledge:
-    """A `Knowledge` that also `KeepsPassages`. `nursery` must outlive every session; it holds the searches under way."""
+    """A `Knowledge` that also `KeepsPassages`. Its `nursery` must outlive every session."""
 
     def __init__(
         self,

@@ -1,0 +1,196 @@
+"""The Weaviate adapter against a server that speaks Weaviate's own messages, and a real one where a URL is given."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.wire.weaviate_server import WeaviateServer
+from voice_trio.conversation.passages import Passage
+from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
+from voice_trio.services.weaviate_knowledge import WeaviateAddress, WeaviateKnowledge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+HANDBOOK = (
+    Passage("1", "Brooding", "The brooder must be 32 to 35 degrees in the first week.", "handbook"),
+    Passage("2", "Water", "Hens drink a quarter of a litre a day. Chicks drink less.", "handbook"),
+    Passage("3", "Ammonia", "Wet litter makes ammonia, which hurts the eyes of hens.", "handbook"),
+)
+SECONDS_MAX = 0.5
+
+
+@pytest.fixture
+def server() -> Iterator[WeaviateServer]:
+    with WeaviateServer(HANDBOOK) as server:
+        yield server
+
+
+def knowledge_at(url: str, **how: Any) -> WeaviateKnowledge:
+    return WeaviateKnowledge(WeaviateAddress.of(url), search_seconds_max=SECONDS_MAX, **how)
+
+
+async def test_a_hybrid_search_brings_passages_best_first(server: WeaviateServer) -> None:
+    knowledge = knowledge_at(server.url, alpha=0.25)
+    with trio.fail_after(20):
+        found = await knowledge.search("how warm must the brooder be", 2)
+    knowledge.close()
+    assert (found[0].title, found[0].text, found[0].source) == (HANDBOOK[0].title, HANDBOOK[0].text, "handbook")
+    assert found[0].id
+    assert found[0].score > 0
+    (request,) = server.requests
+    assert request.collection == "Document"
+    assert request.limit == 2
+    assert request.hybrid_search.query == "how warm must the brooder be"
+    hybrid = request.hybrid_search
+    assert (hybrid.alpha_param if hybrid.use_alpha_param else hybrid.alpha) == pytest.approx(0.25)
+
+
+async def test_nothing_that_fits_is_an_empty_answer_and_an_empty_question_is_not_asked(server: WeaviateServer) -> None:
+    knowledge = knowledge_at(server.url)
+    with trio.fail_after(20):
+        assert await knowledge.search("zeppelin", 5) == ()
+        assert await knowledge.search("  ", 5) == ()
+        assert await knowledge.search("hens", 0) == ()
+    knowledge.close()
+    assert len(server.requests) == 1
+
+
+async def test_the_key_goes_with_every_search() -> None:
+    with WeaviateServer(HANDBOOK, api_key="sesame") as server:
+        knowledge, stranger = knowledge_at(server.url, api_key="sesame"), knowledge_at(server.url, api_key="wrong")
+        with trio.fail_after(20):
+            assert await knowledge.search("brooder", 1)
+            with pytest.raises(KnowledgeUnavailable) as refused:
+                await stranger.search("brooder", 1)
+        assert "wrong" not in str(refused.value)
+        knowledge.close()
+        stranger.close()
+
+
+async def test_other_names_of_collection_and_text_are_used(server: WeaviateServer) -> None:
+    knowledge = knowledge_at(server.url, collection="Handbook", text_property="source")
+    with trio.fail_after(20):
+        (found,) = await knowledge.search("ammonia", 1)
+    knowledge.close()
+    assert server.requests[0].collection == "Handbook"
+    assert found.text == "handbook"
+
+
+async def test_an_error_a_hang_and_half_an_answer_are_one_kind_of_error(server: WeaviateServer) -> None:
+    knowledge = knowledge_at(server.url)
+    with trio.fail_after(30):
+        assert await knowledge.search("brooder", 1)
+        for misbehave in (server.fail, server.answer_half, server.hang):
+            misbehave()
+            with pytest.raises(KnowledgeUnavailable):
+                await knowledge.search("brooder", 1)
+        server.behave()
+        assert await knowledge.search("brooder", 1)
+    knowledge.close()
+
+
+async def test_a_cancelled_search_returns_at_once_and_its_thread_ends_by_itself(server: WeaviateServer) -> None:
+    knowledge = knowledge_at(server.url)
+    with trio.fail_after(20):
+        await knowledge.search("brooder", 1)
+        server.hang()
+        began = time.monotonic()
+        with trio.move_on_after(0.05):
+            await knowledge.search("brooder", 1)
+        assert time.monotonic() - began < 0.3
+        assert knowledge.busy == 1
+        while knowledge.busy:  # noqa: ASYNC110 - a thread ends there, and it knows no events of ours
+            await trio.sleep(0.02)
+    knowledge.close()
+
+
+async def test_waiting_for_a_thread_and_searching_are_measured_apart(server: WeaviateServer) -> None:
+    seen: list[tuple[float, float]] = []
+    knowledge = knowledge_at(server.url, observe=lambda queued, took: seen.append((queued, took)))
+    server.answer_after(0.1)
+    with trio.fail_after(20):
+        await knowledge.search("brooder", 1)
+    knowledge.close()
+    ((queued, took),) = seen
+    assert queued < took
+    assert took >= 0.1
+
+
+async def test_health_says_whether_it_answers(server: WeaviateServer) -> None:
+    knowledge = knowledge_at(server.url)
+    with trio.fail_after(20):
+        assert await knowledge.is_available()
+        nobody = knowledge_at("http://127.0.0.1:9?grpc_port=9")
+        assert not await nobody.is_available()
+        with pytest.raises(KnowledgeUnavailable):
+            await nobody.search("brooder", 1)
+    knowledge.close()
+
+
+async def test_a_port_that_accepts_and_never_answers_costs_no_more_than_the_time_limit() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        began = time.monotonic()
+        knowledge = knowledge_at(f"http://127.0.0.1:{port}?grpc_port={port}")  # making one waits for nothing
+        assert time.monotonic() - began < 0.1
+        with trio.fail_after(20):
+            with pytest.raises(KnowledgeUnavailable):
+                await knowledge.search("brooder", 1)
+            assert not await knowledge.is_available()
+
+
+def test_the_client_library_is_imported_only_when_it_is_needed() -> None:
+    code = "import sys, voice_trio.services.weaviate_knowledge; sys.exit('weaviate' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://localhost:8080", WeaviateAddress("localhost", 8080, "localhost", 50051, False)),
+        ("http://weaviate", WeaviateAddress("weaviate", 80, "weaviate", 50051, False)),
+        ("https://w.example:8443?grpc_port=50052", WeaviateAddress("w.example", 8443, "w.example", 50052, True)),
+        ("https://w.example?grpc_host=g.example", WeaviateAddress("w.example", 443, "g.example", 50051, True)),
+        (
+            "https://abc.c0.europe.gcp.weaviate.cloud",
+            WeaviateAddress(
+                "abc.c0.europe.gcp.weaviate.cloud", 443, "grpc-abc.c0.europe.gcp.weaviate.cloud", 443, True
+            ),
+        ),
+        (
+            "https://abc.weaviate.network",
+            WeaviateAddress("abc.weaviate.network", 443, "abc.grpc.weaviate.network", 443, True),
+        ),
+    ],
+)
+def test_both_ports_come_from_one_url(url: str, address: WeaviateAddress) -> None:
+    assert WeaviateAddress.of(url) == address
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "ftp://x", "http://", "http://x:99999", "http://x?grpc_port=many"])
+def test_a_wrong_url_names_the_variable(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="WEAVIATE_URL"):
+        WeaviateAddress.of(url)
+
+
+@pytest.mark.skipif("WEAVIATE_TEST_URL" not in os.environ, reason="WEAVIATE_TEST_URL is not set")
+async def test_a_real_weaviate_answers() -> None:
+    knowledge = WeaviateKnowledge(
+        WeaviateAddress.of(os.environ["WEAVIATE_TEST_URL"]), api_key=os.environ.get("WEAVIATE_TEST_API_KEY")
+    )
+    with trio.fail_after(30):
+        assert await knowledge.is_available()
+        for passage in await knowledge.search("how warm must the brooder be", 3):
+            assert passage.id
+            assert passage.text
+    knowledge.close()
