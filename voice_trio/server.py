@@ -86,6 +86,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             treasury = Treasury(prices, state, settings.limits, on_cost=statistics.count_cost)
             nursery.start_soon(treasury.run)
             statistics.watch_money(treasury)
+            statistics.meters.watch_process(capacity, state)
+            nursery.start_soon(statistics.lag.run)
             yield Gateway(
                 settings=settings,
                 verifier=verifier,

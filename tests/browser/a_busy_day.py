@@ -61,6 +61,7 @@ class _Day:
         ending = self.chance.choices(endings, (60, 25, 6, 8, 1))[0]
         summary = Summary("s", user, ending, was_ready=self.chance.random() < 0.9, duration_s=95.0)
         summary.cost = Cost(Decimal(str(round(self.chance.lognormvariate(-2.6, 0.5), 6))))
+        summary.interruptions = self.chance.choices((0, 1, 2), (70, 20, 10))[0]
         self.statistics.session_ended(summary)
 
 

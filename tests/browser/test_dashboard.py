@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.a_busy_day import a_busy_day
-from tests.browser.desk import WIDTHS, keep_picture
+from tests.browser.desk import ARTEFACTS, WIDTHS
 from tests.browser.test_looks import contrast
 from tests.wire.deployment import token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-
     from playwright.sync_api import Page
 
     from tests.browser.desk import Desk, Stage
@@ -23,14 +20,9 @@ if TYPE_CHECKING:
 PATH = "/v1/voice/dashboard"
 
 
-@pytest.fixture
-def gateway(stage: Callable[..., AbstractContextManager[Stage]]) -> Iterator[Stage]:
-    with stage() as it:
-        yield it
-
-
-def look(desk: Desk, port: int, fragment: str = "", *, dark: bool = False) -> Page:
-    page = desk.open(port, dark=dark)
+def look(desk: Desk, port: int, fragment: str = "") -> Page:
+    page = desk.open(port)
+    page.evaluate("sessionStorage.clear()")
     page.goto("about:blank")
     page.goto(f"http://127.0.0.1:{port}{PATH}{fragment}")
     return page
@@ -47,8 +39,6 @@ def test_an_administrator_sees_the_figures_and_the_token_leaves_the_address(desk
 @pytest.mark.parametrize("shown", ["", "#token=" + "x" * 40], ids=["no token", "a wrong one"])
 def test_nobody_else_sees_any(desk: Desk, gateway: Stage, shown: str) -> None:
     page = look(desk, gateway.port, shown)
-    page.evaluate("sessionStorage.clear()") if not shown else None
-    page.reload()
     page.wait_for_selector("#door:visible")
     assert page.locator("#figures").is_hidden()
     page.fill("#token", token("root", is_admin=True))
@@ -68,7 +58,7 @@ def test_a_busy_day_fits_every_width_and_can_be_read(desk: Desk, gateway: Stage,
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(100)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-        page.screenshot(path=keep_picture(f"dashboard-{name}-{'dark' if dark else 'light'}"), full_page=True)
+        page.screenshot(path=ARTEFACTS / f"dashboard-{name}-{'dark' if dark else 'light'}.png", full_page=True)
     assert page.locator("#answer").inner_text().endswith(" ms")
     assert page.locator("#cost").inner_text() == "$31.48"
     assert page.locator("#budget.warm").count() == 0

@@ -44,6 +44,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
     knowledge, statistics = MemoryKnowledge(), Statistics(lambda: len(live))
     treasury = Treasury(load_prices(), state, configured.limits, on_cost=statistics.count_cost)
     statistics.watch_money(treasury)
+    statistics.meters.watch_process(capacity, state)
     admission = Admission(
         settings=configured,
         verifier=verifier,

@@ -42,7 +42,16 @@ class Health:
     @property
     def is_ready(self) -> bool:
         """Whether a load balancer should send new sessions here."""
-        return not self._capacity.is_draining and not self._capacity.is_full
+        return self.unready is None
+
+    @property
+    def unready(self) -> str | None:
+        """Why new sessions should go elsewhere; None if they should not."""
+        if self._capacity.is_draining:
+            return "draining"
+        if self._capacity.is_full:
+            return "at_capacity"
+        return "overloaded" if self._statistics.lag.is_overloaded else None
 
     async def report(self) -> dict[str, Any]:
         """The body of `GET /v1/voice/health`."""

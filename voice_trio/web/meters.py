@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from voice_trio.services.state import State
+    from voice_trio.session.capacity import Capacity
 
 SECONDS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Fine around 200 ms, the wait for documents, and around a second, which is when people notice."""
@@ -34,6 +37,14 @@ class Meters:
         self.warnings = self._counter("usage_warnings", "Usage that made no sense or had no price, by name.", "name")
         self.stages = self._histogram("stage_seconds", "Latency of a turn, by stage.", SECONDS_BUCKETS, "stage")
         self.durations = self._histogram("session_seconds", "How long sessions were connected.", SESSION_BUCKETS)
+
+    def watch_process(self, capacity: Capacity, state: State) -> None:
+        """From now on the places, the shared store and the process itself are told too."""
+        self.gauge("places", "Sessions this process may hold.", lambda: float(capacity.places_max))
+        self.gauge("draining", "1 while the process is about to end.", lambda: float(capacity.is_draining))
+        self.gauge("redis_enabled", "1 if state is to be shared.", lambda: float(state.health.enabled))
+        self.gauge("redis_available", "1 while the shared state answers.", lambda: float(state.health.available))
+        ProcessCollector(registry=self.registry)
 
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """A value that is looked up whenever Prometheus asks."""

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, Unauthorized
 
 from voice_trio.web.admin import add_admin_routes
 from voice_trio.web.answers import administrator, error_answer, json_answer
+from voice_trio.web.dashboard import add_dashboard_routes
 from voice_trio.web.files import add_file_routes
 from voice_trio.web.handshake import bearer
 
@@ -36,6 +37,7 @@ def make_pages(gateway: Gateway) -> QuartTrio:
     app.add_url_rule("/readyz", "readyz", routes.readyz)
     app.add_url_rule("/metrics", "metrics", routes.metrics)
     add_admin_routes(app, gateway)
+    add_dashboard_routes(app)
     add_file_routes(app, gateway.settings.web)
     app.register_error_handler(HTTPException, routes.say_in_json)
     app.register_error_handler(Exception, routes.say_nothing_of_it)
@@ -60,17 +62,28 @@ class _Routes:
             "places": gateway.capacity.places_max,
             "draining": gateway.capacity.is_draining,
         }
+        dated = gateway.treasury.prices.dated
+        instance = {
+            "id": gateway.state.instance,
+            "version": gateway.settings.observability.app_version,
+            "loop_lag_ms": round(gateway.statistics.lag.seconds * 1000, 1),
+        }
         return json_answer(
-            gateway.statistics.as_json() | {"limiter": limiter, "configuration": gateway.settings.described()}
+            gateway.statistics.as_json()
+            | {
+                "limiter": limiter,
+                "instance": instance,
+                "prices": {"dated": dated.isoformat() if dated else None},
+                "configuration": gateway.settings.described(),
+            }
         )
 
     async def livez(self) -> Response:
         return json_answer({"status": "alive"})
 
     async def readyz(self) -> Response:
-        if self._gateway.health.is_ready:
-            return json_answer({"status": "ready"})
-        return json_answer({"status": "draining" if self._gateway.capacity.is_draining else "at_capacity"}, 503)
+        reason = self._gateway.health.unready
+        return json_answer({"status": "ready"}) if reason is None else json_answer({"status": reason}, 503)
 
     async def metrics(self) -> Response:
         wanted = self._gateway.settings.web.metrics_token

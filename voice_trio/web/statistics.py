@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from voice_trio.services.windows import WINDOWS, Percentiles
 from voice_trio.session.endings import Ending
+from voice_trio.web.loop_lag import LoopLag
 from voice_trio.web.meters import Meters
 from voice_trio.web.minutes import Minutes
 
@@ -91,7 +92,9 @@ class Statistics:
         self._admitted = _UsersOfToday(unix_time)
         self._money: Money | None = None
         self._cost_of_ended = 0.0
+        self.lag = LoopLag()
         self.meters = Meters(active)
+        self.meters.gauge("event_loop_lag_seconds", "The longest lag in the last 5 s.", lambda: self.lag.seconds)
 
     @property
     def registry(self) -> CollectorRegistry:

@@ -60,7 +60,7 @@ function drawNow(stats) {
 
   const answer = stats.latency_ms["1h"].commit_to_first_audio_out;
   $("answer").textContent = answer.count ? milliseconds(answer.p50) : "–";
-  $("answer-note").textContent = answer.count ? `P95 ${milliseconds(answer.p95)} · median of the last hour` : "nobody asked in the last hour";
+  $("answer-note").textContent = answer.count ? `median of the last hour · P95 ${milliseconds(answer.p95)}` : "nobody asked in the last hour";
   const quantile = (name) => minutes.map((minute) => minute.answer_ms[name]);
   $("answer-chart").replaceChildren(lines("Median and P95 by minute", quantile("p50"), quantile("p95")));
 

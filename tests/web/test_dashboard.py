@@ -1,0 +1,45 @@
+"""The dashboard's shell is open to everybody, strict, and holds no figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.web.gateway import make_gateway, token
+from voice_trio.web.dashboard import TYPES
+from voice_trio.web.pages import make_pages
+
+if TYPE_CHECKING:
+    import trio
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+async def test_the_shell_is_open_and_fetches_nothing_from_elsewhere(nursery: trio.Nursery, prefix: str) -> None:
+    client = make_pages(make_gateway(nursery)).test_client()
+    page = await client.get(f"{prefix}/v1/voice/dashboard")
+    assert page.status_code == 200
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for name in TYPES:
+        wanted = 404 if name.endswith(".html") else 200
+        answer = await client.get(f"{prefix}/v1/voice/dashboard/{name}")
+        assert answer.status_code == wanted, name
+        assert b"http://" not in (await answer.get_data()).replace(b"http://www.w3.org/2000/svg", b""), name
+        assert b"https://" not in await answer.get_data(), name
+    assert (await client.get(f"{prefix}/v1/voice/dashboard/index.html")).status_code == 404
+
+
+async def test_a_browser_that_knows_the_file_gets_nothing_twice(nursery: trio.Nursery) -> None:
+    client = make_pages(make_gateway(nursery)).test_client()
+    first = await client.get("/v1/voice/dashboard")
+    again = await client.get("/v1/voice/dashboard", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, await again.get_data()) == (304, b"")
+
+
+async def test_the_figures_ask_for_an_administrator(nursery: trio.Nursery) -> None:
+    client = make_pages(make_gateway(nursery)).test_client()
+    assert (await client.get("/v1/voice/stats")).status_code == 401
+    refused = await client.get("/v1/voice/stats", headers={"Authorization": f"Bearer {token()}"})
+    assert refused.status_code == 403
