@@ -79,6 +79,7 @@ class Faults:
     def on_model_ready(self, _event: on.ModelReady) -> None:
         """Tell the model what was said before it came; then go on where the last one was lost."""
         self._flow.has_model = True
+        self._flow.contexts.forget()
         self._flow.speed = self._flow.policy.speed
         for said in self._answers.history:
             self._tell_again(said.item_id, said.text, is_user=said.role == "user")

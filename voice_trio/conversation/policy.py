@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 RESPONSE_ATTEMPTS_MAX = 3  # of response.create in one turn, when a response unknown to us is in the way
 PLAYBACK_CHECK_SECONDS_MIN = 0.02  # between two looks whether an answer has been heard to its end
+STALE_CONTEXTS = 4  # full contexts that may stay in the conversation before a batch of them is deleted
 TOOL_ROUNDS_MAX = 4  # after so many rounds of function calls in one turn, the model must answer in words
 
 # The model will never answer this account again, however often one asks.

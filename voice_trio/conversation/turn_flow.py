@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
 from voice_trio.conversation.answers import Answers
+from voice_trio.conversation.context_ledger import ContextLedger
 from voice_trio.conversation.outbound import Outbound
-from voice_trio.conversation.policy import PLAYBACK_CHECK_SECONDS_MIN, TOOL_ROUNDS_MAX
+from voice_trio.conversation.policy import PLAYBACK_CHECK_SECONDS_MIN, STALE_CONTEXTS, TOOL_ROUNDS_MAX
 from voice_trio.conversation.questions import Questions
 from voice_trio.conversation.turn import Turn, TurnState
+from voice_trio.conversation.words import token_estimate
 
 if TYPE_CHECKING:
     from voice_trio.conversation.answers import Answer
@@ -26,6 +28,7 @@ class TurnFlow:
         self.out = Outbound(id_prefix)
         self.questions = Questions(policy, self.out)
         self.answers = Answers(policy, self.out, history)
+        self.contexts = ContextLedger(STALE_CONTEXTS * policy.context_tokens_max, policy.context_tokens_max)
         self.now = now
         self.active_at = now
         """When somebody last said something."""
@@ -70,6 +73,8 @@ class TurnFlow:
             context = do.CreateContextItem(
                 self.out.new_id("e"), self.out.new_id("x"), turn.newest_item_id, turn.context.text
             )
+            for stale_id in self.contexts.add(context.item_id, token_estimate(context.text)):
+                self.out.to_model(do.DeleteItem(self.out.new_id("d"), stale_id))
             self.out.to_model(context)
         turn.state = TurnState.ASKED
         turn.attempts += 1
