@@ -34,7 +34,7 @@ from voice_trio.services.webhook import open_webhook
 from voice_trio.session.admission import Admission
 from voice_trio.session.capacity import Capacity
 from voice_trio.session.money import FLUSH_SECONDS_MAX, Treasury
-from voice_trio.web.admin import obey_rollout
+from voice_trio.web.admin import obey_rollout, obey_takeovers
 from voice_trio.web.application import Application
 from voice_trio.web.gateway import Gateway
 from voice_trio.web.health import Health
@@ -83,6 +83,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(obey_rollout, state, live)
+            nursery.start_soon(obey_takeovers, state, live)
             treasury = Treasury(prices, state, settings.limits, on_cost=statistics.count_cost)
             nursery.start_soon(treasury.run)
             statistics.watch_money(treasury)

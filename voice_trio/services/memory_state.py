@@ -106,6 +106,16 @@ class MemoryState:
         await trio.lowlevel.checkpoint()
         return self._shelf.get(user_id, session_id)
 
+    async def take_over(self, record: SessionRecord) -> SessionRecord:
+        """There are no other instances."""
+        await trio.lowlevel.checkpoint()
+        return record
+
+    async def wait_taken_over(self) -> str:
+        """Never: there are no other instances."""
+        await trio.sleep_forever()
+        raise AssertionError("for ever is over")
+
     async def delete_records(self, user_id: str) -> int:
         """Delete a user's records."""
         await trio.lowlevel.checkpoint()

@@ -2,7 +2,7 @@
 
     keep
     ├─ keep_line      up: look every 3 s; down: probe, tell everything, then up
-    └─ follow_rollout every second
+    └─ hear_news        twice a second: another rollout, sessions wanted elsewhere
 
 The line comes up only in an instant in which there is nothing left to tell, so no decision is made by a Redis that
 knows less than this instance.
@@ -10,6 +10,7 @@ knows less than this instance.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -42,7 +43,8 @@ LOOK_SECONDS_MAX = 6.0
 """For all of one look or probe; health is no older than this and a pause."""
 PROBE_PAUSE_SECONDS = 0.25
 PROBE_PAUSE_SECONDS_MAX = 3.0
-ROLLOUT_EVERY_SECONDS = 1.0
+NEWS_EVERY_SECONDS = 0.5
+WANTED_MAX = 1_000
 ROLLOUT_RENEWED_EVERY = 3_600
 BATCH = 100
 
@@ -106,6 +108,7 @@ class RedisKeeper:
         self._memory = memory
         self._backoff_factor = backoff_factor
         self._threads = Bulkhead(2)
+        self._wanted, self.wanted = trio.open_memory_channel[str](WANTED_MAX)
         self.info: dict[str, Any] = {}
         """What Redis said of itself when it was last looked at."""
 
@@ -115,7 +118,7 @@ class RedisKeeper:
         task_status.started()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_line)
-            nursery.start_soon(self._follow_rollout)
+            nursery.start_soon(self._hear_news)
 
     async def settle(self) -> None:
         """Tell what can be told before the process ends; the caller bounds it."""
@@ -247,12 +250,15 @@ class RedisKeeper:
         """None for what Redis does not understand: it never will, and must not keep the line down."""
         return await self._threads.read(_unless_nonsense(function), *args, **kwargs)
 
-    async def _follow_rollout(self) -> None:
+    async def _hear_news(self) -> None:
         renewed_at = trio.current_time()
         while True:
-            await trio.sleep(ROLLOUT_EVERY_SECONDS)
+            await trio.sleep(NEWS_EVERY_SECONDS)
             try:
-                version = await self._line.ask(self._store.rollout_version)
+                version, wanted = await self._line.ask(self._store.news, self._memory.instance)
+                for session_id in wanted:
+                    with suppress(trio.WouldBlock):  # it is asked for again
+                        self._wanted.send_nowait(session_id)
                 is_old = trio.current_time() - renewed_at > ROLLOUT_RENEWED_EVERY
                 if version != self._memory.board.current.version or is_old:
                     offered = self._memory.board.current

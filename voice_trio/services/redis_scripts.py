@@ -9,6 +9,8 @@ so that key names show nobody.
     voice:{user}:record:ID  hash        revision, started, json
     voice:{user}:records    sorted set  session → when its record lapses
     voice:{user}:deleted    string      when the user's records were deleted
+    voice:{i:ID}:alive      string      instance ID was there a moment ago
+    voice:{i:ID}:wanted     set         sessions that another instance wants to go on with
     voice:spent:DAY         hash        instance → millionths of a dollar
     voice:rollout           hash        version, json
 """
@@ -138,6 +140,20 @@ return 1
 """
 
 
+# ARGV: session, TTL. Answers 0 where nobody is there to let it go.
+_WANT = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('SADD', KEYS[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[2], whole(ARGV[2] / 1000))
+return 1
+"""
+_TAKE_WANTED = """
+local wanted = redis.call('SMEMBERS', KEYS[1])
+if #wanted > 0 then redis.call('DEL', KEYS[1]) end
+return wanted
+"""
+
+
 class Scripts:
     """All of them, by one clock; `clock` is Lua that sets `now`, and another one in tests that let time pass."""
 
@@ -155,6 +171,8 @@ class Scripts:
         self.delete_records = made(_DELETE_RECORDS)
         self.spend = made(_SPEND)
         self.offer_rollout = made(_OFFER_ROLLOUT)
+        self.want = made(_WANT)
+        self.take_wanted = made(_TAKE_WANTED)
         self.replace_rollout = made(_REPLACE_ROLLOUT)
 
 
@@ -195,6 +213,16 @@ class UserKeys:
 
     def record(self, session_id: str) -> str:
         return f"{self.record_base}{session_id}"
+
+
+def alive_key(instance: str) -> str:
+    """There while the instance is."""
+    return f"{PREFIX}{{i:{instance}}}:alive"
+
+
+def wanted_key(instance: str) -> str:
+    """What the instance is to let go, in the slot of the other."""
+    return f"{PREFIX}{{i:{instance}}}:wanted"
 
 
 ROLLOUT_KEY = f"{PREFIX}rollout"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 CALL_WAIT_SECONDS_MAX = 0.2
 """For each answer of Redis; a little less than a call may take, so that the fault is told rather than guessed."""
 PROBE_WAIT_SECONDS_MAX = 2.0
+TAKE_OVER_SECONDS_MAX = 2.0
+TAKE_OVER_EVERY_SECONDS = 0.1
 
 
 class RedisState:
@@ -231,6 +234,21 @@ class RedisState:
         if own is not None and is_owed and (stored is None or own.revision > stored.revision):
             return own
         return stored
+
+    async def take_over(self, record: SessionRecord) -> SessionRecord:
+        """Have the instance that holds this session let it go, and wait for what it writes at the end."""
+        newest = record
+        with trio.move_on_after(TAKE_OVER_SECONDS_MAX), suppress(StateUnavailable):
+            while newest.end_reason is None and newest.instance != self.instance:
+                if not await self._line.ask(self._store.want, newest.instance, newest.session_id):
+                    break
+                await trio.sleep(TAKE_OVER_EVERY_SECONDS)
+                newest = await self.record(record.user_id, record.session_id) or newest
+        return newest
+
+    async def wait_taken_over(self) -> str:
+        """The next session that another instance wants to go on with."""
+        return await self._keeper.wanted.receive()
 
     async def delete_records(self, user_id: str) -> int:
         """Delete a user's records; raises while Redis is away, and deletes them there as soon as it is back."""

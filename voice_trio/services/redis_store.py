@@ -13,7 +13,7 @@ import structlog
 from voice_trio.errors import BadMessage
 from voice_trio.services.records import RECORD_SECONDS, decode_record, encode_record
 from voice_trio.services.redis_driver import RedisFailed, RedisFault
-from voice_trio.services.redis_scripts import PREFIX, ROLLOUT_KEY, Scripts, UserKeys, spent_key
+from voice_trio.services.redis_scripts import ROLLOUT_KEY, Scripts, UserKeys, alive_key, spent_key, wanted_key
 from voice_trio.services.rollout import parse_rollout
 from voice_trio.services.shelf import DELETION_SECONDS
 from voice_trio.services.state import Granted, Limit, Refused
@@ -31,7 +31,9 @@ DAY_SECONDS = 86_400
 SPENT_SECONDS = 2 * DAY_SECONDS
 ROLLOUT_SECONDS = 30 * DAY_SECONDS
 """Renewed at every change and at least every hour by every instance: it lapses when all were off for a month."""
-PROBE_SECONDS = 60
+ALIVE_SECONDS = 10
+"""Written with every look, so every 3 s."""
+WANTED_SECONDS = 10.0
 
 
 class RedisStore:
@@ -108,11 +110,6 @@ class RedisStore:
         """Tell what `instance` spent on `day` in all; returns what all did. 0 only asks."""
         return int(self._driver.run(self._scripts.spend, [spent_key(day)], [instance, own, _micro(SPENT_SECONDS)]))
 
-    def rollout_version(self) -> int | None:
-        """The version in force, None where there is no document."""
-        version = self._driver.call("HGET", ROLLOUT_KEY, "version")
-        return None if version is None else int(version)
-
     def offer_rollout(self, mine: Rollout) -> Rollout:
         """Put `mine` in force if what is there is older or nothing; returns the document in force."""
         arguments: list[Argument] = [mine.version, msgspec.json.encode(mine), _micro(ROLLOUT_SECONDS)]
@@ -132,7 +129,18 @@ class RedisStore:
 
     def probe(self, instance: str) -> None:
         """Whether it can be written to at all."""
-        self._driver.call("SET", f"{PREFIX}probe:{instance}", "1", "EX", PROBE_SECONDS)
+        self._driver.call("SET", alive_key(instance), "1", "EX", ALIVE_SECONDS)
+
+    def want(self, instance: str, session_id: str) -> bool:
+        """Ask `instance` to let a session go; False if it is gone itself."""
+        keys = [alive_key(instance), wanted_key(instance)]
+        return bool(self._driver.run(self._scripts.want, keys, [session_id, _micro(WANTED_SECONDS)]))
+
+    def news(self, instance: str) -> tuple[int | None, list[str]]:
+        """The rollout's version (None: there is no document), and the sessions that `instance` is to let go."""
+        version = self._driver.call("HGET", ROLLOUT_KEY, "version")
+        wanted = self._driver.run(self._scripts.take_wanted, [wanted_key(instance)], [])
+        return None if version is None else int(version), [session.decode() for session in wanted]
 
     def info(self) -> dict[str, Any]:
         """What the server says of itself; nothing where it may not be asked."""

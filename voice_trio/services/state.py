@@ -130,6 +130,17 @@ class State(Protocol):
         """The user's record of that session, if there is one."""
         ...
 
+    async def take_over(self, record: SessionRecord) -> SessionRecord:
+        """Have the instance that holds this session let it go, if one does and lives; returns the record after that.
+
+        Takes at most about 2 s, and no time for a session that has ended or whose instance is gone.
+        """
+        ...
+
+    async def wait_taken_over(self) -> str:
+        """Return the id of a session, once another instance wants to go on with it: it must be let go here."""
+        ...
+
     async def delete_records(self, user_id: str) -> int:
         """Delete all records of a user now, and keep none of the sessions they have open; returns how many went."""
         ...

@@ -270,6 +270,8 @@ class Admission:
             return refusals.no_resume()
         await self._let_go(session_id)
         record = await self._state.record(user.id, session_id)
+        if record is not None:
+            record = await self._state.take_over(record)  # it may be live on another instance
         if record is None or not record.resumable or record.seconds_left < SECONDS_LEFT_MIN:
             return refusals.no_resume()
         if not self._capacity.take():

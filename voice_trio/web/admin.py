@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Never
 
 import msgspec
 import structlog
+import trio
 from quart import Response, request
 
 from voice_trio.errors import BadMessage, StateUnavailable
@@ -41,6 +42,13 @@ async def obey_rollout(state: State, live: LiveSessions) -> Never:
             log.warning("rollout_ends_sessions", sessions=len(live), version=rollout.version)
         live.end_all(Ending.SWITCHED_OFF if rollout.ends_sessions else None)
         rollout = await state.wait_rollout_change(rollout)
+
+
+async def obey_takeovers(state: State, live: LiveSessions) -> Never:
+    """Let go of sessions that were resumed on another instance: until cancelled."""
+    async with trio.open_nursery() as nursery:
+        while True:
+            nursery.start_soon(live.take_over, await state.wait_taken_over())
 
 
 class _AdminRoutes:
