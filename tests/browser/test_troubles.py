@@ -90,6 +90,7 @@ REFUSALS = [
     ("flag", {"ENABLE_VOICE_REALTIME": "false"}, {}, "Voice is switched off"),
     ("plan", {}, {"plan": "free"}, "Not part of your plan Voice is reserved for plans elite, intelia."),
     ("rollout", {"VOICE_ROLLOUT_PERCENT": "0"}, {}, "Not open to you yet"),
+    ("model", {"OPENAI_REALTIME_URL": "wss://api.openai.com/v1/realtime"}, {}, "The assistant cannot be reached"),
 ]
 
 

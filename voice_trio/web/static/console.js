@@ -190,6 +190,7 @@ const on = {
   level({ input, output }) {
     const heard = voice.state === "speaking" ? output : input;
     if (heard !== undefined) level = Math.max(level * 0.8, Math.min(1, 4 * heard));
+    if (!isAnimated) animate();
   },
   microphone({ state, reason }) {
     show();
@@ -206,9 +207,10 @@ const on = {
   expiring({ secondsLeft }) {
     sayAloud(`${secondsLeft} seconds left`);
   },
-  reconnecting({ delayMs }) {
+  reconnecting({ delayMs, error }) {
+    const title = error ? refusalWords(error, new Date()).title : "The connection was lost";
     const text = delayMs > 3000 ? `Trying again in ${Math.ceil(delayMs / 1000)} seconds.` : "Trying again.";
-    notice({ title: "The connection was lost", text, about: "connection", isMild: true });
+    notice({ title, text, about: "connection", isMild: true });
   },
   ended({ reason }) {
     const title = endingWords(reason);
@@ -276,12 +278,13 @@ setInterval(() => {
   showTimeLeft();
   conversation.tick();
 }, 250);
+let isAnimated = false;
 function animate() {
   level *= 0.94;
   $("talk").style.setProperty("--level", level.toFixed(3));
-  requestAnimationFrame(animate);
+  isAnimated = voice.isActive || level > 0.01;
+  if (isAnimated) requestAnimationFrame(animate);
 }
-requestAnimationFrame(animate);
 
 takeToken();
 show();

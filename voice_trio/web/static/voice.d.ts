@@ -62,7 +62,13 @@ export interface VoiceEvents {
   microphone: { state: MicrophoneState; reason?: MicrophoneReason };
   latency: { roundTripMs: number };
   expiring: { secondsLeft: number };
-  reconnecting: { attempt: number; delayMs: number; closeCode: number };
+  /** `error`: what the gateway said before it closed, if anything. */
+  reconnecting: {
+    attempt: number;
+    delayMs: number;
+    closeCode: number;
+    error: { code: string; message: string; retryAfter: number | null } | null;
+  };
   /** The session to be resumed is gone; a new one has begun in its place. */
   fresh: Record<string, never>;
   ended: { reason: string };

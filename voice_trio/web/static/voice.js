@@ -246,7 +246,8 @@ export class VoiceClient extends EventTarget {
     const delayMs = Math.max(patienceMs, backoffMs(this.#attempt, Math.random()));
     this.#attempt += 1;
     this.#startTimer("retry", delayMs, () => this.#connect());
-    this.#emit("reconnecting", { attempt: this.#attempt, delayMs, closeCode: code });
+    const error = this.#refusal && { ...this.#refusal };
+    this.#emit("reconnecting", { attempt: this.#attempt, delayMs, closeCode: code, error });
     this.#update();
   }
 
@@ -422,7 +423,10 @@ export class VoiceClient extends EventTarget {
   // Sound in
 
   async #openMicrophone() {
-    const opened = new Microphone(this.#options, (pcm, level) => this.#onFrame(opened, pcm, level));
+    const opened = new Microphone(this.#options, {
+      frame: (pcm, level) => this.#onFrame(opened, pcm, level),
+      lost: () => this.#onMicrophoneLost(opened),
+    });
     try {
       await opened.open();
     } catch (error) {
@@ -440,6 +444,15 @@ export class VoiceClient extends EventTarget {
     this.#refusedMicrophone = false;
     opened.mute(this.#muted);
     this.#emit("microphone", { state: this.microphone });
+  }
+
+  /** Unplugged, or taken back by the user. */
+  #onMicrophoneLost(source) {
+    if (source !== this.#microphone) return;
+    source.close();
+    this.#microphone = null;
+    this.#refusedMicrophone = true;
+    this.#emit("microphone", { state: this.microphone, reason: "missing" });
   }
 
   #onFrame(source, pcm, level) {
@@ -615,10 +628,11 @@ class Microphone {
     const audio = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true };
     if (deviceId) audio.deviceId = { exact: deviceId };
     this.#stream = await navigator.mediaDevices.getUserMedia({ audio });
+    for (const track of this.#stream.getTracks()) track.onended = () => this.#tell.lost();
     const context = (this.#context = new AudioContext({ latencyHint: "interactive" }));
     await context.audioWorklet.addModule(new URL("voice-capture.js", this.#options.workletBase));
     const node = new AudioWorkletNode(context, "voice-trio-capture", { numberOfOutputs: 1 });
-    node.port.onmessage = ({ data }) => this.#tell(data.pcm, data.level);
+    node.port.onmessage = ({ data }) => this.#tell.frame(data.pcm, data.level);
     // Connected to the end, where it adds nothing: some browsers run only what is heard.
     context.createMediaStreamSource(this.#stream).connect(node).connect(context.destination);
     await context.resume();
