@@ -138,6 +138,7 @@ async def test_calls_under_way_are_given_up_together(redis: RedisServer) -> None
             redis.thaw()
 
 
+@pytest.mark.slow
 async def test_paused_clients_are_a_hanging_redis_too(redis: RedisServer) -> None:
     with trio.fail_after(30):
         async with instance(redis.url) as state:

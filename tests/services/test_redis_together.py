@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.redis_servers import RedisServer, redis_cluster, redis_server, redis_with_sentinels
+from tests.redis_servers import RedisServer, free_port, redis_cluster, redis_server, redis_with_sentinels
 from tests.services.redis_scene import granted, instance, is_back
+from tests.wire.test_tls import certificate
 from voice_trio.services.redis_scripts import UserKeys
 from voice_trio.services.state import Granted, Limit, Refused
 
 ROOT = Path(__file__).parents[2]
-SLOTS = 16_384
 
 
 def test_of_a_thousand_simultaneous_attempts_from_four_processes_exactly_five_pass() -> None:
@@ -71,6 +71,18 @@ async def test_an_open_session_counts_on_every_instance() -> None:
             assert await one.admit("ann", "s3") == Refused(Limit.CONCURRENCY)
             await two.end("ann", "s2")
             assert await one.admit("ann", "s3") == Granted()
+
+
+async def test_over_tls_only_a_server_with_a_right_certificate_is_believed(tmp_path: Path) -> None:
+    tls, tls_port = certificate(tmp_path), free_port()
+    options = ("--tls-port", str(tls_port), "--tls-cert-file", tls.certfile, "--tls-key-file", tls.keyfile)
+    with trio.fail_after(20), redis_server(*options, "--tls-auth-clients", "no"):
+        async with instance(f"rediss://localhost:{tls_port}/0?ca={tls.certfile}") as state:
+            assert state.health.available
+            assert await granted(state) == 5
+        async with instance(f"rediss://localhost:{tls_port}/0") as state:
+            assert not state.health.available
+            assert "certificate" in (state.health.fault or "")
 
 
 def cluster_url(nodes: list[RedisServer]) -> str:

@@ -51,6 +51,7 @@ class RedisFault(Enum):
     FULL = "full: maxmemory is reached"
     READ_ONLY = "read-only: this is a replica"
     WRONG_PASSWORD = "wrong password"
+    CERTIFICATE = "its certificate is not trusted"
     NOT_PERMITTED = "not permitted: the user's ACL forbids a command or the prefix voice:"
     LOADING = "loading its data"
     NO_MASTER = "the Sentinels know no master"
@@ -238,6 +239,7 @@ _BY_TEXT: tuple[tuple[str, RedisFault], ...] = (
     ("NOAUTH", RedisFault.WRONG_PASSWORD),
     ("invalid username-password", RedisFault.WRONG_PASSWORD),
     ("NOPERM", RedisFault.NOT_PERMITTED),
+    ("CERTIFICATE_VERIFY_FAILED", RedisFault.CERTIFICATE),
     ("CLUSTERDOWN", RedisFault.CLUSTER_DOWN),
     ("_OtherServer", RedisFault.RESTARTED),
     ("connecting to", RedisFault.UNREACHABLE),
