@@ -266,3 +266,10 @@ def test_the_documentation_states_every_variable_as_the_code_does() -> None:
     page = Path(__file__).parents[1] / "docs" / "configuration.md"
 
     assert markdown_table() in page.read_text(encoding="utf-8"), "replace the table by `python -m voice_trio.settings`"
+
+
+def test_a_price_table_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
+    assert fault_lines({"VOICE_PRICES_FILE": str(tmp_path / "none.toml")})[0].startswith(
+        "VOICE_PRICES_FILE: cannot be read: "
+    )
+    assert load_settings({"VOICE_PRICES_FILE": "free"}).limits.prices_file == Path("free")

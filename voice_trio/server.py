@@ -27,6 +27,7 @@ from voice_trio.errors import ConfigurationError
 from voice_trio.services.listening import BACKLOG, drop_connections
 from voice_trio.services.plans import open_plans
 from voice_trio.services.prices import load_prices
+from voice_trio.services.sentry import start_reports
 from voice_trio.services.sqlite_knowledge import SqliteKnowledge
 from voice_trio.services.states import open_state
 from voice_trio.services.tokens import TokenVerifier
@@ -72,6 +73,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     knowledge = SqliteKnowledge(settings.retrieval.knowledge_path)
     live = LiveSessions()
     statistics = Statistics(lambda: len(live))
+    reports = start_reports(settings.observability, model=settings.upstream.model)
     prices = load_prices(settings.limits.prices_file)
     if not prices.knows(settings.upstream.model):
         log.warning("price_missing", model=settings.upstream.model, detail="counted at the dearest known price")
@@ -108,6 +110,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 knowledge=knowledge,
                 live=live,
                 statistics=statistics,
+                reports=reports,
                 health=Health(settings, knowledge, capacity, statistics, state),
                 nursery=nursery,
             )
@@ -115,6 +118,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 await treasury.share()
             nursery.cancel_scope.cancel(reason="the process ends")
     finally:
+        reports.close()
         knowledge.close()
 
 

@@ -9,6 +9,7 @@ from voice_trio.services.memory_state import MemoryState
 from voice_trio.services.plans import ClaimedPlans
 from voice_trio.services.prices import load_prices
 from voice_trio.services.rollout import first_rollout
+from voice_trio.services.sentry import NoReports
 from voice_trio.services.state import Quotas
 from voice_trio.services.tokens import TokenVerifier, User, issue_token
 from voice_trio.services.webhook import Webhook
@@ -65,6 +66,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
         knowledge=knowledge,
         live=live,
         statistics=statistics,
+        reports=NoReports(),
         health=Health(configured, knowledge, capacity, statistics, state),
         nursery=nursery,
     )

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from voice_trio.cli.shared_state import only_errors_logged
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable, ModelUnavailable
+from voice_trio.services.sentry import send_test_event
 from voice_trio.services.sqlite_knowledge import SqliteKnowledge
 from voice_trio.services.states import open_state
 from voice_trio.services.tokens import User
@@ -42,8 +43,9 @@ class Finding:
 
 
 @click.command()
+@click.option("--sentry", is_flag=True, help="Send a test event to SENTRY_DSN too.")
 @click.pass_context
-def check(ctx: click.Context) -> None:
+def check(ctx: click.Context, sentry: bool) -> None:
     """Try the upstream (connection, key, handshake), the knowledge base and Redis; exit code 1 if one fails."""
     try:
         settings = load_settings()
@@ -51,6 +53,8 @@ def check(ctx: click.Context) -> None:
         raise click.ClickException(str(error)) from error
     with only_errors_logged():
         findings = [_settings_finding(settings), *trio.run(_find, settings)]
+        if sentry:
+            findings.append(_look_at_sentry(settings))
     _show(findings)
     ctx.exit(0 if all(finding.is_well for finding in findings) else 1)
 
@@ -116,6 +120,14 @@ async def _look_at_redis(settings: Settings) -> tuple[bool, str]:
     if not health.enabled:
         return True, "not used: limits, sessions and rollout live in each gateway's memory"
     return health.available, f"{health.url}: " + (health.fault or f"version {health.version}")
+
+
+def _look_at_sentry(settings: Settings) -> Finding:
+    if settings.observability.sentry_dsn is None:
+        return Finding("sentry", is_well=False, detail="SENTRY_DSN is not set")
+    began_at = time.monotonic()
+    is_well, detail = send_test_event(settings.observability)
+    return Finding("sentry", is_well, detail, time.monotonic() - began_at)
 
 
 def _show(findings: list[Finding]) -> None:

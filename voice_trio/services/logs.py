@@ -30,7 +30,7 @@ _SECRET = re.compile(
     r"|\b(?:sk|ek)[-_][\w-]{8,}"
 )
 # They log addresses, headers or each frame where one asks for details.
-_TALKATIVE = ("trio-websocket", "httpx", "httpcore", "httpx2", "httpcore2", "hpack", "quart.serving")
+_TALKATIVE = ("trio-websocket", "httpx", "httpcore", "httpx2", "httpcore2", "hpack", "quart.serving", "urllib3")
 
 
 def configure_logs(settings: Observability, stream: TextIO | None = None) -> None:

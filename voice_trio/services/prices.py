@@ -214,7 +214,7 @@ def load_prices(given: Path | None = None) -> Prices:
     except KeyError as error:
         raise ConfigurationError(f"VOICE_PRICES_FILE: {error.args[0]!r} is missing") from error
     except (OSError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-        raise ConfigurationError(f"VOICE_PRICES_FILE: cannot be read: {error}") from error
+        raise ConfigurationError(f"VOICE_PRICES_FILE: cannot be read: {str(error)[:200]}") from error
 
 
 def _input(usage: Mapping[str, Any], faults: _Faults) -> tuple[dict[str, tuple[int, int]], bool]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voice_trio.conversation.records import TurnRecord
+    from voice_trio.services.sentry import Reports
     from voice_trio.session.endings import Ending
 
 
@@ -93,6 +94,22 @@ class Observers:
     def session_ended(self, summary: Summary) -> None:
         for observer in self._observers:
             observer.session_ended(summary)
+
+
+class TurnTraces:
+    """Hands each turn to where traces go."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def session_ready(self, summary: Summary) -> None:
+        pass
+
+    def turn_finished(self, record: TurnRecord) -> None:
+        self._reports.trace(record)
+
+    def session_ended(self, summary: Summary) -> None:
+        pass
 
 
 class NoObserver:

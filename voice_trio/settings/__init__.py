@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from voice_trio.errors import ConfigurationError
+from voice_trio.services.prices import load_prices
 from voice_trio.settings.groups import (
     DEFAULT_INSTRUCTIONS,
     HMAC_ALGORITHMS,
@@ -201,8 +202,17 @@ def _instances_share_a_signing_secret(settings: Settings) -> str:
     return ""
 
 
+def _prices_can_be_read(settings: Settings) -> str:
+    try:
+        load_prices(settings.limits.prices_file)
+    except ConfigurationError as error:
+        return str(error).partition(": ")[2]
+    return ""
+
+
 _RULES: tuple[tuple[tuple[str, ...], Callable[[Settings], str]], ...] = (
     (("JWT_SECRET", "JWT_JWKS_URL", "ENABLE_VOICE_REALTIME"), _some_way_to_check_tokens),
+    (("VOICE_PRICES_FILE",), _prices_can_be_read),
     (("JWT_ALGORITHMS", "JWT_SECRET", "JWT_JWKS_URL"), _algorithms_fit_their_keys),
     (
         ("VOICE_SIGNING_SECRET", "JWT_SECRET", "JWT_JWKS_URL", "REDIS_URL", "REDIS_ENABLED"),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import trio
 
     from voice_trio.services.knowledge import Knowledge
+    from voice_trio.services.sentry import Reports
     from voice_trio.services.state import State
     from voice_trio.services.tokens import TokenVerifier
     from voice_trio.services.webhook import Webhook
@@ -35,6 +36,7 @@ class Gateway:
     knowledge: Knowledge
     live: LiveSessions
     statistics: Statistics
+    reports: Reports
     health: Health
     nursery: trio.Nursery
 

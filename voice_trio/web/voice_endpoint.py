@@ -19,7 +19,7 @@ from voice_trio.session.callers import origin_is_allowed
 from voice_trio.session.keeping import RecordKeeper
 from voice_trio.session.refusals import Refusal, RefusalMemory
 from voice_trio.session.session import Session
-from voice_trio.session.summary import Observers
+from voice_trio.session.summary import Observers, TurnTraces
 from voice_trio.web.asgi import AsgiLink
 from voice_trio.web.handshake import Handshake, hide_secrets, read_handshake
 from voice_trio.web.hypercorn_seams import bound_messages, decline_compression, wait_until_stopping
@@ -113,7 +113,7 @@ class VoiceEndpoint:
         terms = terms_for(admitted, self._settings)
         key = upstream.api_key.get_secret_value() if upstream.api_key else None
         dial = make_dial(upstream.url, upstream.model, key, terms.user)
-        observer = Observers(keeper, self._gateway.statistics)
+        observer = Observers(keeper, self._gateway.statistics, TurnTraces(self._gateway.reports))
         spent_before = 0 if admitted.resumed is None else admitted.resumed.cost_micro_usd
         purse = self._gateway.treasury.open(terms, spent_before_micro_usd=spent_before)
         return Session(link, dial, self._gateway.knowledge, terms, observer=observer, account=purse)
@@ -121,6 +121,7 @@ class VoiceEndpoint:
     async def _talk(self, knock: _Knock, admitted: Admitted, session: Session, keeper: RecordKeeper) -> None:
         with (
             structlog.contextvars.bound_contextvars(session_id=admitted.session_id),
+            self._gateway.reports.session(admitted.session_id, session.terms.user),
             self._gateway.live.entered(session),
         ):
             resumed = admitted.resumed is not None
