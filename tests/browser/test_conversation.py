@@ -110,6 +110,33 @@ def test_what_is_reported_at_a_cut_is_what_was_heard_and_silence_is_immediate(
         assert desk.complaints == []
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_every_one_of_a_dozen_cuts_is_reported_to_within_20_ms(
+    desk: Desk, stage: Callable[..., AbstractContextManager[Stage]]
+) -> None:
+    with stage(answer_ms=8000) as gateway:
+        page = desk.open(gateway.port, is_measured=True)
+        talk(page)
+        attach_recorder(page)
+        for number in range(12):
+            page.get_by_label("Your question").fill(f"Question {number}?")
+            page.keyboard.press("Enter")
+            if number % 2:  # the question itself has cut the answer before
+                wait_until(page, f"cuts.filter(({{ by }}) => by === 'flush').length === {number}")
+            wait_for_state(page, "speaking")
+            page.wait_for_timeout(150 + 210 * number)
+            if number % 2:
+                page.keyboard.press("Escape")
+                wait_until(page, f"cuts.filter(({{ by }}) => by === 'flush').length === {number + 1}")
+                page.wait_for_timeout(300)
+        errors, delays = measure_cuts(desk, page)
+        keep_figures("cuts-dozen", {"position_error_ms": errors, "cut_to_silence_ms": delays})
+        assert len(errors) == 12
+        assert max(map(abs, errors)) <= ERROR_MS_MAX
+        assert max(delays) <= ERROR_MS_MAX
+
+
 def measure_cuts(desk: Desk, page: object) -> tuple[list[float], list[float]]:
     """Of each answer that was cut: reported minus heard, and the ms of sound after the order to be silent."""
     from playwright.sync_api import Page
