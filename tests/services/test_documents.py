@@ -196,7 +196,7 @@ def test_only_what_changed_is_imported_again(tmp_path: Path) -> None:
         ("cut.md", "Hühner".encode()[:2], "not UTF-8"),
         ("binary.txt", b"abc\x00\x01\x02", "not text: a zero byte at 3"),
         ("wide.txt", "Hens".encode("utf-16"), "not"),
-        ("book.pdf", b"%PDF-1.7", "not a kind of file"),
+        ("book.docx", b"%PDF-1.7", "not a kind of file"),
     ],
 )
 def test_what_cannot_be_read_is_named_and_the_rest_is_imported(

@@ -15,7 +15,7 @@ from rich.text import Text
 from voice_trio.conversation.words import matching_spans, query_terms
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.services.documents import Found, Result, Status, find_documents, import_documents
-from voice_trio.services.readers import FORMATS
+from voice_trio.services.formats import FORMATS
 from voice_trio.services.sqlite_base import KnowledgeStats, KnowledgeWriter, default_knowledge_path
 from voice_trio.services.sqlite_knowledge import SqliteKnowledge
 
@@ -46,7 +46,7 @@ def knowledge() -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @base_option
 def import_command(paths: tuple[Path, ...], base: Path) -> None:
-    """Import Markdown and text files, and folders of them with all below.
+    """Import Markdown, text, HTML, JSON lines, CSV and PDF files, and folders of them with all below.
 
     Files that have not changed since the last import are skipped; changed ones replace what was there. A running server
     finds the new passages at once. Exit code 1 if a file could not be read.

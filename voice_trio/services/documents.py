@@ -14,13 +14,14 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from voice_trio.errors import VoiceTrioError
 from voice_trio.services.chunks import CHUNKING_VERSION, chunked
-from voice_trio.services.readers import FORMATS, Format
+from voice_trio.services.formats import FORMATS
+from voice_trio.services.unreadable import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from voice_trio.services.readers import Format
     from voice_trio.services.sqlite_base import Chunk
 
 _BLOCK_BYTES = 1 << 18
@@ -65,10 +66,6 @@ class Result:
     status: Status
     chunks: int = 0
     problem: str = ""
-
-
-class Unreadable(VoiceTrioError):
-    """A file that cannot be imported; the message says why, and what to do."""
 
 
 def find_documents(paths: Iterable[Path]) -> Iterator[Found]:

@@ -1,7 +1,7 @@
 """Files into paragraphs: Markdown and plain text, line by line, so that neither a file nor a line has to fit in memory.
 
-A new format is one more function from a path and a name to paragraphs, and one more line in `FORMATS`. It may not know
-where the paragraphs go.
+A new format is one more function from a path and a name to paragraphs, and one more line in `formats.FORMATS`. It may
+not know where the paragraphs go.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Format:
 
 
 _MARKDOWN, _TEXT = Format(read_markdown), Format(read_text)
-FORMATS = {
+TEXT_FORMATS = {
     ".md": _MARKDOWN,
     ".markdown": _MARKDOWN,
     ".mdown": _MARKDOWN,
