@@ -1,4 +1,4 @@
-"""Web pages and PDF files into paragraphs. Both are read whole, so their size is bounded; libraries load at first use."""
+"""Web pages and PDF files into paragraphs. Both are read whole, so size is bounded; libraries load at first use."""
 
 from __future__ import annotations
 
