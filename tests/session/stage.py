@@ -18,9 +18,10 @@ from voice_trio.testing.links import memory_link_pair
 from voice_trio.testing.model import ScriptedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from voice_trio.conversation.records import TurnRecord
+    from voice_trio.services.knowledge import Knowledge
     from voice_trio.services.links import Link
     from voice_trio.session.summary import Summary
 
@@ -39,7 +40,14 @@ TERMS = Terms("sess_test", CONFIG, resume_token="resume-me")
 class Stage:
     """Times are seconds since the curtain rose, which is when the session began to connect."""
 
-    def __init__(self, nursery: trio.Nursery, *, reports_flush: bool = False, **terms: Any) -> None:
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        *,
+        reports_flush: bool = False,
+        knows: Callable[[MemoryKnowledge], Knowledge] = lambda store: store,
+        **terms: Any,
+    ) -> None:
         ours, theirs = memory_link_pair()
         self.model = ScriptedModel(nursery)
         self.client = FakeClient(theirs, reports_flush=reports_flush)
@@ -48,7 +56,7 @@ class Stage:
         self.summaries: list[Summary] = []
         self.over = trio.Event()
         self.session = Session(
-            ours, self._dial, self.knowledge, replace(TERMS, **terms), observer=self, unix_time=lambda: UNIX_TIME
+            ours, self._dial, knows(self.knowledge), replace(TERMS, **terms), observer=self, unix_time=lambda: UNIX_TIME
         )
         self.expects_crash = False
         self.was_told_ready = False

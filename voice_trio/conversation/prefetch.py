@@ -73,6 +73,7 @@ class Prefetch:
         self._said = ""
         self._deadline: float | None = None
         self._asked_in_speech = 0
+        self._kept_grew = False
 
     # What happens
 
@@ -97,6 +98,7 @@ class Prefetch:
         search.finished_at = now
         if passages is not None and not search.local:
             self._pace.note(now - search.started_at)
+            self._kept_grew = bool(passages)
         return True
 
     def resume(self, now: float) -> list[Search]:
@@ -189,6 +191,7 @@ class Prefetch:
             return
         latest = self._query(whole=True)
         if latest.terms and self._policy.local_net and self._may_ask_kept(latest):
+            self._kept_grew = False
             yield self._start(self._local, latest, now, local=True)
         query = self._query(whole=self._committed)
         if query.terms and self._may_ask_store(query, now):
@@ -217,7 +220,9 @@ class Prefetch:
 
     def _may_ask_kept(self, query: Query) -> bool:
         newest = self._local[-1] if self._local else None
-        return newest is None or (not newest.is_running and newest.query.terms != query.terms)
+        if newest is None:
+            return True
+        return not newest.is_running and (self._kept_grew or newest.query.terms != query.terms)
 
     def _start(self, searches: list[Search], query: Query, now: float, *, local: bool) -> Search:
         search = Search(self._next_id, query, local, now)

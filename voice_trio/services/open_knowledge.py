@@ -1,0 +1,65 @@
+"""The knowledge base that the settings ask for: Weaviate as all sessions share it, or the embedded file."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from voice_trio.services.shared_knowledge import SharedKnowledge
+from voice_trio.services.sqlite_knowledge import SqliteKnowledge
+from voice_trio.services.weaviate_knowledge import WeaviateAddress, WeaviateKnowledge
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from voice_trio.services.knowledge import Knowledge
+    from voice_trio.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+QUEUE_SECONDS_WORTH_A_LINE = 0.05
+
+
+@asynccontextmanager
+async def open_knowledge(settings: Settings) -> AsyncIterator[Knowledge]:
+    """Open while the block runs; nothing is connected yet when it begins. Raises `ConfigurationError`.
+
+    Whether passages are kept locally shows in the type (`KeepsPassages`): sessions then get `Policy.local_net`.
+    """
+    if settings.weaviate.url is None:
+        embedded = SqliteKnowledge(settings.retrieval.knowledge_path)
+        try:
+            yield embedded
+        finally:
+            embedded.close()
+        return
+    store = weaviate_of(settings)
+    try:
+        async with trio.open_nursery() as nursery:
+            seconds_max = settings.retrieval.search_timeout_ms / 1000
+            yield SharedKnowledge(store, nursery, search_seconds_max=seconds_max)
+            nursery.cancel_scope.cancel(reason="the process ends")
+    finally:
+        store.close()
+
+
+def weaviate_of(settings: Settings) -> WeaviateKnowledge:
+    """The Weaviate that the settings name; not connected. Raises `ConfigurationError`."""
+    key = settings.weaviate.api_key
+    return WeaviateKnowledge(
+        WeaviateAddress.of(str(settings.weaviate.url or "")),
+        api_key=key.get_secret_value() if key else None,
+        collection=settings.weaviate.collection,
+        text_property=settings.weaviate.text_property,
+        alpha=settings.retrieval.alpha,
+        search_seconds_max=settings.retrieval.search_timeout_ms / 1000,
+        observe=_observe,
+    )
+
+
+def _observe(queued_seconds: float, search_seconds: float) -> None:
+    if queued_seconds > QUEUE_SECONDS_WORTH_A_LINE:
+        log.warning("search_queued", queued_ms=round(1000 * queued_seconds), search_ms=round(1000 * search_seconds))
