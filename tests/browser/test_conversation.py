@@ -43,7 +43,7 @@ def spoken(text: str) -> bytes:
 def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(
     desk: Desk, stage: Callable[..., AbstractContextManager[Stage]]
 ) -> None:
-    with stage(answer_ms=2500) as gateway:
+    with stage(answer_ms=1500) as gateway:
         page = desk.open(gateway.port, speech=silence(1) + spoken(QUESTION))
         talk(page)
         attach_meter(page)
@@ -66,6 +66,7 @@ def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(
         assert "to the first sound" in page.locator(".caption").inner_text()
         assert page.evaluate("loudest") == pytest.approx(6000 / 32768, abs=0.01)
         assert set(desk.wire.binary_bytes) == {1920}
+        assert not any("token" in url for url in desk.wire.urls)
         assert desk.complaints == []
 
 
@@ -75,7 +76,7 @@ def test_what_is_reported_at_a_cut_is_what_was_heard_and_silence_is_immediate(
     """By voice, by Esc and by a typed question. Whoever cuts: at most 20 ms off, and at most 20 ms to silence."""
     with stage(answer_ms=6000) as gateway:
         page = desk.open(
-            gateway.port, speech=silence(1) + spoken(QUESTION) + silence(3) + spoken("Stop, please."), is_measured=True
+            gateway.port, speech=silence(1) + spoken(QUESTION) + silence(2) + spoken("Stop, please."), is_measured=True
         )
         talk(page)
         attach_recorder(page)

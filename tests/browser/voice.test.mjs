@@ -1,10 +1,12 @@
 // The parts of the browser client that need no browser. Run by Node's test runner, from test_javascript.py.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, it, mock } from "node:test";
 import { pathToFileURL } from "node:url";
 
 const load = (name) => import(pathToFileURL(`${process.env.VOICE_TRIO_STATIC}/${name}`));
+const text = (name) => readFileSync(`${process.env.VOICE_TRIO_STATIC}/${name}`, "utf8");
 const { FRAME_SAMPLES, Framer, RATE, Resampler } = await load("voice-capture.js");
 const { PlaybackQueue } = await load("voice-playback.js");
 const { PositionReporter, VoiceClient, backoffMs, decodeBase64, microphoneReason } = await load("voice.js");
@@ -196,6 +198,31 @@ describe("small things", () => {
     assert.equal(voice.sendText("hello"), false);
     voice.stop();
     assert.equal(voice.state, "idle");
+  });
+
+  it("is what its types say it is", () => {
+    const types = text("voice.d.ts");
+    const body = types.split("export declare class VoiceClient")[1].split("\n}")[0];
+    const declared = [...body.matchAll(/^ {2}(?:readonly )?(\w+)[(:<]/gm)].map(([, name]) => name);
+    const own = Object.getOwnPropertyNames(VoiceClient.prototype);
+    const inherited = ["addEventListener", "removeEventListener"];
+    assert.deepEqual([...new Set(declared)].sort(), [...own, ...inherited].sort());
+    const events = types.split("interface VoiceEvents")[1].split("\n}")[0];
+    const promised = [...events.matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name);
+    const emitted = [...text("voice.js").matchAll(/#emit\("(\w+)"/g)].map(([, name]) => name);
+    assert.deepEqual(promised.sort(), [...new Set(emitted)].sort());
+  });
+
+  it("has words of its own for every refusal in the protocol", () => {
+    const section = readFileSync(new URL("../../docs/protocol.md", import.meta.url), "utf8").split("`error.code` is one of")[1];
+    const codes = [...section.split("New ones")[0].matchAll(/`(\w+)`/g)].map(([, code]) => code);
+    assert.ok(codes.length >= 16);
+    const now = new Date();
+    for (const code of codes.filter((each) => !["bad_message", "idle", "internal_error"].includes(each))) {
+      const { title, text: told } = words.refusalWords({ code, message: "", retryAfter: null }, now);
+      assert.notEqual(title, "Something went wrong", code);
+      assert.ok(told, code);
+    }
   });
 
   it("says when the next slot opens", () => {

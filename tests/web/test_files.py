@@ -83,9 +83,7 @@ async def test_only_allowed_origins_may_read_the_client_when_they_are_named(auto
 
 
 @pytest.mark.parametrize("path", [MODULE, "/console/console.css", "/v1/voice/schema.json", PAGE])
-async def test_files_are_asked_for_again_and_sent_again_only_when_changed(
-    path: str, autojump_clock: MockClock
-) -> None:
+async def test_files_are_asked_for_again_and_sent_again_only_when_changed(path: str, autojump_clock: MockClock) -> None:
     status, headers, body = await get(path, VOICE_CONSOLE="true")
     assert (status, headers["Cache-Control"]) == (200, "no-cache")
     assert body

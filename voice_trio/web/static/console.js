@@ -208,6 +208,7 @@ const on = {
     sayAloud(`${secondsLeft} seconds left`);
   },
   reconnecting({ delayMs, error }) {
+    conversation.lose();
     const title = error ? refusalWords(error, new Date()).title : "The connection was lost";
     const text = delayMs > 3000 ? `Trying again in ${Math.ceil(delayMs / 1000)} seconds.` : "Trying again.";
     notice({ title, text, about: "connection", isMild: true });

@@ -98,6 +98,14 @@ export class Conversation {
     if (turn) turn.cut(itemId, receivedMs ? Math.min(1, playedMs / receivedMs) : 0, performance.now());
   }
 
+  /** The connection is gone; what was being answered will not be. */
+  lose() {
+    for (const turn of this.#turns.filter(({ isPending }) => isPending)) {
+      turn.isPending = false;
+      turn.trouble("The rest was lost with the connection.");
+    }
+  }
+
   /** Nothing goes on any more. */
   settle() {
     for (const turn of this.#turns) turn.settle(performance.now());
@@ -242,7 +250,7 @@ class Turn {
     said.textContent = words || (isHearing ? "" : "…");
     said.classList.toggle("waiting", !words);
     answer.replaceChildren(...[...this.answers.values()].flatMap(answerNodes));
-    if (this.#trouble) answer.append(make("span", "trouble", this.#trouble));
+    if (this.#trouble) answer.append(" ", make("span", "trouble", this.#trouble));
     answer.hidden = !answer.childNodes.length;
     caption.replaceChildren(...this.#captionNodes());
     caption.hidden = !caption.childNodes.length;

@@ -90,7 +90,8 @@ export function draw(svg, marks, now) {
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", said(marks));
-  const names = [textElement("You", 0, LANES.you + BAR), textElement("Answer", 0, LANES.answer + BAR)];
+  const asked = marks.commit !== null && !marks.speech.length ? "Typed" : "You";
+  const names = [textElement(asked, 0, LANES.you + BAR), textElement("Answer", 0, LANES.answer + BAR)];
   svg.replaceChildren(...names, ...found.map(shapeElement), ...seconds.map(tickElement));
 }
 

@@ -45,7 +45,7 @@ const ENDINGS = {
 
 export function statusWords(state, microphone) {
   if (state === "listening" && microphone === "muted") return "Muted";
-  if (state === "listening" && microphone !== "on") return "Waiting for your question in writing";
+  if (state === "listening" && microphone === "refused") return "Waiting for your question in writing";
   return STATUS[state];
 }
 
