@@ -1,4 +1,4 @@
-"""A Weaviate as far as searches go: its own gRPC and REST messages on loopback, with verbs for what goes wrong."""
+"""A Weaviate for searches and imports: its own gRPC and REST messages on loopback, with verbs for what goes wrong."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import grpc  # type: ignore[import-untyped] # it comes without types
-from weaviate.proto.v1 import properties_pb2, search_get_pb2
+from weaviate.proto.v1 import base_pb2, batch_delete_pb2, batch_pb2, properties_pb2, search_get_pb2
 
+from voice_trio.conversation.passages import Passage
 from voice_trio.services.kept_passages import KeptPassages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from voice_trio.conversation.passages import Passage
-
-SEARCH = "/weaviate.v1.Weaviate/Search"
+SERVICE = "/weaviate.v1.Weaviate/"
 VERSION = "1.31.0"
 
 
@@ -30,8 +29,10 @@ class WeaviateServer:
         self.requests: list[Any] = []
         self.keys: list[str] = []
         self.rest_paths: list[str] = []
-        self._held = KeptPassages()
-        self._held.keep(passages, 0.0)
+        self.objects: dict[str, dict[str, str]] = {}
+        for each in passages:
+            key = str(uuid.uuid5(uuid.NAMESPACE_URL, each.id))
+            self.objects[key] = {"title": each.title, "content": each.text, "source": each.source}
         self._lock = threading.Lock()
         self._api_key = api_key
         self._seconds = 0.0
@@ -100,31 +101,78 @@ class WeaviateServer:
         if self._status is not None:
             context.abort(self._status, "told to fail")
         with self._lock:
-            found = self._held.search(request.hybrid_search.query, request.limit, 0.0)
-        reply = search_get_pb2.SearchReply(took=0.001)
-        for passage in found:
-            reply.results.append(_result(passage))
-        return reply
+            found = self._by_id(request) if request.HasField("filters") else self._ranked(request)
+        return search_get_pb2.SearchReply(took=0.001, results=found)
+
+    def insert(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self.requests.append(request)
+        if self._status is not None:
+            context.abort(self._status, "told to fail")
+        with self._lock:
+            for each in request.objects:
+                values = each.properties.non_ref_properties
+                self.objects[each.uuid] = {name: values[name] for name in values}
+        return batch_pb2.BatchObjectsReply(took=0.001)
+
+    def delete(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self.requests.append(request)
+        with self._lock:
+            doomed = [key for key, properties in self.objects.items() if _matches(request.filters, properties)]
+            for key in doomed:
+                del self.objects[key]
+        return batch_delete_pb2.BatchDeleteReply(took=0.001, matches=len(doomed), successful=len(doomed))
+
+    def _ranked(self, request: Any) -> list[Any]:
+        held = KeptPassages()
+        held.keep(
+            (
+                Passage(key, each.get("title", ""), each.get("content", ""), each.get("source", ""))
+                for key, each in self.objects.items()
+            ),
+            0.0,
+        )
+        found = held.search(request.hybrid_search.query, request.limit, 0.0)
+        return [_result(passage.id, self.objects[passage.id], passage.score) for passage in found]
+
+    def _by_id(self, request: Any) -> list[Any]:
+        filters = request.filters
+        keys = list(filters.value_text_array.values) or [filters.value_text]
+        return [_result(key, self.objects[key], 0.0) for key in keys if key in self.objects]
 
     def serialise(self, reply: Any) -> bytes:
         whole: bytes = reply.SerializeToString()
         return whole[: len(whole) // 2] if self._is_half else whole
 
 
-def _result(passage: Passage) -> Any:
-    fields = {
-        name: properties_pb2.Value(text_value=value)
-        for name, value in (("title", passage.title), ("content", passage.text), ("source", passage.source))
-    }
+def _result(key: str, properties: dict[str, str], score: float) -> Any:
+    fields = {name: properties_pb2.Value(text_value=value) for name, value in properties.items()}
     fields["pages"] = properties_pb2.Value(int_value=3)
     return search_get_pb2.SearchResult(
         properties=search_get_pb2.PropertiesResult(
             non_ref_props=properties_pb2.Properties(fields=fields), target_collection="Document"
         ),
         metadata=search_get_pb2.MetadataResult(
-            id=str(uuid.uuid5(uuid.NAMESPACE_URL, passage.id)), score=passage.score, score_present=True
+            id=key,
+            score=score,
+            score_present=True,
+            creation_time_unix=1,
+            creation_time_unix_present=True,
+            last_update_time_unix=1,
+            last_update_time_unix_present=True,
         ),
     )
+
+
+def _matches(filters: Any, properties: dict[str, str]) -> bool:
+    """Whether an object fits: equal, not equal, and both."""
+    match filters.operator:
+        case base_pb2.Filters.OPERATOR_AND:
+            return all(_matches(each, properties) for each in filters.filters)
+        case base_pb2.Filters.OPERATOR_EQUAL:
+            return bool(properties.get(filters.target.property) == filters.value_text)
+        case base_pb2.Filters.OPERATOR_NOT_EQUAL:
+            return bool(properties.get(filters.target.property) != filters.value_text)
+    raise NotImplementedError(filters.operator)
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc] # as above
@@ -132,12 +180,17 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc] # as above
         self._server = server
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        if handler_call_details.method != SEARCH:
+        handlers: dict[str, tuple[Any, Any]] = {
+            "Search": (self._server.search, search_get_pb2.SearchRequest),
+            "BatchObjects": (self._server.insert, batch_pb2.BatchObjectsRequest),
+            "BatchDelete": (self._server.delete, batch_delete_pb2.BatchDeleteRequest),
+        }
+        known = handlers.get(handler_call_details.method.removeprefix(SERVICE))
+        if known is None:
             return None
+        handle, request = known
         return grpc.unary_unary_rpc_method_handler(
-            self._server.search,
-            request_deserializer=search_get_pb2.SearchRequest.FromString,
-            response_serializer=self._server.serialise,
+            handle, request_deserializer=request.FromString, response_serializer=self._server.serialise
         )
 
 
@@ -145,8 +198,9 @@ def _rest_handler(server: WeaviateServer) -> type[BaseHTTPRequestHandler]:
     class Rest(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             server.rest_paths.append(self.path)
+            is_known = not self.path.startswith("/v1/schema/") or self.path == "/v1/schema/Document"
             body = json.dumps({"version": VERSION, "hostname": "http://[::]:8080", "modules": {}}).encode()
-            self.send_response(200)
+            self.send_response(200 if is_known else 404)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

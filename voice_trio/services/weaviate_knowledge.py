@@ -127,8 +127,8 @@ class WeaviateKnowledge:
                 .query.hybrid(query, alpha=self._alpha, limit=limit, return_metadata=MetadataQuery(score=True))
             )
             passages = tuple(self._passage(each) for each in found.objects)
-        except _foreign_errors() as error:
-            raise KnowledgeUnavailable(f"weaviate: {_in_short(error)}") from error
+        except foreign_errors() as error:
+            raise KnowledgeUnavailable(f"weaviate: {in_short(error)}") from error
         return tuple(passage for passage in passages if passage.text.strip()), began_at, time.monotonic()
 
     def _passage(self, found: Any) -> Passage:
@@ -143,7 +143,7 @@ class WeaviateKnowledge:
             return bool(self._connected().is_ready())
         except KnowledgeUnavailable:
             return False
-        except _foreign_errors():
+        except foreign_errors():
             return False
 
     def _connected(self) -> WeaviateClient:
@@ -154,31 +154,31 @@ class WeaviateKnowledge:
             raise KnowledgeUnavailable("weaviate: still connecting")
         try:
             if self._client is None:
-                self._client = self._connect()
+                self._client = connect(self._address, self._api_key, self._search_seconds_max)
             return self._client
         finally:
             self._connecting.release()
 
-    def _connect(self) -> WeaviateClient:
-        import weaviate
-        from weaviate.classes.init import AdditionalConfig, Auth, Timeout
 
-        seconds = self._search_seconds_max
-        address = self._address
-        return weaviate.connect_to_custom(
-            http_host=address.http_host,
-            http_port=address.http_port,
-            http_secure=address.secure,
-            grpc_host=address.grpc_host,
-            grpc_port=address.grpc_port,
-            grpc_secure=address.secure,
-            auth_credentials=Auth.api_key(self._api_key) if self._api_key else None,
-            additional_config=AdditionalConfig(timeout=Timeout(init=seconds, query=seconds, insert=60)),
-            skip_init_checks=True,  # they would ask the package index for newer clients
-        )
+def connect(address: WeaviateAddress, api_key: str | None, seconds_max: float) -> WeaviateClient:
+    """A connected client whose calls take `seconds_max` at most; blocks. Raises what `foreign_errors` lists."""
+    import weaviate
+    from weaviate.classes.init import AdditionalConfig, Auth, Timeout
+
+    return weaviate.connect_to_custom(
+        http_host=address.http_host,
+        http_port=address.http_port,
+        http_secure=address.secure,
+        grpc_host=address.grpc_host,
+        grpc_port=address.grpc_port,
+        grpc_secure=address.secure,
+        auth_credentials=Auth.api_key(api_key) if api_key else None,
+        additional_config=AdditionalConfig(timeout=Timeout(init=seconds_max, query=seconds_max, insert=60)),
+        skip_init_checks=True,  # they would ask the package index for newer clients
+    )
 
 
-def _foreign_errors() -> tuple[type[Exception], ...]:
+def foreign_errors() -> tuple[type[Exception], ...]:
     """What the client lets through when a server is away, slow, wrong or half."""
     import httpx
     from weaviate.exceptions import WeaviateBaseError
@@ -186,7 +186,7 @@ def _foreign_errors() -> tuple[type[Exception], ...]:
     return (WeaviateBaseError, httpx.HTTPError, OSError, ValueError, KeyError, AttributeError)
 
 
-def _in_short(error: Exception) -> str:
+def in_short(error: Exception) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
 
