@@ -357,3 +357,22 @@ async def test_an_admission_is_one_round_trip(redis: RedisServer) -> None:
             # A script's own commands count as well; looks and polls are a handful.
             assert scripts <= 100 + 10
             assert redis.commands_processed() - before < 100 * 10 + 50
+
+
+async def test_a_crowd_of_one_user_costs_redis_hardly_more_than_one_attempt(redis: RedisServer) -> None:
+    with trio.fail_after(30):
+        async with instance(redis.url) as state:
+            decisions: list[Granted | Refused] = []
+
+            async def attempt(number: int) -> None:
+                decisions.append(await state.admit("ann", f"s{number}"))
+
+            async with trio.open_nursery() as nursery:
+                for number in range(500):
+                    nursery.start_soon(attempt, number)
+            assert sum(isinstance(decision, Granted) for decision in decisions) == 5
+            assert len(decisions) == 500
+            scripts = redis.do("INFO", "commandstats")["cmdstat_evalsha"]["calls"]
+            assert scripts < 20
+            await state.reset("ann")
+            assert await granted(state, tries=6, prefix="again") == 5

@@ -175,9 +175,7 @@ class RedisKeeper:
                 await self._threads.read(self._probing.reset)
             await self._threads.read(self._probing.meet)
             self.info = await self._threads.read(self._patient_store.info)
-            asked_at = trio.current_time()
-            await self._threads.read(self._patient_store.probe, self._memory.instance)
-            if trio.current_time() - asked_at > CALL_SECONDS_MAX:
+            if await self._threads.read(self._patient_store.probe, self._memory.instance) > CALL_SECONDS_MAX:
                 raise RedisFailed(RedisFault.SLOW)
         if patience.cancelled_caught:
             raise RedisFailed(RedisFault.SLOW)

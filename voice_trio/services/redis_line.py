@@ -8,6 +8,7 @@ Whoever keeps the line decides when it is up again.
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import structlog
@@ -38,7 +39,7 @@ class RedisLine:
         self.fault: RedisFault | None = RedisFault.UNKNOWN
         self._threads = Bulkhead(THREADS_MAX)
         self._calls: set[trio.CancelScope] = set()
-        self._answered_at = -math.inf
+        self._answered_at = -math.inf  # by the threads' clock: an event loop that is late is not Redis's fault
         self._went_down = trio.Event()
         self._came_up = trio.Event()
 
@@ -53,18 +54,20 @@ class RedisLine:
         After a failure, or when cancelled, nobody knows whether the call took place or still will. `RedisFault.BUSY`
         says that Redis is there and this call did not get its turn.
         """
-        began_at = trio.current_time()
+        return await self.ask_until(trio.current_time() + CALL_SECONDS_MAX, function, *args, **kwargs)
+
+    async def ask_until(self, deadline: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for a call that has waited already; `deadline` by Trio's clock, at most 250 ms from now."""
+        began_at = time.monotonic()
         await trio.lowlevel.checkpoint_if_cancelled()
-        with trio.move_on_after(CALL_SECONDS_MAX) as patience:
+        with trio.move_on_at(deadline) as patience:
             self._calls.add(patience)
             try:
                 while True:
                     await self._wait_usable()
                     try:
                         # What Redis is told may be told twice: a thread may be left behind like one that only reads.
-                        answer = await self._threads.read(function, *args, **kwargs)
-                        self._answered_at = trio.current_time()
-                        return answer
+                        return await self._threads.read(self._noting_answers(function), *args, **kwargs)
                     except RedisFailed as failed:
                         if failed.fault is RedisFault.BROKEN:  # the call is at fault, not the line
                             raise
@@ -72,10 +75,18 @@ class RedisLine:
             finally:
                 self._calls.discard(patience)
         if self.is_up:
-            if trio.current_time() - max(began_at, self._answered_at) < SILENCE_SECONDS_MAX:
+            if time.monotonic() - max(began_at, self._answered_at) < SILENCE_SECONDS_MAX:
                 raise RedisFailed(RedisFault.BUSY)
             self.go_down(RedisFault.SLOW)  # or worse; whoever keeps the line finds out
         raise RedisFailed(self.fault or RedisFault.SLOW)
+
+    def _noting_answers(self, function: Callable[P, T]) -> Callable[P, T]:
+        def answered(*args: P.args, **kwargs: P.kwargs) -> T:
+            answer = function(*args, **kwargs)
+            self._answered_at = time.monotonic()
+            return answer
+
+        return answered
 
     async def _wait_usable(self) -> None:
         """Nobody waits for a Redis that is away; one that was restarted has to be told a few things first."""

@@ -5,6 +5,7 @@ Every method blocks and belongs in a worker thread. Each may be told twice, or b
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -127,9 +128,11 @@ class RedisStore:
         arguments: list[Argument] = [wanted.version, msgspec.json.encode(following), _micro(ROLLOUT_SECONDS)]
         return following if self._driver.run(self._scripts.replace_rollout, [ROLLOUT_KEY], arguments) else None
 
-    def probe(self, instance: str) -> None:
-        """Whether it can be written to at all."""
+    def probe(self, instance: str) -> float:
+        """Whether it can be written to at all, and how many seconds that takes."""
+        began_at = time.monotonic()
         self._driver.call("SET", alive_key(instance), "1", "EX", ALIVE_SECONDS)
+        return time.monotonic() - began_at
 
     def want(self, instance: str, session_id: str) -> bool:
         """Ask `instance` to let a session go; False if it is gone itself."""
