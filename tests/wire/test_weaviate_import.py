@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from click.testing import CliRunner
 
 from tests.wire.weaviate_server import WeaviateServer
+from voice_trio.cli.knowledge import knowledge
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.services.documents import Status, find_documents, import_documents
 from voice_trio.services.sqlite_base import Chunk
@@ -78,3 +80,17 @@ def test_a_missing_collection_and_a_failing_server_are_told(server: WeaviateServ
         server.fail()
         with pytest.raises(KnowledgeUnavailable, match="told to fail"):
             target.import_chunks("a", "1", [Chunk("A", "text", "a")])
+
+
+def test_the_command_imports_into_the_weaviate_of_the_settings(server: WeaviateServer, tmp_path: Path) -> None:
+    (tmp_path / "hens.md").write_text("# Hens\nHens drink water.\n")
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7")
+    import_it = ["import", str(tmp_path), "--to", "weaviate"]
+    done = CliRunner().invoke(knowledge, import_it, env={"WEAVIATE_URL": server.url})
+    assert done.exit_code == 1
+    assert "1 imported (1 passage), 0 unchanged, 1 unreadable" in done.output
+    assert "broken.pdf" in done.output
+    assert texts(server) == ["Hens drink water."]
+    unset = CliRunner().invoke(knowledge, import_it, env={"WEAVIATE_URL": ""})
+    assert unset.exit_code == 1
+    assert "WEAVIATE_URL is not set" in unset.output

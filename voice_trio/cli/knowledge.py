@@ -13,14 +13,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from voice_trio.conversation.words import matching_spans, query_terms
-from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.services.documents import Found, Result, Status, find_documents, import_documents
+from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
+from voice_trio.services.documents import Found, Result, Status, Target, find_documents, import_documents
 from voice_trio.services.formats import FORMATS
 from voice_trio.services.sqlite_base import KnowledgeStats, KnowledgeWriter, default_knowledge_path
 from voice_trio.services.sqlite_knowledge import SqliteKnowledge
+from voice_trio.services.weaviate_import import WeaviateTarget
+from voice_trio.services.weaviate_knowledge import WeaviateAddress
+from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from voice_trio.conversation.passages import Passage
 
@@ -44,8 +48,16 @@ def knowledge() -> None:
 
 @knowledge.command("import")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--to",
+    "store",
+    type=click.Choice(["embedded", "weaviate"]),
+    default="embedded",
+    show_default=True,
+    help="Where passages go; `weaviate`: the collection that WEAVIATE_URL and WEAVIATE_COLLECTION name.",
+)
 @base_option
-def import_command(paths: tuple[Path, ...], base: Path) -> None:
+def import_command(paths: tuple[Path, ...], store: str, base: Path) -> None:
     """Import Markdown, text, HTML, JSON lines, CSV and PDF files, and folders of them with all below.
 
     Files that have not changed since the last import are skipped; changed ones replace what was there. A running server
@@ -59,14 +71,19 @@ def import_command(paths: tuple[Path, ...], base: Path) -> None:
     results: Counter[Status] = Counter()
     chunks = 0
     try:
-        with KnowledgeWriter(base) as writer:
-            for result in _with_progress(found, writer, console):
+        with _open_target(store, base) as target:
+            for result in _with_progress(found, target, console):
                 results[result.status] += 1
                 chunks += result.chunks
-        after = trio.run(_stats, base)
-    except KnowledgeUnavailable as error:
+        after = trio.run(_stats, base) if store == "embedded" else None
+    except (ConfigurationError, KnowledgeUnavailable) as error:
         raise click.ClickException(f"import ended early: {error}") from error
-    _say_summary(console, results, chunks, after, base)
+    _say_summary(console, results, chunks)
+    if after is not None:
+        console.print(
+            Text(f"The base now holds {after.chunks:,} passages of {after.documents:,} documents: {base}"),
+            soft_wrap=True,
+        )
     if results[Status.UNREADABLE]:
         raise click.exceptions.Exit(1)
 
@@ -118,6 +135,20 @@ async def _search(base: Path, question: str, limit: int) -> tuple[KnowledgeStats
         store.close()
 
 
+def _open_target(store: str, base: Path) -> AbstractContextManager[Target]:
+    if store == "embedded":
+        return KnowledgeWriter(base)
+    weaviate = load_settings().weaviate
+    if weaviate.url is None:
+        raise ConfigurationError("WEAVIATE_URL is not set")
+    return WeaviateTarget(
+        WeaviateAddress.of(str(weaviate.url)),
+        api_key=weaviate.api_key.get_secret_value() if weaviate.api_key else None,
+        collection=weaviate.collection,
+        text_property=weaviate.text_property,
+    )
+
+
 async def _stats(base: Path) -> KnowledgeStats:
     store = SqliteKnowledge(base)
     try:
@@ -126,7 +157,7 @@ async def _stats(base: Path) -> KnowledgeStats:
         store.close()
 
 
-def _with_progress(found: list[Found], writer: KnowledgeWriter, console: Console) -> Iterator[Result]:
+def _with_progress(found: list[Found], target: Target, console: Console) -> Iterator[Result]:
     columns = (SpinnerColumn(), TextColumn("importing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(
         *columns,
@@ -136,21 +167,18 @@ def _with_progress(found: list[Found], writer: KnowledgeWriter, console: Console
         disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task("import", total=len(found), name="")
-        for result in import_documents(found, writer):
+        for result in import_documents(found, target):
             bar.update(task, advance=1, name=result.path.name)
             if result.status is Status.UNREADABLE:
                 bar.console.print(Text(f"skipped {result.path}: {result.problem}", style="yellow"), soft_wrap=True)
             yield result
 
 
-def _say_summary(console: Console, results: Counter[Status], chunks: int, after: KnowledgeStats, base: Path) -> None:
+def _say_summary(console: Console, results: Counter[Status], chunks: int) -> None:
     console.print(
         f"{results[Status.IMPORTED]} imported ({chunks} passage{'s' * (chunks != 1)}), "
         f"{results[Status.UNCHANGED]} unchanged, {results[Status.UNREADABLE]} unreadable",
         highlight=False,
-    )
-    console.print(
-        Text(f"The base now holds {after.chunks:,} passages of {after.documents:,} documents: {base}"), soft_wrap=True
     )
 
 
