@@ -1,0 +1,63 @@
+"""A Weaviate that accepts connections and never answers: sessions begin and answer in time, in real time."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import trio
+
+from tests.session.stage import Stage
+from tests.wire.weaviate_server import WeaviateServer
+from voice_trio.conversation.passages import Passage
+from voice_trio.conversation.policy import Policy
+from voice_trio.services.shared_knowledge import SharedKnowledge
+from voice_trio.services.weaviate_knowledge import WeaviateAddress, WeaviateKnowledge
+
+if TYPE_CHECKING:
+    from voice_trio.services.knowledge import Knowledge
+
+BROODING = Passage("1", "Brooding", "The brooder must be at 34 degrees in the first week.", "handbook")
+
+
+def stage_with(nursery: trio.Nursery, url: str) -> tuple[Stage, WeaviateKnowledge]:
+    store = WeaviateKnowledge(WeaviateAddress.of(url), search_seconds_max=0.5)
+
+    def shared(_: Knowledge) -> Knowledge:
+        return SharedKnowledge(store, nursery, search_seconds_max=0.5)
+
+    return Stage(nursery, policy=Policy(local_net=True), knows=shared), store
+
+
+async def test_a_session_is_ready_at_once_and_its_answer_is_asked_for_within_the_wait(nursery: trio.Nursery) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with trio.fail_after(20):
+            stage, store = stage_with(nursery, f"http://127.0.0.1:{port}?grpc_port={port}")
+            began = time.monotonic()
+            await stage.ready()
+            assert time.monotonic() - began < 1.0
+            await stage.asks("how warm must the brooder be now", words_at=[0.1 * n for n in range(7)], lasts=1.0)
+            committed = time.monotonic()
+            await stage.model.hears("response.create")
+            assert time.monotonic() - committed < 0.4  # 200 ms, and something for a busy machine
+        store.close()
+        nursery.cancel_scope.cancel()
+
+
+async def test_kept_passages_serve_when_the_weaviate_has_fallen_silent(nursery: trio.Nursery) -> None:
+    with WeaviateServer([BROODING]) as server, trio.fail_after(30):
+        stage, store = stage_with(nursery, server.url)
+        await stage.ready()
+        await stage.asks("how warm must the brooder be", words_at=[0.1 * n for n in range(6)], lasts=2.0)
+        assert (await stage.client.hears("context.injected")).event["outcome"] == "hidden"
+        await stage.model.says("response.done")
+        await trio.sleep(1.0)
+        server.hang()
+        await stage.asks("degrees in the brooder please", words_at=[0.1 * n for n in range(5)], lasts=1.0)
+        told = (await stage.client.hears("context.injected")).event
+        assert told["outcome"] == "local"
+        assert told["passages"] == [{"title": "Brooding", "source": "handbook"}]
+        store.close()
+        nursery.cancel_scope.cancel()
