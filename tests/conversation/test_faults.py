@@ -216,3 +216,71 @@ def test_ending_the_session_reports_the_turn_in_progress() -> None:
     (report,) = scene.conversation.close(1.0)
     assert isinstance(report, do.ReportTurn)
     assert (report.record.status, report.record.heard_ms) == ("ended", 1000)
+
+
+def test_a_response_nobody_asked_for_blocks_the_model_for_a_while_only() -> None:
+    scene = Scene()
+    scene.feed(on.ResponseCreated("resp_own_idea", {}))
+    scene.ask()
+    scene.until(2.9)
+    assert scene.to_model(do.CreateResponse) == []
+    scene.until(3.1)
+    assert len(scene.to_model(do.CreateResponse)) == 1
+
+
+def test_a_creation_that_is_told_twice_changes_nothing() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_answer(audio_ms=500)
+    scene.feed(on.ResponseCreated(response, dict(scene.last(do.CreateResponse).metadata)))
+    assert scene.to_model(do.CancelResponse) == []
+    assert len(scene.to_client(on.ResponseCreated)) == 1
+
+
+def test_an_answer_that_breaks_off_without_a_word_is_given_up_and_told() -> None:
+    scene = Scene()
+    scene.ask()
+    response, item = scene.begin_answer(audio_ms=500)
+    scene.until(20.0)
+    scene.audio(response, item, 500)
+    scene.until(49.9)
+    assert scene.errors() == []
+    scene.until(50.1)
+    assert scene.errors() == ["answer_incomplete"]
+    assert [cancel.response_id for cancel in scene.to_model(do.CancelResponse)] == [response]
+    scene.wait(1)
+    assert not scene.conversation.is_answering(scene.now)
+    scene.commit(scene.speak("how warm must chicks live"))
+    scene.wait(1)
+    assert len(scene.to_model(do.CreateResponse)) == 2
+
+
+def test_a_cut_response_that_had_called_a_function_answers_no_more() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_answer()
+    scene.feed(on.FunctionCalled(response, "fc", "call_1", "weather", "{}"))
+    scene.done(response, "incomplete")
+    scene.wait(5)
+    assert scene.conversation.quiet_since(scene.now) is not None
+
+
+def test_an_interrupted_answer_that_fails_for_want_of_money_ends_the_session_too() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_answer(audio_ms=500)
+    scene.speak("stop")
+    scene.done(response, "failed", error_code="insufficient_quota")
+    assert scene.of(do.EndSession) == [do.EndSession("insufficient_quota", fatal=True)]
+
+
+def test_rounds_of_functions_are_no_attempts() -> None:
+    scene = Scene()
+    scene.ask()
+    for call in range(2):
+        response, _ = scene.begin_answer()
+        scene.feed(on.FunctionCalled(response, f"fc{call}", f"call_{call}", "weather", "{}"))
+        scene.feed(on.ToolFinished(f"call_{call}", "{}"))
+        scene.done(response)
+    scene.feed(on.ModelError("conversation_already_has_active_response", "", scene.last(do.CreateResponse).event_id))
+    assert scene.errors() == []

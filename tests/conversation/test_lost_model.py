@@ -117,17 +117,55 @@ def test_what_was_typed_while_there_was_no_model_is_told_once() -> None:
     assert [type(sent.command).__name__ for sent in scene.of(do.SendToModel)] == ["CreateUserItem", "CreateResponse"]
 
 
-def test_I6_an_item_the_present_model_never_spoke_is_not_truncated() -> None:
+def test_I6_of_an_item_the_present_model_never_spoke_it_keeps_the_words_that_were_heard() -> None:
     scene = Scene()
     scene.ask("how warm must chicks live")
-    answer(scene, "a long answer", 8000)
+    _, item = answer(scene, "one two three four five six seven eight nine ten", 10_000)
     scene.wait(1)
     lose_and_recover(scene)
-    scene.speak("stop")
+    scene.wait(1)
+    scene.commit(scene.speak("stop"))
     scene.wait(1)
     assert scene.to_client(do.PlaybackFlush)
     assert scene.to_model(do.TruncateItem) == []
-    assert scene.to_model(do.DeleteItem) == []
+    assert [command.item_id for command in scene.to_model(do.DeleteItem)] == [item]
+    assert scene.last(do.CreateAssistantItem).text == "one two three"
+
+
+def test_a_next_model_that_gives_the_same_ids_is_truncated_like_any_other() -> None:
+    scene = Scene()
+    scene.ask("how warm must chicks live")
+    response, item = answer(scene, "one two", 1000)
+    scene.wait(3)
+    scene.done(response)
+    lose_and_recover(scene)
+    scene.ask("and for ducks in the winter")
+    response, _ = scene.begin_answer()
+    scene.audio(response, item, 4000)
+    scene.wait(1)
+    scene.speak("stop")
+    scene.done(response, "cancelled")
+    assert [command.item_id for command in scene.to_model(do.TruncateItem)] == [item]
+
+
+def test_speech_that_had_ended_when_the_model_was_lost_is_asked_for_again() -> None:
+    scene = Scene()
+    scene.speak("how warm must chicks live")
+    lose_and_recover(scene)
+    scene.wait(2.9)
+    assert scene.errors() == []
+    scene.wait(0.2)
+    assert scene.errors() == ["answer_failed"]
+
+
+def test_speech_that_goes_on_after_the_loss_is_not_complained_about() -> None:
+    scene = Scene()
+    scene.speak("how warm must")
+    lose_and_recover(scene)
+    scene.wait(1)
+    scene.speak("chicks live")
+    scene.wait(5)
+    assert scene.errors() == []
 
 
 def test_a_pending_settlement_dies_with_its_model_but_is_reported() -> None:

@@ -251,16 +251,57 @@ def test_a_typed_question_gets_its_context_after_its_own_item() -> None:
     assert scene.last(do.CreateContextItem).previous_item_id == scene.last(do.CreateUserItem).item_id
 
 
-def test_text_typed_into_open_speech_is_part_of_the_same_question() -> None:
+def test_text_typed_into_open_speech_is_answered_200_ms_after_it_came() -> None:
     scene = Scene()
     item = scene.speak("how warm")
-    scene.feed(on.TextInput("chicks in winter"))
     scene.until(1.0)
-    assert scene.times(do.CreateResponse) == []
-    scene.commit(item)
-    scene.until(2.0)
+    scene.feed(on.TextInput("chicks in winter"))
+    scene.until(1.5)
     assert scene.times(do.CreateResponse) == [1.2]
     assert scene.queries()[-1] == "how warm chicks in winter"
+    response, _ = scene.begin_answer(audio_ms=3000)
+    scene.until(2.0)
+    scene.commit(item)  # the speech that was open is the next question
+    scene.done(response, "cancelled")
+    scene.until(3.0)
+    assert len(scene.to_model(do.CreateResponse)) == 2
+
+
+def test_a_commit_that_is_told_twice_changes_nothing() -> None:
+    scene = Scene()
+    item = scene.ask()
+    scene.begin_answer(audio_ms=500)
+    scene.feed(on.SpeechCommitted(item))
+    assert scene.to_model(do.CancelResponse) == []
+    assert scene.to_client(do.PlaybackFlush) == []
+
+
+def test_a_question_that_is_never_answered_does_not_grow_without_bound() -> None:
+    scene = Scene()
+    for number in range(300):
+        scene.feed(on.TextInput(f"question {number} " + "x" * 1000))
+    turn = scene.conversation._flow.turn
+    assert turn is not None
+    assert sum(len(text) for text in turn.texts.values()) < 6_000
+    assert "question 299" in turn.said
+
+
+def test_an_interrupt_of_nothing_does_not_count_as_activity() -> None:
+    scene = Scene()
+    scene.until(50.0)
+    scene.feed(on.Interrupt())
+    assert scene.conversation.quiet_since(50.0) == 0.0
+
+
+def test_the_full_text_is_history_even_if_it_comes_after_the_turn() -> None:
+    scene = Scene()
+    item = scene.ask("how warm")
+    scene.begin_answer(audio_ms=2000)
+    scene.until(1.0)
+    scene.speak("stop")
+    scene.feed(on.TranscriptCompleted(item, "How warm must chicks be?"))
+    scene.done("resp_1", "cancelled")
+    assert "How warm must chicks be?" in [said.text for said in scene.conversation.history]
 
 
 def test_a_wait_of_zero_asks_at_once() -> None:

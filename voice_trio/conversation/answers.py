@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
-from voice_trio.conversation.playback import Playback
+from voice_trio.conversation.playback import CLOCK_SLACK_SECONDS, Playback
 from voice_trio.conversation.settlements import Settlements
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Answer:
     response_id: str | None = None
     muted: bool = False
     """Interrupted: nothing more of it is forwarded."""
+    active_at: float = 0.0
+    """When the model last said something of it."""
     announced: bool = False
     """The client was told `response.created`, so it will be told `response.done`."""
     calls: dict[str, str | None] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class Answers:
         self.settlements.settle()
         if not turn.tool_rounds:
             self.playback.clear()
+            self.settlements.begin_answer()
         tag = self._out.new_id("r")
         self._open = self.latest = Answer(turn, tag)
         self._out.to_model(do.CreateResponse(tag, {TAG: tag}, tools_allowed))
@@ -114,18 +117,21 @@ class Answers:
 
     # What the model says of a response
 
-    def created(self, event: on.ResponseCreated) -> Answer | None:
+    def created(self, event: on.ResponseCreated, now: float) -> Answer | None:
         """The answer that now begins to be generated, unless nobody wants it."""
         answer, tag = self._open, event.metadata.get(TAG)
+        if answer is not None and answer.response_id == event.response_id:
+            return None  # told twice
         if answer is None or answer.state is not AnswerState.ASKED or tag not in (None, answer.tag):
-            self._refuse(event.response_id, tag)
+            self._refuse(event.response_id, tag, now)
             return None
-        answer.state, answer.response_id = AnswerState.ACTIVE, event.response_id
+        answer.state, answer.response_id, answer.active_at = AnswerState.ACTIVE, event.response_id, now
         if answer.muted:  # the user spoke between response.create and response.created
             self._cancel(event.response_id)
             return None
         answer.announced = True
         self._out.to_client(event)
+        self._watch(answer)
         return answer
 
     def item_added(self, event: on.OutputItemAdded) -> None:
@@ -137,7 +143,7 @@ class Answers:
         else:
             self.settlements.receive(event.item_id)
 
-    def audio(self, event: on.AnswerAudio) -> Answer | None:
+    def audio(self, event: on.AnswerAudio, now: float) -> Answer | None:
         """The answer whose audio was passed on; `None` if nobody may hear it (I5)."""
         answer = self._find(event.response_id)
         if answer is None:
@@ -145,6 +151,7 @@ class Answers:
         if answer.muted:
             self.settlements.receive(event.item_id, event.duration_ms)
             return None
+        answer.active_at = now
         self.playback.forward(event.item_id, event.duration_ms)
         answer.turn.answer_forwarded = True
         self._out.to_client(event)
@@ -172,6 +179,8 @@ class Answers:
         if answer is None:
             return None
         self._close(answer)
+        if event.status != "completed":
+            answer.calls.clear()  # a cut response asks for nothing
         if answer.announced:
             self._out.to_client(event)
         return answer
@@ -195,6 +204,23 @@ class Answers:
         """A turn that was not interrupted is over: what was heard is what the clock says."""
         is_latest = self.latest is not None and self.latest.turn is turn
         self.settlements.report(turn, status, self.playback.heard(now) if is_latest else [])
+
+    def foreign_overdue(self, response_id: str) -> None:
+        """It was cancelled and is not told of again: nobody waits for it any longer."""
+        self._foreign.discard(response_id)
+
+    def give_up_stalled(self, tag: str, now: float) -> Answer | None:
+        """The answer that has come to a standstill, if it is this one; it is cancelled by id and not waited for."""
+        answer = self._open
+        if answer is None or answer.tag != tag or answer.muted or answer.response_id is None:
+            return None
+        if now - answer.active_at < self._policy.stall_seconds_max - CLOCK_SLACK_SECONDS:
+            self._watch(answer)
+            return None
+        self._cancel(answer.response_id)
+        self._close(answer)
+        answer.calls.clear()
+        return answer
 
     # Interruption
 
@@ -259,12 +285,16 @@ class Answers:
         if answer.muted:
             self.settlements.response_done()
 
-    def _refuse(self, response_id: str, tag: str | None) -> None:
+    def _refuse(self, response_id: str, tag: str | None, now: float) -> None:
         """Nobody asked for this response, or nobody wants it any more: it would be ungrounded, or late."""
         if self._given_up.pop(tag or "", None) is None:
             self._out.add(do.Warn("unasked_response", "the model answered unasked; cancelled"))
         self._foreign.add(response_id)
         self._cancel(response_id)
+        self._out.add(do.FeedAt(now + self._policy.done_seconds_max, on.ForeignOverdue(response_id)))
+
+    def _watch(self, answer: Answer) -> None:
+        self._out.add(do.FeedAt(answer.active_at + self._policy.stall_seconds_max, on.AnswerStalled(answer.tag)))
 
     def _cancel(self, response_id: str) -> None:
         self._out.to_model(do.CancelResponse(self._out.new_id("c"), response_id))

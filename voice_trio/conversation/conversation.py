@@ -17,6 +17,7 @@ from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
 from voice_trio.conversation.faults import Faults
 from voice_trio.conversation.history import History, Said
+from voice_trio.conversation.policy import FATAL_CODES
 from voice_trio.conversation.turn_flow import TurnFlow
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ class Conversation:
             on.CreationOverdue: faults.on_creation_overdue,
             on.DoneOverdue: lambda event: self._answers.overdue(event.tag, self._flow.now),
             on.PlaybackCheck: self._on_playback_check,
+            on.AnswerStalled: faults.on_answer_stalled,
+            on.ForeignOverdue: lambda event: self._answers.foreign_overdue(event.response_id),
+            on.SpeechOverdue: faults.on_speech_overdue,
             on.ModelReady: faults.on_model_ready,
             on.ModelLost: faults.on_model_lost,
         }
@@ -121,6 +125,8 @@ class Conversation:
     def _on_committed(self, event: on.SpeechCommitted) -> None:
         self._out.to_client(event)
         turn = self._flow.turn
+        if turn is not None and event.item_id in turn.committed:
+            return  # told twice
         if turn is None or not self.is_listening:
             turn = self._flow.begin("committed", cancel=True)
         self._flow.active_at = self._flow.now
@@ -134,22 +140,23 @@ class Conversation:
         self._out.to_client(event)
         self._out.add(do.CountUsage("transcription", event.item_id, event.usage))
         self._questions.hear(event.item_id, event.transcript, self._flow.now, final=True)
+        self._answers.history.correct(event.item_id, event.transcript)
 
     # The user types, interrupts, detects
 
     def _on_text_input(self, event: on.TextInput) -> None:
+        """Answered at once, also while speech is open: what is being said then is the next question, or part of it."""
         turn = self._flow.turn
         if turn is None or not self.is_listening:
             turn = self._flow.begin("typed", cancel=True)
-            turn.typed = True
+        turn.typed = True
         item_id = self._out.new_id("u")
         if self._flow.has_model:
             self._out.to_model(do.CreateUserItem(self._out.new_id("e"), item_id, event.text))
         self._flow.active_at = self._flow.now
         turn.texts[item_id] = ""
         self._questions.hear(item_id, event.text, self._flow.now, final=True)
-        if turn.typed:  # typed into open speech it is part of that question, and answered when the speech is committed
-            self._questions.commit(turn, item_id, self._flow.now)
+        self._questions.commit(turn, item_id, self._flow.now)
 
     def _on_interrupt(self, event: on.Interrupt) -> None:
         interrupted = self._answers.interrupt(self._flow.now, cancel=True, heard=event)
@@ -164,12 +171,12 @@ class Conversation:
     # The model answers
 
     def _on_response_created(self, event: on.ResponseCreated) -> None:
-        answer = self._answers.created(event)
+        answer = self._answers.created(event, self._flow.now)
         if answer is not None:
             answer.turn.stages.response_created = self._flow.now
 
     def _on_answer_audio(self, event: on.AnswerAudio) -> None:
-        answer = self._answers.audio(event)
+        answer = self._answers.audio(event, self._flow.now)
         if answer is not None and answer.turn.stages.first_audio_in is None:
             answer.turn.stages.first_audio_in = self._flow.now
 
@@ -192,6 +199,8 @@ class Conversation:
     def _on_response_done(self, event: on.ResponseDone) -> None:
         self._out.add(do.CountUsage("response", event.response_id, event.usage))
         answer = self._answers.done(event)
+        if event.error_code in FATAL_CODES:
+            self._out.add(do.EndSession(event.error_code, fatal=True))
         if answer is None or answer.muted:
             return
         turn = answer.turn

@@ -137,6 +137,7 @@ class ModelError(FromModel):
     code: str
     message: str = field(default="", repr=False)
     event_id: str | None = None
+    param: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +265,27 @@ class ModelLost:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerStalled:
+    """An active response may have said nothing for long."""
+
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignOverdue:
+    """A response nobody asked for, and that was cancelled, should long have been done."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechOverdue:
+    """The upstream was lost while the user spoke; by now they should have gone on."""
+
+    turn_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlaybackCheck:
     """By the clock, the answer to this turn has been heard to its end."""
 
@@ -280,6 +302,9 @@ SessionEvent: TypeAlias = (
     | CreationOverdue
     | DoneOverdue
     | PlaybackCheck
+    | AnswerStalled
+    | ForeignOverdue
+    | SpeechOverdue
     | ModelReady
     | ModelLost
 )

@@ -24,6 +24,7 @@ class Faults:
         self._out = flow.out
         self._answers = flow.answers
         self._questions = flow.questions
+        self._lost_speech_of: int | None = None
 
     def on_transcript_failed(self, event: on.TranscriptFailed) -> None:
         text = "Your words could not be transcribed; the answer may miss its documents."
@@ -35,8 +36,8 @@ class Faults:
         """Failed or incomplete: never silence, the user is told."""
         self._out.add(do.Warn("answer_" + event.status, f"{event.reason} {event.error_code}".strip()))
         if event.error_code in FATAL_CODES:
-            self._out.add(do.EndSession(event.error_code, fatal=True))
-        elif event.status == "incomplete":
+            return  # the session ends, and says so
+        if event.status == "incomplete":
             self._flow.notify("answer_incomplete", "The answer was cut short by the model.")
         elif event.status != "cancelled":
             self._flow.notify("answer_failed", "The model failed to answer. Please ask again.")
@@ -92,6 +93,25 @@ class Faults:
             turn.newest_item_id = next((item for item in reversed(turn.texts) if turn.texts[item].strip()), None)
             for item_id, text in turn.answer.items():
                 self._tell_again(item_id, text, is_user=False)
+        if self._lost_speech_of is not None:
+            at = self._flow.now + self._flow.policy.speech_again_seconds
+            self._out.add(do.FeedAt(at, on.SpeechOverdue(self._lost_speech_of)))
+            self._lost_speech_of = None
+
+    def on_speech_overdue(self, event: on.SpeechOverdue) -> None:
+        """The upstream was lost while the user spoke, and they have not gone on: they had finished."""
+        turn = self._flow.turn
+        if turn is not None and turn.id == event.turn_id:
+            self._flow.notify("answer_failed", "Your words were lost with the connection. Please say that again.")
+
+    def on_answer_stalled(self, event: on.AnswerStalled) -> None:
+        """The model fell silent in the middle of an answer."""
+        answer = self._answers.give_up_stalled(event.tag, self._flow.now)
+        if answer is not None:
+            self._out.add(do.Warn("answer_stalled", "an active response said nothing for long; cancelled"))
+            self._flow.notify("answer_incomplete", "The answer broke off. Please ask again.")
+            answer.turn.status = "incomplete"
+            self._flow.check_playback(answer.turn)
 
     def on_model_lost(self, _event: on.ModelLost) -> None:
         """An answer nobody has heard anything of is asked for again; of any other, what there is of it remains."""
@@ -105,6 +125,7 @@ class Faults:
             self._flow.check_playback(turn)
         elif turn.state is TurnState.LISTENING:  # the audio so far is lost; the words it gave join what comes next
             self._flow.finish("joined", "model lost")
+            self._lost_speech_of = turn.id
         elif turn.said:
             turn.state = TurnState.READY if turn.state is TurnState.ASKED else turn.state
         else:

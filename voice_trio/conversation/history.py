@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -27,11 +27,16 @@ class History:
     """The newest items, oldest first; without words there is nothing to tell again."""
 
     def __init__(self, items: Iterable[Said] = ()) -> None:
-        self._items: deque[Said] = deque(items, maxlen=ITEMS_MAX)
-        self._ids = {said.item_id for said in self._items}
+        self._items: OrderedDict[str, Said] = OrderedDict()
+        self._corrections: OrderedDict[str, str] = OrderedDict()
+        for said in items:
+            self.tell(said)
 
     def __iter__(self) -> Iterator[Said]:
-        return iter(self._items)
+        return (said for said in self._items.values() if said.text.strip())
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._items
 
     def add(self, record: TurnRecord) -> None:
         """A turn is over; a joined one goes on as the next and is added with it."""
@@ -44,12 +49,19 @@ class History:
 
     def tell(self, said: Said) -> None:
         """Add an item at the end, once: a question whose answer was cancelled unheard is part of two turns."""
-        if said.text.strip() and said.item_id not in self._ids:
-            self._items.append(said)
-            self._ids.add(said.item_id)
+        if said.item_id not in self._items:
+            self._items[said.item_id] = replace(said, text=self._corrections.pop(said.item_id, said.text))
+            if len(self._items) > ITEMS_MAX:
+                self._items.popitem(last=False)
 
-    def __contains__(self, item_id: str) -> bool:
-        return item_id in self._ids
+    def correct(self, item_id: str, text: str) -> None:
+        """All of what was said in an item; it may be told before its turn is reported, or long after."""
+        if item_id in self._items:
+            self._items[item_id] = replace(self._items[item_id], text=text.strip())
+            return
+        self._corrections[item_id] = text.strip()
+        if len(self._corrections) > ITEMS_MAX:
+            self._corrections.popitem(last=False)
 
 
 def heard_part(text: str, heard_ms: float, received_ms: float) -> str:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from voice_trio.conversation.prefetch import Search
 
 
+JOINED_CHARACTERS_MAX = 4_000  # beyond this a question is not continued: its beginning is forgotten
+JOINED_ITEMS_MAX = 20
+
+
 class Questions:
     """Holds the current turn; there is one at most, and the last one stays until the next begins."""
 
@@ -50,14 +54,15 @@ class Questions:
         prefetch = Prefetch(first_id=self._search_id, policy=self._policy, pace=self._pace, topic=topic)
         turn = self.turn = Turn(self._turns, prefetch)
         if last is not None and joins:
-            turn.texts.update(last.texts)
-            turn.transcribed.update(last.transcribed)
+            turn.texts.update(_newest(last.texts))
+            turn.transcribed.update(last.transcribed & turn.texts.keys())
         self._out.add(do.BeginTurn(turn.id))
         return turn
 
     def commit(self, turn: Turn, item_id: str, now: float) -> None:
         """The user has stopped: the wait begins here, and ends at the latest `wait_seconds_max` from now (I3)."""
         turn.texts.setdefault(item_id, "")
+        turn.committed.add(item_id)
         turn.newest_item_id = item_id
         turn.state = TurnState.WAITING
         turn.stages.committed = now
@@ -110,3 +115,15 @@ class Questions:
         for search in searches:
             self._search_id = turn.prefetch.next_id
             self._out.add(do.StartSearch(turn.id, search.id, search.query.text, search.local))
+
+
+def _newest(texts: dict[str, str]) -> dict[str, str]:
+    """The last items of a question that was never answered, as much as one would still mean by it."""
+    kept: list[tuple[str, str]] = []
+    room = JOINED_CHARACTERS_MAX
+    for item_id, text in reversed(texts.items()):
+        room -= len(text)
+        if kept and (room < 0 or len(kept) >= JOINED_ITEMS_MAX):
+            break
+        kept.append((item_id, text))
+    return dict(reversed(kept))

@@ -35,6 +35,10 @@ class Settlements:
         self._count = 0
         self._strange_items: set[str] = set()  # sound of a model that was lost: the present one knows only words
 
+    def begin_answer(self) -> None:
+        """What comes is the present model's own sound, whatever ids it gives."""
+        self._strange_items.clear()
+
     def begin(
         self, turn: Turn, calls: Mapping[str, str | None], now: float, *, response_open: bool, client_knows: bool
     ) -> None:
@@ -84,13 +88,19 @@ class Settlements:
         settlement, self._open = self._open, None
         if settlement is None:
             return
+        heard_words = dict(settlement.turn.heard_items(settlement.heard()))
         for verdict in settlement.verdicts():
-            if verdict.item_id in self._strange_items:
+            item_id = verdict.item_id
+            is_strange = item_id in self._strange_items
+            if is_strange and not settlement.turn.answer.get(item_id):
+                continue  # this model was told nothing of it
+            if verdict.heard_ms and not is_strange:
+                self._out.to_model(do.TruncateItem(self._out.new_id("t"), item_id, verdict.heard_ms))
                 continue
-            if verdict.heard_ms:
-                self._out.to_model(do.TruncateItem(self._out.new_id("t"), verdict.item_id, verdict.heard_ms))
-            else:
-                self._out.to_model(do.DeleteItem(self._out.new_id("d"), verdict.item_id))
+            self._out.to_model(do.DeleteItem(self._out.new_id("d"), item_id))
+            if is_strange and item_id in heard_words:  # it was told all the words; only these were heard
+                self._out.to_model(do.CreateAssistantItem(self._out.new_id("h"), item_id, heard_words[item_id]))
+        self._strange_items.clear()
         for call_id, output in settlement.calls.items():
             self._out.to_model(do.CreateFunctionOutput(self._out.new_id("f"), call_id, output or INTERRUPTED_OUTPUT))
         self.report(settlement.turn, "cancelled", settlement.heard())

@@ -34,6 +34,8 @@ class Turn:
     texts: dict[str, str] = field(default_factory=dict)
     """What was said, by user item, in order; a turn that was joined to this one left its items here."""
     transcribed: set[str] = field(default_factory=set)
+    committed: set[str] = field(default_factory=set)
+    """Items of this very turn that were complete; a second word about one changes nothing."""
     newest_item_id: str | None = None
     stages: Stages = field(default_factory=Stages)
     context: Context | None = None
@@ -115,11 +117,12 @@ class Turn:
             heard_ms=round(sum(item.heard_ms for item in heard)),
             received_ms=round(sum(item.received_ms for item in heard)),
             said_items=tuple((item_id, text.strip()) for item_id, text in self.texts.items()),
-            heard_items=tuple(self._heard_items(heard)),
+            heard_items=tuple(self.heard_items(heard)),
             stages=self.stages,
         )
 
-    def _heard_items(self, heard: Sequence[Heard]) -> Iterator[tuple[str, str]]:
+    def heard_items(self, heard: Sequence[Heard]) -> Iterator[tuple[str, str]]:
+        """(item, words) of the answer as far as it was heard."""
         by_id = {item.item_id: item for item in heard}
         for item_id, text in self.answer.items():
             sound = by_id.get(item_id)

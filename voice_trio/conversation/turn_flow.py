@@ -90,6 +90,7 @@ class TurnFlow:
         for call_id, output in outputs.items():
             self.out.to_model(do.CreateFunctionOutput(self.out.new_id("f"), call_id, output))
         answer.turn.tool_rounds += 1
+        answer.turn.attempts = 0
         answer.turn.state = TurnState.READY
 
     def check_playback(self, turn: Turn) -> None:
@@ -99,9 +100,9 @@ class TurnFlow:
     def finish(self, status: str, reason: str = "", *, report: bool = True) -> None:
         """The turn is over: whatever still works for it is cancelled. An interrupted one is reported when settled."""
         turn = self.turn
-        self.active_at = self.now
         if turn is None or not turn.is_open:
             return
+        self.active_at = self.now
         unasked = turn.is_unasked
         turn.state, turn.status = TurnState.OVER, status
         turn.stages.interrupted = None if report else self.now
