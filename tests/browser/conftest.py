@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.desk import CHROMIUM, Desk, Stage, serving
+from tests.browser.desk import CHROMIUM, Browsers, Desk, Stage, serving
 from tests.wire.deployment import free_port
 
 if TYPE_CHECKING:
@@ -54,8 +54,15 @@ def stage(tmp_path: Path) -> Callable[..., AbstractContextManager[Stage]]:
     return start
 
 
+@pytest.fixture(scope="module")
+def browsers(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsers]:
+    it = Browsers(playwright, tmp_path_factory.mktemp("browsers"))
+    yield it
+    it.close()
+
+
 @pytest.fixture
-def desk(playwright: Playwright, tmp_path: Path) -> Iterator[Desk]:
-    it = Desk(playwright, tmp_path)
+def desk(browsers: Browsers) -> Iterator[Desk]:
+    it = Desk(browsers)
     yield it
     it.leave()

@@ -19,7 +19,7 @@ from tests.wire.deployment import token
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, WebSocket
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, WebSocket
 
 CHROMIUM = "/usr/bin/chromium"
 ROOT = Path(__file__).parents[2]
@@ -147,13 +147,43 @@ class Wire:
         return [e for e in self.sent if e["type"] == "playback.position" and e.get("flushed", False) == flushed]
 
 
-class Desk:
-    """One browser at a time, with one page."""
+class Browsers:
+    """Those of one file of tests: a browser whose microphone hears silence serves them all."""
 
     def __init__(self, playwright: Playwright, folder: Path) -> None:
         self._playwright = playwright
         self._folder = folder
-        self._browser: Browser | None = None
+        self._quiet: Browser | None = None
+
+    def quiet(self) -> Browser:
+        if self._quiet is None:
+            self._quiet = self.hearing(b"")
+        return self._quiet
+
+    def hearing(self, pcm: bytes) -> Browser:
+        """One with a microphone that hears `pcm` once, and then silence."""
+        path = self._folder / f"microphone-{time.monotonic_ns()}.wav"
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(RATE)
+            file.writeframes(pcm + silence(60))
+        return self.launch("--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={path}%noloop")
+
+    def launch(self, *flags: str) -> Browser:
+        return self._playwright.chromium.launch(executable_path=CHROMIUM, args=[*_FLAGS, *flags])
+
+    def close(self) -> None:
+        if self._quiet is not None:
+            self._quiet.close()
+
+
+class Desk:
+    """One page at a time."""
+
+    def __init__(self, browsers: Browsers) -> None:
+        self._browsers = browsers
+        self._ours: Browser | BrowserContext | None = None
         self.complaints: list[str] = []
         self.wire = Wire()
 
@@ -169,22 +199,28 @@ class Desk:
         motion: bool = True,
         is_measured: bool = False,
     ) -> Page:
-        """The console in a new browser; `speech` (PCM16, 24 kHz) is what its microphone hears, once.
+        """The console as a newcomer sees it; `speech` (PCM16, 24 kHz) is what its microphone hears, once.
 
         Where it `is_measured` the page's Content-Security-Policy is set aside, to let a recorder in.
         """
         self.leave()
-        flags = [*_FLAGS]
-        if allow_microphone:
-            flags += ["--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={self._wav(speech)}%noloop"]
-        self._browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        is_shared = allow_microphone and speech is None
+        if is_shared:
+            browser = self._browsers.quiet()
+        else:
+            self._ours = browser = (
+                self._browsers.hearing(speech or b"") if allow_microphone else self._browsers.launch()
+            )
         size = {"width": WIDTHS[width][0], "height": WIDTHS[width][1]}
-        page = self._browser.new_page(
+        context = browser.new_context(
             viewport=size,  # type: ignore[arg-type]  # a TypedDict of exactly these two
             color_scheme="dark" if dark else "light",
             reduced_motion="no-preference" if motion else "reduce",
             bypass_csp=is_measured,
         )
+        if is_shared:
+            self._ours = context
+        page = context.new_page()
         page.set_default_timeout(15_000)
         self.complaints, self.wire = [], Wire()
         page.on("console", self._note)
@@ -201,22 +237,13 @@ class Desk:
         page.evaluate(_LOG % json.dumps(_LOGGED))
 
     def leave(self) -> None:
-        if self._browser is not None:
-            self._browser.close()
-            self._browser = None
+        if self._ours is not None:
+            self._ours.close()
+            self._ours = None
 
     def _note(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             self.complaints.append(message.text)
-
-    def _wav(self, pcm: bytes | None) -> Path:
-        path = self._folder / "microphone.wav"
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(RATE)
-            file.writeframes((pcm or b"") + silence(60))
-        return path
 
 
 def silence(seconds: float) -> bytes:

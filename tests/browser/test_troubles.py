@@ -132,6 +132,19 @@ def test_a_hostile_token_is_refused_and_never_run(desk: Desk, stage: Stages) -> 
             assert desk.complaints == []
 
 
+def test_impatient_clicks_end_in_what_the_last_one_asked_for(desk: Desk, gateway: Stage) -> None:
+    page = desk.open(gateway.port)
+    page.evaluate("for (let i = 0; i < 7; i += 1) document.getElementById('talk').click()")
+    wait_for_state(page, "listening")
+    page.wait_for_timeout(300)
+    assert page.evaluate("voiceTrio.state") == "listening"
+    page.evaluate("for (let i = 0; i < 5; i += 1) document.getElementById('talk').click()")
+    wait_for_state(page, "idle")
+    page.wait_for_timeout(300)
+    assert page.evaluate("[voiceTrio.state, voiceTrio.microphone, voiceTrio.output]") == ["idle", "off", None]
+    assert desk.complaints == []
+
+
 def test_without_a_token_the_page_asks_for_one(desk: Desk, gateway: Stage) -> None:
     page = desk.open(gateway.port, bearer=None)
     assert "A token is needed" in notice(page)

@@ -113,9 +113,12 @@ export class VoiceClient extends EventTarget {
     });
     try {
       await speaker.open(); // first: only a context made within the click may sound
-      if (this.#options.microphone && this.#wanted) this.#openMicrophone();
-      if (this.#wanted) this.#connect();
+      if (speaker === this.#speaker) {
+        if (this.#options.microphone) this.#openMicrophone();
+        this.#connect();
+      }
     } catch (error) {
+      if (speaker !== this.#speaker) return; // stopped meanwhile
       this.#fail({ code: "audio_unavailable", message: `This browser cannot play sound here (${error.message}).` });
     }
     await settled;
@@ -559,6 +562,8 @@ class Speaker {
   async open() {
     if (!this.#context) {
       const context = (this.#context = new AudioContext({ sampleRate: RATE, latencyHint: "interactive" }));
+      // Before anything is awaited: Safari lets it sound only from within the click. Without one it waits for one.
+      context.resume().catch(() => {});
       await context.audioWorklet.addModule(new URL("voice-playback.js", this.#options.workletBase));
       const processorOptions = { targetMs: this.#options.jitterMs };
       const settings = { numberOfInputs: 0, outputChannelCount: [1], processorOptions };
@@ -568,8 +573,6 @@ class Speaker {
       this.#node.connect(this.output).connect(context.destination);
       if (this.#options.sinkId) await this.use(this.#options.sinkId);
     }
-    // Not awaited: without a click it waits for one, and the conversation need not.
-    this.#context.resume().catch(() => {});
   }
 
   push(id, pcm) {
