@@ -6,7 +6,7 @@ The context goes in when it is found; the answer it was meant for began at the c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import trio
@@ -89,11 +89,7 @@ class _Gateway:
         speaking = False
         await self.link.send(msgspec.json.encode(_SET_UP).decode())
         async with trio.open_nursery() as nursery:
-            while True:
-                try:
-                    event = msgspec.json.decode(await self.link.receive())
-                except LinkClosed:
-                    return
+            while (event := await self._next()) is not None:
                 match event["type"]:
                     case "response.created":
                         speaking = False
@@ -102,6 +98,13 @@ class _Gateway:
                         self.first_audio_at = trio.current_time()
                     case kind if kind == _COMPLETED:
                         nursery.start_soon(self._inject, event["transcript"])
+
+    async def _next(self) -> dict[str, Any] | None:
+        try:
+            event: dict[str, Any] = msgspec.json.decode(await self.link.receive())
+        except LinkClosed:
+            return None
+        return event
 
     async def _inject(self, transcript: str) -> None:
         found = await self.store.search(transcript, LIMIT)

@@ -180,10 +180,9 @@ def connect(address: WeaviateAddress, api_key: str | None, seconds_max: float) -
 
 def foreign_errors() -> tuple[type[Exception], ...]:
     """What the client lets through when a server is away, slow, wrong or half."""
-    import httpx
     from weaviate.exceptions import WeaviateBaseError
 
-    return (WeaviateBaseError, httpx.HTTPError, OSError, ValueError, KeyError, AttributeError)
+    return (WeaviateBaseError, OSError, ValueError, KeyError, AttributeError)
 
 
 def in_short(error: Exception) -> str:
