@@ -12,7 +12,8 @@ import trio
 from tests.redis_servers import RedisServer, SlowProxy, redis_server
 from tests.services.redis_scene import ROLLOUT, granted, instance, is_back, is_lost
 from voice_trio.errors import StateUnavailable
-from voice_trio.services.records import SessionRecord
+from voice_trio.services.records import RecordedTurn, SessionRecord, Words
+from voice_trio.services.redis_keeper import ServersMet
 from voice_trio.services.redis_line import CALL_SECONDS_MAX
 from voice_trio.services.redis_scripts import UserKeys
 from voice_trio.services.state import Granted, Limit, Refused
@@ -376,3 +377,32 @@ async def test_a_crowd_of_one_user_costs_redis_hardly_more_than_one_attempt(redi
             assert scripts < 20
             await state.reset("ann")
             assert await granted(state, tries=6, prefix="again") == 5
+
+
+async def test_no_words_reach_redis_where_none_may_be_kept(redis: RedisServer) -> None:
+    turn = RecordedTurn(said=(Words(item_id="i1", text="how warm?"),))
+    with trio.fail_after(30):
+        async with instance(redis.url, keeps_words=False) as state:
+            await state.put_record(a_record(turns=(turn,), usage={"total_tokens": 3}))
+            stored = redis.do("HGET", UserKeys("ann").record("s1"), "json")
+            assert b"how warm" not in stored
+            assert b'"total_tokens":3' in stored
+
+
+def test_a_server_that_comes_after_the_meeting_is_not_trusted() -> None:
+    servers = ServersMet()
+    assert not servers.admits("first")
+    servers.begin()
+    assert servers.note("first")
+    servers.end_meeting()
+    assert not servers.note("restarted while it was being told")
+    servers.trust()
+
+    assert servers.admits("first")
+    assert not servers.admits("restarted while it was being told")
+    servers.begin()
+    assert servers.note("second")
+    assert servers.admits("first")  # until the new one was told everything
+    servers.end_meeting()
+    servers.trust()
+    assert not servers.admits("first")

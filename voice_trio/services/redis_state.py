@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -19,12 +18,14 @@ from voice_trio.errors import StateUnavailable
 from voice_trio.services.ledger import Ledger
 from voice_trio.services.redis_debts import Debts, Given
 from voice_trio.services.redis_driver import RedisDriver, RedisFailed, RedisFault
-from voice_trio.services.redis_keeper import Memory, RedisKeeper, ServersMet
+from voice_trio.services.redis_keeper import RedisKeeper, ServersMet
 from voice_trio.services.redis_line import CALL_SECONDS_MAX, RedisLine
+from voice_trio.services.redis_payments import Memory
 from voice_trio.services.redis_scripts import Scripts
 from voice_trio.services.redis_store import RedisStore
+from voice_trio.services.redis_turns import Turns
 from voice_trio.services.shelf import Purse, RecordShelf, RolloutBoard
-from voice_trio.services.state import Granted, Refused, StateHealth
+from voice_trio.services.state import Granted, StateHealth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,23 +33,13 @@ if TYPE_CHECKING:
     from voice_trio.services.records import SessionRecord
     from voice_trio.services.redis_urls import RedisUrl
     from voice_trio.services.rollout import Rollout
-    from voice_trio.services.state import Quotas
+    from voice_trio.services.state import Quotas, Refused
 
 CALL_WAIT_SECONDS_MAX = 0.2
 """For each answer of Redis; a little less than a call may take, so that the fault is told rather than guessed."""
 PROBE_WAIT_SECONDS_MAX = 2.0
 TAKE_OVER_SECONDS_MAX = 2.0
 TAKE_OVER_EVERY_SECONDS = 0.1
-
-
-@dataclass(slots=True)
-class _Queue:
-    """Attempts of one user that stand in line, and the refusal heard last."""
-
-    turn: trio.Lock = field(default_factory=trio.Lock)
-    waiting: int = 0
-    refusal: Refused | None = None
-    refused_at: float = 0.0
 
 
 class RedisState:
@@ -84,7 +75,7 @@ class RedisState:
         working = calls(admits=servers.admits, backoff_factor=backoff_factor)
         probing = RedisDriver(url, seconds_max=PROBE_WAIT_SECONDS_MAX, admits=servers.note)
         make_store = partial(RedisStore, quotas=quotas, scripts=scripts or Scripts())
-        self._queues: dict[str, _Queue] = {}
+        self._turns = Turns()
         self._line = RedisLine()
         self._store = make_store(working)
         self._keeper = RedisKeeper(self._line, working, probing, make_store, servers, self._memory, backoff_factor)
@@ -127,41 +118,13 @@ class RedisState:
             return await self._admit(user_id, session_id, trio.current_time() + CALL_SECONDS_MAX)
         decision: Granted | Refused | None = None
         try:
-            decision = await self._admit_in_turn(user_id, session_id)
+            decision = await self._turns.admit(user_id, partial(self._admit, user_id, session_id))
         finally:
             if decision is None:
                 # Cancelled or denied, and perhaps Redis has granted it, or will.
                 self._memory.ledger.release(user_id, session_id)
                 self._memory.debts.give_back(user_id, session_id, Given.EVERYTHING)
         return decision
-
-    async def _admit_in_turn(self, user_id: str, session_id: str) -> Granted | Refused:
-        """One attempt of a user at a time: those who stood in line when one was refused hear the same.
-
-        So a crowd of one user costs Redis hardly more than one attempt.
-        """
-        queue = self._queues.setdefault(user_id, _Queue())
-        came_at = trio.current_time()
-        deadline = came_at + CALL_SECONDS_MAX
-        queue.waiting += 1
-        try:
-            with trio.move_on_at(deadline) as patience:
-                await queue.turn.acquire()
-            if patience.cancelled_caught:
-                return await self._admit(user_id, session_id, deadline)
-            try:
-                if queue.refusal is not None and came_at <= queue.refused_at:
-                    return queue.refusal
-                decision = await self._admit(user_id, session_id, deadline)
-                if isinstance(decision, Refused):
-                    queue.refusal, queue.refused_at = decision, trio.current_time()
-                return decision
-            finally:
-                queue.turn.release()
-        finally:
-            queue.waiting -= 1
-            if not queue.waiting:
-                del self._queues[user_id]
 
     async def _admit(self, user_id: str, session_id: str, deadline: float) -> Granted | Refused:
         try:
