@@ -28,7 +28,7 @@ async def get(
         client = make_pages(make_gateway(nursery, **variables)).test_client()
         answer = await client.get(path, headers=(headers or {}) | ({"Host": host} if host else {}))
         body = await answer.get_data(as_text=False)
-        return answer.status_code, answer.headers, bytes(body)
+    return answer.status_code, answer.headers, bytes(body)
 
 
 async def test_the_console_is_there_only_where_it_is_switched_on(autojump_clock: MockClock) -> None:
