@@ -1,0 +1,63 @@
+"""The deployments of `deploy/` agree with what the gateway does. No cluster and no Docker is asked: none was run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voice_trio.server import ALL_CLOSED_SECONDS
+from voice_trio.settings import all_variables
+
+yaml = pytest.importorskip("yaml", reason="SKIPPED LOUDLY: no PyYAML; the manifests were not read")
+DEPLOY = Path(__file__).parents[2] / "deploy"
+KNOWN = {variable.name for variable in all_variables()}
+
+
+def documents() -> dict[str, dict[str, Any]]:
+    text = (DEPLOY / "kubernetes" / "voice-trio.yaml").read_text()
+    return {document["kind"]: document for document in yaml.safe_load_all(text)}
+
+
+def test_kubernetes_gives_an_orderly_end_its_time() -> None:
+    pod = documents()["Deployment"]["spec"]["template"]["spec"]
+    (gateway,) = pod["containers"]
+    slept = int(gateway["lifecycle"]["preStop"]["exec"]["command"][1])
+    noticed = gateway["readinessProbe"]["periodSeconds"] * gateway["readinessProbe"]["failureThreshold"]
+    assert pod["terminationGracePeriodSeconds"] >= slept + ALL_CLOSED_SECONDS + 5
+    assert slept > noticed
+    assert {probe: gateway[probe]["httpGet"]["path"] for probe in ("readinessProbe", "livenessProbe")} == {
+        "readinessProbe": "/readyz",
+        "livenessProbe": "/livez",
+    }
+
+
+def test_every_kubernetes_object_is_about_the_same_pods() -> None:
+    found = documents()
+    labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert set(found) == {"Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
+    assert found["Deployment"]["spec"]["selector"]["matchLabels"] == labels
+    assert found["Service"]["spec"]["selector"] == labels
+    assert found["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
+    assert found["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == found["Deployment"]["metadata"]["name"]
+    metrics = [metric["pods"]["metric"]["name"] for metric in found["HorizontalPodAutoscaler"]["spec"]["metrics"]]
+    assert metrics == ["voice_trio_active_sessions", "voice_trio_event_loop_lag_seconds"]
+
+
+def test_every_variable_that_is_set_exists() -> None:
+    (gateway,) = documents()["Deployment"]["spec"]["template"]["spec"]["containers"]
+    compose = yaml.safe_load((DEPLOY / "compose.yml").read_text())
+    set_there = {variable["name"] for variable in gateway["env"]} | set(compose["x-gateway"]["environment"])
+    assert set_there
+    assert set_there <= KNOWN
+    mentioned = re.findall(r"\b[A-Z]{3,}_[A-Z_]+\b", (DEPLOY / "nginx.conf").read_text())
+    assert set(mentioned) <= KNOWN
+
+
+def test_compose_gives_an_orderly_end_its_time_and_starts_two_gateways() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yml").read_text())
+    assert set(compose["services"]) == {"gateway-1", "gateway-2", "nginx", "redis", "weaviate"}
+    for name in ("gateway-1", "gateway-2"):
+        assert int(compose["services"][name]["stop_grace_period"].rstrip("s")) >= ALL_CLOSED_SECONDS + 5
