@@ -46,6 +46,7 @@ class Stage:
         *,
         reports_flush: bool = False,
         knows: Callable[[MemoryKnowledge], Knowledge] = lambda store: store,
+        wrap: Callable[[Link], Link] = lambda link: link,
         **terms: Any,
     ) -> None:
         ours, theirs = memory_link_pair()
@@ -56,7 +57,12 @@ class Stage:
         self.summaries: list[Summary] = []
         self.over = trio.Event()
         self.session = Session(
-            ours, self._dial, knows(self.knowledge), replace(TERMS, **terms), observer=self, unix_time=lambda: UNIX_TIME
+            wrap(ours),
+            self._dial,
+            knows(self.knowledge),
+            replace(TERMS, **terms),
+            observer=self,
+            unix_time=lambda: UNIX_TIME,
         )
         self.expects_crash = False
         self.was_told_ready = False

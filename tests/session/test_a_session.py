@@ -8,12 +8,14 @@ import pytest
 import trio
 
 from tests.session.stage import UNIX_TIME, Stage, contexts
-from voice_trio.errors import KnowledgeUnavailable, ModelUnavailable
+from voice_trio.errors import KnowledgeUnavailable, LinkClosed, ModelUnavailable
 from voice_trio.session.endings import Ending
 from voice_trio.testing.script import Answer
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
+
+    from voice_trio.services.links import Link
 
 QUESTION = "how warm must the brooder be in winter"
 
@@ -525,3 +527,73 @@ async def test_a_bug_ends_the_session_with_1011_and_no_traceback_for_the_client(
     assert "secret" not in str([entry.event for entry in stage.client.heard])
     await stage.over.wait()
     assert stage.summary.ending is Ending.CRASHED
+
+
+async def test_draining_a_session_that_is_saying_goodbye_changes_nothing(
+    autojump_clock: MockClock, stage: Stage
+) -> None:
+    await stage.ready()
+    stage.client.stop_reading()
+    stage.session.end(Ending.IDLE)
+    await trio.sleep(0.5)
+    stage.session.drain()
+    await stage.over.wait()
+    assert stage.summary.ending is Ending.IDLE
+
+
+async def test_I8_a_client_that_hangs_up_after_a_burst_of_sound_is_noticed_within_a_second(
+    autojump_clock: MockClock, stage: Stage
+) -> None:
+    await stage.ready()
+    for _ in range(7):
+        await stage.client.send(bytes(48 * 2000))
+    await trio.sleep(3.5)  # all of it is read by now, but for what is still being paid for
+    at = stage.now
+    await stage.client.hang_up()
+    await stage.over.wait()
+    assert stage.ended_at - at <= 1.0
+
+
+async def test_sound_in_long_pieces_is_not_mixed_with_silence(autojump_clock: MockClock, stage: Stage) -> None:
+    await stage.ready()
+    stage.model.start_speech()
+    for _ in range(8):
+        await stage.client.send(bytes(48 * 500))
+        await trio.sleep(0.5)
+    assert len(stage.model.heard("input_audio_buffer.append")) == 8
+
+
+class ShieldedLink:
+    """A server whose sends cannot be cancelled: they end when the kernel gives the client up."""
+
+    def __init__(self, link: Link, kernel_seconds: float) -> None:
+        self._link = link
+        self._kernel_seconds = kernel_seconds
+
+    async def send(self, message: str | bytes) -> None:
+        with trio.move_on_after(self._kernel_seconds, shield=True) as kernel:
+            await self._link.send(message)
+        if kernel.cancelled_caught:
+            raise LinkClosed
+
+    async def receive(self) -> str | bytes:
+        return await self._link.receive()
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        await self._link.aclose(code, reason)
+
+
+async def test_I7_a_server_that_shields_its_sends_does_not_hold_the_upstream_beyond_the_grace(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    stage = Stage(nursery, wrap=lambda link: ShieldedLink(link, 60.0), duration_seconds=10)
+    stage.model.answers_with("long", audio_ms=100_000, pace=1000.0)
+    await stage.ready()
+    stage.soon(stage.asks, QUESTION)
+    await stage.until(9.0)
+    stage.client.stop_reading()
+    stage.model.start_speech()
+    await stage.until(12.5)
+    assert stage.session.is_over
+    assert stage.summary.duration_s <= 12.0
+    assert len(stage.model.losses) == 1

@@ -373,18 +373,6 @@ async def test_the_plan_is_unverified_only_once_the_token_is_good_and_before_the
     assert (await door.refusal(token())).code == "plan_unverified"
 
 
-async def test_the_upstream_may_be_dialled_as_soon_as_the_caller_is_known(
-    autojump_clock: MockClock, door: Door
-) -> None:
-    known_at: list[tuple[str, float]] = []
-    door.plans.answers_after = 2.0
-
-    await door.knock(token(), on_verified=lambda user: known_at.append((user.id, trio.current_time())))
-    await door.knock("rubbish", on_verified=lambda user: known_at.append((user.id, trio.current_time())))
-
-    assert known_at == [("ann", 0.0)]
-
-
 async def test_a_user_may_try_twenty_times_a_minute(autojump_clock: MockClock, door: Door) -> None:
     for _ in range(20):
         await (await door.admitted(token())).release_unused()

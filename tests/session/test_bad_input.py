@@ -43,6 +43,8 @@ SILENCE_40_MS = "A" * 2560
         ('{"type":"input_audio_buffer.clear"}', "not_allowed"),
         (b"", "bad_message"),
         (b"\x00", "bad_message"),
+        (bytes(48 * 2001), "bad_message"),
+        (bytes(48 * 21_000), "bad_message"),
         ('{"type":' + "[" * 5000, "bad_message"),
     ],
 )
@@ -156,3 +158,25 @@ def _is_contractual(kind: str) -> bool:
         "response.done",
     )
     return kind in single or kind.startswith(families)
+
+
+async def test_no_message_of_sound_is_so_long_that_the_upstream_is_given_up(
+    autojump_clock: MockClock, stage: Stage
+) -> None:
+    await stage.ready()
+    for _ in range(20):
+        await stage.client.send(bytes(48 * 16_000))
+    await trio.sleep(5)
+    assert stage.session.summary.recoveries == 0
+
+
+async def test_I11_a_flood_of_typed_questions_is_thinned_out(autojump_clock: MockClock, stage: Stage) -> None:
+    await stage.ready()
+    for _ in range(100):
+        await stage.client.type("x" * 4000)
+        await trio.sleep(0.02)
+    created = [
+        entry for entry in stage.model.heard("conversation.item.create") if entry.event["item"]["role"] == "user"
+    ]
+    assert len(created) <= 5 + 2
+    assert stage.session.summary.errors["bad_message"] >= 90

@@ -57,6 +57,7 @@ async def test_hidden(autojump_clock: trio.testing.MockClock, nursery: trio.Nurs
     stage.knowledge.answer_after(0.4)
     await stage.asks(words_at=[0.3 * number for number in range(8)], lasts=2.4)
     assert await outcome(stage) == ("hidden", 0)
+    await stage.model.hears("response.create")
     assert "34 degrees" in contexts(stage.model.items)[0]
 
 

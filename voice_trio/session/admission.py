@@ -168,19 +168,17 @@ class Admission:
         *,
         is_late: bool = False,
         resume: str | None = None,
-        on_verified: Callable[[User], None] | None = None,
     ) -> Admitted | Refusal:
         """Admit the caller from `address` who shows `token`, or say why not.
 
         Call it before the upgrade where the handshake carries a token, so that a refusal with `at_handshake` can still
-        be one. `is_late` says that the token came after the upgrade, or never. `on_verified` is called as soon as it
-        is known who calls, so that the upstream may be dialled meanwhile. When cancelled nothing stays taken.
+        be one. `is_late` says that the token came after the upgrade, or never. When cancelled nothing stays taken.
 
         With a `resume` token the session it names goes on: it passes every door but the limits, and takes no slots. A
         connection that still holds it here is asked to let go first, by `let_go`.
         """
         attempt = _Attempt(token, address, is_late, resume=resume)
-        outcome = await self._decide(attempt, on_verified)
+        outcome = await self._decide(attempt)
         return self._refusals.remember(outcome, attempt.shown()) if isinstance(outcome, Refusal) else outcome
 
     async def refuse_before_token(self, address: str) -> Refusal | None:
@@ -199,7 +197,7 @@ class Admission:
         wait = self._refusals.wait_seconds("address without token", address)
         return refusals.refused_repeatedly(wait) if wait > 0 else None
 
-    async def _decide(self, attempt: _Attempt, on_verified: Callable[[User], None] | None) -> Admitted | Refusal:
+    async def _decide(self, attempt: _Attempt) -> Admitted | Refusal:
         try:
             rollout = await self._state.rollout()
             refusal = self._refuse_by_flag(rollout) or self._refuse_address(attempt.address)
@@ -208,8 +206,6 @@ class Admission:
             user = await self._identify(attempt)
             if isinstance(user, Refusal):
                 return user
-            if on_verified is not None:
-                on_verified(user)
             user = await self._entitle(user, attempt, rollout)
             if isinstance(user, Refusal):
                 return user

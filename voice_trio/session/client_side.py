@@ -46,6 +46,8 @@ class ClientSide:
         self._model = model
         self._outbox = Outbox()
         self._ears = ClientEars(trio.current_time())
+        self._speaking = trio.CancelScope()
+        self._spoken: trio.Event | None = None
 
     async def listen(self) -> None:
         """Whatever the client sends, as events; ends the session when it is gone."""
@@ -65,7 +67,22 @@ class ClientSide:
             else:
                 self._heed(event)
 
-    async def speak(self) -> None:
+    def start_speaking(self, nursery: trio.Nursery) -> None:
+        """Begin to write; the nursery must outlive the session's tasks, because nothing may cut a frame in two."""
+        self._spoken = trio.Event()
+        nursery.start_soon(self._speak_until_told)
+
+    async def _speak_until_told(self) -> None:
+        try:
+            with self._speaking:
+                await self._speak()
+        except Exception:  # a bug; in this nursery nobody else would catch it
+            self._host.crash()
+        finally:
+            if self._spoken is not None:
+                self._spoken.set()
+
+    async def _speak(self) -> None:
         """Everything the client is told, one frame at a time; ends the session if the client takes nothing."""
         while True:
             frame = await self._outbox.next()
@@ -110,6 +127,9 @@ class ClientSide:
     async def leave(self, ending: Ending) -> None:
         """Say what is still to be said, and close; the caller bounds it."""
         farewell = ending.value
+        if self._spoken is not None:
+            self._speaking.cancel(reason=farewell.name)
+            await self._spoken.wait()  # one writer at a time
         last_words = [frame.text for frame in self._outbox.take_urgent()]
         if ending is Ending.TIMEOUT:
             message = f"The session has reached its limit of {self._host.terms.duration_seconds:g} seconds."

@@ -26,6 +26,10 @@ class Host(Protocol):
         """A flush that was queued then has been written to the client."""
         ...
 
+    def crash(self) -> None:
+        """A bug of ours, called where it was caught: log it, and end."""
+        ...
+
     def end(self, ending: Ending) -> None:
         """End the session; the first reason given is the one that counts."""
         ...

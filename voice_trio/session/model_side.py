@@ -33,7 +33,7 @@ class ModelSide:
         self._uplink = Uplink()
         self._link: Link | None = None
         self._loss = trio.CancelScope()
-        self._audio_at = float("-inf")
+        self._sound_until = float("-inf")
 
     async def talk_with(self, model: Model) -> None:
         """Listen and speak until the model is lost; cancelled only when the session ends."""
@@ -89,7 +89,7 @@ class ModelSide:
 
     def send_audio(self, audio: str, duration_ms: float) -> None:
         """`audio` is base64 that has been checked."""
-        self._audio_at = trio.current_time()
+        self._sound_until = max(self._sound_until, trio.current_time()) + duration_ms / 1000
         self._append(audio, duration_ms)
 
     async def keep_audible(self, is_listening: Callable[[], bool]) -> None:
@@ -97,7 +97,7 @@ class ModelSide:
         audio = silence(SILENCE_MS)
         while is_listening():
             await trio.sleep(SILENCE_MS / 1000)
-            if is_listening() and trio.current_time() - self._audio_at >= SILENCE_AFTER_SECONDS:
+            if is_listening() and trio.current_time() - self._sound_until >= SILENCE_AFTER_SECONDS:
                 self._append(audio, SILENCE_MS)
 
     async def leave(self) -> None:

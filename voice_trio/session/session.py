@@ -93,6 +93,8 @@ class Session:
         self._conversation = Conversation(
             terms.policy, id_prefix=terms.id_prefix, now=trio.current_time(), history=terms.history
         )
+        self.is_over = False
+        """Whether all has been said and counted; a stalled client's socket may still be on its way out."""
         self._model = ModelSide(self, self._describe)
         self._client = ClientSide(client, self, self._model)
 
@@ -107,14 +109,14 @@ class Session:
                 with self._scope:
                     await self._live(sockets)
             except Exception:  # every expected ending is a return: what arrives here is a bug
-                self.log.exception("session_crashed")
-                self.summary.ending = Ending.CRASHED
+                self.crash()
             finally:
                 ending = self._conclude()
                 with trio.move_on_after(GOODBYE_SECONDS_MAX, shield=True):
                     await self._say_goodbye(ending)
                 self.log.info("session_ended", **self.summary.log_fields())
                 self._observer.session_ended(self.summary)
+                self.is_over = True
             sockets.cancel_scope.cancel(reason="session over")
         return self.summary
 
@@ -124,8 +126,16 @@ class Session:
             self.summary.ending = ending
             self._scope.cancel(reason=ending.value.name)
 
+    def crash(self) -> None:
+        """A bug of ours, called where it was caught: log it, and end."""
+        self.log.exception("session_crashed")
+        self.summary.ending = Ending.CRASHED
+        self._scope.cancel(reason="crashed")
+
     def drain(self) -> None:
         """The server stops: an answer in progress may finish, everything else ends now."""
+        if self.summary.ending is not None or self._scope.cancel_called:
+            return  # it is saying goodbye already
         if self._nursery is None or self._ready_at is None:
             self.end(Ending.DRAINING)
             return
@@ -150,7 +160,7 @@ class Session:
             self._nursery = nursery
             self._turns = TurnScopes(nursery)
             nursery.start_soon(self._client.listen)
-            nursery.start_soon(self._client.speak)
+            self._client.start_speaking(sockets)  # there: a server may shield its send beyond the session's end
             model = await self._reach_model(sockets)
             if model is not None:
                 self._become_ready(model)

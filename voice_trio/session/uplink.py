@@ -45,14 +45,11 @@ class Uplink:
 
     def put_audio(self, text: str, duration_ms: float) -> None:
         """Raises `ModelUnavailable` if the upstream has not taken audio for so long that it piles up."""
+        if self._is_open and self.audio_seconds > QUEUED_SECONDS_MAX:
+            raise ModelUnavailable("the upstream takes no audio")
         self._audio.append((text, duration_ms))
         self._audio_ms += duration_ms
-        if self._is_open:
-            if self.audio_seconds > QUEUED_SECONDS_MAX:
-                raise ModelUnavailable("the upstream takes no audio")
-            self._filled.set()
-            return
-        while self.audio_seconds > EARLY_SECONDS_MAX and len(self._audio) > 1:
+        while not self._is_open and self.audio_seconds > EARLY_SECONDS_MAX and len(self._audio) > 1:
             self._pop_audio()
         self._filled.set()
 

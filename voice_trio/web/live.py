@@ -31,7 +31,7 @@ class LiveSessions:
 
     def __len__(self) -> int:
         """Sessions open now."""
-        return len(self._sessions)
+        return sum(not session.is_over for session in self._sessions)
 
     @contextmanager
     def handling(self, session_id: str) -> Iterator[None]:
