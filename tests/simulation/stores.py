@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.conversation.words import query_terms
+from voice_trio.conversation.words import content_words, fold, query_terms
 from voice_trio.demo import handbook_folder
 from voice_trio.services.documents import find_documents, import_documents
 from voice_trio.services.kept_passages import KeptPassages
@@ -32,6 +34,7 @@ SIGMA = math.log(P99_SECONDS / MEDIAN_SECONDS) / 2.326  # 2.326: where the norma
 # Measured in a thread on a 2-core machine: 0.3 to 2 ms with a thousand passages; the slower end is taken.
 LOCAL_SECONDS = 0.003
 LIMIT = 5
+ALPHA = 0.7
 
 
 class Handbook:
@@ -56,6 +59,59 @@ class Handbook:
 
     def close(self) -> None:
         self._base.close()
+
+
+class LikenessHandbook(Handbook):
+    """The handbook as a store with vectors might rank it: 0.7 likeness, 0.3 words, each against its best.
+
+    Likeness is the cosine of letter trigrams weighted by rarity: a crude stand-in for a vectoriser, but another order
+    than that of the kept passages, which know words only.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        chunks = chunks_of(handbook_folder())
+        bags = [_trigrams(f"{chunk.title} {chunk.text}") for chunk in chunks]
+        frequency = Counter(gram for bag in bags for gram in bag)
+        self._rarity = {gram: math.log(1 + len(chunks) / count) for gram, count in frequency.items()}
+        self._vectors = {(chunk.title, chunk.text): self._vector(bag) for chunk, bag in zip(chunks, bags, strict=True)}
+        self._passages = {
+            (passage.title, passage.text): passage
+            for chunk in chunks
+            for passage in self._base.search_blocking(f"{chunk.title} {chunk.text[:200]}", 20)
+        }
+
+    def find(self, query: str) -> tuple[Passage, ...]:
+        key = ("likeness", *query_terms(query))
+        if key not in self._known:
+            self._known[key] = tuple(self._ranked(query)) if query_terms(query) else ()
+        return self._known[key]
+
+    def _ranked(self, query: str) -> list[Passage]:
+        asked = self._vector(_trigrams(" ".join(content_words(query))))
+        likeness = {
+            key: sum(asked.get(gram, 0.0) * weight for gram, weight in vector.items())
+            for key, vector in self._vectors.items()
+        }
+        words = {(p.title, p.text): p.score for p in self._base.search_blocking(query, 50)}
+        best_likeness, best_words = max(likeness.values()) or 1.0, max(words.values(), default=0.0) or 1.0
+        scores = {
+            key: ALPHA * like / best_likeness + (1 - ALPHA) * words.get(key, 0.0) / best_words
+            for key, like in likeness.items()
+            if key in self._passages
+        }
+        best = sorted(scores, key=lambda key: -scores[key])[:LIMIT]
+        return [replace(self._passages[key], score=scores[key]) for key in best]
+
+    def _vector(self, bag: Counter[str]) -> dict[str, float]:
+        weights = {gram: math.log(1 + count) * self._rarity.get(gram, 0.0) for gram, count in bag.items()}
+        length = math.sqrt(sum(weight * weight for weight in weights.values())) or 1.0
+        return {gram: weight / length for gram, weight in weights.items() if weight}
+
+
+def _trigrams(text: str) -> Counter[str]:
+    words = (f" {word} " for word in fold(text).split())
+    return Counter(word[at : at + 3] for word in words for at in range(len(word) - 2))
 
 
 class RemoteStore:

@@ -12,7 +12,7 @@ from tests.simulation.drawing import draw_turns
 from tests.simulation.figures import figures_of, oracle_of, oracle_with_everything_kept
 from tests.simulation.predecessor import NAME, run_predecessor
 from tests.simulation.questions import WORDS_MAX, WORDS_MIN, make_questions
-from tests.simulation.stores import Handbook, chunks_of
+from tests.simulation.stores import Handbook, LikenessHandbook, chunks_of
 from tests.simulation.ways import AFTER_TRANSCRIPT, ONE_PREFETCH, ours, run_way
 from voice_trio.demo import handbook_folder
 
@@ -105,3 +105,14 @@ def test_sample_turns_are_drawn(questions: list[Question], handbook: Handbook) -
     drawn = draw_turns(run_way(ours(), questions, handbook, SEED), handbook, SEED)
     assert drawn.startswith("<svg")
     assert "waited" in drawn
+
+
+def test_a_store_that_ranks_otherwise_is_served_too(
+    questions: list[Question], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    likeness = LikenessHandbook(tmp_path_factory.mktemp("likeness"))
+    oracle = [oracle_of(question, likeness, SEED) for question in questions]
+    own = figures_of("ours", run_way(ours(), questions, likeness, SEED), likeness, oracle)
+    likeness.close()
+    assert own.added_p50_ms == 0
+    assert own.right_of_oracle >= 0.85
