@@ -74,8 +74,13 @@ def test_a_reload_goes_on_with_the_conversation(desk: Desk, gateway: Stage) -> N
     page = desk.open(gateway.port)
     talk(page)
     first = logged(page, "ready")[0]["sessionId"]
+    ask_in_writing(page, "How warm must the brooder be in the first week?")
+    wait_for_state(page, "speaking")
+    wait_for_state(page, "listening")
+    answer = page.locator(".answer").inner_text()
     page.reload()
     desk.watch(page)
+    assert page.locator(".answer").inner_text() == answer
     assert "Go on?" in notice(page)
     keep_picture(page, "reload-1-offer")
     page.get_by_role("button", name="Go on talking").click()

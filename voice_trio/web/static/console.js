@@ -17,6 +17,7 @@ import {
 const $ = (id) => document.getElementById(id);
 const RESUME = "voice-trio-resume";
 const TOKEN = "voice-trio-token";
+const TURNS = "voice-trio-turns";
 const FOLLOWS_WITHIN_PX = 120;
 const NEWS_MS = 6000;
 const RELOADED_WITHIN_MS = 3_600_000; // as long as the gateway remembers a session
@@ -263,7 +264,10 @@ addEventListener("click", ({ target }) => {
   if (!$("settings").contains(target)) $("settings").open = false;
 });
 addEventListener("hashchange", takeToken);
-addEventListener("pagehide", () => voice.disconnect());
+addEventListener("pagehide", () => {
+  voice.disconnect();
+  if (voice.canResume) sessionStorage.setItem(TURNS, JSON.stringify(conversation.saved()));
+});
 navigator.mediaDevices?.addEventListener("devicechange", listDevices);
 
 // Moving
@@ -289,8 +293,10 @@ function animate() {
 
 takeToken();
 show();
+addEventListener("pageshow", () => sessionStorage.removeItem(TURNS));
 if (!sessionStorage.getItem(TOKEN)) askForToken();
 else if (voice.canResume) {
+  conversation.restore(JSON.parse(sessionStorage.getItem(TURNS) ?? "[]"));
   const text = "This page was in a conversation a moment ago.";
   notice({ title: "Go on?", text, action: "Go on talking", onAction: talk, isMild: true });
 }

@@ -3,6 +3,7 @@
 import { draw, Marks } from "./timeline.js";
 import { contextWords } from "./words.js";
 
+const TURNS_SAVED = 30;
 const SOURCES_SHOWN = 2;
 const SAMPLE_BYTES_PER_MS = 48;
 
@@ -114,6 +115,21 @@ export class Conversation {
     this.#turns = this.#turns.filter((turn) => !turn.isBlank);
   }
 
+  /** The newest turns as plain values, for `restore` on the same page after a reload. */
+  saved() {
+    this.settle();
+    return this.#turns.slice(-TURNS_SAVED).map((turn) => turn.saved());
+  }
+
+  restore(turns) {
+    for (const saved of turns) {
+      const turn = Turn.restored(saved);
+      this.#turns.push(turn);
+      this.#list.append(turn.element);
+      this.#onTurn(turn);
+    }
+  }
+
   /** Draw what is still moving. */
   tick() {
     for (const turn of this.#turns.slice(-2)) turn.drawTimeline(performance.now());
@@ -147,6 +163,22 @@ class Turn {
     this.said = new Map(); // item → words
     this.answers = new Map(); // item → {text, heard: share from 0 to 1, or null while uncut}
     this.#build();
+  }
+
+  static restored({ marks, said, answers, context, trouble }) {
+    const turn = new Turn(marks.begins);
+    Object.assign(turn.marks, marks);
+    turn.said = new Map(said);
+    turn.answers = new Map(answers);
+    turn.#context = context;
+    turn.#trouble = trouble;
+    turn.render();
+    return turn;
+  }
+
+  saved() {
+    const { marks, said, answers } = this;
+    return { marks, said: [...said], answers: [...answers], context: this.#context, trouble: this.#trouble };
   }
 
   #context = null;
