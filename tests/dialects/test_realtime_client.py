@@ -307,3 +307,16 @@ def test_reasoning_models_take_an_effort(model: str) -> None:
 def test_others_would_refuse_the_whole_update_for_it(model: str) -> None:
     config = realtime.SessionConfig(model=model, instructions="", reasoning_effort="low")
     assert "reasoning" not in json.loads(realtime.session_update(config))["session"]
+
+
+def test_the_end_of_a_response_is_not_missed_for_a_malformed_detail() -> None:
+    frame = (
+        '{"type":"response.done","response":{"id":"resp_1","status":"failed","status_details":{"error":{"code":42}}}}'
+    )
+    assert realtime.read_event(frame) == events.ResponseDone("resp_1", "failed", "malformed")
+
+
+def test_an_error_says_which_setting_it_is_about() -> None:
+    event = realtime.read_event('{"type":"error","error":{"code":"invalid_value","param":"session.audio.output.voice"}}')
+    assert isinstance(event, events.ModelError)
+    assert event.param == "session.audio.output.voice"

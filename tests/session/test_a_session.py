@@ -597,3 +597,24 @@ async def test_I7_a_server_that_shields_its_sends_does_not_hold_the_upstream_bey
     assert stage.session.is_over
     assert stage.summary.duration_s <= 12.0
     assert len(stage.model.losses) == 1
+
+
+async def test_a_setting_the_server_refuses_is_named_and_is_no_matter_of_transcription(
+    autojump_clock: MockClock, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.model.manners.refused_transcription_models = {"gpt-realtime-whisper", "gpt-transcribe"}
+    await stage.over.wait()
+    assert stage.summary.ending is Ending.UPSTREAM_UNAVAILABLE
+    assert stage.model.connections == 1
+    assert "session.audio.input.transcription.model" in capsys.readouterr().out
+
+
+async def test_an_error_of_the_servers_own_during_the_handshake_is_no_refusal(
+    autojump_clock: MockClock, stage: Stage
+) -> None:
+    stage.model.never_ready()
+    await stage.model.hears("session.update")
+    stage.model.send_error("server_error")
+    stage.model.behave()  # the attempt times out, the next one is answered
+    await stage.ready()
+    assert stage.session.summary.transcription_fallback is False

@@ -91,8 +91,8 @@ async def _handshake(link: Link, config: SessionConfig) -> Model:
     try:
         updated = await _wait_for_state(link, "session.updated")
     except _UpdateRefused as refusal:
-        if config.transcription_model == FALLBACK_TRANSCRIPTION_MODEL:
-            raise ModelRefused(f"session.update refused: {refusal.code}") from refusal
+        if not refusal.may_be_transcription or config.transcription_model == FALLBACK_TRANSCRIPTION_MODEL:
+            raise
         log.warning("transcription_fallback", refused=config.transcription_model, code=refusal.code)
         fallback = True
         await link.send(session_update(replace(config, transcription_model=FALLBACK_TRANSCRIPTION_MODEL), UPDATE_ID))
@@ -104,9 +104,13 @@ async def _handshake(link: Link, config: SessionConfig) -> Model:
 
 
 class _UpdateRefused(ModelRefused):
-    def __init__(self, code: str) -> None:
-        super().__init__(f"session.update refused: {code}")
-        self.code = code
+    """The server will not have the session as we want it; `param` names the setting, where the server does."""
+
+    def __init__(self, error: ModelError) -> None:
+        what = f" ({error.param})" if error.param else ""
+        super().__init__(f"session.update refused: {error.code or 'error'}{what}")
+        self.code = error.code
+        self.may_be_transcription = not error.param or "transcription" in error.param
 
 
 async def _wait_for_state(link: Link, kind: str) -> SessionState:
@@ -123,8 +127,8 @@ async def _wait_for_state(link: Link, kind: str) -> SessionState:
         if isinstance(event, ModelError):
             if event.code in FATAL_CODES:
                 raise ModelRefused(event.code)
-            if kind == "session.updated" and event.event_id in (UPDATE_ID, None):
-                raise _UpdateRefused(event.code or "error")
+            if kind == "session.updated" and event.event_id == UPDATE_ID:
+                raise _UpdateRefused(event)
             if kind == "session.created":
                 raise ModelUnavailable(event.code or "error")
 

@@ -67,6 +67,7 @@ class Trouble(msgspec.Struct):
     code: str | None = None
     message: str | None = None
     event_id: str | None = None
+    param: str | None = None
 
     @property
     def name(self) -> str:
@@ -189,7 +190,8 @@ class Error(Wire, tag="error"):
     error: Trouble
 
     def meaning(self, wire: str) -> events.ModelError:
-        return events.ModelError(self.error.name, self.error.message or "", self.error.event_id, wire=wire)
+        error = self.error
+        return events.ModelError(error.name, error.message or "", error.event_id, error.param or "", wire=wire)
 
 
 class SessionCreated(Wire, tag="session.created"):
