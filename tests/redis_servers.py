@@ -25,15 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 REDIS_SERVER = shutil.which("redis-server")
+NOT_TESTED = "REDIS IS NOT TESTED: no redis-server here (as root scripts/test installs it)"
 START_SECONDS_MAX = 10.0
 
 
 def _require_redis_server() -> None:
-    # Skipped from this one line, so that the summary says it once for all tests together.
     if REDIS_SERVER is None:
-        pytest.skip(
-            "REDIS IS NOT TESTED: no redis-server here (as root scripts/test installs it)"
-        )
+        pytest.skip(NOT_TESTED)
 
 
 def free_port() -> int:

@@ -1,0 +1,21 @@
+"""What concerns the whole suite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.redis_servers import NOT_TESTED
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Without redis-server the summary says so in one line, not in one for each test that is skipped."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and NOT_TESTED in report.longrepr[2]:
+        report.longrepr = ("tests/redis_servers.py", 1, report.longrepr[2])
+    return report
