@@ -72,7 +72,7 @@ async def _talk(nursery: trio.Nursery, questions: Sequence[Question], store: Rem
         await trio.sleep(PAUSE_SECONDS)
         first_audio = gateway.first_audio_at - committed_at
         top = (context[0].title, context[0].source) if context else None
-        turns.append(Turn(question, 0.0, round(first_audio, 6), top, "late", False, 1))
+        turns.append(Turn(question, 0.0, round(first_audio, 6), top, "next turn", False, 1))
     return turns
 
 

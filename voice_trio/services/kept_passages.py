@@ -18,7 +18,7 @@ from voice_trio.services.sqlite_knowledge import BODY_WEIGHT, QUERY_TERMS_CONSID
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PASSAGES_MAX = 5_000
+PASSAGES_MAX = 2_000
 AGE_SECONDS_MAX = 3_600.0
 # More than eight rare words add time and change hardly a result; here the base is small, so a few more are asked.
 TERMS_SEARCHED = 24
