@@ -7,6 +7,8 @@ The listening sockets are not ours here; they are found among the process's own 
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 SESSIONS_END_SECONDS_MAX = 10.0
 
 
@@ -48,8 +51,10 @@ class DeployedApplication:
         try:
             settings = load_settings()
         except ConfigurationError as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
+            # Told through the lifespan, hypercorn would bury it in a traceback. Nothing has been opened yet that could
+            # be lost. (The exit code is seen with `-w 0` only: otherwise hypercorn loses that of its worker.)
+            print(error, file=sys.stderr, flush=True)  # noqa: T201  # there are no logs before there are settings
+            os._exit(EXIT_CONFIGURATION)
         configure_logs(settings.observability)
         logging.getLogger("hypercorn.error").handlers.clear()  # its lines come through ours
         _say_what_is_odd(settings)

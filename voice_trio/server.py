@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from hypercorn.typing import ASGIFramework
 
+    from voice_trio.services.knowledge import Knowledge
     from voice_trio.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -84,6 +85,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             open_plans(settings.access.plan_url) as plans,
             trio.open_nursery() as nursery,
         ):
+            nursery.start_soon(_look_at_knowledge, knowledge, settings)
             nursery.start_soon(obey_rollout, state, live)
             nursery.start_soon(obey_takeovers, state, live)
             treasury = Treasury(prices, state, settings.limits, on_cost=statistics.count_cost)
@@ -120,6 +122,12 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     finally:
         reports.close()
         knowledge.close()
+
+
+async def _look_at_knowledge(knowledge: Knowledge, settings: Settings) -> None:
+    """A base that cannot be read costs no start, but somebody should know."""
+    if not await knowledge.is_available():
+        log.warning("knowledge_unavailable", path=str(settings.retrieval.knowledge_path))
 
 
 async def run_server(

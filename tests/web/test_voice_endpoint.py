@@ -126,3 +126,14 @@ async def test_what_a_gone_handler_left_unread_is_read_away(autojump_clock: Mock
         await caller.run(make_gateway(nursery))
         caller.is_left()
     assert caller._take.statistics().current_buffer_used == 0
+
+
+async def test_I9_a_websocket_inside_http_2_is_refused_because_it_would_hide_a_stalled_client(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    gateway = make_gateway(nursery)
+    caller = Caller(f"token={token()}", http_version="2")
+    await caller.run(gateway)
+    assert caller.sent[0]["type"] == "websocket.http.response.start"
+    assert caller.sent[0]["status"] == 505
+    assert gateway.capacity.taken == 0

@@ -210,6 +210,34 @@ async def test_a_message_over_the_limit_ends_with_1009(tmp_path: Path, size: int
             nursery.cancel_scope.cancel()
 
 
+async def test_a_first_message_over_the_limit_is_told_so(tmp_path: Path) -> None:
+    with trio.fail_after(10):
+        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
+            client = await place.join(nursery, shown=None)
+            await client.send("x" * (2**20 + 1))
+            closed = await client.is_closed()
+            assert (closed.code, closed.reason) == (1009, "Message over the limit")
+            assert client.heard_of("error")[0].event["error"]["code"] == "bad_message"
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_model_that_cannot_be_reached_is_not_dialled_for_ever(tmp_path: Path, late: bool) -> None:
+    with trio.fail_after(20):
+        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
+            place.model.refuse_key()
+            for _ in range(2):
+                client = await place.join(nursery, shown=None if late else "")
+                if late:
+                    await client.authenticate(token())
+                closed = await client.is_closed()
+                assert (closed.code, closed.reason) == (1011, "OpenAI connection failed")
+            with pytest.raises(ModelUnavailable, match="HTTP 429"):
+                await place.join(nursery, shown=None if late else "")
+            assert place.model.connections == 2
+            nursery.cancel_scope.cancel()
+
+
 async def test_a_message_at_the_limit_is_only_complained_about(tmp_path: Path) -> None:
     with trio.fail_after(10):
         async with gateway(tmp_path) as place, trio.open_nursery() as nursery:

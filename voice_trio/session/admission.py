@@ -38,6 +38,8 @@ ATTEMPTS_PER_MINUTE = 20
 FAILED_TOKENS_PER_MINUTE = 10
 """From one address; beyond it not even a right token is looked at."""
 MINUTE_SECONDS = 60.0
+UNREACHED_MAX = 2
+"""Sessions of one user in a minute for which the model could not be reached; then it is not dialled for a while."""
 TOKEN_SECONDS_MAX = 6.0
 """A little more than fetching the provider's keys may take."""
 PLAN_SECONDS_MAX = 5.0
@@ -160,6 +162,13 @@ class Admission:
         self._attempts = RecentEvents(limit=ATTEMPTS_PER_MINUTE, window_seconds=MINUTE_SECONDS)
         self._failed_tokens = RecentEvents(limit=FAILED_TOKENS_PER_MINUTE, window_seconds=MINUTE_SECONDS)
         self._refusals = RefusalMemory()
+        self._unreached = RecentEvents(limit=UNREACHED_MAX, window_seconds=MINUTE_SECONDS)
+
+    def note_unreached(self, admitted: Admitted, token: str | None, address: str, *, is_late: bool) -> Refusal:
+        """The model could not be reached for this session: that is a refusal, too, and is remembered as one."""
+        attempt = _Attempt(token, address, is_late, user=admitted.user)
+        self._unreached.note(admitted.user.id)
+        return self._refusals.remember(refusals.upstream_unavailable(), attempt.shown())
 
     async def admit(
         self,
@@ -211,6 +220,8 @@ class Admission:
                 return user
             if self._till is not None and self._till.is_exhausted:
                 return refusals.budget_exhausted(self._till.seconds_to_midnight)
+            if self._unreached.wait_seconds(user.id) > 0:
+                return refusals.upstream_unavailable()  # dialling again at once would only keep both sides busy
             return await (self._take_up(user, attempt.resume) if attempt.resume is not None else self._take_slots(user))
         except StateUnavailable:
             # Limits that cannot be looked at cannot be kept.

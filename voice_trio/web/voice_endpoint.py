@@ -14,16 +14,16 @@ import trio
 from voice_trio.dialects import voice
 from voice_trio.errors import BadMessage, LinkClosed
 from voice_trio.services.upstream import make_dial
-from voice_trio.session import refusals
 from voice_trio.session.callers import origin_is_allowed
+from voice_trio.session.endings import Ending
 from voice_trio.session.keeping import RecordKeeper
-from voice_trio.session.refusals import Refusal, RefusalMemory
+from voice_trio.session.refusals import Refusal
 from voice_trio.session.session import Session
 from voice_trio.session.summary import Observers, TurnTraces
-from voice_trio.web.asgi import AsgiLink
-from voice_trio.web.handshake import Handshake, hide_secrets, read_handshake
+from voice_trio.web.asgi import TOO_BIG, AsgiLink
+from voice_trio.web.handshake import hide_secrets, read_handshake
 from voice_trio.web.hypercorn_seams import bound_messages, decline_compression, wait_until_stopping
-from voice_trio.web.refusing import refuse_at_handshake
+from voice_trio.web.refusing import refuse_at_handshake, respond
 from voice_trio.web.terms import record_for, terms_for
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ GIVE_BACK_SECONDS_MAX = 2.0
 GOODBYE_SECONDS_MAX = 2.0
 AFTERLIFE_SECONDS_MAX = 60.0  # the server ends the connection when the handler returns; then this ends too
 
+_ONLY_HTTP_1 = b'{"error":{"code":"not_allowed","message":"WebSockets are served over HTTP/1.1 only."}}'
+_TOO_BIG = Refusal("bad_message", TOO_BIG, Ending.TOO_BIG.value.close_reason, Ending.TOO_BIG.value.message, 413)
 _FOREIGN_ORIGIN = Refusal("not_allowed", 1008, "Origin not allowed", "Pages of this origin may not connect.", 403)
 
 
@@ -48,7 +50,6 @@ class VoiceEndpoint:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._settings = gateway.settings
-        self._refusals = RefusalMemory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection from its opening request to its end; raises nothing but cancellation."""
@@ -58,7 +59,11 @@ class VoiceEndpoint:
         bound_messages(send, MESSAGE_BYTES_MAX)
         await receive()  # websocket.connect
         try:
-            await self._welcome(knock)
+            if scope.get("http_version", "1.1") != "1.1":
+                # Inside HTTP/2 and later, flow control of its own hides a client that takes nothing.
+                await respond(scope, send, 505, _ONLY_HTTP_1)
+            else:
+                await self._welcome(knock)
         except LinkClosed:
             pass  # gone before anything came of it
         except Exception:  # a bug: hypercorn would close with 1000, and nobody would know
@@ -78,7 +83,13 @@ class VoiceEndpoint:
             await self._refuse(knock, early)
         else:
             await knock.accept()
-            token = await _first_message_token(knock.link)
+            try:
+                token = knock.late_token = await _first_message_token(knock.link)
+            except LinkClosed as closed:
+                if closed.code != TOO_BIG:
+                    raise
+                await knock.say(_TOO_BIG)
+                return
             outcome = await self._gateway.admission.admit(
                 token, handshake.address, is_late=True, resume=handshake.resume
             )
@@ -99,8 +110,10 @@ class VoiceEndpoint:
                         await self._talk(knock, outcome, session, keeper)
                     finally:
                         was_ready = session.summary.was_ready
+                    if session.summary.ending is Ending.UPSTREAM_UNAVAILABLE and not was_ready:
+                        self._note_unreached(knock, outcome)
                 else:
-                    await self._refuse(knock, self._remembered(refusals.upstream_unavailable(), knock.handshake))
+                    await self._refuse(knock, self._note_unreached(knock, outcome))
             finally:
                 if keeper.record is not None:
                     self._gateway.webhook.send(keeper.record)
@@ -145,9 +158,7 @@ class VoiceEndpoint:
             await self._refuse_at_handshake(knock, refusal)
             return
         self._note(refusal, at_handshake=False)
-        await knock.accept()
-        await knock.link.send(voice.refusal(refusal.code, refusal.message, refusal.retry_after))
-        await knock.link.aclose(refusal.close_code, refusal.reason)
+        await knock.say(refusal)
 
     async def _refuse_at_handshake(self, knock: _Knock, refusal: Refusal) -> None:
         self._note(refusal, at_handshake=True)
@@ -157,9 +168,11 @@ class VoiceEndpoint:
         self._gateway.statistics.refused(refusal.code)
         log.info("refused", code=refusal.code, at_handshake=at_handshake)
 
-    def _remembered(self, refusal: Refusal, handshake: Handshake) -> Refusal:
-        shown = [("address", handshake.address)] + ([("token", handshake.token)] if handshake.token else [])
-        return self._refusals.remember(refusal, shown)
+    def _note_unreached(self, knock: _Knock, admitted: Admitted) -> Refusal:
+        shown = knock.handshake.token
+        return self._gateway.admission.note_unreached(
+            admitted, shown or knock.late_token, knock.handshake.address, is_late=shown is None
+        )
 
 
 class _Knock:
@@ -171,11 +184,19 @@ class _Knock:
         self.handshake = read_handshake(scope, trusted_hops)
         self.link = AsgiLink(receive, send, bytes_max=MESSAGE_BYTES_MAX)
         self.is_accepted = False
+        self.late_token: str | None = None
+        """The token of the first message, where the handshake had none."""
 
     async def accept(self) -> None:
         if not self.is_accepted:
             self.is_accepted = True
             await self.link.accept()
+
+    async def say(self, refusal: Refusal) -> None:
+        """Tell a refusal so that people can read it, and close."""
+        await self.accept()
+        await self.link.send(voice.refusal(refusal.code, refusal.message, refusal.retry_after))
+        await self.link.aclose(refusal.close_code, refusal.reason)
 
     async def apologise(self) -> None:
         """Say 1011 ourselves; before the upgrade the server says 500 when nothing was said."""
