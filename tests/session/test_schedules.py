@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.session.stage import Stage
+from voice_trio.dialects.audio import audio_ms
 from voice_trio.testing.script import Answer
 
 SECONDS = 30.0
@@ -147,7 +148,7 @@ def check(stage: Stage) -> None:
     assert stage.client.audio_after_flush == [], "I5"
     check_I6_truncations(stage)
     assert stage.ended_at <= SECONDS + 2.0 + 0.001, "I7"
-    check_every_question_is_answered_or_told(stage)
+    assert stage.summary.ending is not None
     refused = [entry.event["error"] for entry in stage.model.said if entry.type == "error"]
     harmless = {"response_cancel_not_active"}
     assert [error for error in refused if error["code"] not in harmless] == []
@@ -198,19 +199,10 @@ def check_I6_truncations(stage: Stage) -> None:
     truncated = stage.model.heard("conversation.item.truncate")
     items = [entry.event["item_id"] for entry in truncated]
     assert len(items) == len(set(items)), "I6: at most one an item"
-    assert all(entry.event["audio_end_ms"] > 0 for entry in truncated), "I6"
-
-
-def check_every_question_is_answered_or_told(stage: Stage) -> None:
-    """Never silence: a turn ends with sound, an error, an interruption, or goes on as the next."""
-    for record in stage.records:
-        assert record.status in {
-            "completed",
-            "cancelled",
-            "failed",
-            "incomplete",
-            "unanswered",
-            "joined",
-            "ended",
-        }
-    assert stage.summary.ending is not None
+    for entry in truncated:
+        received = sum(
+            audio_ms(said.event["delta"])
+            for said in stage.model.said
+            if said.type == "response.output_audio.delta" and said.event["item_id"] == entry.event["item_id"]
+        )
+        assert 0 < entry.event["audio_end_ms"] <= received, "I6"
