@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.redis_servers import NOT_TESTED
+from tests.redis_servers import NOT_TESTED, require_redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+
+@pytest.fixture
+def redis_is_here() -> None:
+    """For tests that start their servers themselves."""
+    require_redis_server()
 
 
 @pytest.hookimpl(wrapper=True)

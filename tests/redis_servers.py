@@ -29,7 +29,8 @@ NOT_TESTED = "REDIS IS NOT TESTED: no redis-server here (as root scripts/test in
 START_SECONDS_MAX = 10.0
 
 
-def _require_redis_server() -> None:
+def require_redis_server() -> None:
+    """Skips whoever cannot be run; to be called outside of Trio, where the reason would be lost."""
     if REDIS_SERVER is None:
         pytest.skip(NOT_TESTED)
 
@@ -131,7 +132,7 @@ class RedisServer:
 @contextmanager
 def redis_server(*options: str, password: str = "") -> Iterator[RedisServer]:
     """A running server, alone."""
-    _require_redis_server()
+    require_redis_server()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         server = RedisServer(Path(folder), options, password)
         server.start()
@@ -174,7 +175,7 @@ class Replicated:
 @contextmanager
 def redis_with_sentinels() -> Iterator[Replicated]:
     """Ready when the Sentinels know the replica and each other."""
-    _require_redis_server()
+    require_redis_server()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         master = _started(stack, RedisServer(folder))
@@ -193,7 +194,7 @@ def redis_with_sentinels() -> Iterator[Replicated]:
 @contextmanager
 def redis_cluster() -> Iterator[list[RedisServer]]:
     """Three masters, all slots served."""
-    _require_redis_server()
+    require_redis_server()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         nodes = []

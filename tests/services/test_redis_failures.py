@@ -170,6 +170,7 @@ async def test_a_replica_is_named_read_only_and_used_once_it_is_promoted(redis: 
             assert await is_back(state) < 10
 
 
+@pytest.mark.usefixtures("redis_is_here")
 async def test_a_wrong_password_is_named_and_never_shown() -> None:
     with trio.fail_after(30), redis_server(password="right and secret") as redis:
         url = redis.url.replace("right and secret", "wrong%20but%20secret")

@@ -16,6 +16,8 @@ from tests.wire.test_tls import certificate
 from voice_trio.services.redis_scripts import UserKeys
 from voice_trio.services.state import Granted, Limit, Refused
 
+pytestmark = pytest.mark.usefixtures("redis_is_here")
+
 ROOT = Path(__file__).parents[2]
 
 

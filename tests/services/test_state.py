@@ -63,18 +63,23 @@ def redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture(params=["memory", "redis", "redis away"])
-async def subject(request: pytest.FixtureRequest, nursery: trio.Nursery) -> AsyncIterator[Subject]:
+def kind(request: pytest.FixtureRequest) -> str | RedisServer:
     """The same contract for all three: in memory, through Redis, and through a Redis that is not there."""
+    if request.param != "redis":
+        return str(request.param)
+    server: RedisServer = request.getfixturevalue("redis")
+    server.do("FLUSHALL")
+    return server
+
+
+@pytest.fixture
+async def subject(kind: str | RedisServer, nursery: trio.Nursery) -> AsyncIterator[Subject]:
     quotas, clock = Quotas(5, 2, window_seconds=3600.0, lease_seconds=30.0), Clock()
-    if request.param == "memory":
+    if kind == "memory":
         yield Subject(MemoryState(quotas, ROLLOUT, clock), clock)
         return
-    server: RedisServer | None = None
-    url = "redis://127.0.0.1:1"
-    if request.param == "redis":
-        server = request.getfixturevalue("redis")
-        server.do("FLUSHALL")
-        url = server.url
+    server = kind if isinstance(kind, RedisServer) else None
+    url = server.url if server is not None else "redis://127.0.0.1:1"
     scripts = Scripts("local now = tonumber(redis.call('GET', 'voice:test:clock'))\n")
     state = RedisState(parse_redis_url(url), quotas, ROLLOUT, clock=clock, scripts=scripts)
     made = Subject(state, clock, server)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("redis_is_here")
+
 TEXTS = (
     ("Brooding", "Chicks need a brooder of thirty-four degrees in the first week."),
     ("Brooding", "Ducks need a brooder of thirty degrees in the first week."),
