@@ -26,6 +26,7 @@ from voice_trio.server import run_server
 from voice_trio.services.documents import find_documents, import_documents
 from voice_trio.services.listening import open_listener
 from voice_trio.services.logs import configure_logs
+from voice_trio.services.prices import FREE
 from voice_trio.services.sqlite_base import KnowledgeWriter
 from voice_trio.services.sqlite_knowledge import SqliteKnowledge
 from voice_trio.services.sqlite_readers import read_texts
@@ -90,6 +91,7 @@ async def _serve(listener: socket.socket, defaults: dict[str, str]) -> int:
             nursery = await stack.enter_async_context(trio.open_nursery())
             stack.callback(nursery.cancel_scope.cancel)
             defaults[UPSTREAM_VARIABLE] = await nursery.start(serve_embedded, "127.0.0.1", 0, engines)
+            defaults["VOICE_PRICES_FILE"] = FREE  # a model on this machine: nobody sends a bill
             settings = load_settings(os.environ, **defaults)
         say_where = partial(_say_where, settings, listener.getsockname())
         return await run_server(settings, listener, when_started=say_where)
