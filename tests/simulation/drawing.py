@@ -20,8 +20,9 @@ LENGTHS = (3, 5, 7, 9, 12, 15, 18, 21)
 
 
 def draw_turns(turns: Sequence[Turn], handbook: Handbook, seed: int) -> str:
-    """A timeline of a turn of each of a few lengths; the first found, not the best."""
-    samples = [next((turn for turn in turns if turn.question.words == words), None) for words in LENGTHS]
+    """A timeline of a turn of each of a few lengths: the first one in the second half of the run, not the best."""
+    later = turns[len(turns) // 2 :]
+    samples = [next((turn for turn in later if turn.question.words == words), None) for words in LENGTHS]
     chosen = [turn for turn in samples if turn is not None]
     seconds = max(turn.question.committed_at + turn.first_audio_after for turn in chosen) + 0.2
     scale = (WIDTH - 2 * LEFT) / seconds
@@ -33,7 +34,8 @@ def draw_turns(turns: Sequence[Turn], handbook: Handbook, seed: int) -> str:
         f"<title>Turns of a simulated session (seed {seed})</title>"
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>'
         f'<text x="{LEFT}" y="18" font-size="13" fill="#222">One bar a turn: speech (grey), silence (light), the wait '
-        "for context (red, if any), the model (blue) up to its first sound. Ticks: words become known.</text>"
+        "for context (red, if any), the model (blue) up to its first sound. Ticks: words become known."
+        "</text>"
         f"{rows}</svg>\n"
     )
 
