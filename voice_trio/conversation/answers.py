@@ -40,6 +40,8 @@ class Answer:
     """Interrupted: nothing more of it is forwarded."""
     active_at: float = 0.0
     """When the model last said something of it."""
+    was_reminded: bool = False
+    """Interrupted and not done for long, so it was cancelled by id once more."""
     announced: bool = False
     """The client was told `response.created`, so it will be told `response.done`."""
     calls: dict[str, str | None] = field(default_factory=dict)
@@ -251,12 +253,13 @@ class Answers:
         answer = self._open
         if answer is None or answer.tag != tag or not answer.muted:
             return
-        if answer.response_id is not None and tag not in self._given_up:
-            self._given_up[tag] = answer
+        if answer.response_id is not None and not answer.was_reminded:
+            answer.was_reminded = True
             self._cancel(answer.response_id)
             self._out.add(do.FeedAt(now + self._policy.done_seconds_max, on.DoneOverdue(tag)))
             return
-        self._given_up[tag] = answer
+        if answer.response_id is None:
+            self._given_up[tag] = answer
         self._out.add(do.Warn("done_missing", "an interrupted response was never reported done"))
         self._close(answer)
 

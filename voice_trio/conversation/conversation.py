@@ -161,7 +161,7 @@ class Conversation:
     def _on_interrupt(self, event: on.Interrupt) -> None:
         interrupted = self._answers.interrupt(self._flow.now, cancel=True, heard=event)
         if not self.is_listening:
-            self._flow.finish("unanswered", "interrupt", report=not interrupted)
+            self._flow.finish("unanswered", "interrupt", interrupted=interrupted)
 
     def _on_language_detected(self, event: on.LanguageDetected) -> None:
         chinese = event.language.lower().replace("_", "-").split("-")[0] == "zh"

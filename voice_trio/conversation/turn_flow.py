@@ -58,7 +58,7 @@ class TurnFlow:
         interrupted = self.answers.interrupt(self.now, cancel=cancel)
         last = self.turn
         unheard = last is not None and last.is_open and not last.answer_forwarded
-        self.finish("joined" if unheard else "completed", reason, report=not interrupted)
+        self.finish("joined" if unheard else "completed", reason, interrupted=interrupted)
         return self.questions.begin()
 
     def _ask(self, turn: Turn) -> None:
@@ -97,7 +97,7 @@ class TurnFlow:
         at = max(self.answers.playback.dry_at(self.now), self.now + PLAYBACK_CHECK_SECONDS_MIN)
         self.out.add(do.FeedAt(at, on.PlaybackCheck(turn.id)))
 
-    def finish(self, status: str, reason: str = "", *, report: bool = True) -> None:
+    def finish(self, status: str, reason: str = "", *, interrupted: bool = False) -> None:
         """The turn is over: whatever still works for it is cancelled. An interrupted one is reported when settled."""
         turn = self.turn
         if turn is None or not turn.is_open:
@@ -105,9 +105,9 @@ class TurnFlow:
         self.active_at = self.now
         unasked = turn.is_unasked
         turn.state, turn.status = TurnState.OVER, status
-        turn.stages.interrupted = None if report else self.now
+        turn.stages.interrupted = self.now if interrupted else None
         self.out.add(do.EndTurn(turn.id, reason or status))
-        if report or unasked:
+        if unasked or not interrupted:
             self.answers.report(turn, status, self.now)
 
     def notify(self, code: str, message: str) -> None:
