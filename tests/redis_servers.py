@@ -105,6 +105,10 @@ class RedisServer:
             self._process.wait()
             self._process = None
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def freeze(self) -> None:
         """It hangs: connections stay, new ones are accepted by the kernel, nothing is answered."""
         assert self._process is not None

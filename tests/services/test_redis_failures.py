@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import TYPE_CHECKING
 
@@ -407,3 +408,43 @@ def test_a_server_that_comes_after_the_meeting_is_not_trusted() -> None:
     servers.end_meeting()
     servers.trust()
     assert not servers.admits("first")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_happens_to_redis_the_bound_holds_and_nothing_granted_is_forgotten(
+    redis: RedisServer, seed: int
+) -> None:
+    chance = random.Random(seed)
+    kept: dict[str, set[str]] = {"one": set(), "two": set()}
+    with trio.fail_after(55):
+        async with instance(redis.url, limit=4) as one, instance(redis.url, limit=4) as two:
+            states = {"one": one, "two": two}
+            for step in range(60):
+                name = chance.choice(["one", "two"])
+                match chance.choice(["admit"] * 6 + ["give back", "kill", "start", "freeze", "thaw", "wait"]):
+                    case "admit":
+                        if isinstance(await states[name].admit("ann", f"s{step}"), Granted):
+                            kept[name].add(f"s{step}")
+                    case "give back" if kept[name]:
+                        session = chance.choice(sorted(kept[name]))
+                        kept[name].remove(session)
+                        await states[name].release("ann", session)
+                    case "kill":
+                        redis.kill()
+                    case "start" if not redis.is_running:
+                        redis.start()
+                    case "freeze" if redis.is_running:
+                        redis.freeze()
+                    case "thaw" if redis.is_running:
+                        redis.thaw()
+                    case _:
+                        await trio.sleep(chance.random() * 0.5)
+                assert max(map(len, kept.values())) <= 4, f"step {step}"
+            redis.kill()
+            redis.start()
+            for state in states.values():
+                await state.renew("ann", "anything")  # finds out that it was restarted
+                await is_back(state)
+            stored = {session.decode() for session in redis.do("ZRANGE", UserKeys("ann").slots, "0", "-1")}
+            assert stored == kept["one"] | kept["two"]
