@@ -1,0 +1,73 @@
+"""Budgets of a deployed gateway, as its clients meet them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from tests.wire.deployment import gateway, token, wait_until_empty
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_a_session_that_has_spent_its_budget_is_over_for_good(tmp_path: Path) -> None:
+    with trio.fail_after(15):
+        async with gateway(tmp_path, SESSION_BUDGET_USD="0.00001") as place, trio.open_nursery() as nursery:
+            client = await place.join(nursery)
+            ready = await client.hears("connection.ready")
+            await client.type("how warm must it be")
+            closed = await client.is_closed()
+            assert (closed.code, closed.reason) == (4002, "Budget exhausted")
+            assert client.heard_of("error")[-1].event["error"]["code"] == "budget_exhausted"
+            await wait_until_empty(place)
+            again = await place.join(nursery, f"{place.url}?resume={ready.event['resume_token']}")
+            assert (await again.is_closed()).reason == "Resume not possible"
+            other = await place.join(nursery)
+            await other.hears("connection.ready")
+            stats = (await place.get("/v1/voice/stats", token("root", is_admin=True))).json
+            assert stats["sessions"]["by_ending"] == {"budget_exhausted": 1}
+            assert stats["cost"]["today_usd"] > 0.00001
+            assert stats["cost"]["session_budget_usd"] == 0.00001
+            nursery.cancel_scope.cancel()
+
+
+async def test_once_the_day_is_spent_everybody_is_told_and_nobody_gets_in(tmp_path: Path) -> None:
+    with trio.fail_after(15):
+        async with gateway(tmp_path, DAILY_BUDGET_USD="0.00001") as place, trio.open_nursery() as nursery:
+            idle = await place.join(nursery, shown=token("bob"))
+            await idle.hears("connection.ready")
+            client = await place.join(nursery)
+            await client.hears("connection.ready")
+            await client.type("how warm must it be")
+            assert {(await each.is_closed()).code for each in (client, idle)} == {4002}
+            late = await place.join(nursery, shown=token("carol"))
+            refused = await late.is_closed()
+            error = late.heard_of("error")[0].event["error"]
+            assert (refused.code, error["code"]) == (4002, "budget_exhausted")
+            assert 0 < error["retry_after"] <= 86_400
+            metrics = (await place.get("/metrics")).body.decode()
+            assert 'voice_trio_refusals_total{code="budget_exhausted"} 1.0' in metrics
+            assert "voice_trio_daily_budget_usd 1e-05" in metrics
+            nursery.cancel_scope.cancel()
+
+
+async def test_four_fifths_warn(tmp_path: Path) -> None:
+    with trio.fail_after(15):
+        async with gateway(tmp_path, SESSION_BUDGET_USD="1", DAILY_BUDGET_USD="0.0000001") as nobody:
+            status = await nobody.get("/v1/voice/stats", token("root", is_admin=True))
+            assert status.json["cost"]["is_exhausted"] is False
+        async with gateway(tmp_path, SESSION_BUDGET_USD="0.03") as place, trio.open_nursery() as nursery:
+            client = await place.join(nursery)
+            await client.hears("connection.ready")
+            while not client.heard_of("budget.warning"):
+                before = len(client.heard_of("response.done"))
+                await client.type("how warm must it be, and for how long, and why")
+                while len(client.heard_of("response.done")) == before and client.closed_with is None:  # noqa: ASYNC110  # either
+                    await trio.sleep(0.01)
+                assert client.closed_with is None
+            warning = client.heard_of("budget.warning")[0].event
+            assert (warning["scope"], warning["limit_usd"]) == ("session", 0.03)
+            assert 0.024 <= warning["spent_usd"] < 0.03
+            nursery.cancel_scope.cancel()
