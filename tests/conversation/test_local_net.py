@@ -188,3 +188,37 @@ def test_pace_is_what_one_search_in_twenty_beats() -> None:
     assert pace.fastest == pytest.approx(1.0 + (SEARCHES_REMEMBERED + 3) / 100)
     assert not pace.may_come(0.1, 0.2)
     assert pace.may_come(1.5, 0.2)
+
+
+def answer_quickly(scene: Scene, *passages: Passage) -> None:
+    """Answer the newest search, three milliseconds from now."""
+    scene.wait(0.003)
+    answer(scene, *passages, local=False)
+
+
+def test_a_quick_store_is_asked_for_the_last_words_too() -> None:
+    scene = Scene()
+    item = scene.speak("how much light do layers")
+    answer_quickly(scene, LAYERS, BROODING)
+    scene.until(2.0)
+    scene.commit(item)
+    answer_quickly(scene, LAYERS, BROODING)
+    scene.until(2.1)
+    assert scene.times(do.CreateResponse) == []  # nothing stands out yet, and more words may come
+    scene.words(item, "and chicks")
+    answer_quickly(scene, BROODING)
+    scene.until(3.0)
+    assert scene.times(do.CreateResponse) == [pytest.approx(2.2)]
+    assert injected(scene).passages[0] == ("Brooding", "handbook 1")
+
+
+def test_a_typed_question_never_waits_for_words_that_cannot_come() -> None:
+    scene = Scene()
+    for number in range(3):
+        scene.feed(on.TextInput(f"light for layers {number}"))
+        asked_at = scene.now
+        answer_quickly(scene, LAYERS, LAYERS)
+        assert scene.times(do.CreateResponse)[-1] == pytest.approx(asked_at + 0.003)
+        response, _ = scene.begin_answer(audio_ms=100)
+        scene.done(response)
+        scene.wait(5.0)

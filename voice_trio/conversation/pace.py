@@ -6,16 +6,19 @@ from collections import deque
 
 SEARCHES_REMEMBERED = 64
 FASTEST_SHARE = 0.05
+CACHED_SECONDS = 0.0002  # no store answers sooner, thread and all
+QUICK_SECONDS = 0.02
 
 
 class SearchPace:
-    """Seconds that finished searches took; failed ones count for nothing."""
+    """Seconds that finished searches took; failed ones count for nothing, nor do those that a cache answered."""
 
     def __init__(self) -> None:
         self._seconds: deque[float] = deque(maxlen=SEARCHES_REMEMBERED)
 
     def note(self, seconds: float) -> None:
-        self._seconds.append(seconds)
+        if seconds >= CACHED_SECONDS:
+            self._seconds.append(seconds)
 
     @property
     def fastest(self) -> float:
@@ -23,6 +26,11 @@ class SearchPace:
         if not self._seconds:
             return 0.0
         return sorted(self._seconds)[int(len(self._seconds) * FASTEST_SHARE)]
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether the store usually answers between two words, so that even the last ones can be asked."""
+        return bool(self._seconds) and sorted(self._seconds)[len(self._seconds) // 2] < QUICK_SECONDS
 
     def may_come(self, elapsed: float, left: float) -> bool:
         """Whether a search that has run for `elapsed` seconds may return within the `left` ones."""

@@ -6,7 +6,8 @@ returns) and `searches_max` in all. At commit whatever words are in are asked, o
 
 Where passages are also kept locally (`local_net`), each change of the words is asked there first, and answered within
 milliseconds: the last words of a question come too late for any remote store. While both agree on the best passage the
-store is left in peace, and nobody waits. It knows words and times, not tasks.
+store is left in peace, and nobody waits. A store that is as quick itself (the embedded one) is asked at each change of
+the words, without any bound but one at a time. It knows words and times, not tasks.
 """
 
 from __future__ import annotations
@@ -120,19 +121,20 @@ class Prefetch:
         knows_more = bool(local.query.terms - remote.query.terms) and local.top is not None
         return local if knows_more and local.top != remote.top else remote
 
-    def can_improve(self, now: float) -> bool:
-        """Whether waiting on, until the deadline at most, may lead to a better context than what is in."""
-        if self._is_answered:
-            return False
-        if self._is_steady:
+    def can_improve(self, now: float, *, more_words: bool) -> bool:
+        """Whether waiting on, until the deadline at most, may lead to a better context than what is in.
+
+        `more_words`: the transcript is not complete, so that some may still come.
+        """
+        if self._is_steady or (self._is_answered and not (more_words and self._pace.is_quick)):
             return False
         left = 0.0 if self._deadline is None else self._deadline - now
-        # Kept passages can be asked until the very end; the store needs its time.
-        return (
-            self._policy.local_net
-            or any(self._pace.may_come(now - search.started_at, left) for search in self._remote if search.is_running)
-            or self._pace.may_come(0.0, left)
-        )
+        if any(self._pace.may_come(now - search.started_at, left) for search in self._remote if search.is_running):
+            return True
+        if not more_words:
+            return any(search.is_running for search in self._local)
+        # Kept passages and a quick store can be asked until the very end; any other store needs its time.
+        return self._policy.local_net or self._pace.may_come(0.0, left)
 
     @property
     def has_words(self) -> bool:
@@ -179,7 +181,8 @@ class Prefetch:
         if self._policy.local_net:
             return self._kept_agree and _stands_out(_freshest(self._local))
         tops = [search.top for search in self._remote if search.top is not None]
-        return len(tops) >= 2 and tops[-1] == tops[-2]
+        agree = len(tops) >= 2 and tops[-1] == tops[-2]
+        return agree and (not self._pace.is_quick or _stands_out(_freshest(self._remote)))
 
     @property
     def _kept_agree(self) -> bool:
@@ -200,6 +203,8 @@ class Prefetch:
     def _may_ask_store(self, query: Query, now: float) -> bool:
         if self._remote and self._remote[-1].query.terms == query.terms:
             return False
+        if self._pace.is_quick:
+            return not (self._remote and self._remote[-1].is_running)
         in_flight, asked = sum(search.is_running for search in self._remote), len(self._remote)
         if self._deadline is None:
             has_place = in_flight < self._policy.searches_in_flight_max and asked < self._policy.searches_max

@@ -72,7 +72,7 @@ class Turn:
         """Nothing better than what is in can be expected: there is no reason to wait."""
         if not self.prefetch.has_words:  # they may still come, unless the transcription is finished
             return self.texts.keys() <= self.transcribed
-        return not self.prefetch.can_improve(now)
+        return not self.prefetch.can_improve(now, more_words=not self.texts.keys() <= self.transcribed)
 
     def choose_context(self, tokens_max: int) -> None:
         """Take the best result that is in; called once, when the answer is asked for."""
