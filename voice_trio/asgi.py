@@ -1,7 +1,7 @@
 """`hypercorn -k trio voice_trio.asgi:app`: the same application, its services made when the server starts it.
 
 The listening sockets are not ours here; they are found among the process's own and given the same options. Workers
-(`-w`) would not share their limits, so one is right until there is a shared store.
+(`-w`) share their limits only through Redis.
 """
 
 from __future__ import annotations
