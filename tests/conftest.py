@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
+# These run on real clocks, sockets and processes, on machines that do other things as well. Each gets a second chance,
+# and the summary names whoever needed it. What runs on virtual time gets none: there, once is a bug.
+REAL_CLOCKS = ("browser", "cli", "conformance", "embedded", "services", "spoken", "wire")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    tests = config.rootpath / "tests"
+    for item in items:
+        if item.path.relative_to(tests).parts[0] in REAL_CLOCKS:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture
 def redis_is_here() -> None:
     """For tests that start their servers themselves."""
