@@ -25,10 +25,10 @@ from hypercorn.trio import serve
 
 from voice_trio.errors import ConfigurationError
 from voice_trio.services.listening import BACKLOG, drop_connections
+from voice_trio.services.open_knowledge import open_knowledge
 from voice_trio.services.plans import open_plans
 from voice_trio.services.prices import load_prices
 from voice_trio.services.sentry import start_reports
-from voice_trio.services.sqlite_knowledge import SqliteKnowledge
 from voice_trio.services.states import open_state
 from voice_trio.services.tokens import TokenVerifier
 from voice_trio.services.webhook import open_webhook
@@ -71,7 +71,6 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     """The services of one process, open while the block runs."""
     capacity = Capacity(settings.limits.concurrent)
     verifier = TokenVerifier(settings.tokens)
-    knowledge = SqliteKnowledge(settings.retrieval.knowledge_path)
     live = LiveSessions()
     statistics = Statistics(lambda: len(live))
     reports = start_reports(settings.observability, model=settings.upstream.model)
@@ -80,6 +79,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         log.warning("price_missing", model=settings.upstream.model, detail="counted at the dearest known price")
     try:
         async with (
+            open_knowledge(settings) as knowledge,
             open_state(settings) as state,
             open_webhook(settings) as webhook,
             open_plans(settings.access.plan_url) as plans,
@@ -121,13 +121,12 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             nursery.cancel_scope.cancel(reason="the process ends")
     finally:
         reports.close()
-        knowledge.close()
 
 
 async def _look_at_knowledge(knowledge: Knowledge, settings: Settings) -> None:
     """A base that cannot be read costs no start, but somebody should know."""
     if not await knowledge.is_available():
-        log.warning("knowledge_unavailable", path=str(settings.retrieval.knowledge_path))
+        log.warning("knowledge_unavailable", where=settings.weaviate.url or str(settings.retrieval.knowledge_path))
 
 
 async def run_server(

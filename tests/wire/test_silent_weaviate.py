@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.session.stage import Stage
+from tests.wire.deployment import gateway
 from tests.wire.weaviate_server import WeaviateServer
 from voice_trio.conversation.passages import Passage
 from voice_trio.conversation.policy import Policy
@@ -16,6 +17,8 @@ from voice_trio.services.shared_knowledge import SharedKnowledge
 from voice_trio.services.weaviate_knowledge import WeaviateAddress, WeaviateKnowledge
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from voice_trio.services.knowledge import Knowledge
 
 BROODING = Passage("1", "Brooding", "The brooder must be at 34 degrees in the first week.", "handbook")
@@ -61,3 +64,21 @@ async def test_kept_passages_serve_when_the_weaviate_has_fallen_silent(nursery: 
         assert told["passages"] == [{"title": "Brooding", "source": "handbook"}]
         store.close()
         nursery.cancel_scope.cancel()
+
+
+async def test_a_gateway_that_is_given_a_weaviate_answers_from_it_and_says_so(tmp_path: Path) -> None:
+    with WeaviateServer([BROODING]) as server, trio.fail_after(30):
+        async with gateway(tmp_path, WEAVIATE_URL=server.url) as place, trio.open_nursery() as nursery:
+            client = await place.join(nursery)
+            await client.hears("connection.ready")
+            await client.type("how warm must the brooder be?")  # connecting takes longer than the wait …
+            await client.hears("response.done")
+            await trio.sleep(1.0)
+            await client.type("degrees in the brooder please")  # … the second question finds it open
+            told = (await client.hears("context.injected")).event
+            told = (await client.hears("context.injected")).event
+            assert told["outcome"] in ("waited", "local", "hidden")
+            assert told["passages"] == [{"title": "Brooding", "source": "handbook"}]
+            health = (await place.get("/v1/voice/health")).json
+            assert (health["weaviate_enabled"], health["knowledge_available"]) == (True, True)
+            nursery.cancel_scope.cancel()

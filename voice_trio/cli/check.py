@@ -14,6 +14,7 @@ from rich.text import Text
 
 from voice_trio.cli.shared_state import only_errors_logged
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable, ModelUnavailable
+from voice_trio.services.open_knowledge import open_knowledge
 from voice_trio.services.sentry import send_test_event
 from voice_trio.services.sqlite_knowledge import SqliteKnowledge
 from voice_trio.services.states import open_state
@@ -98,6 +99,11 @@ async def _look_at_upstream(settings: Settings) -> tuple[bool, str]:
 
 
 async def _look_at_knowledge(settings: Settings) -> tuple[bool, str]:
+    if settings.weaviate.url is not None:
+        async with open_knowledge(settings) as remote:
+            answers = await remote.is_available()
+        collection = settings.weaviate.collection
+        return answers, f"{settings.weaviate.url}, {collection}: " + ("answers" if answers else "no answer")
     path = settings.retrieval.knowledge_path
     knowledge = SqliteKnowledge(path)
     try:

@@ -251,10 +251,10 @@ class Retrieval(Group):
 class Weaviate(Group):
     """A Weaviate server in place of the embedded knowledge base."""
 
-    url: HttpUrl | None = env("WEAVIATE_URL", None, "unset: the embedded knowledge base", later=True)
-    api_key: SecretStr | None = env("WEAVIATE_API_KEY", None, "its key", later=True)
-    collection: str = env("WEAVIATE_COLLECTION", "Document", "the collection searched", max_length=200, later=True)
-    text_property: str = env("WEAVIATE_TEXT_PROPERTY", "content", "where the text is", max_length=200, later=True)
+    url: HttpUrl | None = env("WEAVIATE_URL", None, "unset: the embedded knowledge base")
+    api_key: SecretStr | None = env("WEAVIATE_API_KEY", None, "its key")
+    collection: str = env("WEAVIATE_COLLECTION", "Document", "the collection searched", max_length=200)
+    text_property: str = env("WEAVIATE_TEXT_PROPERTY", "content", "where the text is", max_length=200)
 
 
 class Shared(Group):

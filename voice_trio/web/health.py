@@ -60,7 +60,7 @@ class Health:
             "status": self._status(seen),
             "feature_enabled": self._settings.access.enabled,
             "openai_configured": self._settings.upstream.is_configured,
-            "weaviate_enabled": False,
+            "weaviate_enabled": self._settings.weaviate.url is not None,
             "knowledge_available": seen.knowledge_answers,
             "redis": _redis(self._state.health),
             "timestamp": datetime.now(UTC).isoformat(),

@@ -56,6 +56,7 @@ def terms_for(admitted: Admitted, settings: Settings) -> Terms:
             prefetch_words_min=retrieval.min_words,
             context_tokens_max=retrieval.context_tokens,
             speed=model.speed,
+            local_net=settings.weaviate.url is not None,
         ),
         persistence=Persistence(
             attempts_max=settings.upstream.attempts_max, backoff_factor=settings.upstream.backoff_factor
