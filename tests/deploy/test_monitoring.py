@@ -7,17 +7,14 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+import trio
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.web.gateway import make_gateway
 from voice_trio.web.statistics import STAGES
-
-if TYPE_CHECKING:
-    import trio
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -67,10 +64,12 @@ def test_every_expression_of_the_dashboard_is_promql(tmp_path: Path) -> None:
 
 @promtool
 async def test_our_metrics_pass_promtools_own_check(nursery: trio.Nursery) -> None:
+    await trio.lowlevel.checkpoint()
     assert run("check", "metrics", given=told(nursery).encode()) == ""
 
 
 async def test_alerts_and_charts_are_about_metrics_and_stages_that_exist(nursery: trio.Nursery) -> None:
+    await trio.lowlevel.checkpoint()
     text = told(nursery)
     families = {family.name for family in text_string_to_metric_families(text)}
     known = {name + end for name in families for end in ("", "_total", "_bucket", "_count", "_sum")}

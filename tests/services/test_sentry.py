@@ -104,8 +104,9 @@ async def test_two_sessions_at_once_are_told_apart(sentry: Receiver, reports: Ca
 
     async def session(name: str, barrier: trio.Event) -> None:
         with started.session(name, f"user of {name}"):
-            async with trio.open_nursery() as nursery:  # as a session's tasks: begun inside, failing later
+            async with trio.open_nursery() as nursery:  # a task of its own is the point
                 nursery.start_soon(task, barrier)
+                nursery.start_soon(barrier.wait)
 
     barrier = trio.Event()
     async with trio.open_nursery() as nursery:

@@ -74,7 +74,7 @@ def begin(purse: Purse, turn_id: int, response_id: str) -> None:
     purse.saw(on.ResponseCreated(response_id, {"vt": f"tag {turn_id}"}))
 
 
-async def test_what_is_told_twice_is_counted_once_and_for_the_turn_it_was_asked_in() -> None:
+def test_what_is_told_twice_is_counted_once_and_for_the_turn_it_was_asked_in() -> None:
     purse = Safe().purse()
     begin(purse, 1, "r1")
     purse.did(do.BeginTurn(2))  # the user cuts in; the usage of the first answer is still to come
@@ -86,7 +86,7 @@ async def test_what_is_told_twice_is_counted_once_and_for_the_turn_it_was_asked_
     assert [purse.cost_of_turn(turn).usd for turn in (1, 2, 3)] == [Decimal("0.064"), Decimal("0.032"), 0]
 
 
-async def test_four_fifths_of_a_sessions_budget_warn_once_and_all_of_it_ends_it() -> None:
+def test_four_fifths_of_a_sessions_budget_warn_once_and_all_of_it_ends_it() -> None:
     safe = Safe(SESSION_BUDGET_USD="0.1")
     purse = safe.purse()
     bill(purse, "r1", 1200)
@@ -101,7 +101,7 @@ async def test_four_fifths_of_a_sessions_budget_warn_once_and_all_of_it_ends_it(
     assert safe.dry == ["s1"]
 
 
-async def test_what_a_session_cost_before_it_was_resumed_counts() -> None:
+def test_what_a_session_cost_before_it_was_resumed_counts() -> None:
     safe = Safe(SESSION_BUDGET_USD="0.1")
     purse = safe.purse(spent_before_micro_usd=90_000)
     assert [warning.scope for warning in safe.told] == ["session"]
@@ -110,7 +110,7 @@ async def test_what_a_session_cost_before_it_was_resumed_counts() -> None:
     assert purse.cost.usd == Decimal("0.0128")
 
 
-async def test_the_days_budget_ends_everybody_and_opens_again_at_midnight() -> None:
+def test_the_days_budget_ends_everybody_and_opens_again_at_midnight() -> None:
     safe = Safe(DAILY_BUDGET_USD="0.1")
     one, other = safe.purse("s1"), safe.purse("s2")
     bill(one, "r1", 1300)
@@ -164,7 +164,7 @@ async def test_a_clock_that_goes_back_is_named_and_loses_nothing(capsys: pytest.
     assert "clock_went_back" in "".join(capsys.readouterr())
 
 
-async def test_an_answer_lost_with_its_socket_is_estimated() -> None:
+def test_an_answer_lost_with_its_socket_is_estimated() -> None:
     purse = Safe().purse()
     begin(purse, 1, "r1")
     purse.saw(on.AnswerAudio("r1", "a1", "", 3000.0))
@@ -177,7 +177,7 @@ async def test_an_answer_lost_with_its_socket_is_estimated() -> None:
     assert purse.costs.estimated_usd == purse.cost.usd == (60 * Decimal(64) + 2 * Decimal(4)) / 10**6
 
 
-async def test_words_that_were_never_transcribed_are_estimated_by_their_length() -> None:
+def test_words_that_were_never_transcribed_are_estimated_by_their_length() -> None:
     purse = Safe().purse()
     purse.saw(on.SpeechStarted("i1", 1000))
     purse.saw(on.SpeechStopped("i1", 4000))
@@ -186,7 +186,7 @@ async def test_words_that_were_never_transcribed_are_estimated_by_their_length()
     assert purse.cost.is_estimate
 
 
-async def test_a_usage_of_null_is_estimated_too() -> None:
+def test_a_usage_of_null_is_estimated_too() -> None:
     purse = Safe().purse()
     begin(purse, 1, "r1")
     purse.saw(on.AnswerAudio("r1", "a1", "", 1000.0))

@@ -25,6 +25,7 @@ async def test_a_loop_that_is_always_late_takes_no_new_sessions(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     gateway = make_gateway(nursery)
+    await trio.lowlevel.checkpoint()
     was_ready = gateway.health.unready
     for _ in range(LOOKS // 2 + 1):
         gateway.statistics.lag.note(2 * LAG_SECONDS_MAX)

@@ -34,20 +34,24 @@ HEADERS = {
 
 def add_dashboard_routes(app: QuartTrio) -> None:
     """The page and what it loads; read once, when the process starts."""
-    folder = files("voice_trio.web") / "static"
-    bodies = {name: (folder / name).read_bytes() for name in TYPES}
-
-    async def page() -> Response:
-        return _answer(bodies[PAGE], PAGE)
-
-    async def file(name: str) -> Response:
-        if name not in bodies or name == PAGE:
-            raise NotFound("there is no such file")
-        return _answer(bodies[name], name)
-
+    routes = _DashboardRoutes()
     for prefix, name in (("", ""), ("/api", "api_")):
-        app.add_url_rule(f"{prefix}/v1/voice/dashboard", f"{name}dashboard", page)
-        app.add_url_rule(f"{prefix}/v1/voice/dashboard/<name>", f"{name}dashboard_file", file)
+        app.add_url_rule(f"{prefix}/v1/voice/dashboard", f"{name}dashboard", routes.page)
+        app.add_url_rule(f"{prefix}/v1/voice/dashboard/<name>", f"{name}dashboard_file", routes.file)
+
+
+class _DashboardRoutes:
+    def __init__(self) -> None:
+        folder = files("voice_trio.web") / "static"
+        self._bodies = {name: (folder / name).read_bytes() for name in TYPES}
+
+    async def page(self) -> Response:
+        return _answer(self._bodies[PAGE], PAGE)
+
+    async def file(self, name: str) -> Response:
+        if name not in self._bodies or name == PAGE:
+            raise NotFound("there is no such file")
+        return _answer(self._bodies[name], name)
 
 
 def _answer(body: bytes, name: str) -> Response:
