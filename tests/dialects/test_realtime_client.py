@@ -317,6 +317,7 @@ def test_the_end_of_a_response_is_not_missed_for_a_malformed_detail() -> None:
 
 
 def test_an_error_says_which_setting_it_is_about() -> None:
-    event = realtime.read_event('{"type":"error","error":{"code":"invalid_value","param":"session.audio.output.voice"}}')
+    frame = '{"type":"error","error":{"code":"invalid_value","param":"session.audio.output.voice"}}'
+    event = realtime.read_event(frame)
     assert isinstance(event, events.ModelError)
     assert event.param == "session.audio.output.voice"

@@ -24,7 +24,7 @@ async def test_before_the_model_is_ready_the_newest_audio_is_kept(autojump_clock
     assert await uplink.next() == "50"
 
 
-async def test_audio_that_the_model_does_not_take_is_not_piled_up(autojump_clock: MockClock) -> None:
+def test_audio_that_the_model_does_not_take_is_not_piled_up() -> None:
     uplink = Uplink()
     uplink.open()
     while uplink.audio_seconds <= QUEUED_SECONDS_MAX:
@@ -34,7 +34,7 @@ async def test_audio_that_the_model_does_not_take_is_not_piled_up(autojump_clock
     assert uplink.audio_seconds <= QUEUED_SECONDS_MAX + 0.1 + 1e-6
 
 
-async def test_commands_that_the_model_does_not_take_are_not_piled_up(autojump_clock: MockClock) -> None:
+def test_commands_that_the_model_does_not_take_are_not_piled_up() -> None:
     uplink = Uplink()
     for _ in range(COMMANDS_MAX):
         uplink.put_command("{}")
