@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.redis_servers import RedisServer, redis_server
+from tests.redis_servers import RedisServer, SlowProxy, redis_server
 from tests.wire.deployment import (
     SERVE,
     GatewayProcess,
@@ -25,7 +25,7 @@ from tests.wire.deployment import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from voice_trio.testing import FakeClient
@@ -196,24 +196,43 @@ async def test_redis_is_killed_in_mid_session_and_nobody_in_it_notices(tmp_path:
             nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("trouble", ["frozen", "full"])
+def wrong_password(redis: RedisServer) -> None:
+    redis.do("CONFIG", "SET", "requirepass", "another")
+    redis.password = "another"
+    redis.do("CLIENT", "KILL", "TYPE", "normal")
+
+
+TROUBLES: dict[str, Callable[[RedisServer, SlowProxy], object]] = {
+    "frozen": lambda redis, _: redis.freeze(),
+    "full": lambda redis, _: redis.fill(),
+    "read-only": lambda redis, _: redis.do("REPLICAOF", "127.0.0.1", "1"),
+    "wrong password": lambda redis, _: wrong_password(redis),
+    "slow": lambda _, proxy: setattr(proxy, "seconds", 1.0),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
 async def test_a_redis_in_trouble_delays_no_audio(tmp_path: Path, redis: RedisServer, trouble: str) -> None:
     with trio.fail_after(30):
-        async with gateway(tmp_path, REDIS_URL=url(redis)) as place, trio.open_nursery() as nursery:
-            place.model.answers_with("Thirty-four degrees.", audio_ms=1500, first_audio_after=0)
-            client = await place.join(nursery)
-            await ready(client)
-            redis.freeze() if trouble == "frozen" else redis.fill()
-            other = await place.join(nursery, shown=token("grace"))
-            with trio.fail_after(1.0):  # 250 ms at most for Redis
-                await other.hears("connection.ready")
-            asked_at = trio.current_time()
-            await client.type("how warm must the brooder be")
-            await client.hears("response.audio.delta")
-            assert trio.current_time() - asked_at < 0.2 + 0.3
-            await client.hears("response.done")
-            if trouble == "frozen":
-                redis.thaw()
+        async with trio.open_nursery() as nursery:
+            proxy = SlowProxy(redis.port)
+            await nursery.start(proxy.run)
+            async with gateway(tmp_path, REDIS_URL=f"redis://127.0.0.1:{proxy.port}/0") as place:
+                place.model.answers_with("Thirty-four degrees.", audio_ms=1500, first_audio_after=0)
+                client = await place.join(nursery)
+                await ready(client)
+                TROUBLES[trouble](redis, proxy)
+                other = await place.join(nursery, shown=token("grace"))
+                with trio.fail_after(1.0):  # 250 ms at most for Redis
+                    await other.hears("connection.ready")
+                asked_at = trio.current_time()
+                await client.type("how warm must the brooder be")
+                await client.hears("response.audio.delta")
+                assert trio.current_time() - asked_at < 0.2 + 0.3
+                await client.hears("response.done")
+                if trouble == "frozen":
+                    redis.thaw()
+                proxy.seconds = 0.0
             nursery.cancel_scope.cancel()
 
 
