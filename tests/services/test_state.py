@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,7 +47,7 @@ class Subject:
     state: State
     clock: Clock
     redis: RedisServer | None = None
-    began: int = int(time.time()) - 1000
+    began: int = field(default_factory=lambda: int(time.time()) - 1000)  # now, not when tests were collected
 
     async def pass_time(self, seconds: float) -> None:
         self.clock.now += seconds
