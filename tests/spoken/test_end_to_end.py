@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from voice_trio.services.links import Link
 
 QUESTION = "How warm must the brooder be in the first week?"
+SIGNS = "What are the signs of coccidiosis in young birds?"
 SECONDS_MAX = 60
 FRAME_BYTES = 40 * 48
 
@@ -135,13 +136,13 @@ async def test_a_spoken_question_is_answered_from_the_right_document_without_wai
 
     with trio.fail_after(SECONDS_MAX):
         async with demo(tmp_path, cache_dir) as place, connect_voice(place.url, token()) as voice:
-            report = await talk(voice, question_pcm(QUESTION), on_event=note)
+            report = await talk(voice, question_pcm(SIGNS), on_event=note)
     assert max(words_in) >= 5  # before the speech was over …
     assert words_in == sorted(words_in)  # … and growing
     assert set(words_in) >= {1, 2, 3}
-    assert report.context["outcome"] in ("hidden", "waited")
-    assert any("Brooding" in passage["title"] for passage in report.context["passages"])
-    assert "32 to 35 degrees Celsius" in report.answer
+    assert (report.context["outcome"], report.context["waited_ms"]) == ("hidden", 0)
+    assert report.context["passages"][0]["title"].startswith("Coccidiosis")
+    assert "blood in the droppings" in report.answer.lower()
     assert 2 < len(report.audio) / 48_000 < 30  # real speech: seconds of it …
     assert loudness(report.audio) > 300  # … and not silence
 

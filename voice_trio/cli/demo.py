@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from voice_trio.settings import Settings
 
 QUESTIONS = {
+    "coccidiosis": "What are the signs of coccidiosis in young birds?",
     "brooder": "How warm must the brooder be in the first week?",
     "light": "How many hours of light do laying hens need?",
-    "coccidiosis": "What are the signs of coccidiosis in young birds?",
 }
 """What can be asked without a microphone: a file's name and what is said in it."""
 UPSTREAM_VARIABLE = "OPENAI_REALTIME_URL"
