@@ -10,6 +10,7 @@ import subprocess
 import wave
 from typing import TYPE_CHECKING
 
+import pytest
 import trio
 
 from tests.wire.deployment import (
@@ -117,9 +118,10 @@ async def test_check_finds_everything_well_or_says_what_is_not(tmp_path: Path) -
     assert "sk-hidden" not in refused.stdout.decode() + refused.stderr.decode()
 
 
+@pytest.mark.timeout(150)
 async def test_the_demo_prints_a_call_that_works(tmp_path: Path) -> None:
     environ = {"KNOWLEDGE_PATH": str(tmp_path / "knowledge.sqlite3"), "LOG_FORMAT": "json"}
-    with trio.fail_after(40):
+    with trio.fail_after(120):  # on a new machine it learns to listen first
         async with trio.open_nursery() as nursery:
             demo = GatewayProcess([COMMAND, "demo", "--bind", "127.0.0.1:0"], environ)
             await nursery.start(demo.run)
@@ -129,7 +131,7 @@ async def test_the_demo_prints_a_call_that_works(tmp_path: Path) -> None:
             arguments = lines[0].split(" call ")[1].split()
             told = await run("call", *arguments, "--json")
             assert told.returncode == 0, told.stderr
-            assert json.loads(told.stdout)["context"]["passages"][0]["title"].startswith("Brooding chicks")
+            assert json.loads(told.stdout)["context"]["passages"][0]["title"].startswith("Coccidiosis")
             assert (await place.get("/v1/voice/health")).json["status"] == "healthy"
             demo.signal(signal.SIGTERM)
             await demo.ended.wait()
