@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.wire.deployment import Place
 
-KEY = "sk-proj-THEKEYTHATCOSTSMONEY"
+KEY = "sk-proj-THEKEYTHATCOSTS"
 CONFIGURED = {
     "OPENAI_API_KEY": KEY,
     "METRICS_TOKEN": "metrics-token-of-ours",
