@@ -109,9 +109,7 @@ async def demo(tmp_path: Path, cache_dir: Path) -> AsyncIterator[Place]:
 
         async def serve(request: WebSocketRequest) -> None:
             """A tapped connection of the embedded server."""
-            gone = trio.Event()
-            gone.set()
-            tap = Tap(WebSocketLink(await request.accept(), trio.CancelScope(), gone))
+            tap = Tap(WebSocketLink.of_server(await request.accept()))
             taps.append(tap)
             await Connection(tap, engines, Beginning(tag="e2e", unix_time=0, model="embedded")).run()
 

@@ -153,9 +153,7 @@ class EmbeddedServer:
         return None
 
     async def _serve(self, connection: WebSocketConnection, query: Mapping[str, str]) -> None:
-        gone = trio.Event()
-        gone.set()  # the link does not own the socket here: nobody needs to wait for it
-        link = WebSocketLink(connection, trio.CancelScope(), gone)
+        link = WebSocketLink.of_server(connection)
         beginning = Beginning(
             tag=secrets.token_hex(4),
             unix_time=int(time.time()),

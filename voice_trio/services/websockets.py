@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
 
 import h11
@@ -52,6 +52,13 @@ class WebSocketLink:
         self._connection = connection
         self._scope = scope
         self._gone = gone
+
+    @classmethod
+    def of_server(cls, connection: WebSocketConnection) -> Self:
+        """A server's end: whoever accepted the connection keeps its socket and its background task."""
+        gone = trio.Event()
+        gone.set()
+        return cls(connection, trio.CancelScope(), gone)
 
     async def send(self, message: str | bytes) -> None:
         """Send one frame; raises `LinkClosed`. A cancelled send tears the stream: close the link then."""

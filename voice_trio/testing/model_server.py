@@ -5,14 +5,14 @@ from __future__ import annotations
 import socket
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, wrap_server_stream
 from wsproto.utilities import ProtocolError
 
-from voice_trio.errors import LinkClosed
+from voice_trio.services.websockets import WebSocketLink
 
 if TYPE_CHECKING:
     from trio_websocket import WebSocketConnection, WebSocketRequest
@@ -83,40 +83,23 @@ async def _answer(model: ScriptedModel, request: WebSocketRequest, stream: trio.
         await request.reject(status, body=msgspec.json.encode(error))
         return
     subprotocol = "realtime" if "realtime" in request.proposed_subprotocols else None
-    await model.serve(SocketLink(await request.accept(subprotocol=subprotocol), stream))
+    await model.serve(SocketLink.over(await request.accept(subprotocol=subprotocol), stream))
 
 
-class SocketLink:
-    """A server's `Link` over trio-websocket that can lose its connection on purpose."""
+class SocketLink(WebSocketLink):
+    """A server's `Link` that can lose its connection on purpose."""
 
-    def __init__(self, connection: WebSocketConnection, stream: trio.SocketStream) -> None:
-        self._connection = connection
-        self._stream = stream
+    @classmethod
+    def over(cls, connection: WebSocketConnection, stream: trio.SocketStream) -> Self:
+        """The link of a connection that was accepted on `stream`."""
+        link = cls.of_server(connection)
+        link._stream = stream
+        return link
 
-    async def send(self, message: str | bytes) -> None:
-        try:
-            await self._connection.send_message(message)
-        except _LOST as error:
-            raise _closed(error) from error
-
-    async def receive(self) -> str | bytes:
-        try:
-            message: str | bytes = await self._connection.get_message()
-        except _LOST as error:
-            raise _closed(error) from error
-        return message
-
-    async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        with trio.move_on_after(CLOSE_SECONDS_MAX):
-            await self._connection.aclose(code, reason or None)
+    _stream: trio.SocketStream
 
     def reset(self) -> None:
         """The connection is lost without a word: the peer gets a reset, not a close."""
         # Lingering for zero seconds makes the kernel send RST when the socket is closed.
         self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._stream.socket.close()
-
-
-def _closed(error: BaseException) -> LinkClosed:
-    reason = error.reason if isinstance(error, ConnectionClosed) else None
-    return LinkClosed(reason.code, reason.reason or "") if reason is not None else LinkClosed()
