@@ -84,8 +84,7 @@ class Answers:
     # Asking
 
     def ask(self, turn: Turn, now: float, *, tools_allowed: bool) -> None:
-        """`response.create`, once whatever an interruption left has been told to the model."""
-        self.settlements.settle()
+        """`response.create`; the caller has settled whatever an interruption left (I6)."""
         if not turn.tool_rounds:
             self.playback.clear()
             self.settlements.begin_answer()

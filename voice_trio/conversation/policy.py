@@ -36,6 +36,6 @@ class Policy:
     chinese_speed: float = 1.15  # Mandarin at normal speed is heard as slow; only a speed of 1.0 is raised
     position_seconds_max: float = 0.3  # how long a reporting client may take to say where a flush met it
     creation_seconds_max: float = 15.0  # from response.create to response.created; then the user is told
-    stall_seconds_max: float = 30.0  # of an active response: no event in so long, and it is given up
+    stall_seconds_max: float = 30.0  # of an active response: no sound in so long, and it is given up
     speech_again_seconds: float = 3.0  # after the upstream was lost in mid-speech: then the user is asked to repeat
     done_seconds_max: float = 3.0  # from an interruption to response.done; then it is cancelled by id, then given up

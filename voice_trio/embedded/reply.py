@@ -52,10 +52,6 @@ class Reply:
     def begin(self) -> None:
         self._out.emit(say.ResponseCreated(response=self._shown("in_progress")))
 
-    @property
-    def has_sound(self) -> bool:
-        return self._item is not None and not self.terms.written
-
     def write(self, piece: str) -> None:
         """More words: of the text, or of the transcript of the sound that comes next."""
         place = self._place()

@@ -55,7 +55,7 @@ class ClientSide:
             try:
                 frame = await self._link.receive()
             except LinkClosed as closed:
-                self._host.end(Ending.TOO_BIG if closed.code == 1009 else Ending.CLIENT_LEFT)
+                self._host.end(Ending.TOO_BIG if closed.code == Ending.TOO_BIG.value.close_code else Ending.CLIENT_LEFT)
                 return
             try:
                 event = self._ears.understand(frame, trio.current_time())
