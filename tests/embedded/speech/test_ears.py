@@ -34,8 +34,9 @@ async def ears(listening_model: ListeningModel) -> AsyncIterator[EarsPool]:
             yield pool
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def question() -> bytes:
+    """Spoken anew for each test and each rerun: espeak-ng draws chance into its sounds, and some are heard badly."""
     return pcm_of(QUESTION, Manner("en-us", 150))
 
 
