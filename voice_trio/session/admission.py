@@ -11,11 +11,12 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Never, Protocol
+from typing import TYPE_CHECKING, Any, Never, Protocol, TypeVar
 
 import trio
 
 from voice_trio.errors import PlanUnverified, StateUnavailable, TokenInvalid, TokenUncheckable
+from voice_trio.services.client_secrets import PREFIX, ClientSecrets
 from voice_trio.services.resume_tokens import ResumeTokens
 from voice_trio.services.state import LEASE_RENEW_SECONDS, Granted, Limit, Refused
 from voice_trio.session import refusals
@@ -23,7 +24,7 @@ from voice_trio.session.recent import RecentEvents
 from voice_trio.session.refusals import Refusal, RefusalMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from voice_trio.services.plans import Plans
     from voice_trio.services.records import SessionRecord
@@ -78,6 +79,8 @@ class Admitted:
     _capacity: Capacity = field(repr=False)
     resumed: SessionRecord | None = None
     """The session as it was left, if this one goes on with it; it took no slots."""
+    preset: Mapping[str, Any] | None = None
+    """What the client secret that was shown asks of the session; nobody has looked at whether it may."""
     _is_over: bool = field(default=False, repr=False)
 
     async def keep_lease(self) -> Never:
@@ -111,6 +114,9 @@ class Admitted:
         return True
 
 
+_Outcome = TypeVar("_Outcome", Admitted, "User")
+
+
 @dataclass(slots=True)
 class _Attempt:
     """One knock at the door, and what is known of who knocks so far."""
@@ -120,6 +126,13 @@ class _Attempt:
     is_late: bool
     user: User | None = None
     resume: str | None = None
+    takes_secrets: bool = False
+    preset: Mapping[str, Any] | None = None
+
+    @property
+    def shows_secret(self) -> bool:
+        """Whether a client secret is shown where one is taken; anywhere else it is a bad token like any other."""
+        return self.takes_secrets and (self.token or "").startswith(PREFIX)
 
     def shown(self) -> list[tuple[str, str]]:
         """What a repeated refusal may be recognised by."""
@@ -159,6 +172,7 @@ class Admission:
         self._let_go = let_go
         self._till = till
         self._resume_tokens = ResumeTokens(settings.signing_secret)
+        self._client_secrets = ClientSecrets(settings.signing_secret)
         self._attempts = RecentEvents(limit=ATTEMPTS_PER_MINUTE, window_seconds=MINUTE_SECONDS)
         self._failed_tokens = RecentEvents(limit=FAILED_TOKENS_PER_MINUTE, window_seconds=MINUTE_SECONDS)
         self._refusals = RefusalMemory()
@@ -177,6 +191,7 @@ class Admission:
         *,
         is_late: bool = False,
         resume: str | None = None,
+        client_secrets: bool = False,
     ) -> Admitted | Refusal:
         """Admit the caller from `address` who shows `token`, or say why not.
 
@@ -185,10 +200,22 @@ class Admission:
 
         With a `resume` token the session it names goes on: it passes every door but the limits, and takes no slots. A
         connection that still holds it here is asked to let go first, by `let_go`.
+
+        With `client_secrets` the token may be one of those: then the plan is the one it was made with.
         """
-        attempt = _Attempt(token, address, is_late, resume=resume)
-        outcome = await self._decide(attempt)
-        return self._refusals.remember(outcome, attempt.shown()) if isinstance(outcome, Refusal) else outcome
+        attempt = _Attempt(token, address, is_late, resume=resume, takes_secrets=client_secrets)
+        return self._remembered(await self._decide(attempt), attempt)
+
+    async def vouch(self, token: str | None, address: str) -> User | Refusal:
+        """Who shows `token`, with the plan and voice they are entitled to, if they may have sessions at all.
+
+        All doors but the limits; takes nothing.
+        """
+        attempt = _Attempt(token, address, is_late=False)
+        try:
+            return self._remembered(await self._recognise(attempt), attempt)
+        except StateUnavailable:
+            return refusals.at_capacity()
 
     async def refuse_before_token(self, address: str) -> Refusal | None:
         """For a handshake that carries no token: a refusal that needs none, or None: let it show one.
@@ -208,24 +235,31 @@ class Admission:
 
     async def _decide(self, attempt: _Attempt) -> Admitted | Refusal:
         try:
-            rollout = await self._state.rollout()
-            refusal = self._refuse_by_flag(rollout) or self._refuse_address(attempt.address)
-            if refusal is not None:
-                return refusal
-            user = await self._identify(attempt)
-            if isinstance(user, Refusal):
-                return user
-            user = await self._entitle(user, attempt, rollout)
+            user = await self._recognise(attempt)
             if isinstance(user, Refusal):
                 return user
             if self._till is not None and self._till.is_exhausted:
                 return refusals.budget_exhausted(self._till.seconds_to_midnight)
             if self._unreached.wait_seconds(user.id) > 0:
                 return refusals.upstream_unavailable()  # dialling again at once would only keep both sides busy
-            return await (self._take_up(user, attempt.resume) if attempt.resume is not None else self._take_slots(user))
+            if attempt.resume is not None:
+                return await self._take_up(user, attempt.resume)
+            return await self._take_slots(user, attempt.preset)
         except StateUnavailable:
             # Limits that cannot be looked at cannot be kept.
             return refusals.at_capacity()
+
+    async def _recognise(self, attempt: _Attempt) -> User | Refusal:
+        """feature flag → token → plan → rollout"""
+        rollout = await self._state.rollout()
+        refusal = self._refuse_by_flag(rollout) or self._refuse_address(attempt.address)
+        if refusal is not None:
+            return refusal
+        user = await self._identify(attempt)
+        return user if isinstance(user, Refusal) else await self._entitle(user, attempt, rollout)
+
+    def _remembered(self, outcome: _Outcome | Refusal, attempt: _Attempt) -> _Outcome | Refusal:
+        return self._refusals.remember(outcome, attempt.shown()) if isinstance(outcome, Refusal) else outcome
 
     def _refuse_by_flag(self, rollout: Rollout) -> Refusal | None:
         if not self._is_switched_on:
@@ -241,7 +275,7 @@ class Admission:
     async def _identify(self, attempt: _Attempt) -> User | Refusal:
         try:
             with trio.fail_after(TOKEN_SECONDS_MAX):
-                user = await self._verifier.verify(attempt.token or "")
+                user = await self._read(attempt)
         except (TokenUncheckable, trio.TooSlowError):
             return refusals.token_uncheckable(TOKEN_SECONDS_MAX)
         except TokenInvalid as error:
@@ -254,20 +288,29 @@ class Admission:
         self._attempts.note(user.id)
         return user
 
+    async def _read(self, attempt: _Attempt) -> User:
+        if not attempt.shows_secret:
+            return await self._verifier.verify(attempt.token or "")
+        vouched = self._client_secrets.read(attempt.token or "")
+        attempt.preset = vouched.session
+        return vouched.user
+
     async def _entitle(self, user: User, attempt: _Attempt, rollout: Rollout) -> User | Refusal:
         """The user with the plan and voice they are entitled to; administrators are neither asked nor held up."""
         if user.is_admin:
             return user
-        try:
-            with trio.fail_after(PLAN_SECONDS_MAX):
-                entitled = await self._plans.entitlement(user, attempt.token or "")
-        except (PlanUnverified, trio.TooSlowError):
-            return refusals.plan_unverified()
-        if not rollout.includes_plan(entitled.plan):
+        if not attempt.shows_secret:  # which has the entitlement in it; the plan service would not know it
+            try:
+                with trio.fail_after(PLAN_SECONDS_MAX):
+                    entitled = await self._plans.entitlement(user, attempt.token or "")
+            except (PlanUnverified, trio.TooSlowError):
+                return refusals.plan_unverified()
+            user = replace(user, plan=entitled.plan, voice=entitled.voice, voice_speed=entitled.voice_speed)
+        if not rollout.includes_plan(user.plan):
             return refusals.plan_required(rollout.plans)
         if not rollout.includes_user(user.id, user.email):
             return refusals.not_in_rollout(rollout.message)
-        return replace(user, plan=entitled.plan, voice=entitled.voice, voice_speed=entitled.voice_speed)
+        return user
 
     async def _take_up(self, user: User, token: str) -> Admitted | Refusal:
         """Go on with a session that was left: its clock stood still meanwhile, and it takes no new slots."""
@@ -291,7 +334,7 @@ class Admission:
             raise
         return admitted
 
-    async def _take_slots(self, user: User) -> Admitted | Refusal:
+    async def _take_slots(self, user: User, preset: Mapping[str, Any] | None) -> Admitted | Refusal:
         session_id = f"vs_{secrets.token_hex(12)}"
         match await self._state.admit(user.id, session_id):
             case Refused(limit=Limit.RATE, retry_after=wait):
@@ -301,6 +344,6 @@ class Admission:
             case Granted():
                 pass
         if self._capacity.take():
-            return Admitted(user, user.plan, session_id, self._state, self._capacity)
+            return Admitted(user, user.plan, session_id, self._state, self._capacity, preset=preset)
         await self._state.release(user.id, session_id)
         return refusals.draining() if self._capacity.is_draining else refusals.at_capacity()
