@@ -28,7 +28,9 @@ FLOORS = {
     "testing": 3,
     "demo": 3,
     "web": 4,
+    "process": 5,
     "server": 5,
+    "workers": 5,
     "asgi": 6,
     "cli": 7,
 }
@@ -46,6 +48,7 @@ FOREIGN = {
     "sqlite3": {"services"},
     "httpx2": {"services"},
     "sentry_sdk": {"services", "server"},
+    "prometheus_client": {"web"},
     "click": {"cli"},
     "rich": {"cli"},
 }

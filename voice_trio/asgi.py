@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from voice_trio.errors import ConfigurationError
-from voice_trio.server import open_gateway
+from voice_trio.process import open_gateway
 from voice_trio.services.listening import harden_own_listeners
 from voice_trio.services.logs import configure_logs
 from voice_trio.settings import load_settings

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import signal
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -24,32 +23,18 @@ from hypercorn.config import Config
 from hypercorn.trio import serve
 
 from voice_trio.errors import ConfigurationError
+from voice_trio.process import open_gateway
 from voice_trio.services.listening import BACKLOG, drop_connections
-from voice_trio.services.open_knowledge import open_knowledge
-from voice_trio.services.plans import open_plans
-from voice_trio.services.prices import load_prices
-from voice_trio.services.sentry import start_reports
-from voice_trio.services.states import open_state
-from voice_trio.services.tokens import TokenVerifier
-from voice_trio.services.webhook import open_webhook
-from voice_trio.session.admission import Admission
-from voice_trio.session.capacity import Capacity
-from voice_trio.session.money import FLUSH_SECONDS_MAX, Treasury
-from voice_trio.web.admin import obey_rollout, obey_takeovers
 from voice_trio.web.application import Application
-from voice_trio.web.gateway import Gateway
-from voice_trio.web.health import Health
-from voice_trio.web.live import LiveSessions
-from voice_trio.web.statistics import Statistics
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from hypercorn.typing import ASGIFramework
 
-    from voice_trio.services.knowledge import Knowledge
     from voice_trio.settings import Settings
+    from voice_trio.web.gateway import Gateway
 
 log = structlog.get_logger(__name__)
 
@@ -64,69 +49,6 @@ class Tls:
 
     certfile: str
     keyfile: str
-
-
-@asynccontextmanager
-async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
-    """The services of one process, open while the block runs."""
-    capacity = Capacity(settings.limits.concurrent)
-    verifier = TokenVerifier(settings.tokens)
-    live = LiveSessions()
-    statistics = Statistics(lambda: len(live))
-    reports = start_reports(settings.observability, model=settings.upstream.model)
-    prices = load_prices(settings.limits.prices_file)
-    if not prices.knows(settings.upstream.model):
-        log.warning("price_missing", model=settings.upstream.model, detail="counted at the dearest known price")
-    try:
-        async with (
-            open_knowledge(settings) as knowledge,
-            open_state(settings) as state,
-            open_webhook(settings) as webhook,
-            open_plans(settings.access.plan_url) as plans,
-            trio.open_nursery() as nursery,
-        ):
-            nursery.start_soon(_look_at_knowledge, knowledge, settings)
-            nursery.start_soon(obey_rollout, state, live)
-            nursery.start_soon(obey_takeovers, state, live)
-            treasury = Treasury(prices, state, settings.limits, on_cost=statistics.count_cost)
-            nursery.start_soon(treasury.run)
-            statistics.watch_money(treasury)
-            statistics.meters.watch_process(capacity, state)
-            nursery.start_soon(statistics.lag.run)
-            yield Gateway(
-                settings=settings,
-                verifier=verifier,
-                admission=Admission(
-                    settings=settings,
-                    verifier=verifier,
-                    plans=plans,
-                    state=state,
-                    capacity=capacity,
-                    let_go=live.take_over,
-                    till=treasury,
-                ),
-                capacity=capacity,
-                treasury=treasury,
-                state=state,
-                webhook=webhook,
-                knowledge=knowledge,
-                live=live,
-                statistics=statistics,
-                reports=reports,
-                health=Health(settings, knowledge, capacity, statistics, state),
-                nursery=nursery,
-            )
-            with trio.move_on_after(FLUSH_SECONDS_MAX, shield=True):
-                await treasury.share()
-            nursery.cancel_scope.cancel(reason="the process ends")
-    finally:
-        reports.close()
-
-
-async def _look_at_knowledge(knowledge: Knowledge, settings: Settings) -> None:
-    """A base that cannot be read costs no start, but somebody should know."""
-    if not await knowledge.is_available():
-        log.warning("knowledge_unavailable", where=settings.weaviate.url or str(settings.retrieval.knowledge_path))
 
 
 async def run_server(

@@ -39,10 +39,7 @@ class _Window:
 
     def merged(self, now: float) -> Sketch:
         self._forget(int(now // self.slice_seconds))
-        whole = Sketch(RELATIVE_ERROR, BINS_MAX)
-        for sketch in self.ring.values():
-            whole.merge(sketch)
-        return whole
+        return merged_sketch(self.ring.values())
 
     def _forget(self, number: int) -> None:
         for old in [each for each in self.ring if not number - self.slices <= each <= number]:
@@ -63,16 +60,43 @@ class Percentiles:
             for window in self._windows[name].values():
                 window.add(seconds, now)
 
+    def merged(self, window: str) -> dict[str, Sketch]:
+        """By name: what fell into the window."""
+        now = self._clock()
+        return {name: windows[window].merged(now) for name, windows in self._windows.items()}
+
     def in_ms(self, window: str) -> dict[str, dict[str, float | int]]:
         """By name: how many within the window, and their percentiles in milliseconds."""
-        now = self._clock()
-        return {name: _described(windows[window].merged(now)) for name, windows in self._windows.items()}
+        return {name: described(sketch) for name, sketch in self.merged(window).items()}
 
 
-def _described(sketch: Sketch) -> dict[str, float | int]:
+def described(sketch: Sketch) -> dict[str, float | int]:
+    """How many there are, and their percentiles in milliseconds."""
     if not sketch.count:
         return {"count": 0}
-    told: dict[str, float | int] = {"count": int(sketch.count)}
+    told: dict[str, float | int] = {"count": round(sketch.count)}
     for name, share in SHARES.items():
         told[name] = round((sketch.get_quantile_value(share) or 0.0) * 1000, 1)
     return told
+
+
+def bins_of(sketch: Sketch) -> dict[int, float]:
+    """How many fell into each bin, for another process to make the sketch anew; zero itself is left out."""
+    store = sketch._store
+    return {store.offset + index: count for index, count in enumerate(store.bins) if count}
+
+
+def sketch_of(bins: Mapping[int, float]) -> Sketch:
+    """The sketch of such bins: it tells the same percentiles."""
+    sketch = Sketch(RELATIVE_ERROR, BINS_MAX)
+    for key, count in bins.items():
+        sketch.add(sketch._mapping.value(key), count)
+    return sketch
+
+
+def merged_sketch(sketches: Iterable[Sketch]) -> Sketch:
+    """Of all that was measured, wherever."""
+    whole = Sketch(RELATIVE_ERROR, BINS_MAX)
+    for sketch in sketches:
+        whole.merge(sketch)
+    return whole

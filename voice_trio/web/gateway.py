@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from voice_trio.web.figures import Snapshot, WorkerFacts
+from voice_trio.web.siblings import NoSiblings
 
 if TYPE_CHECKING:
     import trio
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from voice_trio.settings import Settings
     from voice_trio.web.health import Health
     from voice_trio.web.live import LiveSessions
+    from voice_trio.web.siblings import Siblings
     from voice_trio.web.statistics import Statistics
 
 
@@ -39,6 +44,24 @@ class Gateway:
     reports: Reports
     health: Health
     nursery: trio.Nursery
+    siblings: Siblings = field(default_factory=NoSiblings)
+
+    def snapshot(self) -> Snapshot:
+        """What this process has seen and is now."""
+        statistics, capacity = self.statistics, self.capacity
+        facts = WorkerFacts(
+            slot=self.siblings.slot,
+            pid=os.getpid(),
+            instance=self.state.instance,
+            started=statistics.started_at,
+            active=len(self.live),
+            places=capacity.places_max,
+            taken=capacity.taken,
+            draining=capacity.is_draining,
+            unready=self.health.unready,
+            loop_lag_ms=round(statistics.lag.seconds * 1000, 1),
+        )
+        return Snapshot(facts=facts, figures=statistics.figures())
 
     def drain(self) -> None:
         """The process is about to end: nobody new is let in, everybody in here is told and may finish an answer."""

@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from ddsketch import LogCollapsingLowestDenseDDSketch as Sketch
 
-from voice_trio.services.windows import BINS_MAX, RELATIVE_ERROR
+from voice_trio.services.windows import BINS_MAX, RELATIVE_ERROR, merged_sketch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 MINUTES_REMEMBERED = 60
 MINUTE_SECONDS = 60
 
 
-@dataclass(slots=True)
-class _Minute:
+def _no_answers() -> Sketch:
+    return Sketch(RELATIVE_ERROR, BINS_MAX)
+
+
+class Minute(msgspec.Struct):
+    """What happened within a minute; `active` is the most sessions that were open at once."""
+
     active: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
     cost_usd: Decimal = Decimal(0)
-    answers: Sketch = field(default_factory=lambda: Sketch(RELATIVE_ERROR, BINS_MAX))
+    answers: Sketch = msgspec.field(default_factory=_no_answers)
+
+    def plus(self, other: Minute) -> Minute:
+        """Both; their highest numbers of sessions need not have been at the same moment, so the sum is a bound."""
+        counts = dict(Counter(self.counts) + Counter(other.counts))
+        answers = merged_sketch([self.answers, other.answers])
+        return Minute(self.active + other.active, counts, self.cost_usd + other.cost_usd, answers)
 
     def as_json(self) -> dict[str, Any]:
+        """For the stats page."""
+        names = ("sessions", "failed", "turns", "interruptions", "refused")
         return {
             "active": self.active,
-            **{name: self.counts[name] for name in ("sessions", "failed", "turns", "interruptions", "refused")},
+            **{name: self.counts.get(name, 0) for name in names},
             "cost_usd": round(float(self.cost_usd), 6),
             "answer_ms": {name: self._quantile_ms(share) for name, share in (("p50", 0.5), ("p95", 0.95))},
         }
@@ -44,11 +57,12 @@ class Minutes:
     def __init__(self, active: Callable[[], int], unix_time: Callable[[], float]) -> None:
         self._active = active
         self._unix_time = unix_time
-        self._minutes: dict[int, _Minute] = {}
+        self._minutes: dict[int, Minute] = {}
 
     def count(self, name: str, by: int = 1) -> None:
         """Something happened in this minute."""
-        self._now().counts[name] += by
+        counts = self._now().counts
+        counts[name] = counts.get(name, 0) + by
 
     def spend(self, usd: Decimal) -> None:
         """So much was spent in this minute."""
@@ -58,24 +72,24 @@ class Minutes:
         """An answer's first sound came so long after the question's end."""
         self._now().answers.add(seconds)
 
-    def as_json(self) -> list[dict[str, Any]]:
-        """The last 60 minutes, oldest first, the present one last; minutes in which nothing happened are zeros."""
+    def by_number(self) -> dict[int, Minute]:
+        """The minutes in which anything happened, and the present one, by their numbers since 1970."""
         self._now()
-        last = self._number()
-        numbers = range(last - MINUTES_REMEMBERED + 1, last + 1)
-        return [
-            {"at": number * MINUTE_SECONDS} | (self._minutes.get(number) or _Minute()).as_json() for number in numbers
-        ]
+        return dict(self._minutes)
 
-    def _now(self) -> _Minute:
-        number = self._number()
+    def _now(self) -> Minute:
+        number = int(self._unix_time() // MINUTE_SECONDS)
         if number not in self._minutes:
             for old in [each for each in self._minutes if not number - MINUTES_REMEMBERED < each <= number]:
                 del self._minutes[old]
-            self._minutes[number] = _Minute()
+            self._minutes[number] = Minute()
         minute = self._minutes[number]
         minute.active = max(minute.active, self._active())
         return minute
 
-    def _number(self) -> int:
-        return int(self._unix_time() // MINUTE_SECONDS)
+
+def last_hour(minutes: Mapping[int, Minute]) -> list[dict[str, Any]]:
+    """60 minutes, oldest first, the present one last; minutes in which nothing happened are zeros."""
+    last = max(minutes, default=0)
+    numbers = range(last - MINUTES_REMEMBERED + 1, last + 1)
+    return [{"at": number * MINUTE_SECONDS} | minutes.get(number, Minute()).as_json() for number in numbers]

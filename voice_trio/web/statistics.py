@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voice_trio.services.windows import WINDOWS, Percentiles
 from voice_trio.session.endings import Ending
+from voice_trio.web.figures import Figures, added
 from voice_trio.web.loop_lag import LoopLag
-from voice_trio.web.meters import Meters
+from voice_trio.web.meters import Across, Meters
 from voice_trio.web.minutes import Minutes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from decimal import Decimal
 
     from prometheus_client import CollectorRegistry
 
@@ -91,24 +92,37 @@ class Statistics:
         self._talked = _UsersOfToday(unix_time)
         self._admitted = _UsersOfToday(unix_time)
         self._money: Money | None = None
-        self._cost_of_ended = 0.0
+        self._cost_of_ended = Decimal(0)
         self.lag = LoopLag()
         self.meters = Meters(active)
-        self.meters.gauge("event_loop_lag_seconds", "The longest lag in the last 5 s.", lambda: self.lag.seconds)
+        self.meters.gauge(
+            "event_loop_lag_seconds", "The longest lag in the last 5 s.", lambda: self.lag.seconds, Across.MOST
+        )
 
     @property
     def registry(self) -> CollectorRegistry:
         """For Prometheus."""
         return self.meters.registry
 
+    @property
+    def started_at(self) -> float:
+        """Unix seconds."""
+        return self._started_at
+
     def watch_money(self, money: Money) -> None:
         """From now on the day's sum and budget stand in the statistics too."""
         self._money = money
         self.meters.gauge(
-            "cost_today_usd", "Spent since midnight UTC by all instances.", lambda: float(money.spent_today_usd)
+            "cost_today_usd",
+            "Spent since midnight UTC by all instances.",
+            lambda: float(money.spent_today_usd),
+            Across.MOST,
         )
         self.meters.gauge(
-            "daily_budget_usd", "What a day may cost; 0 without a budget.", lambda: _usd(money.day_budget) or 0.0
+            "daily_budget_usd",
+            "What a day may cost; 0 without a budget.",
+            lambda: _usd(money.day_budget) or 0.0,
+            Across.MOST,
         )
 
     def admit(self, user: str) -> None:
@@ -162,7 +176,7 @@ class Statistics:
             self.session_ready(summary)
             self._talked.remember(summary.user)
             self._totals["talks"] += 1
-            self._cost_of_ended += float(summary.cost.usd)
+            self._cost_of_ended += summary.cost.usd
             self.meters.durations.observe(summary.duration_s)
         if ending in (Ending.UPSTREAM_UNAVAILABLE, Ending.UPSTREAM_LOST):
             self.upstream_failed = True
@@ -180,44 +194,35 @@ class Statistics:
         for name in cost.warnings:
             self.meters.warnings.labels(name).inc()
 
-    def as_json(self) -> dict[str, Any]:
-        """Everything, for the stats page; latencies in ms by window, then by stage."""
-        ended = sum(self._sessions.values())
-        return {
-            "since": int(self._started_at),
-            "sessions": {
-                "active": self._active(),
-                "ended": ended,
-                "by_ending": dict(self._sessions),
-                "refused": dict(self._refusals),
-            },
-            "error_rate": round(self._totals["failed"] / ended, 4) if ended else 0.0,
-            "errors": dict(self._errors),
-            "turns": dict(self._turns),
-            "retrieval": dict(self._outcomes),
-            "interruptions": self._totals["interruptions"],
-            "audio_in_s": self._totals["audio_in_s"],
-            "audio_out_s": self._totals["audio_out_s"],
-            "latency_ms": {window: self._latency.in_ms(window) for window in WINDOWS},
-            "cost": self._cost_as_json(),
-            "adoption": self._adoption(),
-            "minutes": self._minutes.as_json(),
-        }
+    def figures(self) -> Figures:
+        """Everything that was counted, as a value."""
+        return Figures(
+            since=self._started_at,
+            active=self._active(),
+            turns=dict(self._turns),
+            outcomes=dict(self._outcomes),
+            sessions=dict(self._sessions),
+            errors=dict(self._errors),
+            refusals=dict(self._refusals),
+            totals=dict(self._totals),
+            talked=self._talked.users,
+            admitted=self._admitted.users,
+            cost_of_ended=self._cost_of_ended,
+            latency={window: self._latency.merged(window) for window in WINDOWS},
+            minutes=self._minutes.by_number(),
+        )
 
-    def _cost_as_json(self) -> dict[str, Any]:
-        talks, money = self._totals["talks"], self._money
-        told: dict[str, Any] = {"per_session_usd": round(self._cost_of_ended / talks, 6) if talks else None}
-        if money is not None:
-            told["today_usd"] = round(float(money.spent_today_usd), 6)
-            told["daily_budget_usd"] = _usd(money.day_budget)
-            told["session_budget_usd"] = _usd(money.session_budget)
-            told["is_exhausted"] = money.is_exhausted
+    def as_json(self, *others: Figures) -> dict[str, Any]:
+        """Everything, for the stats page, with the figures of `others`; latencies in ms by window, then by stage."""
+        told = added(self.figures(), *others).as_json()
+        if (money := self._money) is not None:
+            told["cost"] |= {
+                "today_usd": round(float(money.spent_today_usd), 6),
+                "daily_budget_usd": _usd(money.day_budget),
+                "session_budget_usd": _usd(money.session_budget),
+                "is_exhausted": money.is_exhausted,
+            }
         return told
-
-    def _adoption(self) -> dict[str, Any]:
-        talked, admitted = len(self._talked), len(self._admitted)
-        share = round(min(1.0, talked / admitted), 4) if admitted else None
-        return {"users_who_talked_today": talked, "users_admitted_today": admitted, "share": share}
 
 
 class _UsersOfToday:
@@ -228,9 +233,10 @@ class _UsersOfToday:
         self._users: OrderedDict[str, None] = OrderedDict()
         self._day = self._today()
 
-    def __len__(self) -> int:
+    @property
+    def users(self) -> set[str]:
         self._forget_yesterday()
-        return len(self._users)
+        return set(self._users)
 
     def remember(self, user: str) -> None:
         self._forget_yesterday()
