@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, Unauthorized
 
 from voice_trio.web.admin import add_admin_routes
 from voice_trio.web.answers import administrator, error_answer, json_answer
+from voice_trio.web.client_secrets import add_client_secret_routes
 from voice_trio.web.dashboard import add_dashboard_routes
 from voice_trio.web.files import add_file_routes
 from voice_trio.web.handshake import bearer
@@ -37,6 +38,7 @@ def make_pages(gateway: Gateway) -> QuartTrio:
     app.add_url_rule("/readyz", "readyz", routes.readyz)
     app.add_url_rule("/metrics", "metrics", routes.metrics)
     add_admin_routes(app, gateway)
+    add_client_secret_routes(app, gateway)
     add_dashboard_routes(app)
     add_file_routes(app, gateway.settings.web)
     app.register_error_handler(HTTPException, routes.say_in_json)

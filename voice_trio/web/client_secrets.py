@@ -1,0 +1,154 @@
+"""`POST /v1/realtime/client_secrets`: a user's token in exchange for a secret that may be given to a page.
+
+Asked and answered in OpenAI's shapes, its errors included, so that its own clients can be used for it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import structlog
+from quart import Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from voice_trio.dialects.realtime import sessions
+from voice_trio.dialects.realtime.client_events import UpdateSession, read_client_event
+from voice_trio.dialects.realtime.refusals import refusal_json
+from voice_trio.errors import BadMessage, InvalidEvent
+from voice_trio.services.client_secrets import SECONDS_DEFAULT, SECONDS_MAX, SECONDS_MIN, ClientSecrets
+from voice_trio.services.tokens import User, user_hash
+from voice_trio.session.callers import origin_is_allowed
+from voice_trio.session.refusals import Refusal
+from voice_trio.web.answers import json_answer
+from voice_trio.web.files import cors_headers
+from voice_trio.web.handshake import read_handshake
+
+if TYPE_CHECKING:
+    from quart_trio import QuartTrio
+
+    from voice_trio.web.asgi import Scope
+    from voice_trio.web.gateway import Gateway
+
+log = structlog.get_logger(__name__)
+
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "POST",
+    # A star does not include Authorization; everything else that SDKs add, it does.
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, *",
+    "Access-Control-Max-Age": "600",
+}
+
+
+def add_client_secret_routes(app: QuartTrio, gateway: Gateway) -> None:
+    """The route, also under /api, with the preflight that browsers send before it."""
+    routes = _Routes(gateway)
+    for prefix, name in (("", ""), ("/api", "api_")):
+        path = f"{prefix}/v1/realtime/client_secrets"
+        app.add_url_rule(
+            path, f"{name}client_secrets", routes.create, methods=["POST"], provide_automatic_options=False
+        )
+        app.add_url_rule(path, f"{name}client_secrets_preflight", routes.preflight, methods=["OPTIONS"])
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked of a secret: how many seconds it is good for, and what its sessions start with."""
+
+    seconds: int
+    session: dict[str, Any] | None
+
+
+def read_wish(body: str | bytes) -> Wish:
+    """The request's body, which may be empty; raises `InvalidEvent`, whose `param` is the field at fault."""
+    try:
+        asked = msgspec.json.decode(body or b"{}")
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise InvalidEvent("The body is not valid JSON.", code="invalid_json") from error
+    if not isinstance(asked, dict):
+        raise InvalidEvent("The body must be a JSON object.", code="invalid_json")
+    return Wish(_seconds(asked.get("expires_after")), _session(asked.get("session")))
+
+
+class _Routes:
+    def __init__(self, gateway: Gateway) -> None:
+        self._admission = gateway.admission
+        self._settings = gateway.settings
+        self._secrets = ClientSecrets(gateway.settings.signing_secret)
+
+    async def preflight(self) -> Response:
+        return self._shared(Response(b"", status=204, headers=_PREFLIGHT))
+
+    async def create(self) -> Response:
+        handshake = read_handshake(cast("Scope", request.scope), self._settings.web.trusted_proxy_hops)
+        if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
+            return self._refused(403, "not_allowed", "Pages of this origin may not ask.")
+        user = await self._admission.vouch(handshake.token, handshake.address)
+        if isinstance(user, Refusal):
+            log.info("client_secret_refused", code=user.code)
+            return self._refused(user.http_status, user.code, user.message, retry_after=user.retry_after)
+        try:
+            wish = read_wish(await request.get_data())
+            secret = self._secrets.issue(user, seconds=wish.seconds, session=wish.session)
+        except InvalidEvent as error:
+            return self._refused(400, error.code, str(error), error.param)
+        except BadMessage as error:
+            return self._refused(400, "invalid_value", str(error), "session")
+        except RequestEntityTooLarge:
+            return self._refused(413, "invalid_value", "The body is too large.")
+        log.info("client_secret_issued", user=user_hash(user.id, self._settings.signing_secret), seconds=wish.seconds)
+        shown = self._shown(user, wish.session)
+        return self._shared(json_answer({"value": secret.value, "expires_at": secret.expires_at, "session": shown}))
+
+    def _shown(self, user: User, preset: dict[str, Any] | None) -> sessions.Session:
+        """The session as it will begin, but for what is the server's business."""
+        voice = user.voice or self._settings.voice.name
+        # A session that has not begun has no end yet, and says 0.
+        fresh = sessions.new_session(f"sess_{secrets.token_hex(12)}", self._settings.upstream.model, 0, voice=voice)
+        return sessions.merged(fresh, preset or {})
+
+    def _refused(
+        self, status: int, code: str, message: str, param: str | None = None, *, retry_after: int | None = None
+    ) -> Response:
+        body = refusal_json(code, message, status, param)
+        response = Response(body, status=status, content_type="application/json")
+        response.headers["Cache-Control"] = "no-store"
+        if status == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        if retry_after is not None:
+            response.headers["Retry-After"] = str(retry_after)
+        return self._shared(response)
+
+    def _shared(self, response: Response) -> Response:
+        """A page of an allowed origin may read the answer, and when to come again."""
+        response.headers.update(cors_headers(request.headers.get("Origin"), self._settings.web.allowed_origins))
+        response.headers["Access-Control-Expose-Headers"] = "Retry-After"
+        return response
+
+
+def _seconds(expires_after: Any) -> int:
+    if expires_after is None:
+        return SECONDS_DEFAULT
+    if not isinstance(expires_after, dict):
+        raise InvalidEvent("expires_after must be an object.", code="invalid_type", param="expires_after")
+    if expires_after.get("anchor", "created_at") != "created_at":
+        raise InvalidEvent("The anchor can only be 'created_at'.", param="expires_after.anchor")
+    seconds = expires_after.get("seconds", SECONDS_DEFAULT)
+    # True is an int to Python, and is none here.
+    if type(seconds) is not int or not SECONDS_MIN <= seconds <= SECONDS_MAX:
+        message = f"Expected a whole number of seconds from {SECONDS_MIN} to {SECONDS_MAX}."
+        raise InvalidEvent(message, param="expires_after.seconds")
+    return seconds
+
+
+def _session(asked: Any) -> dict[str, Any] | None:
+    """A session that a `session.update` could ask for; whether it will be granted is decided when it begins."""
+    if asked is None:
+        return None
+    event = read_client_event(msgspec.json.encode({"type": "session.update", "session": asked}))
+    assert isinstance(event, UpdateSession)
+    if event.session["type"] != "realtime":
+        raise InvalidEvent("Only sessions of type 'realtime' are served here.", param="session.type")
+    return event.session
