@@ -27,11 +27,12 @@ Play = "Callable[[Gateway], Awaitable[None]]"
 
 
 class Gateway:
-    """The other end: says events, and keeps the frames it was sent with their times."""
+    """The other end: says events, and keeps the sound it was sent with its times, and where playback was said to be."""
 
     def __init__(self, link: MemoryLink) -> None:
         self.link = link
         self.frames: list[tuple[float, bytes]] = []
+        self.positions: list[dict[str, Any]] = []
 
     async def says(self, kind: str, **fields: Any) -> None:
         await self.link.send(msgspec.json.encode({"type": kind, **fields}).decode())
@@ -52,8 +53,10 @@ class Gateway:
         try:
             while True:
                 frame = await self.link.receive()
-                assert isinstance(frame, bytes)
-                self.frames.append((trio.current_time(), frame))
+                if isinstance(frame, bytes):
+                    self.frames.append((trio.current_time(), frame))
+                else:
+                    self.positions.append(msgspec.json.decode(frame))
         except LinkClosed:
             pass
 
@@ -92,8 +95,9 @@ async def test_what_was_said_and_when_is_in_the_report(autojump_clock: MockClock
         await trio.sleep(0.3)
         await gateway.answers("Warm.")
 
-    report, _ = await report_of(play)
+    report, gateway = await report_of(play)
     assert (report.transcript, report.answer, report.status) == ("how warm", "Warm.", "completed")
+    assert gateway.positions == [{"type": "playback.position", "item_id": "a", "played_ms": 0.0}], "so it is not paced"
     assert report.audio == SILENCE
     assert report.as_json()["context"] == {
         "outcome": "hidden",

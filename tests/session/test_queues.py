@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from voice_trio.errors import ModelUnavailable
-from voice_trio.session.outbox import AUDIO_SECONDS_MAX, FRAMES_MAX, Frame, Outbox
+from voice_trio.session.outbox import AUDIO_SECONDS_MAX, FRAMES_MAX, Frame, Lane, Outbox
 from voice_trio.session.pace import Bucket
 from voice_trio.session.uplink import COMMANDS_MAX, EARLY_SECONDS_MAX, QUEUED_SECONDS_MAX, Uplink
 
@@ -54,7 +54,7 @@ async def test_commands_go_before_audio_and_a_lost_model_takes_them_along(autoju
 
 
 @pytest.mark.parametrize(
-    ("frame", "most"), [(Frame("x", "item", 1000.0, of_answer=True), AUDIO_SECONDS_MAX), (Frame("x"), FRAMES_MAX)]
+    ("frame", "most"), [(Frame("x", Lane.ANSWER, "item", 1000.0), AUDIO_SECONDS_MAX), (Frame("x"), FRAMES_MAX)]
 )
 def test_more_than_fits_for_the_client_is_noticed(frame: Frame, most: float) -> None:
     outbox = Outbox()
@@ -67,15 +67,15 @@ def test_more_than_fits_for_the_client_is_noticed(frame: Frame, most: float) -> 
 
 async def test_a_frame_that_was_not_written_is_next_again_and_among_the_last_words(autojump_clock: MockClock) -> None:
     outbox = Outbox()
-    outbox.put(Frame("first", is_urgent=True))
-    outbox.put(Frame("second", is_urgent=True))
+    outbox.put(Frame("first", Lane.URGENT))
+    outbox.put(Frame("second", Lane.URGENT))
     outbox.put_back(await outbox.next())
     assert [frame.text for frame in outbox.take_urgent()] == ["first", "second"]
 
 
 async def test_a_flush_drops_the_answer_and_nothing_else(autojump_clock: MockClock) -> None:
     outbox = Outbox()
-    outbox.put(Frame("sound", "item", 100.0, of_answer=True))
+    outbox.put(Frame("sound", Lane.ANSWER, "item", 100.0, dies_with_answer=True))
     outbox.put(Frame("done"))
     outbox.drop_answer()
     assert outbox.audio_seconds == 0

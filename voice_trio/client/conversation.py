@@ -111,6 +111,7 @@ class _Listener:
         self._audio = bytearray()
         self._sound_ended: float | None = None
         self._is_transcribed = False
+        self._has_said_so = False
 
     def sound_ended(self, seconds: float) -> None:
         """Where the recording's last loud sample is, on the report's clock."""
@@ -121,6 +122,7 @@ class _Listener:
             async for event in self._voice:
                 self._take(event)
                 self._on_event(self.report)
+                await self._say_that_it_plays(event)
                 if self.has_spoken and self.is_complete:
                     if self._is_transcribed:
                         break
@@ -158,6 +160,16 @@ class _Listener:
                 self._audio.clear()
             case "error":
                 self.report.errors.append(event.get("error") or {})
+
+    async def _say_that_it_plays(self, event: dict[str, Any]) -> None:
+        """Nobody listens here: it plays without a pause from now, as the gateway's clock has it. Once is enough.
+
+        Who never says so is sent the answer no faster than it would play.
+        """
+        if event.get("type") == "response.audio.delta" and not self._has_said_so:
+            self._has_said_so = True
+            with suppress(LinkClosed):  # the next event tells
+                await self._voice.report_position(str(event.get("item_id", "")), 0.0)
 
     def _begin_turn(self) -> None:
         errors = self.report.errors

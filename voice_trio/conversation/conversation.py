@@ -102,6 +102,10 @@ class Conversation:
         """Whether an answer is due, being generated or being heard."""
         return self._questions.is_waiting or self._answers.is_audible(now)
 
+    def sound_may_leave_at(self, duration_ms: float) -> float:
+        """When the client may be sent the next `duration_ms` of an answer; see `Playback.may_leave_at`."""
+        return self._answers.playback.may_leave_at(duration_ms)
+
     def quiet_since(self, now: float) -> float | None:
         """Since when nothing has been said by anybody; `None` while something is."""
         return None if self.is_listening or self.is_answering(now) else self._flow.active_at

@@ -46,6 +46,12 @@ def decode_audio(audio: str) -> bytes:
         raise BadMessage("audio is not valid base64") from error
 
 
+def split_audio(audio: str, duration_ms_max: int) -> list[str]:
+    """Base64 in pieces of at most so long (even ms: whole groups of base64 and whole samples), without decoding it."""
+    size = duration_ms_max // 2 * 2 * BYTES_PER_MS * 4 // 3
+    return [audio[start : start + size] for start in range(0, len(audio), size)] or [audio]
+
+
 @lru_cache(maxsize=32)
 def silence(duration_ms: int) -> str:
     """`duration_ms` of digital silence in base64."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -10,12 +11,15 @@ from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
 from voice_trio.conversation import notices
 from voice_trio.dialects import voice
+from voice_trio.dialects.audio import audio_ms, split_audio
 from voice_trio.errors import BadMessage, LinkClosed
 from voice_trio.session.ears import ClientEars
 from voice_trio.session.endings import Ending
-from voice_trio.session.outbox import Frame, Outbox
+from voice_trio.session.outbox import Frame, Lane, Outbox
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from voice_trio.dialects.voice_out import ToClient
     from voice_trio.services.links import Link
     from voice_trio.session.host import Host
@@ -23,7 +27,10 @@ if TYPE_CHECKING:
 
 STALL_SECONDS_MAX = 5.0  # a client that takes nothing for so long is gone (I9)
 
-_OF_ANSWER = (on.AnswerAudio, on.AnswerAudioDone, on.AnswerText, on.AnswerTextDone)
+PIECE_MS_MAX = 500  # sound that is paced leaves in pieces of at most so long
+
+_DIES_WITH_ANSWER = (on.AnswerAudio, on.AnswerAudioDone, on.AnswerText, on.AnswerTextDone)
+_OF_ANSWER = (*_DIES_WITH_ANSWER, do.ContextInjected, on.ResponseCreated, on.ResponseDone)
 _URGENT = (
     on.SpeechStarted,
     do.PlaybackFlush,
@@ -38,13 +45,16 @@ _URGENT = (
 
 
 class ClientSide:
-    """Both directions of a client's link. Nothing here decides what is said, only what may overtake what."""
+    """Both directions of a client's link. Nothing here decides what is said, only what may overtake what.
 
-    def __init__(self, link: Link, host: Host, model: ModelSide) -> None:
+    `sound_may_leave_at(duration_ms)`: when the next piece of an answer may be sent.
+    """
+
+    def __init__(self, link: Link, host: Host, model: ModelSide, sound_may_leave_at: Callable[[float], float]) -> None:
         self._link = link
         self._host = host
         self._model = model
-        self._outbox = Outbox()
+        self._outbox = Outbox(sound_may_leave_at)
         self._ears = ClientEars(trio.current_time())
         self._speaking = trio.CancelScope()
         self._spoken: trio.Event | None = None
@@ -111,16 +121,10 @@ class ClientSide:
             self._outbox.drop_answer()
         elif isinstance(event, do.ErrorNotice):
             self._host.summary.errors[event.code] += 1
-        text = voice.write(event)
-        if text is None:
-            return
-        if isinstance(event, on.AnswerAudio):
-            self._outbox.put(Frame(text, event.item_id, event.duration_ms, of_answer=True))
-        elif isinstance(event, _URGENT):
-            flush_at = trio.current_time() if isinstance(event, do.PlaybackFlush) else None
-            self._outbox.put(Frame(text, is_urgent=True, flush_at=flush_at))
-        else:
-            self._outbox.put(Frame(text, of_answer=isinstance(event, _OF_ANSWER)))
+        for part in _pieces(event):
+            text = voice.write(part)
+            if text is not None:
+                self._outbox.put(_frame(part, text))
         if self._outbox.is_overfull:
             self._host.end(Ending.TOO_SLOW)
 
@@ -162,6 +166,7 @@ class ClientSide:
                 self._complain(BadMessage("this connection is authenticated already"))
             case _:
                 self._host.feed(event)
+                self._outbox.look_again()  # it may have said how far it is
 
     def _complain(self, error: BadMessage) -> None:
         if self._ears.is_hopeless:
@@ -170,3 +175,21 @@ class ClientSide:
             self.tell(do.ErrorNotice(error.code, str(error)))
         else:
             self._host.summary.errors[error.code] += 1
+
+
+def _pieces(event: ToClient) -> Sequence[ToClient]:
+    if not isinstance(event, on.AnswerAudio) or event.duration_ms <= PIECE_MS_MAX:
+        return [event]
+    pieces = split_audio(event.audio, PIECE_MS_MAX)
+    return [replace(event, audio=piece, duration_ms=audio_ms(piece)) for piece in pieces]
+
+
+def _frame(event: ToClient, text: str) -> Frame:
+    if isinstance(event, on.AnswerAudio):
+        return Frame(text, Lane.ANSWER, event.item_id, event.duration_ms, dies_with_answer=True)
+    if isinstance(event, _OF_ANSWER):
+        return Frame(text, Lane.ANSWER, dies_with_answer=isinstance(event, _DIES_WITH_ANSWER))
+    if isinstance(event, _URGENT):
+        flush_at = trio.current_time() if isinstance(event, do.PlaybackFlush) else None
+        return Frame(text, Lane.URGENT, flush_at=flush_at)
+    return Frame(text)

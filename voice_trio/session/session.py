@@ -96,7 +96,7 @@ class Session:
         self.is_over = False
         """Whether all has been said and counted; a stalled client's socket may still be on its way out."""
         self._model = ModelSide(self, self._describe)
-        self._client = ClientSide(client, self, self._model)
+        self._client = ClientSide(client, self, self._model, self._conversation.sound_may_leave_at)
 
     async def run(self) -> Summary:
         """Live until either side, the clock or the operator ends it; returns what it came to.
