@@ -26,8 +26,16 @@ class Account(Protocol):
         """The session is ready: from now on it can be warned, and ended by `run_dry` at any time."""
         ...
 
+    def transcribed_by(self, model: str) -> None:
+        """The conversation's own transcription is by that model from now on."""
+        ...
+
     def saw(self, event: Event) -> None:
         """The session was told this."""
+        ...
+
+    def streamed(self, source_id: str, seconds: float) -> None:
+        """So much more sound went to the sidecar, on the bill of `source_id`."""
         ...
 
     def did(self, command: Command) -> None:
@@ -51,7 +59,13 @@ class NoAccount:
     def open(self, tell: Callable[[BudgetWarning], None], run_dry: Callable[[], None]) -> None:
         pass
 
+    def transcribed_by(self, model: str) -> None:
+        pass
+
     def saw(self, event: Event) -> None:
+        pass
+
+    def streamed(self, source_id: str, seconds: float) -> None:
         pass
 
     def did(self, command: Command) -> None:

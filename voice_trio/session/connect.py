@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import structlog
 import trio
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from voice_trio.services.links import Link
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 Dial: TypeAlias = Callable[[trio.Nursery], Awaitable["Link"]]
 """Opens a link whose background work lives in the nursery; raises `ModelUnavailable` or `ModelRefused`."""
@@ -45,15 +47,24 @@ class Model:
     link: Link
     created: SessionState
     updated: SessionState
+    transcription_model: str
+    """What was asked for, and accepted."""
     transcription_fallback: bool
 
 
 async def connect(dial: Dial, nursery: trio.Nursery, config: SessionConfig, persistence: Persistence) -> Model:
     """A ready model; raises `ModelUnavailable` after the last attempt, `ModelRefused` at once if no retry can help."""
+    return await reach(dial, nursery, partial(_handshake, config=config), persistence)
+
+
+async def reach(
+    dial: Dial, nursery: trio.Nursery, handshake: Callable[[Link], Awaitable[T]], persistence: Persistence
+) -> T:
+    """What `handshake` makes of a link, in as many attempts as it takes; raises as `connect` does."""
     pause = persistence.backoff_seconds
     for attempt in range(1, persistence.attempts_max + 1):
         try:
-            return await _attempt(dial, nursery, config, persistence.attempt_seconds_max)
+            return await _attempt(dial, nursery, handshake, persistence.attempt_seconds_max)
         except ModelRefused:
             raise
         except ModelUnavailable as error:
@@ -65,13 +76,15 @@ async def connect(dial: Dial, nursery: trio.Nursery, config: SessionConfig, pers
     raise ModelUnavailable("no attempt was allowed")
 
 
-async def _attempt(dial: Dial, nursery: trio.Nursery, config: SessionConfig, seconds_max: float) -> Model:
+async def _attempt(
+    dial: Dial, nursery: trio.Nursery, handshake: Callable[[Link], Awaitable[T]], seconds_max: float
+) -> T:
     link: Link | None = None
     failure: ModelUnavailable
     try:
         with trio.fail_after(seconds_max):
             link = await dial(nursery)
-            return await _handshake(link, config)
+            return await handshake(link)
     except trio.TooSlowError:
         failure = ModelUnavailable(f"not ready after {seconds_max:g} s")
     except LinkClosed as closed:
@@ -85,22 +98,22 @@ async def _attempt(dial: Dial, nursery: trio.Nursery, config: SessionConfig, sec
 
 
 async def _handshake(link: Link, config: SessionConfig) -> Model:
-    created = await _wait_for_state(link, "session.created")
+    created = await wait_for_state(link, "session.created")
     await link.send(session_update(config, UPDATE_ID))
-    fallback = False
+    accepted, fallback = config.transcription_model, False
     try:
-        updated = await _wait_for_state(link, "session.updated")
+        updated = await wait_for_state(link, "session.updated")
     except _UpdateRefused as refusal:
         if not refusal.may_be_transcription or config.transcription_model == FALLBACK_TRANSCRIPTION_MODEL:
             raise
         log.warning("transcription_fallback", refused=config.transcription_model, code=refusal.code)
-        fallback = True
-        await link.send(session_update(replace(config, transcription_model=FALLBACK_TRANSCRIPTION_MODEL), UPDATE_ID))
-        updated = await _wait_for_state(link, "session.updated")
+        accepted, fallback = FALLBACK_TRANSCRIPTION_MODEL, True
+        await link.send(session_update(replace(config, transcription_model=accepted), UPDATE_ID))
+        updated = await wait_for_state(link, "session.updated")
     if updated.create_response is not False:
         # It would answer by itself, without context, and race ours.
         raise ModelRefused("the server does not honour create_response: false")
-    return Model(link, created, updated, fallback)
+    return Model(link, created, updated, accepted, fallback)
 
 
 class _UpdateRefused(ModelRefused):
@@ -113,7 +126,11 @@ class _UpdateRefused(ModelRefused):
         self.may_be_transcription = not error.param or "transcription" in error.param
 
 
-async def _wait_for_state(link: Link, kind: str) -> SessionState:
+async def wait_for_state(link: Link, kind: str) -> SessionState:
+    """The server's next `session.created` or `session.updated`; raises `ModelRefused` where it says no for good.
+
+    To be sent before: a `session.update` with the id `UPDATE_ID`.
+    """
     while True:
         frame = await link.receive()
         if isinstance(frame, bytes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from voice_trio.conversation.commands import CountUsage
     from voice_trio.conversation.events import Event
     from voice_trio.session.endings import Ending
     from voice_trio.session.summary import Summary
@@ -20,6 +21,10 @@ class Host(Protocol):
 
     def feed(self, event: Event) -> None:
         """Hand an event to the conversation and carry out what follows, at once."""
+        ...
+
+    def count(self, usage: CountUsage) -> None:
+        """Something was used beside the conversation, and is billed."""
         ...
 
     def flushed(self, queued_at: float) -> None:

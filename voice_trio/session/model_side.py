@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from voice_trio.services.links import Link
     from voice_trio.session.connect import Model
     from voice_trio.session.host import Host
+    from voice_trio.session.sidecar import Sidecar
 
 STALL_SECONDS_MAX = 10.0
 SILENCE_MS = 100
@@ -27,8 +28,9 @@ SILENCE_AFTER_SECONDS = 0.3  # frames come every 20 to 100 ms; after this gap th
 class ModelSide:
     """Both directions of the model's link; what is sent while there is no model waits for the next."""
 
-    def __init__(self, host: Host, describe: Callable[[SessionState], None]) -> None:
+    def __init__(self, host: Host, describe: Callable[[SessionState], None], sidecar: Sidecar) -> None:
         self._host = host
+        self._sidecar = sidecar
         self._describe = describe
         self._uplink = Uplink()
         self._link: Link | None = None
@@ -39,11 +41,13 @@ class ModelSide:
         """Listen and speak until the model is lost; cancelled only when the session ends."""
         self._link = model.link
         self._uplink.open()
+        self._sidecar.follow(self._uplink.audio_seconds * 1000)
         async with trio.open_nursery() as nursery:
             self._loss = nursery.cancel_scope
             nursery.start_soon(self._listen, model.link)
             nursery.start_soon(self._speak, model.link)
         self._uplink.close()
+        self._sidecar.model_lost()
 
     def lose(self, reason: str) -> None:
         """The model is of no use any more: `talk_with` returns."""
@@ -64,7 +68,7 @@ class ModelSide:
                 continue
             if isinstance(event, SessionState):
                 self._describe(event)
-            elif event is not None:
+            elif event is not None and self._sidecar.lets_pass(event):
                 self._host.feed(event)
 
     async def _speak(self, link: Link) -> None:
@@ -106,6 +110,7 @@ class ModelSide:
             await self._link.aclose()
 
     def _append(self, audio: str, duration_ms: float) -> None:
+        self._sidecar.hear(audio, duration_ms)
         try:
             self._uplink.put_audio(append_audio(audio), duration_ms)
         except ModelUnavailable as error:

@@ -173,7 +173,7 @@ class Purse:
         self._treasury = treasury
         self._spent_before = spent_before
         self._model = terms.model.model
-        self._ears = terms.model.transcription_model or ""
+        self._ears = self._sidecar = terms.model.transcription_model or ""
         self._log = log.bind(session_id=terms.session_id)
         self._unbilled = Unbilled(len(terms.model.instructions) // CHARACTERS_PER_TOKEN)
         self._turn = 0
@@ -200,6 +200,14 @@ class Purse:
         self._treasury.watch(self)
         self._look_at_session()
         self.hear_of_day(self._treasury.day_budget.level(self._treasury.spent_today_usd))
+
+    def transcribed_by(self, model: str) -> None:
+        """What the conversation's own transcription is billed by from now on."""
+        self._ears = model
+
+    def streamed(self, source_id: str, seconds: float) -> None:
+        """Keep how much the sidecar heard, for the case that its usage never comes."""
+        self._unbilled.streamed(source_id, seconds)
 
     def saw(self, event: Event) -> None:
         """Keep what will be billed; when a model is lost, bill what it never will."""
@@ -233,6 +241,8 @@ class Purse:
         """The session is over: what never will be billed is estimated."""
         self._tell = self._run_dry = None
         self._settle_all()
+        for source_id in self._unbilled.streams:
+            self._bill("sidecar", source_id, None)
         self._treasury.leave(self)
 
     def hear_of_day(self, level: Level) -> None:
@@ -255,11 +265,9 @@ class Purse:
             )
             unbilled.settle_response(source_id, usage)
         else:
-            seconds = unbilled.seconds_of(source_id)
+            ears, seconds = self._hears_with(kind), unbilled.seconds_of(source_id)
             cost = (
-                prices.estimated_transcription(self._ears, seconds)
-                if usage is None
-                else prices.of_transcription(self._ears, usage)
+                prices.estimated_transcription(ears, seconds) if usage is None else prices.of_transcription(ears, usage)
             )
             unbilled.settle_item(source_id)
         self._name(cost, kind)
@@ -271,6 +279,9 @@ class Purse:
             self._bill("response", response_id, None)
         for item_id in self._unbilled.items:
             self._bill("transcription", item_id, None)
+
+    def _hears_with(self, kind: str) -> str:
+        return self._sidecar if kind == "sidecar" else self._ears
 
     def _look_at_session(self) -> None:
         budget = self._treasury.session_budget
@@ -299,5 +310,5 @@ class Purse:
         for name in cost.warnings:
             if name not in self._named:
                 self._named.add(name)
-                model = self._model if kind == "response" else self._ears
+                model = self._model if kind == "response" else self._hears_with(kind)
                 self._log.warning("usage_warning", code=name, kind=kind, model=model)

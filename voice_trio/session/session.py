@@ -3,6 +3,7 @@
     run
     ├─ client.listen     frames in → events
     ├─ client.speak      the only writer to the client; control before audio
+    ├─ sidecar           a second socket for early words, where the model gives none
     ├─ model.talk_with   until the model is lost; then another one is told what was said
     │   ├─ listen        frames in → events
     │   └─ speak         the only writer upstream; never inside a turn's scope
@@ -42,6 +43,7 @@ from voice_trio.session.endings import Ending
 from voice_trio.session.jobs import call_tool, search
 from voice_trio.session.model_side import ModelSide
 from voice_trio.session.moments import Moments
+from voice_trio.session.sidecar import Sidecar
 from voice_trio.session.summary import NoObserver, Summary
 from voice_trio.session.turn_log import turn_fields
 from voice_trio.session.turns import TurnScopes
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from voice_trio.services.links import Link
     from voice_trio.session.accounts import Account
     from voice_trio.session.connect import Dial, Model
+    from voice_trio.session.sidecar import SidecarPlan
     from voice_trio.session.summary import Observer
     from voice_trio.session.terms import Terms
 
@@ -76,6 +79,7 @@ class Session:
         *,
         observer: Observer | None = None,
         account: Account | None = None,
+        sidecar: SidecarPlan | None = None,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
         self.terms = terms
@@ -95,7 +99,8 @@ class Session:
         )
         self.is_over = False
         """Whether all has been said and counted; a stalled client's socket may still be on its way out."""
-        self._model = ModelSide(self, self._describe)
+        self._sidecar = Sidecar(sidecar, self, self._account)
+        self._model = ModelSide(self, self._describe, self._sidecar)
         self._client = ClientSide(client, self, self._model, self._conversation.sound_may_leave_at)
 
     async def run(self) -> Summary:
@@ -142,6 +147,10 @@ class Session:
         self._client.tell(SessionDraining(self.terms.resume_token))
         self._nursery.start_soon(finish_answer_then_end, self._conversation, self)
 
+    def count(self, usage: do.CountUsage) -> None:
+        """Something was used beside the conversation, and is billed."""
+        self._carry_out(usage)
+
     def flushed(self, queued_at: float) -> None:
         """A flush that was queued then has been written to the client."""
         self._moments.flushed(queued_at, trio.current_time())
@@ -167,6 +176,8 @@ class Session:
                 nursery.start_soon(announce_deadline, self._scope.deadline, self.terms.duration_seconds, self._client)
                 nursery.start_soon(watch_for_idleness, self._conversation, self)
             while model is not None:
+                self._account.transcribed_by(model.transcription_model)
+                self._sidecar.attend(model, nursery, sockets)
                 self.feed(ModelReady())
                 await self._model.talk_with(model)
                 model = await self._recover(sockets)
@@ -231,6 +242,7 @@ class Session:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._client.leave, ending)
             nursery.start_soon(self._model.leave)
+            nursery.start_soon(self._sidecar.leave)
 
     def _ending_by_scope(self) -> Ending:
         """Nobody gave a reason: either the deadline did it, or whoever runs the session cancelled it."""

@@ -35,6 +35,8 @@ class Summary:
     """How often the upstream was lost in mid-session."""
     errors: Counter[str] = field(default_factory=Counter)
     transcription_fallback: bool = False
+    sidecar: bool = False
+    """Whether a second socket transcribed, some of the time at least."""
     usages: dict[str, tuple[str, Mapping[str, object] | None]] = field(default_factory=dict)
     """(kind, usage) of every response and transcription, by id: whatever is told twice is counted once (I10)."""
 
@@ -64,6 +66,7 @@ class Summary:
             "cost_usd": float(self.cost.usd),
             "cost_is_estimate": self.cost.is_estimate,
             "transcription_fallback": self.transcription_fallback,
+            "sidecar": self.sidecar,
         }
 
 

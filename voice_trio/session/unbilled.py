@@ -39,6 +39,7 @@ class Unbilled:
     _answers: dict[str, _Answer] = field(default_factory=dict)
     _speech_began_ms: dict[str, int] = field(default_factory=dict)
     _speech: dict[str, float] = field(default_factory=dict)
+    _streams: dict[str, float] = field(default_factory=dict)
     _context: _Context = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,6 +54,15 @@ class Unbilled:
     def items(self) -> tuple[str, ...]:
         """Items that were spoken and whose transcription is not billed."""
         return tuple(self._speech)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """What was streamed to the sidecar and is not billed."""
+        return tuple(self._streams)
+
+    def streamed(self, source_id: str, seconds: float) -> None:
+        """So much more sound went to the sidecar."""
+        self._streams[source_id] = self._streams.get(source_id, 0.0) + seconds
 
     def saw(self, event: Event) -> None:
         """Keep what an estimate will need."""
@@ -83,8 +93,8 @@ class Unbilled:
         return Guess(context.text_tokens, context.audio_tokens, answer.seconds, answer.characters)
 
     def seconds_of(self, item_id: str) -> float:
-        """How long the item was spoken; 0 if nothing is known of it."""
-        return self._speech.get(item_id, 0.0)
+        """How long the item was spoken, or the sidecar's source was heard; 0 if nothing is known of it."""
+        return self._speech.get(item_id, 0.0) or self._streams.get(item_id, 0.0)
 
     def settle_response(self, response_id: str, usage: Mapping[str, Any] | None) -> None:
         """The response is billed; its usage tells how long the conversation is."""
@@ -101,6 +111,7 @@ class Unbilled:
         """The item's transcription is billed."""
         self._speech.pop(item_id, None)
         self._speech_began_ms.pop(item_id, None)
+        self._streams.pop(item_id, None)
 
     def start_anew(self) -> None:
         """Another model takes over: it is told the conversation in words, and has heard no sound of it."""

@@ -1,0 +1,291 @@
+"""What the sidecar is given to hear, and whose words those are that it says. Pure; knows the wire's words, no socket.
+
+The sidecar transcribes and finds no turns; the conversation's server finds them. So sound is kept back until that one
+announces speech, then goes to the sidecar from where the speech began, and is committed when it announces its end:
+what is not speech is neither sent nor paid for. What the sidecar hears becomes items of its own, whose names it tells
+with its first word or with the commit: utterances and items come in the same order.
+
+Whoever says the first word of an item, sidecar or conversation, says all of its deltas. The conversation's own final
+transcript stays the last word.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from voice_trio.conversation import commands as do
+from voice_trio.conversation import events as on
+from voice_trio.dialects.realtime import append_audio
+from voice_trio.dialects.realtime import server_events as say
+from voice_trio.dialects.realtime.transcription import COMMIT_MS_MIN, clear_audio, commit_audio
+
+if TYPE_CHECKING:
+    from voice_trio.dialects.realtime import SessionState
+
+PREROLL_SECONDS_MAX = 6.0  # the five seconds kept while connecting, and what a server's detection takes
+QUEUED_SECONDS_MAX = 10.0  # to a sidecar that takes nothing; the oldest go first, nobody waits for it
+ITEMS_REMEMBERED = 16
+
+Words: TypeAlias = on.TranscriptDelta | on.TranscriptCompleted
+T = TypeVar("T")
+
+
+class Voice(Enum):
+    """Who says an item's deltas."""
+
+    CONVERSATION = "the conversation's own transcription"
+    SIDECAR = "the sidecar"
+
+
+@dataclass(slots=True, eq=False)
+class _Utterance:
+    """`item_id` is the conversation's; `source_id` names the bill, and our commit."""
+
+    item_id: str
+    source_id: str
+    sent_ms: float = 0.0
+    is_billed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    audio: str
+    duration_ms: float
+
+
+@dataclass(slots=True)
+class _Item:
+    voice: Voice | None = None
+    is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A frame for the sidecar; `seconds` of sound are in it, on the bill of `source_id`."""
+
+    text: str
+    source_id: str
+    seconds: float = 0.0
+
+
+class SidecarTurns:
+    """One session's, over all connections of either side."""
+
+    def __init__(self) -> None:
+        self.dropped_ms = 0.0
+        """Sound of speech that never went to the sidecar, because it took nothing."""
+        self.is_only_ears = False
+        """Whether the conversation itself transcribes nothing, so that the sidecar has the last word too."""
+        self._recent: deque[_Sound] = deque()
+        self._recent_ms = 0.0
+        self._position_ms = 0.0
+        self._open: _Utterance | None = None
+        self._queue: deque[tuple[_Utterance, _Sound | None]] = deque()
+        self._queued_ms = 0.0
+        self._is_connected = False
+        self._sources = 0
+        self._unnamed: deque[_Utterance] = deque()
+        self._named: dict[str, _Utterance] = {}
+        self._items: dict[str, _Item] = {}
+        self._events = 0
+
+    # The conversation's socket
+
+    def follow(self, queued_ms: float) -> None:
+        """A model begins to hear; it will be sent first what was appended last, `queued_ms` of it."""
+        self._position_ms = queued_ms
+
+    def hear(self, audio: str, duration_ms: float) -> None:
+        """What the conversation's server is sent, in base64."""
+        self._position_ms += duration_ms
+        if self._open is not None:
+            self._enqueue(self._open, _Sound(audio, duration_ms))
+            return
+        self._recent.append(_Sound(audio, duration_ms))
+        self._recent_ms += duration_ms
+        while self._recent_ms > PREROLL_SECONDS_MAX * 1000:
+            self._recent_ms -= self._recent.popleft().duration_ms
+
+    def lets_pass(self, event: on.ModelEvent) -> bool:
+        """Note what the conversation's server says; false for deltas of an item whose words the sidecar says."""
+        match event:
+            case on.SpeechStarted(item_id=item_id, audio_start_ms=start_ms):
+                self._begin(item_id, start_ms)
+            case on.SpeechStopped(item_id=item_id) | on.SpeechCommitted(item_id=item_id):
+                if self._open is not None and self._open.item_id == item_id:
+                    self.end_speech()
+            case on.TranscriptDelta(item_id=item_id):
+                return self._claim(item_id, Voice.CONVERSATION)
+            case on.TranscriptCompleted(item_id=item_id):
+                self._item(item_id).is_final = True
+            case _:
+                pass
+        return True
+
+    def end_speech(self) -> None:
+        """The user has stopped, or the model that would have said so is lost."""
+        utterance, self._open = self._open, None
+        if utterance is None:
+            return
+        if self._is_connected:
+            self._queue.append((utterance, None))
+        else:  # by the time there is a sidecar nobody will wait for these words
+            self._forget_queue()
+
+    def rest(self) -> None:
+        """There is no sidecar and there will be none: no sound is kept for it."""
+        self._open = None
+        self._recent.clear()
+        self._recent_ms = 0.0
+        self._forget_queue()
+
+    # The sidecar's socket
+
+    def connected(self) -> None:
+        """What is kept of an utterance that is still going on may go now."""
+        self._is_connected = True
+
+    def disconnected(self) -> list[do.CountUsage]:
+        """Nothing more comes of what was sent; what of it was not billed is to be estimated."""
+        self._is_connected = False
+        unbilled = [each for each in (*self._unnamed, *self._named.values()) if not each.is_billed]
+        self._unnamed.clear()
+        self._named.clear()
+        self._forget_queue()
+        if self._open is not None:  # the rest of it is heard by whom we reach next
+            self._open = self._new_utterance(self._open.item_id)
+        return [_bill(utterance, None) for utterance in unbilled]
+
+    def next(self) -> Outgoing | None:
+        """The next frame for the sidecar, if there is any."""
+        while self._is_connected and self._queue:
+            utterance, sound = self._queue.popleft()
+            if sound is not None:
+                return self._send(utterance, sound)
+            if utterance.sent_ms > 0:
+                return self._finish(utterance)
+        return None
+
+    def understand(self, event: on.ModelEvent | SessionState) -> list[Words | do.CountUsage]:
+        """What the sidecar's event means to the conversation, and what it costs."""
+        match event:
+            case on.TranscriptDelta(item_id=item_id, delta=delta):
+                utterance = self._utterance_of(item_id)
+                if utterance is not None and delta and self._claim(utterance.item_id, Voice.SIDECAR):
+                    return [self._delta(utterance.item_id, delta)]
+            case on.TranscriptCompleted(item_id=item_id, transcript=transcript, usage=usage):
+                utterance = self._utterance_of(item_id)
+                if utterance is not None and not utterance.is_billed:
+                    return [_bill(utterance, usage), *self._last_words(utterance.item_id, transcript)]
+            case on.TranscriptFailed(item_id=item_id):
+                utterance = self._utterance_of(item_id)
+                if utterance is not None and not utterance.is_billed:
+                    return [_bill(utterance, None)]
+            case on.SpeechCommitted(item_id=item_id):
+                self._utterance_of(item_id)
+            case on.ModelError(event_id=str(event_id)):
+                # A commit that was refused makes no item.
+                self._unnamed = deque(each for each in self._unnamed if each.source_id != event_id)
+            case _:
+                pass
+        return []
+
+    # How
+
+    def _begin(self, item_id: str, start_ms: float) -> None:
+        self.end_speech()
+        self._open = self._new_utterance(item_id)
+        wanted_ms = self._position_ms - start_ms
+        speech: list[_Sound] = []
+        while self._recent and wanted_ms > 0:
+            speech.append(self._recent.pop())
+            wanted_ms -= speech[-1].duration_ms
+        self._recent.clear()
+        self._recent_ms = 0.0
+        for sound in reversed(speech):
+            self._enqueue(self._open, sound)
+
+    def _new_utterance(self, item_id: str) -> _Utterance:
+        self._sources += 1
+        return _Utterance(item_id, f"sidecar_{self._sources}")
+
+    def _enqueue(self, utterance: _Utterance, sound: _Sound) -> None:
+        self._queue.append((utterance, sound))
+        self._queued_ms += sound.duration_ms
+        ends = []
+        while self._queued_ms > QUEUED_SECONDS_MAX * 1000:
+            oldest, lost = self._queue.popleft()
+            if lost is None:
+                ends.append((oldest, lost))
+            else:
+                self._queued_ms -= lost.duration_ms
+                self.dropped_ms += lost.duration_ms
+        self._queue.extendleft(reversed(ends))
+
+    def _forget_queue(self) -> None:
+        self._queue.clear()
+        self._queued_ms = 0.0
+
+    def _send(self, utterance: _Utterance, sound: _Sound) -> Outgoing:
+        self._queued_ms -= sound.duration_ms
+        if utterance.sent_ms == 0:
+            self._unnamed.append(utterance)
+        utterance.sent_ms += sound.duration_ms
+        return Outgoing(append_audio(sound.audio), utterance.source_id, sound.duration_ms / 1000)
+
+    def _finish(self, utterance: _Utterance) -> Outgoing:
+        if utterance.sent_ms >= COMMIT_MS_MIN:
+            return Outgoing(commit_audio(utterance.source_id), utterance.source_id)
+        # Too little for a word; its item, should it have a name already, is nobody's.
+        self._unnamed = deque(each for each in self._unnamed if each is not utterance)
+        return Outgoing(clear_audio(utterance.source_id), utterance.source_id)
+
+    def _utterance_of(self, sidecar_item_id: str) -> _Utterance | None:
+        utterance = self._named.get(sidecar_item_id)
+        if utterance is None and self._unnamed:
+            utterance = self._named[sidecar_item_id] = self._unnamed.popleft()
+            _trim(self._named)
+        return utterance
+
+    def _claim(self, item_id: str, voice: Voice) -> bool:
+        item = self._item(item_id)
+        if item.is_final and voice is Voice.SIDECAR:
+            return False
+        item.voice = item.voice or voice
+        return item.voice is voice
+
+    def _item(self, item_id: str) -> _Item:
+        item = self._items.setdefault(item_id, _Item())
+        _trim(self._items)
+        return item
+
+    def _delta(self, item_id: str, delta: str) -> on.TranscriptDelta:
+        wire = self._wire(say.TranscriptionDelta(item_id=item_id, content_index=0, delta=delta))
+        return on.TranscriptDelta(item_id, delta, wire=wire)
+
+    def _last_words(self, item_id: str, transcript: str) -> list[Words | do.CountUsage]:
+        item = self._item(item_id)
+        if not self.is_only_ears or item.is_final:
+            return []
+        item.is_final = True
+        # The conversation's bill for this item is nothing; the sidecar's is written beside it.
+        nothing = {"type": "duration", "seconds": 0}
+        final = say.TranscriptionCompleted(item_id=item_id, content_index=0, transcript=transcript, usage=nothing)
+        return [on.TranscriptCompleted(item_id, transcript, nothing, wire=self._wire(final))]
+
+    def _wire(self, event: say.ServerEvent) -> str:
+        self._events += 1
+        return say.write_event(event, f"event_sidecar_{self._events}")
+
+
+def _bill(utterance: _Utterance, usage: on.Usage | None) -> do.CountUsage:
+    utterance.is_billed = True
+    return do.CountUsage("sidecar", utterance.source_id, usage)
+
+
+def _trim(known: dict[str, T]) -> None:
+    while len(known) > ITEMS_REMEMBERED:
+        del known[next(iter(known))]
