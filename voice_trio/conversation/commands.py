@@ -88,8 +88,29 @@ class ChangeSpeed:
     speed: float
 
 
+@dataclass(frozen=True, slots=True)
+class AskAsClient:
+    """A `response.create` of a drop-in client's, or the one its session promised it: `body` as the client wrote it."""
+
+    event_id: str
+    metadata: Mapping[str, str]
+    body: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PassOn:
+    """An event of a drop-in client's, known to it as `asked_as`; `after_audio`: not before the sound sent so far."""
+
+    event_id: str
+    body: Mapping[str, object] = field(repr=False)
+    asked_as: str | None = None
+    after_audio: bool = False
+
+
 ModelCommand: TypeAlias = (
-    CreateContextItem
+    AskAsClient
+    | PassOn
+    | CreateContextItem
     | CreateUserItem
     | CreateAssistantItem
     | CreateFunctionOutput
@@ -128,6 +149,40 @@ class ErrorNotice:
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RequestRefused:
+    """A drop-in client's request goes no further; `event_id` is the client's own."""
+
+    code: str
+    message: str
+    event_id: str | None = None
+    param: str | None = None
+    is_ours: bool = False
+    """The fault is the server's, not the request's."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutAcknowledged:
+    """The item is cut already: a drop-in client is told what it expects to hear."""
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropAcknowledged:
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyItemShown:
+    """An answer that nobody heard, and that the model was made to forget: asked for, it is shown without content."""
+
+    item_id: str
+
+
+DropInNotice: TypeAlias = RequestRefused | CutAcknowledged | DropAcknowledged | EmptyItemShown
 ClientNotice: TypeAlias = ContextInjected | PlaybackFlush | ErrorNotice
 
 
@@ -138,7 +193,7 @@ class SendToModel:
 
 @dataclass(frozen=True, slots=True)
 class SendToClient:
-    event: ModelEvent | ClientNotice
+    event: ModelEvent | ClientNotice | DropInNotice
 
 
 @dataclass(frozen=True, slots=True)

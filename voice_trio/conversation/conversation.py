@@ -51,6 +51,8 @@ class Conversation:
             on.FunctionCalled: self._on_function_called,
             on.ResponseDone: self._on_response_done,
             on.ModelError: faults.on_model_error,
+            on.ItemTruncated: self._out.to_client,
+            on.ItemDeleted: self._out.to_client,
             on.OtherModelEvent: self._out.to_client,
             on.TextInput: self._on_text_input,
             on.Interrupt: self._on_interrupt,

@@ -141,6 +141,16 @@ class ModelError(FromModel):
 
 
 @dataclass(frozen=True, slots=True)
+class ItemTruncated(FromModel):
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDeleted(FromModel):
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class OtherModelEvent(FromModel):
     """Anything else the upstream says; nothing is decided by it."""
 
@@ -163,6 +173,8 @@ ModelEvent: TypeAlias = (
     | FunctionCalled
     | ResponseDone
     | ModelError
+    | ItemTruncated
+    | ItemDeleted
     | OtherModelEvent
 )
 

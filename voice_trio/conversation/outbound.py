@@ -32,7 +32,7 @@ class Outbound:
             self._sent.popitem(last=False)
         self._commands.append(do.SendToModel(command))
 
-    def to_client(self, event: ModelEvent | do.ClientNotice) -> None:
+    def to_client(self, event: ModelEvent | do.ClientNotice | do.DropInNotice) -> None:
         self._commands.append(do.SendToClient(event))
 
     def take(self) -> list[do.Command]:

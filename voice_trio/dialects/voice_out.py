@@ -15,15 +15,21 @@ from voice_trio.conversation import commands, events, notices
 
 PROTOCOL_VERSION = 1
 
-ToClient: TypeAlias = events.ModelEvent | commands.ClientNotice | notices.Notice
+ToClient: TypeAlias = events.ModelEvent | commands.ClientNotice | commands.DropInNotice | notices.Notice
 
 # They have no place on this protocol; where users should know, the conversation says so in an `ErrorNotice`.
 _KEPT_HERE = (
     events.OtherModelEvent,
+    events.ItemTruncated,
+    events.ItemDeleted,
     events.OutputItemAdded,
     events.FunctionCalled,
     events.ModelError,
     events.TranscriptFailed,
+    commands.RequestRefused,
+    commands.CutAcknowledged,
+    commands.DropAcknowledged,
+    commands.EmptyItemShown,
 )
 
 

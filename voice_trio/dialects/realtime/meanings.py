@@ -194,6 +194,20 @@ class Error(Wire, tag="error"):
         return events.ModelError(error.name, error.message or "", error.event_id, error.param or "", wire=wire)
 
 
+class ItemTruncated(Wire, tag="conversation.item.truncated"):
+    item_id: str
+
+    def meaning(self, wire: str) -> events.ItemTruncated:
+        return events.ItemTruncated(self.item_id, wire=wire)
+
+
+class ItemDeleted(Wire, tag="conversation.item.deleted"):
+    item_id: str
+
+    def meaning(self, wire: str) -> events.ItemDeleted:
+        return events.ItemDeleted(self.item_id, wire=wire)
+
+
 class SessionCreated(Wire, tag="session.created"):
     session: msgspec.Raw
 
@@ -226,6 +240,8 @@ KnownEvent: TypeAlias = (
     | WrittenDone
     | FunctionCalled
     | Error
+    | ItemTruncated
+    | ItemDeleted
     | SessionCreated
     | SessionUpdated
 )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PCM_24K: Mapping[str, Any] = {"type": "audio/pcm", "rate": 24000}
 PREFIX_PADDING_MS = 300
+METADATA_PAIRS_MAX = 16
 
 # gpt-realtime-2, -2.1, -2.1-mini …, and not gpt-realtime-2025-08-28, which is of the first generation.
 _REASONING_MODEL = re.compile(r"gpt-realtime-2(\.\d+)?(-[a-z]|$)")
@@ -110,6 +111,10 @@ def _body(command: commands.ModelCommand) -> dict[str, Any]:
             return _create_item({"type": "function_call_output", "call_id": call_id, "output": output})
         case commands.CreateResponse(metadata=metadata, tools_allowed=tools_allowed):
             return {"type": "response.create", "response": _response(metadata, tools_allowed)}
+        case commands.AskAsClient(metadata=metadata, body=body):
+            return {"type": "response.create", "response": _tagged(body, metadata)}
+        case commands.PassOn(body=body):
+            return dict(body)
         case commands.CancelResponse(response_id=response_id):
             return {"type": "response.cancel", "response_id": response_id}
         case commands.TruncateItem(item_id=item_id, audio_end_ms=heard_ms):
@@ -140,6 +145,13 @@ def _response(metadata: Mapping[str, str], tools_allowed: bool) -> dict[str, Any
     if not tools_allowed:
         response["tool_choice"] = "none"
     return response
+
+
+def _tagged(body: Mapping[str, object], metadata: Mapping[str, str]) -> dict[str, Any]:
+    """A client's response with our tag, unless its metadata is full."""
+    theirs = body.get("metadata")
+    both = {**theirs, **metadata} if isinstance(theirs, dict) else dict(metadata)
+    return {**body, "metadata": theirs if len(both) > METADATA_PAIRS_MAX else both}
 
 
 def _encode(event: dict[str, Any]) -> str:

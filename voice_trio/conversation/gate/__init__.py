@@ -1,0 +1,16 @@
+"""The conversation of a client that speaks OpenAI's own protocol: it leads; the gate stands between it and the model.
+
+    gate        events and requests in, commands out; when an answer may be asked for
+    replies     one response at a time in the conversation, any number aside of it
+    cuts        what the model must be told of answers that were not heard to their end
+    requests    what such a client asks for
+
+Everything the client did not ask for stays hidden from it: context items, our own truncations, their acknowledgements
+and errors.
+"""
+
+from __future__ import annotations
+
+from voice_trio.conversation.gate.gate import Gate
+
+__all__ = ["Gate"]

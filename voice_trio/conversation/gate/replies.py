@@ -1,0 +1,160 @@
+"""The responses of a drop-in client's model: one at a time in the conversation (I1), any number aside of it.
+
+It knows responses and their sound; it does not know how a turn came about, or when one may ask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from voice_trio.conversation import commands as do
+from voice_trio.conversation import events as on
+from voice_trio.conversation.answers import TAG
+from voice_trio.conversation.playback import Playback
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voice_trio.conversation.outbound import Outbound
+    from voice_trio.conversation.playback import Heard
+    from voice_trio.conversation.policy import Policy
+    from voice_trio.conversation.turn import Turn
+
+ASIDES_MAX = 16
+"""Responses outside of the conversation that one client may have running."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """A response in the conversation. `asked_as` is the client's own `event_id`, where the client asked."""
+
+    turn: Turn
+    tag: str
+    asked_as: str | None = None
+    response_id: str | None = None
+    is_silent: bool = False
+    """Interrupted: nothing more of its sound is passed on."""
+    stops_at_once: bool = False
+    """Stopped before the model had begun it."""
+    was_reminded: bool = False
+    has_calls: bool = False
+    heard: list[Heard] | None = None
+    """What had been heard of it when it was interrupted."""
+
+
+class Replies:
+    """`open` is the response that is asked for or active; `latest` stays until the next is asked for."""
+
+    def __init__(self, policy: Policy, out: Outbound) -> None:
+        self._policy = policy
+        self._out = out
+        self.playback = Playback()
+        self.open: Reply | None = None
+        self.latest: Reply | None = None
+        self._asides: dict[str, str | None] = {}  # by tag, then by response id: the client's own event id
+
+    @property
+    def is_free(self) -> bool:
+        return self.open is None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the client would call a response active."""
+        return self.open is not None and not self.open.is_silent
+
+    def is_audible(self, now: float) -> bool:
+        """Whether there is something to interrupt."""
+        return self.is_active or self.playback.is_playing(now)
+
+    def ask(self, turn: Turn, body: Mapping[str, object], asked_as: str | None, now: float) -> Reply:
+        """`response.create` in the conversation; only while it is free."""
+        tag = self._out.new_id("r")
+        self.open = self.latest = Reply(turn, tag, asked_as)
+        self._out.to_model(do.AskAsClient(tag, {TAG: tag}, body))
+        self._out.add(do.FeedAt(now + self._policy.creation_seconds_max, on.CreationOverdue(tag)))
+        return self.open
+
+    def ask_aside(self, body: Mapping[str, object], asked_as: str | None) -> bool:
+        """`response.create` outside of the conversation; false if there are too many already."""
+        if len(self._asides) >= ASIDES_MAX:
+            return False
+        tag = self._out.new_id("r")
+        self._asides[tag] = asked_as
+        self._out.to_model(do.AskAsClient(tag, {TAG: tag}, body))
+        return True
+
+    def created(self, event: on.ResponseCreated) -> Reply | None:
+        """The reply that begins now; any other response is aside, or nobody's: that one is cancelled."""
+        tag = event.metadata.get(TAG)
+        if tag is not None and tag in self._asides:
+            self._asides[event.response_id] = self._asides.pop(tag)
+            return None
+        reply = self.open
+        if reply is None or reply.response_id is not None or tag not in (None, reply.tag):
+            if not self.is_known(event.response_id):
+                self._out.add(do.Warn("unasked_response", "the model answered unasked; cancelled"))
+                self.cancel(event.response_id)
+            return None
+        reply.response_id = event.response_id
+        if reply.stops_at_once:
+            self.cancel(event.response_id)
+        return reply
+
+    def find(self, response_id: str) -> Reply | None:
+        reply = self.open
+        return reply if reply is not None and reply.response_id == response_id else None
+
+    def is_known(self, response_id: str) -> bool:
+        """Whether the client may hear this response: it is the conversation's, or the client's own aside."""
+        return response_id in self._asides or self.find(response_id) is not None
+
+    def done(self, response_id: str) -> Reply | None:
+        """The response has ended; the reply it was, unless it was aside or nobody's."""
+        self._asides.pop(response_id, None)
+        reply = self.find(response_id)
+        if reply is not None:
+            self.open = None
+        return reply
+
+    def refused(self, tag: str) -> tuple[bool, Reply | None, str | None]:
+        """The model will not make this response: whether it is known, the reply it was to be, the client's event id."""
+        if tag in self._asides:
+            return True, None, self._asides.pop(tag)
+        reply = self.open
+        if reply is None or reply.tag != tag or reply.response_id is not None:
+            return False, None, None
+        self.open = None
+        return True, reply, reply.asked_as
+
+    def silence(self, now: float) -> None:
+        """Nothing more is heard of the reply; if it goes on, it is waited for, but not for ever."""
+        reply = self.latest
+        if reply is not None:
+            reply.heard = self.playback.heard(now)
+        self.playback.clear()
+        if self.open is not None:
+            self.open.is_silent = True
+            self._out.add(do.FeedAt(now + self._policy.done_seconds_max, on.DoneOverdue(self.open.tag)))
+
+    def overdue(self, tag: str, now: float) -> None:
+        """A silenced response is still not done: cancel it by id, and the next time do without."""
+        reply = self.open
+        if reply is None or reply.tag != tag or not reply.is_silent:
+            return
+        if reply.response_id is not None and not reply.was_reminded:
+            reply.was_reminded = True
+            self.cancel(reply.response_id)
+            self._out.add(do.FeedAt(now + self._policy.done_seconds_max, on.DoneOverdue(tag)))
+            return
+        self._out.add(do.Warn("done_missing", "an interrupted response was never reported done"))
+        self.open = None
+
+    def not_active(self, response_id: str) -> None:
+        """The model says there is nothing to cancel: its `response.done` was lost, or is not coming."""
+        if self.find(response_id) is not None:
+            self.open = None
+
+    def cancel(self, response_id: str) -> None:
+        """Always by id: a late cancel without one can kill the next answer."""
+        self._out.to_model(do.CancelResponse(self._out.new_id("c"), response_id))

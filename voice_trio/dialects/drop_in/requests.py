@@ -1,0 +1,136 @@
+"""A drop-in client's frames, as what is asked for. Nothing passes that is not named here (I11); pure.
+
+Whatever goes on is built anew from the fields that were checked; a client's frame is never forwarded. Items and
+responses of ours do not exist for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from voice_trio.conversation.answers import TAG
+from voice_trio.conversation.gate import requests as to
+from voice_trio.dialects.audio import BYTES_PER_SAMPLE, audio_ms
+from voice_trio.dialects.realtime import client_events as wire
+from voice_trio.errors import InvalidEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voice_trio.dialects.drop_in.wishes import Wishes
+    from voice_trio.dialects.realtime.items import Item
+
+
+@dataclass(frozen=True, slots=True)
+class SoundGiven:
+    """`input_audio_buffer.append`; `audio` is base64 that has been checked."""
+
+    audio: str = field(repr=False)
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAsked:
+    """`session.update`, as the client wrote it."""
+
+    session: Mapping[str, Any] = field(repr=False)
+    event_id: str | None = None
+
+
+FromDropIn: TypeAlias = to.Request | SoundGiven | SessionAsked
+
+
+class Reader:
+    """Reads one client's frames. `id_prefix` begins the ids of everything that is ours, and hidden."""
+
+    def __init__(self, wishes: Wishes, id_prefix: str) -> None:
+        self._wishes = wishes
+        self._prefix = id_prefix
+
+    def read(self, frame: str | bytes) -> FromDropIn:
+        """What a frame asks for; raises `InvalidEvent` with what an `error` event needs."""
+        event = wire.read_client_event(frame)
+        try:
+            return self._meaning(event)
+        except InvalidEvent as error:
+            error.event_id = error.event_id or event.event_id
+            raise
+
+    def _meaning(self, event: wire.ClientEvent) -> FromDropIn:
+        match event:
+            case wire.AppendAudio(audio=audio):
+                return _sound(audio)
+            case wire.UpdateSession(session=session):
+                return SessionAsked(session, event.event_id)
+            case wire.CommitAudio():
+                return to.AudioCommitted(event_id=event.event_id)
+            case wire.ClearAudio():
+                return to.PassedOn({"type": "input_audio_buffer.clear"}, event_id=event.event_id)
+            case wire.ClearOutput():
+                return to.PassedOn({"type": "output_audio_buffer.clear"}, event_id=event.event_id)
+            case wire.CreateResponse(response=response):
+                return self._answer(response, event.event_id)
+            case wire.CancelResponse(response_id=response_id):
+                return to.AnswerStopped(response_id, event_id=event.event_id)
+            case _:
+                return self._of_item(event)
+
+    def _of_item(
+        self, event: wire.CreateItem | wire.RetrieveItem | wire.DeleteItem | wire.TruncateItem
+    ) -> to.ItemGiven | to.ItemFetched | to.ItemDropped | to.ItemCut:
+        match event:
+            case wire.CreateItem():
+                return self._item(event)
+            case wire.RetrieveItem(item_id=item_id):
+                self._check_known(item_id, "item_retrieve")
+                return to.ItemFetched(item_id, event_id=event.event_id)
+            case wire.DeleteItem(item_id=item_id):
+                self._check_known(item_id, "item_delete")
+                return to.ItemDropped(item_id, event_id=event.event_id)
+            case wire.TruncateItem(item_id=item_id):
+                self._check_known(item_id, "item_truncate")
+                return to.ItemCut(item_id, event.content_index, event.audio_end_ms, event_id=event.event_id)
+
+    def _item(self, event: wire.CreateItem) -> to.ItemGiven:
+        item, after = event.item, event.previous_item_id
+        if item.id is not None and item.id.startswith(self._prefix):
+            raise InvalidEvent(f"Item ids that begin with '{self._prefix}' are reserved.", param="item.id")
+        if after is not None:
+            self._check_known(after, "item_create", "previous_item_id")
+        self._check_role(item, "item.role")
+        place = {} if after is None else {"previous_item_id": after}
+        body = {"type": "conversation.item.create", **place, "item": msgspec.to_builtins(item)}
+        is_users = item.type == "message" and item.role == "user"
+        return to.ItemGiven(body, item.id, item.text if is_users else "", is_users, event_id=event.event_id)
+
+    def _answer(self, response: wire.ResponseParams | None, event_id: str | None) -> to.AnswerAsked:
+        if response is None:
+            return to.AnswerAsked(event_id=event_id)
+        for index, item in enumerate(response.input or ()):
+            self._check_role(item, f"response.input[{index}].role")
+            if item.type == "item_reference" and item.id is not None:
+                self._check_known(item.id, "item_retrieve", f"response.input[{index}].id")
+        if response.metadata and TAG in response.metadata:
+            raise InvalidEvent(f"The metadata key '{TAG}' is reserved.", param=f"response.metadata.{TAG}")
+        asked = msgspec.to_builtins(response)
+        body = self._wishes.response(asked)
+        return to.AnswerAsked(body, aside=response.conversation == "none", event_id=event_id)
+
+    def _check_role(self, item: Item, param: str) -> None:
+        if item.role == "system" and not self._wishes.may_instruct():
+            raise InvalidEvent("Items of the system cannot be created here.", param=param)
+
+    def _check_known(self, item_id: str, what: str, param: str = "item_id") -> None:
+        if item_id.startswith(self._prefix):
+            code = f"{what}_invalid_{param.rpartition('.')[2]}"
+            raise InvalidEvent(f"Item with id '{item_id[:64]}' does not exist.", code=code, param=param)
+
+
+def _sound(audio: str) -> SoundGiven:
+    duration_ms = audio_ms(audio)
+    if round(duration_ms * 48) % BYTES_PER_SAMPLE:
+        raise InvalidEvent("The audio has half a sample too many; PCM16 has two bytes each.", param="audio")
+    return SoundGiven(audio, duration_ms)
