@@ -10,9 +10,7 @@ from voice_trio.conversation.notices import SessionExpiring
 from voice_trio.session.endings import Ending
 
 if TYPE_CHECKING:
-    from voice_trio.conversation.conversation import Conversation
-    from voice_trio.session.client_side import ClientSide
-    from voice_trio.session.host import Host
+    from voice_trio.session.host import Front, Host, Talk
 
 NOTICES_SECONDS_LEFT = (60, 10)
 IDLE_CHECK_SECONDS = 1.0
@@ -20,7 +18,7 @@ DRAIN_SECONDS_MAX = 8.0  # an answer in progress may finish
 DRAIN_CHECK_SECONDS = 0.1
 
 
-async def announce_deadline(deadline: float, duration_seconds: float, client: ClientSide) -> None:
+async def announce_deadline(deadline: float, duration_seconds: float, client: Front) -> None:
     """Tell the client that its time is nearly up (I7)."""
     for seconds_left in NOTICES_SECONDS_LEFT:
         if seconds_left < duration_seconds:
@@ -28,7 +26,7 @@ async def announce_deadline(deadline: float, duration_seconds: float, client: Cl
             client.tell(SessionExpiring(seconds_left))
 
 
-async def watch_for_idleness(conversation: Conversation, host: Host) -> None:
+async def watch_for_idleness(conversation: Talk, host: Host) -> None:
     """End a session in which nobody has said anything for long."""
     while True:
         now = trio.current_time()
@@ -42,7 +40,7 @@ async def watch_for_idleness(conversation: Conversation, host: Host) -> None:
             return
 
 
-async def finish_answer_then_end(conversation: Conversation, host: Host) -> None:
+async def finish_answer_then_end(conversation: Talk, host: Host) -> None:
     """The server stops: what is being said may be finished, if that does not take long."""
     gives_up_at = trio.current_time() + DRAIN_SECONDS_MAX
     while conversation.is_answering(now := trio.current_time()) and now < gives_up_at:  # noqa: ASYNC110  # by the clock: no event tells

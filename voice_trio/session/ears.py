@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from voice_trio.conversation.events import TextInput
+from voice_trio.dialects.drop_in import FromDropIn, Reader, SoundGiven
 from voice_trio.dialects.voice import Audio, FromClient, read_client
-from voice_trio.errors import BadMessage, NotJson
+from voice_trio.errors import BadMessage, InvalidEvent, NotJson
 from voice_trio.session.pace import Bucket
 
 NOT_JSON_MAX = 10
@@ -16,39 +17,23 @@ MESSAGE_SECONDS_MAX = 2.0  # of sound; while a message is paid for, nothing else
 COMPLAINTS_BURST = 10.0
 COMPLAINTS_PER_SECOND = 1.0  # a client that errs a thousand times a second is not told a thousand times
 AUDIO_AHEAD_SECONDS_MAX = 5.0  # sound that may come at once: what was recorded while connecting
+DROP_IN_AHEAD_SECONDS_MAX = 60.0  # of a client that may send a recording at once
 AUDIO_SPEED_MAX = 2.0  # times real time, in the long run
 
 
-class ClientEars:
-    """Reads a client's frames within its limits."""
+class Patience:
+    """How much a client may say, and how often it may err."""
 
-    def __init__(self, now: float) -> None:
-        self._control = Bucket(CONTROL_BURST, CONTROL_PER_SECOND, now)
-        self._questions = Bucket(QUESTIONS_BURST, QUESTIONS_PER_SECOND, now)
+    def __init__(self, now: float, audio_ahead_seconds: float) -> None:
+        self.control = Bucket(CONTROL_BURST, CONTROL_PER_SECOND, now)
         self._complaints = Bucket(COMPLAINTS_BURST, COMPLAINTS_PER_SECOND, now)
-        self._audio = Bucket(AUDIO_AHEAD_SECONDS_MAX, AUDIO_SPEED_MAX, now)
-        self._not_json = 0
-
-    def understand(self, frame: str | bytes, now: float) -> FromClient:
-        """What a frame means; raises `BadMessage` for what is wrong, and for control events that come too often."""
-        try:
-            event = read_client(frame)
-        except NotJson:
-            self._not_json += 1
-            raise
-        if isinstance(event, Audio):
-            if event.duration_ms > MESSAGE_SECONDS_MAX * 1000:
-                raise BadMessage(f"more than {MESSAGE_SECONDS_MAX:g} s of sound in one message")
-        elif not self._control.take(now):
-            raise BadMessage(f"more than {CONTROL_PER_SECOND:g} events a second; this one was dropped")
-        elif isinstance(event, TextInput) and not self._questions.take(now):
-            raise BadMessage("too many typed questions at once; this one was dropped")
-        return event
+        self._audio = Bucket(audio_ahead_seconds, AUDIO_SPEED_MAX, now)
+        self.not_json = 0
 
     @property
-    def is_hopeless(self) -> bool:
+    def is_over(self) -> bool:
         """Whether this client does not speak the protocol at all."""
-        return self._not_json > NOT_JSON_MAX
+        return self.not_json > NOT_JSON_MAX
 
     def may_complain(self, now: float) -> bool:
         """Whether to tell the client of another mistake."""
@@ -57,3 +42,50 @@ class ClientEars:
     def seconds_ahead(self, now: float, duration_ms: float) -> float:
         """How long to read nothing, so that sound comes no faster than allowed."""
         return self._audio.take_and_wait(now, duration_ms / 1000)
+
+
+class ClientEars:
+    """Reads a client's frames within its limits."""
+
+    def __init__(self, now: float) -> None:
+        self.patience = Patience(now, AUDIO_AHEAD_SECONDS_MAX)
+        self._questions = Bucket(QUESTIONS_BURST, QUESTIONS_PER_SECOND, now)
+
+    def understand(self, frame: str | bytes, now: float) -> FromClient:
+        """What a frame means; raises `BadMessage` for what is wrong, and for control events that come too often."""
+        try:
+            event = read_client(frame)
+        except NotJson:
+            self.patience.not_json += 1
+            raise
+        if isinstance(event, Audio):
+            if event.duration_ms > MESSAGE_SECONDS_MAX * 1000:
+                raise BadMessage(f"more than {MESSAGE_SECONDS_MAX:g} s of sound in one message")
+        elif not self.patience.control.take(now):
+            raise BadMessage(f"more than {CONTROL_PER_SECOND:g} events a second; this one was dropped")
+        elif isinstance(event, TextInput) and not self._questions.take(now):
+            raise BadMessage("too many typed questions at once; this one was dropped")
+        return event
+
+
+class DropInEars:
+    """Reads a drop-in client's frames; such clients may send a whole recording at once.
+
+    Sound beyond `DROP_IN_AHEAD_SECONDS_MAX` is not refused, it is only read no faster than twice real time.
+    """
+
+    def __init__(self, reader: Reader, now: float) -> None:
+        self.patience = Patience(now, DROP_IN_AHEAD_SECONDS_MAX)
+        self._reader = reader
+
+    def understand(self, frame: str | bytes, now: float) -> FromDropIn:
+        """What a frame asks for; raises `InvalidEvent`, also for events that come too often."""
+        try:
+            event = self._reader.read(frame)
+        except InvalidEvent as error:
+            self.patience.not_json += error.code == "invalid_json"
+            raise
+        if not isinstance(event, SoundGiven) and not self.patience.control.take(now):
+            message = f"More than {CONTROL_PER_SECOND:g} events a second; this one was dropped."
+            raise InvalidEvent(message, code="rate_limit_exceeded", event_id=event.event_id)
+        return event

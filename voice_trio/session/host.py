@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from voice_trio.conversation.commands import CountUsage
-    from voice_trio.conversation.events import Event
+    import trio
+
+    from voice_trio.conversation.commands import ClientNotice, Command, CountUsage, DropInNotice
+    from voice_trio.conversation.events import Event, ModelEvent
+    from voice_trio.conversation.gate.requests import Request
+    from voice_trio.conversation.notices import Notice
+    from voice_trio.dialects.realtime import SessionState
+    from voice_trio.session.connect import Model
     from voice_trio.session.endings import Ending
     from voice_trio.session.summary import Summary
     from voice_trio.session.terms import Terms
@@ -19,7 +25,7 @@ class Host(Protocol):
     summary: Summary
     log: Any  # a structlog logger bound to the session's id
 
-    def feed(self, event: Event) -> None:
+    def feed(self, event: Event | Request) -> None:
         """Hand an event to the conversation and carry out what follows, at once."""
         ...
 
@@ -37,4 +43,47 @@ class Host(Protocol):
 
     def end(self, ending: Ending) -> None:
         """End the session; the first reason given is the one that counts."""
+        ...
+
+
+class Talk(Protocol):
+    """What decides, as the session sees it: events with their times in, commands out; never waits."""
+
+    def handle(self, event: Any, now: float) -> list[Command]: ...
+
+    def close(self, now: float) -> list[Command]: ...
+
+    @property
+    def is_listening(self) -> bool: ...
+
+    def is_answering(self, now: float) -> bool: ...
+
+    def quiet_since(self, now: float) -> float | None: ...
+
+
+class Front(Protocol):
+    """The client's side, in whichever protocol the client speaks."""
+
+    async def listen(self) -> None:
+        """Whatever the client sends, as events; ends the session when it is gone."""
+        ...
+
+    def start_speaking(self, nursery: trio.Nursery) -> None:
+        """Begin to write; the nursery must outlive the session's tasks."""
+        ...
+
+    def welcome(self, model: Model, expires_at: float) -> None:
+        """The session is ready; `expires_at` is Unix time."""
+        ...
+
+    def describe(self, state: SessionState) -> None:
+        """The model says what its session is like."""
+        ...
+
+    def tell(self, event: ModelEvent | ClientNotice | DropInNotice | Notice) -> None:
+        """Queue an event for the client, unless it must not leave."""
+        ...
+
+    async def leave(self, ending: Ending) -> None:
+        """Say what is still to be said, and close; the caller bounds it."""
         ...

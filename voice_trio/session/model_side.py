@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio.conversation.commands import PassOn
 from voice_trio.dialects.audio import silence
 from voice_trio.dialects.realtime import SessionState, append_audio, read_event, write_command
 from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
@@ -87,7 +88,10 @@ class ModelSide:
 
     def send_command(self, command: ModelCommand) -> None:
         try:
-            self._uplink.put_command(write_command(command))
+            if isinstance(command, PassOn) and command.after_audio:
+                self._uplink.put_audio(write_command(command), 0.0)  # in order with the sound it is about
+            else:
+                self._uplink.put_command(write_command(command))
         except ModelUnavailable as error:
             self.lose(str(error))
 
@@ -95,6 +99,18 @@ class ModelSide:
         """`audio` is base64 that has been checked."""
         self._sound_until = max(self._sound_until, trio.current_time()) + duration_ms / 1000
         self._append(audio, duration_ms)
+
+    @property
+    def queued_seconds(self) -> float:
+        """Sound that waits to be written to the model."""
+        return self._uplink.audio_seconds
+
+    def send_frame(self, text: str) -> None:
+        """A frame that is written already."""
+        try:
+            self._uplink.put_command(text)
+        except ModelUnavailable as error:
+            self.lose(str(error))
 
     async def keep_audible(self, is_listening: Callable[[], bool]) -> None:
         """While speech is open and the client sends nothing, feed silence: else the model never hears it end."""

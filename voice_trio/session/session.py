@@ -27,18 +27,15 @@ import trio
 from voice_trio.conversation import commands as do
 from voice_trio.conversation.conversation import Conversation
 from voice_trio.conversation.events import Interrupt, ModelLost, ModelReady
-from voice_trio.conversation.notices import (
-    ConnectionReady,
-    SessionDescribed,
-    SessionDraining,
-    SessionRecovered,
-    SessionRecovering,
-)
+from voice_trio.conversation.gate import Gate
+from voice_trio.conversation.gate.requests import FromDropIn
+from voice_trio.conversation.notices import SessionDraining, SessionRecovered, SessionRecovering
 from voice_trio.errors import ModelUnavailable
 from voice_trio.session.accounts import NoAccount
 from voice_trio.session.client_side import ClientSide
 from voice_trio.session.clocks import announce_deadline, finish_answer_then_end, watch_for_idleness
 from voice_trio.session.connect import connect
+from voice_trio.session.drop_in_side import DropInSide
 from voice_trio.session.endings import Ending
 from voice_trio.session.jobs import call_tool, search
 from voice_trio.session.model_side import ModelSide
@@ -52,12 +49,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voice_trio.conversation.events import Event
+    from voice_trio.conversation.gate.requests import Request
     from voice_trio.conversation.records import TurnRecord
-    from voice_trio.dialects.realtime import SessionState
     from voice_trio.services.knowledge import Knowledge
     from voice_trio.services.links import Link
     from voice_trio.session.accounts import Account
     from voice_trio.session.connect import Dial, Model
+    from voice_trio.session.host import Front, Talk
     from voice_trio.session.sidecar import SidecarPlan
     from voice_trio.session.summary import Observer
     from voice_trio.session.terms import Terms
@@ -94,14 +92,20 @@ class Session:
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
         self._ready_at: float | None = None
-        self._conversation = Conversation(
-            terms.policy, id_prefix=terms.id_prefix, now=trio.current_time(), history=terms.history
-        )
         self.is_over = False
         """Whether all has been said and counted; a stalled client's socket may still be on its way out."""
         self._sidecar = Sidecar(sidecar, self, self._account)
-        self._model = ModelSide(self, self._describe, self._sidecar)
-        self._client = ClientSide(client, self, self._model, self._conversation.sound_may_leave_at)
+        self._model = ModelSide(self, lambda state: self._client.describe(state), self._sidecar)
+        self._conversation: Talk
+        self._client: Front
+        now = trio.current_time()
+        if terms.drop_in is None:
+            conversation = Conversation(terms.policy, id_prefix=terms.id_prefix, now=now, history=terms.history)
+            self._conversation = conversation
+            self._client = ClientSide(client, self, self._model, conversation.sound_may_leave_at)
+        else:
+            self._conversation = Gate(terms.policy, id_prefix=terms.id_prefix, now=now)
+            self._client = DropInSide(client, self, self._model, terms.drop_in)
 
     async def run(self) -> Summary:
         """Live until either side, the clock or the operator ends it; returns what it came to.
@@ -155,12 +159,13 @@ class Session:
         """A flush that was queued then has been written to the client."""
         self._moments.flushed(queued_at, trio.current_time())
 
-    def feed(self, event: Event) -> None:
+    def feed(self, event: Event | Request) -> None:
         """Hand an event to the conversation and carry out what follows, before anything else can happen."""
         if self._scope.cancel_called:
             return
-        self._account.saw(event)
-        self._moments.saw(event, trio.current_time())
+        if not isinstance(event, FromDropIn):
+            self._account.saw(event)
+            self._moments.saw(event, trio.current_time())
         for command in self._conversation.handle(event, trio.current_time()):
             self._carry_out(command)
 
@@ -188,7 +193,7 @@ class Session:
         with trio.move_on_after(GOODBYE_SECONDS_MAX):
             await self._model.leave()
         self.summary.recoveries += 1
-        if self.summary.recoveries > RECOVERIES_MAX:
+        if self.terms.drop_in is not None or self.summary.recoveries > RECOVERIES_MAX:
             self.end(Ending.UPSTREAM_LOST)
             return None
         self._client.tell(SessionRecovering())
@@ -213,11 +218,9 @@ class Session:
         self._scope.deadline = self._ready_at + self.terms.duration_seconds
         self.summary.was_ready = True
         expires_at = self._unix_time() + self.terms.duration_seconds
-        self._client.tell(ConnectionReady(self.terms.session_id, self.terms.resume_token, expires_at))
+        self._client.welcome(model, expires_at)
         self.summary.transcription_fallback = model.transcription_fallback
         self._observer.session_ready(self.summary)
-        self._describe(model.created)
-        self._describe(model.updated)
         self._account.open(self._client.tell, lambda: self.end(Ending.BUDGET_EXHAUSTED))
 
     def _conclude(self) -> Ending:
@@ -287,7 +290,10 @@ class Session:
         match command:
             case do.BeginTurn(turn_id):
                 self._turns.begin(turn_id)
-                self._turns.start(turn_id, lambda: self._model.keep_audible(lambda: self._conversation.is_listening))
+                if self.terms.drop_in is None:  # a drop-in client's sound is counted by it, and must not grow
+                    self._turns.start(
+                        turn_id, lambda: self._model.keep_audible(lambda: self._conversation.is_listening)
+                    )
             case do.EndTurn(turn_id, reason):
                 self._turns.end(turn_id, reason)
             case do.StartSearch(turn_id):
@@ -302,6 +308,3 @@ class Session:
     async def _feed_at(self, at: float, event: Event) -> None:
         await trio.sleep_until(at)
         self.feed(event)
-
-    def _describe(self, state: SessionState) -> None:
-        self._client.tell(SessionDescribed(state.type, state.session_json))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from voice_trio.conversation.policy import Policy
+from voice_trio.dialects.drop_in import SAFE_WISHES
 from voice_trio.session.connect import Persistence
 
 if TYPE_CHECKING:
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 
 Tool: TypeAlias = Callable[[str], Awaitable[str]]
 """Takes the arguments as the model's JSON text and returns the JSON text the model will read."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropInTerms:
+    """What such a client may set of its session, by the names in `drop_in.ALL_WISHES`, and what it is preset to."""
+
+    allowed: frozenset[str] = frozenset(SAFE_WISHES)
+    preset: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +46,5 @@ class Terms:
     policy: Policy = field(default_factory=Policy)
     persistence: Persistence = field(default_factory=Persistence)
     tools: Mapping[str, Tool] = field(default_factory=dict)
+    drop_in: DropInTerms | None = None
+    """For a client that speaks OpenAI's own protocol."""

@@ -99,7 +99,7 @@ class Gate:
             requests.ItemFetched: self._on_item_fetched,
             requests.ItemDropped: self._on_item_dropped,
             requests.AudioCommitted: self._on_audio_committed,
-            requests.PassedOn: lambda event: self._pass_on(event.body, event.event_id),
+            requests.PassedOn: lambda event: self._pass_on(event.body, event.event_id, after_audio=event.after_audio),
         }
 
     def handle(self, event: on.Event | requests.Request, now: float) -> list[do.Command]:
@@ -272,7 +272,8 @@ class Gate:
     def _on_answer_audio(self, event: on.AnswerAudio) -> None:
         reply = self._replies.find(event.response_id)
         if reply is None:
-            self._unless(not self._replies.is_known(event.response_id), event)
+            if self._replies.is_known(event.response_id):  # aside: no sound of the conversation's
+                self._out.to_client(on.OtherModelEvent("response.output_audio.delta", wire=event.wire))
             return
         self._cuts.receive(event.item_id, event.duration_ms, is_heard=not reply.is_silent)
         if not reply.is_silent:

@@ -85,9 +85,10 @@ class AudioCommitted(FromDropIn):
 
 @dataclass(frozen=True, slots=True)
 class PassedOn(FromDropIn):
-    """Anything else that may pass; nothing is decided by it."""
+    """Anything else that may pass; nothing is decided by it. `after_audio`: not before the sound sent so far."""
 
     body: Body = field(repr=False)
+    after_audio: bool = False
 
 
 Request: TypeAlias = (

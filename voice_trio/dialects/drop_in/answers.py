@@ -50,14 +50,17 @@ class Disguise:
                 kind = "server_error" if event.is_ours else "invalid_request_error"
                 return self._error(kind, event.code, event.message, event.param, event.event_id)
             case do.CutAcknowledged():
-                place = {"content_index": event.content_index, "audio_end_ms": event.audio_end_ms}
-                return self._say("conversation.item.truncated", item_id=event.item_id, **place)
+                cut = {"item_id": event.item_id, "content_index": event.content_index}
+                return self._say("conversation.item.truncated", **cut, audio_end_ms=event.audio_end_ms)
             case do.DropAcknowledged():
                 return self._say("conversation.item.deleted", item_id=event.item_id)
             case do.EmptyItemShown():
                 return self._say("conversation.item.retrieved", item=_empty_item(event.item_id))
+            case on.TranscriptDelta() if not event.wire and self._wishes.wants_transcripts:  # early words from beside
+                place = {"item_id": event.item_id, "content_index": event.content_index}
+                return self._say(_TRANSCRIPTION + "delta", **place, delta=event.delta)
             case on.FromModel():
-                return self._frame(event)
+                return self._frame(event) if event.wire else None
             case _:
                 return None
 

@@ -68,7 +68,7 @@ class Reader:
             case wire.CommitAudio():
                 return to.AudioCommitted(event_id=event.event_id)
             case wire.ClearAudio():
-                return to.PassedOn({"type": "input_audio_buffer.clear"}, event_id=event.event_id)
+                return to.PassedOn({"type": "input_audio_buffer.clear"}, after_audio=True, event_id=event.event_id)
             case wire.ClearOutput():
                 return to.PassedOn({"type": "output_audio_buffer.clear"}, event_id=event.event_id)
             case wire.CreateResponse(response=response):

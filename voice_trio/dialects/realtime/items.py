@@ -10,12 +10,15 @@ ItemStatus: TypeAlias = Literal["completed", "incomplete", "in_progress"]
 
 
 class Part(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """One piece of a message's content; which fields count depends on `type`."""
+    """One piece of a message's content; which fields count depends on `type`.
+
+    `transcript` may be shown as null, which says something else than not showing it: there is sound, not yet its words.
+    """
 
     type: Literal["input_text", "input_audio", "input_image", "output_text", "output_audio"]
     text: str | None = None
     audio: str | None = None
-    transcript: str | None = None
+    transcript: str | None | msgspec.UnsetType = msgspec.UNSET
     image_url: str | None = None
     detail: Literal["auto", "low", "high"] | None = None
 
@@ -46,7 +49,14 @@ class Item(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 def as_kept(item: Item, item_id: str, status: ItemStatus = "completed") -> Item:
     """The item as a server keeps and shows it."""
-    return msgspec.structs.replace(item, id=item_id, object="realtime.item", status=status)
+    content = None if item.content is None else [_part_as_kept(part) for part in item.content]
+    return msgspec.structs.replace(item, id=item_id, object="realtime.item", status=status, content=content)
+
+
+def _part_as_kept(part: Part) -> Part:
+    """Recorded: a user's sound shows its transcript from the first, as null; clients rely on it."""
+    is_unheard = part.type == "input_audio" and part.transcript is msgspec.UNSET
+    return msgspec.structs.replace(part, transcript=None) if is_unheard else part
 
 
 def shown(item: Item) -> dict[str, Any]:

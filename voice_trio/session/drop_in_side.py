@@ -1,0 +1,196 @@
+"""The side of a client that speaks OpenAI's own protocol: nothing overtakes anything, and nothing of ours is told."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from voice_trio.conversation import commands as do
+from voice_trio.conversation import events as on
+from voice_trio.dialects.drop_in import Disguise, Reader, SessionAsked, SoundGiven, Wishes
+from voice_trio.errors import InvalidEvent, LinkClosed
+from voice_trio.session.client_writer import ClientWriter
+from voice_trio.session.ears import DropInEars
+from voice_trio.session.endings import Ending
+from voice_trio.session.outbox import Frame, Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from voice_trio.conversation.gate.requests import Request
+    from voice_trio.conversation.notices import Notice
+    from voice_trio.dialects.realtime import SessionState
+    from voice_trio.services.links import Link
+    from voice_trio.session.connect import Model
+    from voice_trio.session.host import Host
+    from voice_trio.session.model_side import ModelSide
+    from voice_trio.session.terms import DropInTerms
+
+UPLINK_SECONDS_MAX = 10.0  # of sound that waits for the model; beyond it the client is read no further
+LOOK_AGAIN_SECONDS = 0.02
+UPDATES_REMEMBERED_MAX = 64
+
+# `error` code, whether the fault is ours, close code; other endings close as they do elsewhere, unexplained.
+_FAREWELLS: dict[Ending, tuple[str, bool, int]] = {
+    Ending.TIMEOUT: ("session_expired", False, 1001),
+    Ending.IDLE: ("session_expired", False, 1001),
+    Ending.UPSTREAM_UNAVAILABLE: ("server_error", True, 1011),
+    Ending.UPSTREAM_LOST: ("server_error", True, 1011),
+    Ending.CRASHED: ("server_error", True, 1011),
+    Ending.BUDGET_EXHAUSTED: ("insufficient_quota", False, 1008),
+    Ending.SWITCHED_OFF: ("feature_disabled", False, 1008),
+    Ending.NOT_JSON: ("invalid_json", False, 1007),
+    Ending.TOO_BIG: ("invalid_value", False, 1009),
+}
+
+
+class DropInSide:
+    """Both directions of a drop-in client's link. It knows what may be seen and asked for, not when answers come."""
+
+    def __init__(self, link: Link, host: Host, model: ModelSide, terms: DropInTerms) -> None:
+        prefix = host.terms.id_prefix
+        self._link = link
+        self._host = host
+        self._model = model
+        self._terms = terms
+        self._prefix = prefix
+        self._wishes = Wishes(host.terms.model, terms.allowed)
+        self._disguise = Disguise(self._wishes, prefix)
+        self._ears = DropInEars(Reader(self._wishes, prefix), trio.current_time())
+        self._writer = ClientWriter(link, host)
+        self._ready = trio.Event()
+        self._expires_at = 0.0
+        self._unsaid: SessionState | None = None  # what `session.created` will show, once the preset is in force
+        self._updates: OrderedDict[str, str | None] = OrderedDict()  # our event id → the client's
+        self._update_count = 0
+
+    async def listen(self) -> None:
+        """Whatever the client sends, as requests; ends the session when it is gone."""
+        while True:
+            try:
+                frame = await self._link.receive()
+            except LinkClosed as closed:
+                self._host.end(Ending.TOO_BIG if closed.code == Ending.TOO_BIG.value.close_code else Ending.CLIENT_LEFT)
+                return
+            await self._ready.wait()  # what it asks for before is asked of a session that is there
+            try:
+                await self._heed(self._ears.understand(frame, trio.current_time()))
+            except InvalidEvent as error:
+                self._complain(error)
+
+    def start_speaking(self, nursery: trio.Nursery) -> None:
+        """Begin to write; the nursery must outlive the session's tasks."""
+        self._writer.start(nursery)
+
+    def welcome(self, model: Model, expires_at: float) -> None:
+        """The session is ready; `expires_at` is Unix time."""
+        self._expires_at = expires_at
+        self._unsaid = replace(model.updated, wire=model.created.wire)
+        if self._terms.preset is not None:
+            try:
+                self._ask_session(SessionAsked(self._terms.preset))
+                return
+            except InvalidEvent as error:
+                self._host.log.warning("preset_refused", reason=str(error))
+        self._say_created()
+
+    def describe(self, state: SessionState) -> None:
+        """The model has updated its session: the client's own update, the oldest that is on its way."""
+        if state.create_response is True:
+            self._model.lose("it would answer by itself")
+            return
+        self._wishes.accept()
+        self._host.feed(self._wishes.manner)
+        if self._unsaid is not None:
+            self._unsaid = replace(state, wire=self._unsaid.wire)
+            self._say_created()
+        else:
+            self._writer.put(Frame(self._disguise.session(state, "session.updated", self._expires_at)))
+
+    def tell(self, event: on.ModelEvent | do.ClientNotice | do.DropInNotice | Notice) -> None:
+        """Queue an event for the client, unless it must not know of it; a flush drops the queued sound first."""
+        if isinstance(event, do.PlaybackFlush):
+            self._writer.outbox.drop_answer()
+            return
+        if isinstance(event, on.ModelError):
+            if (event.event_id or "").startswith(self._prefix):
+                self._on_update_refused(event)
+                return
+            self._host.summary.errors[event.code] += 1
+        text = self._disguise.write(event)
+        if text is None:
+            return
+        if isinstance(event, on.AnswerAudio):
+            self._writer.put(Frame(text, Lane.ANSWER, event.item_id, event.duration_ms, dies_with_answer=True))
+        else:
+            self._writer.put(Frame(text))
+
+    async def leave(self, ending: Ending) -> None:
+        """Say what is still to be said, and close; the caller bounds it."""
+        _, _, code = _FAREWELLS.get(ending, ("", False, ending.value.close_code))
+        await self._writer.finish(lambda: self._last_words(ending), code, ending.value.close_reason)
+
+    def _last_words(self, ending: Ending) -> Iterator[str]:
+        if ending in _FAREWELLS:
+            error_code, is_ours, _ = _FAREWELLS[ending]
+            message = ending.value.message or f"{ending.value.close_reason}."
+            yield self._disguise.farewell(error_code, message, is_ours=is_ours)
+
+    async def _heed(self, event: Request | SoundGiven | SessionAsked) -> None:
+        match event:
+            case SoundGiven():
+                await self._hear_audio(event)
+            case SessionAsked():
+                self._ask_session(event)
+            case _:
+                self._host.feed(event)
+
+    async def _hear_audio(self, event: SoundGiven) -> None:
+        self._host.summary.audio_in_s += event.duration_ms / 1000
+        self._model.send_audio(event.audio, event.duration_ms)
+        await trio.sleep(self._ears.patience.seconds_ahead(trio.current_time(), event.duration_ms))
+        while self._model.queued_seconds > UPLINK_SECONDS_MAX:  # noqa: ASYNC110  # a recording at once, now and then
+            await trio.sleep(LOOK_AGAIN_SECONDS)
+
+    def _ask_session(self, event: SessionAsked) -> None:
+        self._update_count += 1
+        update_id = f"{self._prefix}u{self._update_count}"
+        try:
+            session = self._wishes.ask(update_id, event.session)
+        except InvalidEvent as error:
+            error.event_id = error.event_id or event.event_id
+            raise
+        self._updates[update_id] = event.event_id
+        if len(self._updates) > UPDATES_REMEMBERED_MAX:
+            self._updates.popitem(last=False)
+        update = {"type": "session.update", "event_id": update_id, "session": session}
+        self._model.send_frame(msgspec.json.encode(update).decode())
+
+    def _on_update_refused(self, event: on.ModelError) -> None:
+        """About an update, told by the client's own id; anything else with an id of ours is not its business."""
+        if event.event_id is None or event.event_id not in self._updates:
+            return
+        self._wishes.refuse(event.event_id)
+        asked_as = self._updates.pop(event.event_id)
+        if self._unsaid is not None:
+            self._host.log.warning("preset_refused", reason=event.code)
+            self._say_created()
+            return
+        self._writer.put(Frame(self._disguise.write(replace(event, event_id=asked_as)) or ""))
+
+    def _say_created(self) -> None:
+        state, self._unsaid = self._unsaid, None
+        if state is not None:
+            self._writer.put(Frame(self._disguise.session(state, "session.created", self._expires_at)))
+            self._ready.set()
+
+    def _complain(self, error: InvalidEvent) -> None:
+        self._host.summary.errors[error.code] += 1
+        if self._ears.patience.is_over:
+            self._host.end(Ending.NOT_JSON)
+        elif self._ears.patience.may_complain(trio.current_time()):
+            self._writer.put(Frame(self._disguise.refuse(error)))
