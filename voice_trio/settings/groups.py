@@ -13,6 +13,7 @@ from platformdirs import user_data_path
 from pydantic import AfterValidator, SecretStr
 
 import voice_trio
+from voice_trio.dialects.drop_in.wishes import ALL_WISHES, SAFE_WISHES
 from voice_trio.services.redis_urls import parse_redis_url
 from voice_trio.settings.reading import CommaList, Group, HttpUrl, SecretList, SocketUrl, any_case, check_url, env
 
@@ -290,6 +291,15 @@ class Shared(Group):
     )
 
 
+def _client_wishes(names: tuple[str, ...]) -> tuple[str, ...]:
+    known = tuple(name.lower() for name in names)
+    if known == ("none",):
+        return ()
+    if not set(known) <= set(ALL_WISHES):
+        raise ValueError(f"must be a list of {', '.join(ALL_WISHES)}, or none")
+    return known
+
+
 class Web(Group):
     """What the HTTP side shows, and to whom."""
 
@@ -305,10 +315,17 @@ class Web(Group):
         ge=0,
         le=10,
     )
-    client_config: CommaList = env(
-        "VOICE_CLIENT_CONFIG", (), "what a drop-in client may set", shown="safe defaults", later=True
+    client_config: Annotated[CommaList, AfterValidator(_client_wishes)] = env(
+        "VOICE_CLIENT_CONFIG",
+        SAFE_WISHES,
+        "what a client of `/v1/realtime` may set of its session: any of "
+        + ", ".join(f"`{name}`" for name in ALL_WISHES)
+        + "; or `none`",
+        shown=f"`{','.join(SAFE_WISHES)}`",
     )
-    client_models: CommaList = env("VOICE_CLIENT_MODELS", (), "models a drop-in client may ask for", later=True)
+    client_models: CommaList = env(
+        "VOICE_CLIENT_MODELS", (), "models it may ask for; unset: it gets `OPENAI_REALTIME_MODEL`, whatever it asks for"
+    )
 
 
 class Observability(Group):

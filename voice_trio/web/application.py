@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from voice_trio.web.handshake import hide_secrets
 from voice_trio.web.pages import make_pages
+from voice_trio.web.realtime_endpoint import RealtimeEndpoint
 from voice_trio.web.refusing import respond
 from voice_trio.web.voice_endpoint import VoiceEndpoint
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from voice_trio.web.gateway import Gateway
 
 VOICE_PATHS = frozenset({"/v1/ws/voice", "/api/v1/ws/voice"})
+REALTIME_PATHS = frozenset({"/v1/realtime", "/api/v1/realtime", "/openai/v1/realtime", "/openai/realtime"})
 _NO_SUCH_PAGE = b'{"error":{"code":"not_found","message":"There is no WebSocket here."}}'
 
 
@@ -25,6 +27,7 @@ class Application:
 
     def __init__(self, gateway: Gateway) -> None:
         self._voice = VoiceEndpoint(gateway)
+        self._realtime = RealtimeEndpoint(gateway)
         self._pages = make_pages(gateway)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,6 +35,8 @@ class Application:
         match scope["type"]:
             case "websocket" if scope["path"] in VOICE_PATHS:
                 await self._voice(scope, receive, send)
+            case "websocket" if scope["path"] in REALTIME_PATHS:
+                await self._realtime(scope, receive, send)
             case "websocket":
                 hide_secrets(scope)
                 await receive()

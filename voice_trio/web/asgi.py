@@ -30,9 +30,9 @@ class AsgiLink:
         self._lost: LinkClosed | None = None
         self._is_closed = False
 
-    async def accept(self) -> None:
-        """Finish the upgrade."""
-        await self._send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+    async def accept(self, subprotocol: str | None = None) -> None:
+        """Finish the upgrade; `subprotocol` is one of those the client offered."""
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
 
     async def send(self, message: str | bytes) -> None:
         """Send one frame; raises `LinkClosed` once the client is known to be gone.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation.policy import Policy
@@ -12,7 +13,7 @@ from voice_trio.services.resume_tokens import ResumeTokens
 from voice_trio.services.tokens import user_hash
 from voice_trio.session.connect import Persistence
 from voice_trio.session.keeping import history_of
-from voice_trio.session.terms import Terms
+from voice_trio.session.terms import DropInTerms, Terms
 
 if TYPE_CHECKING:
     from voice_trio.services.tokens import User
@@ -62,6 +63,13 @@ def terms_for(admitted: Admitted, settings: Settings) -> Terms:
             attempts_max=settings.upstream.attempts_max, backoff_factor=settings.upstream.backoff_factor
         ),
     )
+
+
+def drop_in_terms_for(admitted: Admitted, settings: Settings, model: str) -> Terms:
+    """The same for a client of OpenAI's own protocol, which hears nothing of resuming; `model` is what it may have."""
+    terms = terms_for(admitted, settings)
+    drop_in = DropInTerms(frozenset(settings.web.client_config), admitted.preset)
+    return replace(terms, model=replace(terms.model, model=model), resume_token="", drop_in=drop_in)
 
 
 def model_for(user: User, settings: Settings) -> SessionConfig:

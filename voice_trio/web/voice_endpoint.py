@@ -8,71 +8,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
 import trio
 
 from voice_trio.dialects import voice
 from voice_trio.errors import BadMessage, LinkClosed
-from voice_trio.services.upstream import make_dial
 from voice_trio.session.callers import origin_is_allowed
 from voice_trio.session.endings import Ending
-from voice_trio.session.keeping import RecordKeeper
 from voice_trio.session.refusals import Refusal
-from voice_trio.session.session import Session
-from voice_trio.session.summary import Observers, TurnTraces
-from voice_trio.web.asgi import TOO_BIG, AsgiLink
-from voice_trio.web.handshake import hide_secrets, read_handshake
-from voice_trio.web.hypercorn_seams import bound_messages, decline_compression, wait_until_stopping
-from voice_trio.web.refusing import refuse_at_handshake, respond
-from voice_trio.web.terms import record_for, terms_for
+from voice_trio.web.asgi import TOO_BIG
+from voice_trio.web.endpoint import Endpoint
+from voice_trio.web.refusing import refuse_at_handshake
+from voice_trio.web.terms import terms_for
 
 if TYPE_CHECKING:
     from voice_trio.session.admission import Admitted
-    from voice_trio.web.asgi import Receive, Scope, Send
-    from voice_trio.web.gateway import Gateway
+    from voice_trio.session.terms import Terms
+    from voice_trio.web.asgi import AsgiLink
+    from voice_trio.web.endpoint import Knock
 
-log = structlog.get_logger(__name__)
-
-MESSAGE_BYTES_MAX = 1024 * 1024
 TOKEN_MESSAGE_SECONDS_MAX = 5.0
-GIVE_BACK_SECONDS_MAX = 2.0
-GOODBYE_SECONDS_MAX = 2.0
-AFTERLIFE_SECONDS_MAX = 60.0  # the server ends the connection when the handler returns; then this ends too
 
-_ONLY_HTTP_1 = b'{"error":{"code":"not_allowed","message":"WebSockets are served over HTTP/1.1 only."}}'
 _TOO_BIG = Refusal("bad_message", TOO_BIG, Ending.TOO_BIG.value.close_reason, Ending.TOO_BIG.value.message, 413)
 _FOREIGN_ORIGIN = Refusal("not_allowed", 1008, "Origin not allowed", "Pages of this origin may not connect.", 403)
 
 
-class VoiceEndpoint:
+class VoiceEndpoint(Endpoint):
     """Handles the voice protocol's WebSockets of one process."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._settings = gateway.settings
+    message_bytes_max = 1024 * 1024
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection from its opening request to its end; raises nothing but cancellation."""
-        knock = _Knock(scope, receive, send, self._settings.web.trusted_proxy_hops)
-        hide_secrets(scope)
-        decline_compression(send)
-        bound_messages(send, MESSAGE_BYTES_MAX)
-        await receive()  # websocket.connect
-        try:
-            if scope.get("http_version", "1.1") != "1.1":
-                # Inside HTTP/2 and later, flow control of its own hides a client that takes nothing.
-                await respond(scope, send, 505, _ONLY_HTTP_1)
-            else:
-                await self._welcome(knock)
-        except LinkClosed:
-            pass  # gone before anything came of it
-        except Exception:  # a bug: hypercorn would close with 1000, and nobody would know
-            log.exception("voice_endpoint_crashed")
-            await knock.apologise()
-        finally:
-            self._gateway.nursery.start_soon(knock.link.read_to_the_end, AFTERLIFE_SECONDS_MAX)
-
-    async def _welcome(self, knock: _Knock) -> None:
+    async def _welcome(self, knock: Knock) -> None:
         handshake = knock.handshake
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
             await self._refuse_at_handshake(knock, _FOREIGN_ORIGIN)
@@ -88,121 +53,33 @@ class VoiceEndpoint:
             except LinkClosed as closed:
                 if closed.code != TOO_BIG:
                     raise
-                await knock.say(_TOO_BIG)
+                await _say(knock, _TOO_BIG)
                 return
             outcome = await self._gateway.admission.admit(
                 token, handshake.address, is_late=True, resume=handshake.resume
             )
             await self._settle(knock, outcome)
 
-    async def _settle(self, knock: _Knock, outcome: Admitted | Refusal) -> None:
-        """Tell a refusal, or run the session; whatever was taken for it is given back in any case."""
-        if isinstance(outcome, Refusal):
-            await self._refuse(knock, outcome)
-            return
-        with self._gateway.live.handling(outcome.session_id):
-            keeper = RecordKeeper(self._gateway.state, record_for(outcome, self._settings))
-            was_ready = False
-            try:
-                if self._settings.upstream.is_configured:
-                    session = self._session(knock.link, outcome, keeper)
-                    try:
-                        await self._talk(knock, outcome, session, keeper)
-                    finally:
-                        was_ready = session.summary.was_ready
-                    if session.summary.ending is Ending.UPSTREAM_UNAVAILABLE and not was_ready:
-                        self._note_unreached(knock, outcome)
-                else:
-                    await self._refuse(knock, self._note_unreached(knock, outcome))
-            finally:
-                if keeper.record is not None:
-                    self._gateway.webhook.send(keeper.record)
-                with trio.move_on_after(GIVE_BACK_SECONDS_MAX, shield=True):
-                    await keeper.write_last()
-                    await (outcome.end() if was_ready else outcome.release_unused())
-
-    def _session(self, link: AsgiLink, admitted: Admitted, keeper: RecordKeeper) -> Session:
-        upstream = self._settings.upstream
-        terms = terms_for(admitted, self._settings)
-        key = upstream.api_key.get_secret_value() if upstream.api_key else None
-        dial = make_dial(upstream.url, upstream.model, key, terms.user)
-        observer = Observers(keeper, self._gateway.statistics, TurnTraces(self._gateway.reports))
-        spent_before = 0 if admitted.resumed is None else admitted.resumed.cost_micro_usd
-        purse = self._gateway.treasury.open(terms, spent_before_micro_usd=spent_before)
-        return Session(link, dial, self._gateway.knowledge, terms, observer=observer, account=purse)
-
-    async def _talk(self, knock: _Knock, admitted: Admitted, session: Session, keeper: RecordKeeper) -> None:
-        with (
-            structlog.contextvars.bound_contextvars(session_id=admitted.session_id),
-            self._gateway.reports.session(admitted.session_id, session.terms.user),
-            self._gateway.live.entered(session),
-        ):
-            resumed = admitted.resumed is not None
-            log.info("session_admitted", user=session.terms.user, plan=admitted.plan, resumed=resumed)
-            self._gateway.statistics.admit(session.terms.user)
-            await knock.accept()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(admitted.keep_lease)
-                nursery.start_soon(keeper.run)
-                nursery.start_soon(self._drain_when_stopping, knock.send)
-                await session.run()
-                nursery.cancel_scope.cancel(reason="session over")
-
-    async def _drain_when_stopping(self, send: Send) -> None:
-        # Started by the bare hypercorn command we see no signal; its connections learn first that it stops.
-        await wait_until_stopping(send)
-        self._gateway.drain()
-
-    async def _refuse(self, knock: _Knock, refusal: Refusal) -> None:
+    async def _refuse(self, knock: Knock, refusal: Refusal) -> None:
         if refusal.at_handshake and not knock.is_accepted:
             await self._refuse_at_handshake(knock, refusal)
             return
         self._note(refusal, at_handshake=False)
-        await knock.say(refusal)
+        await _say(knock, refusal)
 
-    async def _refuse_at_handshake(self, knock: _Knock, refusal: Refusal) -> None:
+    async def _refuse_at_handshake(self, knock: Knock, refusal: Refusal) -> None:
         self._note(refusal, at_handshake=True)
         await refuse_at_handshake(knock.scope, knock.send, refusal)
 
-    def _note(self, refusal: Refusal, *, at_handshake: bool) -> None:
-        self._gateway.statistics.refused(refusal.code)
-        log.info("refused", code=refusal.code, at_handshake=at_handshake)
-
-    def _note_unreached(self, knock: _Knock, admitted: Admitted) -> Refusal:
-        shown = knock.handshake.token
-        return self._gateway.admission.note_unreached(
-            admitted, shown or knock.late_token, knock.handshake.address, is_late=shown is None
-        )
+    def _terms(self, knock: Knock, admitted: Admitted) -> Terms:
+        return terms_for(admitted, self._settings)
 
 
-class _Knock:
-    """One connection on its way in."""
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send, trusted_hops: int) -> None:
-        self.scope = scope
-        self.send = send
-        self.handshake = read_handshake(scope, trusted_hops)
-        self.link = AsgiLink(receive, send, bytes_max=MESSAGE_BYTES_MAX)
-        self.is_accepted = False
-        self.late_token: str | None = None
-        """The token of the first message, where the handshake had none."""
-
-    async def accept(self) -> None:
-        if not self.is_accepted:
-            self.is_accepted = True
-            await self.link.accept()
-
-    async def say(self, refusal: Refusal) -> None:
-        """Tell a refusal so that people can read it, and close."""
-        await self.accept()
-        await self.link.send(voice.refusal(refusal.code, refusal.message, refusal.retry_after))
-        await self.link.aclose(refusal.close_code, refusal.reason)
-
-    async def apologise(self) -> None:
-        """Say 1011 ourselves; before the upgrade the server says 500 when nothing was said."""
-        if self.is_accepted:
-            with trio.move_on_after(GOODBYE_SECONDS_MAX, shield=True):
-                await self.link.aclose(1011, "Internal error")
+async def _say(knock: Knock, refusal: Refusal) -> None:
+    """Tell a refusal so that people can read it, and close."""
+    await knock.accept()
+    await knock.link.send(voice.refusal(refusal.code, refusal.message, refusal.retry_after))
+    await knock.link.aclose(refusal.close_code, refusal.reason)
 
 
 async def _first_message_token(link: AsgiLink) -> str | None:

@@ -1,0 +1,86 @@
+"""OpenAI's own protocol, for any client that speaks it: pointed here, with a token of ours in place of its key.
+
+Every refusal comes before the upgrade, as OpenAI's HTTP API would word it: its clients read nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voice_trio.dialects.realtime.refusals import refusal_json
+from voice_trio.session import refusals
+from voice_trio.session.callers import origin_is_allowed
+from voice_trio.web.endpoint import Endpoint
+from voice_trio.web.refusing import respond
+from voice_trio.web.terms import drop_in_terms_for
+
+if TYPE_CHECKING:
+    from voice_trio.session.admission import Admitted
+    from voice_trio.session.refusals import Refusal
+    from voice_trio.session.terms import Terms
+    from voice_trio.web.endpoint import Knock
+
+NOT_SERVED = ("intent", "call_id")
+"""Transcription sessions, and calls that run elsewhere."""
+
+
+class RealtimeEndpoint(Endpoint):
+    """Handles the WebSockets of OpenAI's clients of one process."""
+
+    message_bytes_max = 16 * 1024 * 1024
+
+    async def _welcome(self, knock: Knock) -> None:
+        handshake = knock.handshake
+        if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
+            await self._tell(knock, "not_allowed", "Pages of this origin may not connect.", 403)
+            return
+        if unserved := next((name for name in NOT_SERVED if name in handshake.wishes), None):
+            await self._tell(knock, "invalid_value", f"'{unserved}' is not served here.", 400, param=unserved)
+            return
+        if self._model(knock) is None:
+            message = "This model cannot be had here."
+            await self._tell(knock, "model_not_found", message, 403, param="model")
+            return
+        if early := await self._refused_without_token(knock):
+            await self._refuse(knock, early)
+            return
+        outcome = await self._gateway.admission.admit(handshake.key, handshake.address, client_secrets=True)
+        await self._settle(knock, outcome)
+
+    async def _refused_without_token(self, knock: Knock) -> Refusal | None:
+        """A caller without any token is told so, and costs no look at the limits."""
+        if knock.handshake.key:
+            return None
+        early = await self._gateway.admission.refuse_before_token(knock.handshake.address)
+        return early or refusals.token_invalid("the token is missing")
+
+    async def _refuse(self, knock: Knock, refusal: Refusal) -> None:
+        self._note(refusal, at_handshake=True)
+        await self._tell(knock, refusal.code, refusal.message, refusal.http_status, retry_after=refusal.retry_after)
+
+    async def _tell(
+        self,
+        knock: Knock,
+        code: str,
+        message: str,
+        status: int,
+        *,
+        param: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        headers = [] if retry_after is None else [(b"retry-after", str(retry_after).encode())]
+        if status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
+        await respond(knock.scope, knock.send, status, refusal_json(code, message, status, param), headers)
+
+    def _terms(self, knock: Knock, admitted: Admitted) -> Terms:
+        model = self._model(knock) or self._settings.upstream.model
+        return drop_in_terms_for(admitted, self._settings, model)
+
+    def _model(self, knock: Knock) -> str | None:
+        """The model for this caller; None if it asks for one it may not have. Azure's clients call it a deployment."""
+        wishes, allowed = knock.handshake.wishes, self._settings.web.client_models
+        asked = wishes.get("model") or wishes.get("deployment")
+        if not allowed or not asked or asked == self._settings.upstream.model:
+            return self._settings.upstream.model
+        return asked if asked in allowed else None
