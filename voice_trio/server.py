@@ -2,7 +2,7 @@
 
     run_server
     ├─ gateway nursery       what outlives handlers
-    ├─ watch for signals     first: drain, then stop; second: stop at once
+    ├─ watch signals         first: drain, then stop; second: stop at once (a worker obeys its parent, too)
     └─ hypercorn.trio.serve  connections
 
 After SIGTERM or Ctrl-C nobody new is let in, sessions are told and may finish an answer for 8 s, and 10 s after the
@@ -12,6 +12,7 @@ signal the last connection is gone, whatever a client does.
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 from dataclasses import dataclass
 from functools import partial
@@ -23,9 +24,10 @@ from hypercorn.config import Config
 from hypercorn.trio import serve
 
 from voice_trio.errors import ConfigurationError
-from voice_trio.process import open_gateway
+from voice_trio.process import ALONE, open_gateway
 from voice_trio.services.listening import BACKLOG, drop_connections
 from voice_trio.web.application import Application
+from voice_trio.workers import DRAIN, END_AT_ONCE, SERVING
 
 if TYPE_CHECKING:
     import socket
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from voice_trio.settings import Settings
     from voice_trio.web.gateway import Gateway
+    from voice_trio.web.siblings import SiblingsByFolder
 
 log = structlog.get_logger(__name__)
 
@@ -51,11 +54,20 @@ class Tls:
     keyfile: str
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """This process is one of several; `parent` is the line to the one that started it."""
+
+    siblings: SiblingsByFolder
+    parent: socket.socket
+
+
 async def run_server(
     settings: Settings,
     listener: socket.socket,
     *,
     tls: Tls | None = None,
+    worker: Worker | None = None,
     when_started: Callable[[], None] | None = None,
 ) -> int:
     """Serve on `listener`, which this takes over, until a signal ends it; returns the process's exit code.
@@ -63,24 +75,27 @@ async def run_server(
     0 after an orderly end, 128 plus the signal's number when a second signal cut it short. Raises
     `ConfigurationError` for a certificate that cannot be used.
     """
-    address = listener.getsockname()
+    host, port, *_ = listener.getsockname()
     try:
         config = _hypercorn_config(listener.fileno(), tls)
     except ConfigurationError:
         listener.close()
         raise
     listener.detach()  # hypercorn owns the socket from here on
-    for warning in settings.warnings:
-        log.warning("settings", detail=warning)
-    ending = _Ending(port=address[1])
+    if worker is None or worker.siblings.slot == 0:
+        for warning in settings.warnings:
+            log.warning("settings", detail=warning)
     async with trio.open_nursery() as nursery:
-        await nursery.start(ending.watch_signals, nursery)
-        async with open_gateway(settings) as gateway:
+        ending = _Ending(port, nursery, worker)
+        await nursery.start(ending.watch_signals)
+        async with open_gateway(settings, worker.siblings if worker else ALONE) as gateway:
             ending.gateway = gateway
             application = cast("ASGIFramework", Application(gateway))
             async with trio.open_nursery() as serving:
                 await serving.start(partial(serve, application, config, shutdown_trigger=ending.stopping.wait))
-                log.info("serving", host=address[0], port=address[1], tls=tls is not None)
+                log.info("worker_serving" if worker else "serving", host=host, port=port, tls=tls is not None)
+                if worker is not None:
+                    nursery.start_soon(ending.obey_parent, worker)
                 if when_started is not None:
                     when_started()
         nursery.cancel_scope.cancel(reason="served")
@@ -90,31 +105,53 @@ async def run_server(
 class _Ending:
     """How the server comes to its end."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, everything: trio.Nursery, worker: Worker | None) -> None:
         self.gateway: Gateway | None = None
         self.stopping = trio.Event()
         self.exit_code = 0
         self._port = port
+        self._everything = everything
+        self._is_worker = worker is not None
         self._is_winding_down = False
 
-    async def watch_signals(
-        self, everything: trio.Nursery, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def watch_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """The first one begins the end, the second cuts it short. A worker is told the latter by its parent alone."""
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             task_status.started()
             async for number in signals:
-                if self.gateway is None or self._is_winding_down:
-                    self._end_at_once(number, everything)
+                if self._is_winding_down and not self._is_worker:
+                    self._end_at_once(number)
                     return
-                log.info("stopping", signal=signal.Signals(number).name, sessions=len(self.gateway.live))
-                self._is_winding_down = True
-                everything.start_soon(self._wind_down, self.gateway)
+                self._begin(number)
 
-    def _end_at_once(self, number: int, everything: trio.Nursery) -> None:
+    async def obey_parent(self, worker: Worker) -> None:
+        """Say that we serve; then end as the parent says, or when it is gone."""
+        with trio.socket.from_stdlib_socket(worker.parent) as parent:
+            try:
+                await parent.send(SERVING)
+                while (word := await parent.recv(1)) == DRAIN:
+                    self._begin(signal.SIGTERM)
+            except OSError:
+                word = b""
+        if word == END_AT_ONCE:
+            self._end_at_once(signal.SIGTERM)
+        else:
+            self._begin(signal.SIGTERM)
+            shutil.rmtree(worker.siblings.folder, ignore_errors=True)  # nobody else will
+
+    def _begin(self, number: int) -> None:
+        if self.gateway is None:
+            self._end_at_once(number)
+        elif not self._is_winding_down:
+            log.info("stopping", signal=signal.Signals(number).name, sessions=len(self.gateway.live))
+            self._is_winding_down = True
+            self._everything.start_soon(self._wind_down, self.gateway)
+
+    def _end_at_once(self, number: int) -> None:
         log.warning("stopping_at_once", signal=signal.Signals(number).name)
         self.exit_code = 128 + number
         drop_connections([self._port])
-        everything.cancel_scope.cancel(reason="second signal")
+        self._everything.cancel_scope.cancel(reason="second signal")
 
     async def _wind_down(self, gateway: Gateway) -> None:
         signalled_at = trio.current_time()

@@ -69,7 +69,7 @@ def test_without_a_secret_there_is_no_token() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--workers", "2"), "Redis"),
+        (("--workers", "2"), "REDIS_URL"),
         (("--certfile", __file__), "go together"),
         (("--bind", "8000"), "HOST:PORT"),
         (("--bind", "::1:8000"), "HOST:PORT"),

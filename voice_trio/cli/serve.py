@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 import trio
 
 from voice_trio.errors import ConfigurationError
-from voice_trio.server import Tls, run_server
 from voice_trio.services.listening import open_listener
 from voice_trio.services.logs import configure_logs
 from voice_trio.settings import load_settings
+from voice_trio.workers import run_workers
+
+if TYPE_CHECKING:
+    from voice_trio.settings import Settings
 
 DEFAULT_BIND = "127.0.0.1:8000"
-ONE_WORKER = (
-    "--workers: only 1 until limits are kept in Redis, because each worker would count by itself. "
-    "One process serves 60 sessions (MAX_CONCURRENT_SESSIONS)."
+NO_REDIS = (
+    "--workers {count}: needs REDIS_URL (and REDIS_ENABLED not false): without Redis each worker would count limits "
+    "and keep sessions for itself. One process serves MAX_CONCURRENT_SESSIONS sessions (60)."
 )
 
+WORKERS_HELP = "Processes to serve with, each with its own MAX_CONCURRENT_SESSIONS; more than one need REDIS_URL."
 bind_option = click.option(
     "--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Where to listen; port 0 for any."
 )
@@ -26,7 +31,13 @@ bind_option = click.option(
 
 @click.command()
 @bind_option
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes to serve with.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes to serve with, each with its own MAX_CONCURRENT_SESSIONS; more than 1 need REDIS_URL.",
+)
 @click.option("--certfile", type=click.Path(exists=True, dir_okay=False), help="Certificate chain (PEM), for wss://.")
 @click.option("--keyfile", type=click.Path(exists=True, dir_okay=False), help="Its private key (PEM).")
 @click.pass_context
@@ -35,15 +46,25 @@ def serve(ctx: click.Context, bind: str, workers: int, certfile: str | None, key
 
     Everything else comes from the environment: see docs/configuration.md.
     """
-    if workers > 1:
-        raise click.UsageError(ONE_WORKER)
     if (certfile is None) != (keyfile is None):
         raise click.UsageError("--certfile and --keyfile go together.")
-    tls = Tls(certfile, keyfile) if certfile and keyfile else None
     try:
         settings = load_settings()
         configure_logs(settings.observability)
-        exit_code = trio.run(partial(run_server, settings, open_listener(bind), tls=tls))
+        if workers > 1:
+            if settings.shared.redis_url is None or not settings.shared.redis_enabled:
+                raise ConfigurationError(NO_REDIS.format(count=workers))
+            arguments = ["--certfile", certfile, "--keyfile", keyfile] if certfile and keyfile else []
+            exit_code = trio.run(run_workers, workers, open_listener(bind), arguments)
+        else:
+            exit_code = trio.run(partial(_serve_alone, settings, bind, certfile, keyfile))
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
     ctx.exit(exit_code)
+
+
+async def _serve_alone(settings: Settings, bind: str, certfile: str | None, keyfile: str | None) -> int:
+    from voice_trio.server import Tls, run_server  # here: a parent of workers needs none of it
+
+    tls = Tls(certfile, keyfile) if certfile and keyfile else None
+    return await run_server(settings, open_listener(bind), tls=tls)

@@ -6,7 +6,7 @@ import hmac
 from typing import TYPE_CHECKING
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, Unauthorized
@@ -17,6 +17,7 @@ from voice_trio.web.client_secrets import add_client_secret_routes
 from voice_trio.web.dashboard import add_dashboard_routes
 from voice_trio.web.files import add_file_routes
 from voice_trio.web.handshake import bearer
+from voice_trio.web.stats_page import stats_of
 
 if TYPE_CHECKING:
     from voice_trio.web.gateway import Gateway
@@ -57,35 +58,21 @@ class _Routes:
         user = await administrator(self._gateway.verifier)
         if isinstance(user, Response):
             return user
-        gateway = self._gateway
-        limiter = {
-            "state": "redis" if gateway.state.health.available else "memory",
-            "places_taken": gateway.capacity.taken,
-            "places": gateway.capacity.places_max,
-            "draining": gateway.capacity.is_draining,
-        }
-        dated = gateway.treasury.prices.dated
-        instance = {
-            "id": gateway.state.instance,
-            "version": gateway.settings.observability.app_version,
-            "loop_lag_ms": round(gateway.statistics.lag.seconds * 1000, 1),
-        }
-        return json_answer(
-            gateway.statistics.as_json()
-            | {
-                "limiter": limiter,
-                "instance": instance,
-                "prices": {"dated": dated.isoformat() if dated else None},
-                "configuration": gateway.settings.described(),
-            }
-        )
+        return json_answer(await stats_of(self._gateway))
 
     async def livez(self) -> Response:
         return json_answer({"status": "alive"})
 
     async def readyz(self) -> Response:
-        reason = self._gateway.health.unready
+        reason = await self._unready()
         return json_answer({"status": "ready"}) if reason is None else json_answer({"status": reason}, 503)
+
+    async def _unready(self) -> str | None:
+        """Callers are taken by whichever worker has room: one that is ready is enough."""
+        own = self._gateway.health.unready
+        if own is None or any(one.facts.unready is None for one in await self._gateway.siblings.ask()):
+            return None
+        return own
 
     async def metrics(self) -> Response:
         wanted = self._gateway.settings.web.metrics_token
@@ -93,8 +80,7 @@ class _Routes:
             given = bearer(request.headers.get("Authorization", "")) or ""
             if not hmac.compare_digest(given.encode(), wanted.get_secret_value().encode()):
                 raise Unauthorized("a bearer token is needed")
-        body = generate_latest(self._gateway.statistics.registry)
-        return Response(body, content_type=CONTENT_TYPE_LATEST)
+        return Response(self._gateway.statistics.meters.exposition(), content_type=CONTENT_TYPE_LATEST)
 
     async def say_in_json(self, error: HTTPException) -> Response:
         return error_answer(

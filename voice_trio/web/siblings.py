@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Never, Protocol
 
 import msgspec
@@ -71,12 +72,8 @@ class SiblingsByFolder:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
             listener.listen()
-            async with trio.open_nursery() as nursery:
-                await trio.serve_listeners(
-                    lambda stream: _tell(stream, told),
-                    [trio.SocketListener(trio.socket.from_stdlib_socket(listener))],
-                    handler_nursery=nursery,
-                )
+            listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
+            await trio.serve_listeners(partial(_tell, told), listeners)
         raise AssertionError("serving goes on until it is cancelled")
 
     async def ask(self) -> list[Snapshot]:
@@ -101,7 +98,7 @@ class SiblingsByFolder:
         return self.folder / f"{slot}.sock"
 
 
-async def _tell(stream: trio.SocketStream, told: Callable[[], Snapshot]) -> None:
+async def _tell(told: Callable[[], Snapshot], stream: trio.SocketStream) -> None:
     with trio.move_on_after(ANSWER_SECONDS_MAX), suppress(trio.BrokenResourceError):
         async with stream:
             await stream.send_all(encode_snapshot(told()))

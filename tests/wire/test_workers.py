@@ -1,0 +1,206 @@
+"""`voice-trio serve --workers N` beside a real Redis: one instance to whoever looks, whichever process answers."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from tests.redis_servers import RedisServer, becomes, redis_server
+from tests.wire.deployment import SERVE, gateway_process, token, wait_until_empty
+from tests.wire.test_tls import certificate
+from voice_trio.workers import shared_folder
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from tests.wire.deployment import GatewayProcess, Place
+    from voice_trio.testing import FakeClient
+
+TWO = (*SERVE, "--workers", "2")
+CALLERS_MAX = 40
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    with redis_server() as server:
+        yield server
+
+
+@asynccontextmanager
+async def two_workers(tmp_path: Path, redis: RedisServer, **more: str) -> AsyncIterator[tuple[Place, GatewayProcess]]:
+    limits = {"MAX_CONCURRENT_SESSIONS_PER_USER": "1000"}
+    async with gateway_process(tmp_path, TWO, REDIS_URL=redis.url, **limits, **more) as place:
+        assert place.process is not None
+        yield place, place.process
+        place.process.signal(signal.SIGTERM)
+        with trio.move_on_after(5):
+            await place.process.ended.wait()  # in order, so that nothing is left in /dev/shm
+
+
+async def workers(place: Place) -> list[dict[str, Any]]:
+    """What each of them says of itself."""
+    stats = (await place.get("/v1/voice/stats", token("root", is_admin=True))).json
+    found: list[dict[str, Any]] = stats["workers"]["answered"]
+    return found
+
+
+async def metric(place: Place, name: str) -> float:
+    text = (await place.get("/metrics")).body.decode()
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+async def callers_on_both(place: Place, nursery: trio.Nursery, user: str = "ada") -> list[tuple[FakeClient, str]]:
+    """Callers with their resume tokens, until each worker has some."""
+    callers: list[tuple[FakeClient, str]] = []
+    while len(callers) < CALLERS_MAX:
+        client = await place.join(nursery, shown=token(user))
+        ready = (await client.hears("connection.ready")).event
+        callers.append((client, ready["resume_token"]))
+        if len(callers) >= 4 and all(worker["active"] for worker in await workers(place)):
+            return callers
+    raise AssertionError("all callers landed on one worker")
+
+
+async def test_two_workers_are_one_instance(tmp_path: Path, redis: RedisServer) -> None:
+    with trio.fail_after(40):
+        async with two_workers(tmp_path, redis) as (place, _), trio.open_nursery() as nursery:
+            place.model.answers_with("Thirty-four degrees.", audio_ms=100, first_audio_after=0)
+            callers = await callers_on_both(place, nursery)
+            for client, _ in callers:
+                await client.type("how warm must the brooder be")
+                await client.hears("response.done")
+            assert await place.active_sessions() == len(callers)
+            while await metric(place, "voice_trio_active_sessions") != len(callers):  # noqa: ASYNC110  # one can only ask
+                await trio.sleep(0.1)  # the other's gauges may be a second old
+            for client, _ in callers:
+                await client.end_session()
+                await client.is_closed()
+            await wait_until_empty(place)
+            for _ in range(4):  # whichever answers
+                assert await metric(place, "voice_trio_admitted_total") == len(callers)
+                assert await metric(place, 'voice_trio_turns_total{status="completed"}') == len(callers)
+                assert await metric(place, 'voice_trio_sessions_total{ending="client_ended"}') == len(callers)
+                assert await metric(place, 'voice_trio_stage_seconds_count{stage="commit_to_ask"}') == len(callers)
+                assert await metric(place, "voice_trio_workers") == 2
+                assert await metric(place, "voice_trio_places") == 120
+            stats = (await place.get("/v1/voice/stats", token("root", is_admin=True))).json
+            assert stats["sessions"]["by_ending"] == {"client_ended": len(callers)}
+            assert stats["latency_ms"]["1h"]["commit_to_ask"]["count"] == len(callers)
+            assert sum(minute["turns"] for minute in stats["minutes"]) == len(callers)
+            assert stats["adoption"]["users_who_talked_today"] == 1
+            nursery.cancel_scope.cancel()
+
+
+async def test_sigterm_drains_them_all(tmp_path: Path, redis: RedisServer) -> None:
+    with trio.fail_after(40):
+        async with two_workers(tmp_path, redis) as (place, process), trio.open_nursery() as nursery:
+            callers = await callers_on_both(place, nursery)
+            pids = [worker["pid"] for worker in await workers(place)]
+            os.killpg(os.getpgid(pids[0]), signal.SIGTERM)  # as systemd does: parent and workers
+            for client, _ in callers:
+                closed = await client.is_closed()
+                assert (closed.code, closed.reason) == (1012, "Server restarting, resume")
+            with trio.fail_after(5):
+                await process.ended.wait()
+            assert process.returncode == 0
+            assert len(process.events("stopping")) == 2
+            assert process.events("stopping_at_once") == []
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_worker_that_is_killed_is_replaced_and_what_it_counted_stays(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    with trio.fail_after(50):
+        async with two_workers(tmp_path, redis) as (place, process), trio.open_nursery() as nursery:
+            place.model.answers_with("Thirty-four degrees.", audio_ms=100, first_audio_after=0)
+            callers = await callers_on_both(place, nursery)
+            for client, _ in callers:
+                await client.type("how warm must the brooder be")
+                await client.hears("response.done")
+            await trio.sleep(0.5)  # heard to their ends, and written
+            victim, other = await workers(place)
+            os.kill(victim["pid"], signal.SIGKILL)
+            await becomes(lambda: process.events("worker_died"))
+            assert await metric(place, "voice_trio_active_sessions") == other["active"]
+            assert await metric(place, 'voice_trio_turns_total{status="completed"}') == len(callers)
+            cut = [resume for client, resume in callers if client.closed_with is not None]
+            assert len(cut) == victim["active"]
+            back = await place.join(nursery, f"{place.url}?resume={cut[0]}", shown=token("ada"))
+            await back.hears("connection.ready")
+            await becomes(lambda: len(process.events("worker_serving")) == 3)
+            assert victim["pid"] not in [worker["pid"] for worker in await workers(place)]
+            assert await metric(place, 'voice_trio_turns_total{status="completed"}') == len(callers)
+            assert await metric(place, "voice_trio_admitted_total") == len(callers) + 1
+            nursery.cancel_scope.cancel()
+
+
+def test_a_folder_that_nobody_holds_any_more_is_removed() -> None:
+    with shared_folder() as held:
+        orphan = held.with_name(f"{held.name}-orphan")
+        orphan.mkdir()
+        (orphan / "lock").touch()
+        with shared_folder() as another:
+            assert held.exists()
+            assert not orphan.exists()
+    assert not held.exists()
+    assert not another.exists()
+
+
+async def test_workers_end_when_their_parent_was_killed(tmp_path: Path, redis: RedisServer) -> None:
+    with trio.fail_after(40):
+        async with two_workers(tmp_path, redis) as (place, process):
+            pids = [worker["pid"] for worker in await workers(place)]
+            assert len(pids) == 2
+            process.signal(signal.SIGKILL)
+            await becomes(lambda: not any(_is_alive(pid) for pid in pids))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_what_no_worker_can_start_with_is_said_once(tmp_path: Path, redis: RedisServer) -> None:
+    command = [*TWO, "--certfile", __file__, "--keyfile", __file__]
+    environ = {"PATH": os.environ["PATH"], "REDIS_URL": redis.url}
+    with trio.fail_after(30):
+        done = await trio.run_process(command, env=environ, capture_stderr=True, capture_stdout=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.decode().count("Error: --certfile, --keyfile: cannot be used") == 1
+
+
+def test_without_redis_they_are_refused_by_name() -> None:
+    for environ in ({}, {"REDIS_URL": "redis://127.0.0.1:1", "REDIS_ENABLED": "false"}):
+        done = subprocess.run(TWO, env={"PATH": os.environ["PATH"], **environ}, capture_output=True, timeout=20)
+        assert done.returncode == 1
+        (line,) = done.stderr.decode().splitlines()
+        assert line.startswith("Error: --workers 2: needs REDIS_URL")
+
+
+async def test_workers_serve_tls(tmp_path: Path, redis: RedisServer) -> None:
+    tls = certificate(tmp_path)
+    command = (*TWO, "--certfile", tls.certfile, "--keyfile", tls.keyfile)
+    with trio.fail_after(30):
+        async with gateway_process(tmp_path, command, REDIS_URL=redis.url) as place:
+            import ssl
+
+            context = ssl.create_default_context(cafile=tls.certfile)
+            stream = await trio.open_ssl_over_tcp_stream(
+                "localhost", place.port, ssl_context=context, https_compatible=True
+            )
+            async with stream:
+                await stream.send_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                assert (await stream.receive_some(4096)).startswith(b"HTTP/1.1 200")
