@@ -95,7 +95,7 @@ def test_an_item_made_of_sound_is_listened_to_for_the_answer() -> None:
     desk = Desk()
     content = [{"type": "input_audio", "audio": encode_audio(voice(400))}]
     added = desk.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})[0]
-    assert added["item"]["content"] == [{"type": "input_audio"}]
+    assert added["item"]["content"] == [{"type": "input_audio", "transcript": None}]
     assert [type(order) for order in desk.orders] == [Listen, Hear, FinishHearing]
     desk.send("response.create")
     assert desk.heard("what is it") == []

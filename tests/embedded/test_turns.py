@@ -61,7 +61,7 @@ def test_words_come_under_the_id_that_speech_started_announced_before_the_item_e
     stopped, committed, added, *_ = desk.append(quiet(500))
     assert started["item_id"] == delta["item_id"] == stopped["item_id"] == committed["item_id"] == added["item"]["id"]
     assert (started["audio_start_ms"], stopped["audio_end_ms"]) == (100, 1400)
-    assert added["item"]["content"] == [{"type": "input_audio"}]
+    assert added["item"]["content"] == [{"type": "input_audio", "transcript": None}]
     assert added["item"]["status"] == "completed"
 
 

@@ -93,6 +93,8 @@ def complete(session: ModelSession, item_id: str, text: str) -> None:
         trouble = say.Trouble(type="transcription_error", code=failure, message="The audio could not be transcribed.")
         session.emit(say.TranscriptionFailed(item_id=item_id, content_index=0, error=trouble))
         return
+    for part in next((item.content or () for item in session.items.order if item.id == item_id), ()):
+        part.transcript = text
     seconds = math.ceil(session.items.audio_ms.get(item_id, 0.0) / 1000)
     usage = {"type": "duration", "seconds": seconds}
     session.emit(say.TranscriptionCompleted(item_id=item_id, content_index=0, transcript=text, usage=usage))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from voice_trio.errors import InvalidEvent
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ class ItemList:
             raise InvalidEvent(message, param="audio_end_ms")
         self.audio_ms[item_id] = audio_end_ms
         for part in item.content or ():
-            part.transcript = None
+            part.transcript = msgspec.UNSET
 
     def _index(self, item_id: str, what: str, param: str) -> int:
         for index, item in enumerate(self.order):
