@@ -18,7 +18,7 @@ class Part(msgspec.Struct, omit_defaults=True, kw_only=True):
     type: Literal["input_text", "input_audio", "input_image", "output_text", "output_audio"]
     text: str | None = None
     audio: str | None = None
-    transcript: str | None | msgspec.UnsetType = msgspec.UNSET
+    transcript: str | msgspec.UnsetType | None = msgspec.UNSET
     image_url: str | None = None
     detail: Literal["auto", "low", "high"] | None = None
 
