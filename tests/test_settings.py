@@ -196,11 +196,6 @@ def test_a_misspelt_name_warns_with_the_name_that_was_meant() -> None:
     )
 
 
-def test_a_variable_whose_part_is_not_built_warns_that_it_does_nothing() -> None:
-    given = {"VOICE_SIDECAR_TRANSCRIPTION": "on"}
-    assert "VOICE_SIDECAR_TRANSCRIPTION has no effect in this version" in load_settings(given).warnings
-
-
 def test_a_short_secret_warns() -> None:
     assert load_settings({"JWT_SECRET": "short"}).warnings == (
         "JWT_SECRET is short: at least 32 random bytes are right",

@@ -12,6 +12,7 @@ from voice_trio.dialects.realtime import SessionConfig
 from voice_trio.services.memory_knowledge import MemoryKnowledge
 from voice_trio.session.endings import Ending
 from voice_trio.session.session import Session
+from voice_trio.session.sidecar import SidecarPlan
 from voice_trio.session.terms import Terms
 from voice_trio.testing.client import FakeClient
 from voice_trio.testing.links import memory_link_pair
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from voice_trio.conversation.records import TurnRecord
     from voice_trio.services.knowledge import Knowledge
     from voice_trio.services.links import Link
+    from voice_trio.session.accounts import Account
     from voice_trio.session.summary import Summary
 
 PATIENCE_SECONDS = 5_000.0
@@ -47,6 +49,8 @@ class Stage:
         reports_flush: bool = False,
         knows: Callable[[MemoryKnowledge], Knowledge] = lambda store: store,
         wrap: Callable[[Link], Link] = lambda link: link,
+        sidecar: str = "off",
+        account: Account | None = None,
         **terms: Any,
     ) -> None:
         ours, theirs = memory_link_pair()
@@ -63,6 +67,8 @@ class Stage:
             replace(TERMS, **terms),
             observer=self,
             unix_time=lambda: UNIX_TIME,
+            account=account,
+            sidecar=None if sidecar == "off" else SidecarPlan(self._dial_transcriber, always=sidecar == "on"),
         )
         self.expects_crash = False
         self.was_told_ready = False
@@ -75,6 +81,9 @@ class Stage:
 
     async def _dial(self, nursery: trio.Nursery) -> Link:
         return self.model.connect()
+
+    async def _dial_transcriber(self, nursery: trio.Nursery) -> Link:
+        return self.model.transcriber.connect()
 
     async def _run(self) -> None:
         summary = await self.session.run()

@@ -12,23 +12,26 @@ if TYPE_CHECKING:
 
     import trio
 
-__all__ = ["Keepalive", "ModelDial", "WebSocketLink", "make_dial", "with_query"]
+__all__ = ["Keepalive", "ModelDial", "WebSocketLink", "make_dial", "make_sidecar_dial", "with_query"]
 
 
 class ModelDial:
-    """Opens links to the model: a `Dial` for sessions. `safety_identifier` is the user's, hashed by the caller."""
+    """Opens links to the model: a `Dial` for sessions. `safety_identifier` is the user's, hashed by the caller.
+
+    Without a model the links are to sessions that only transcribe.
+    """
 
     def __init__(
         self,
         url: str,
-        model: str,
+        model: str | None,
         key: str | None,
         *,
         safety_identifier: str = "",
         keepalive: Keepalive | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._url = with_query(url, model=model)
+        self._url = with_query(url, model=model, intent="transcription" if model is None else None)
         self._keepalive = keepalive or Keepalive()
         self._ssl_context = ssl_context
         self._headers: dict[str, str] = {}
@@ -52,8 +55,13 @@ def make_dial(url: str, model: str, key: str | None, safety_identifier: str = ""
     return ModelDial(url, model, key, safety_identifier=safety_identifier, ssl_context=shared_ssl_context(url))
 
 
-def with_query(url: str, **parameters: str) -> str:
-    """`url` with `parameters` in its query, in place of those of the same name."""
+def make_sidecar_dial(url: str, key: str | None, safety_identifier: str = "") -> ModelDial:
+    """The `Dial` for one session's sidecar, which only transcribes, at the same `url`."""
+    return ModelDial(url, None, key, safety_identifier=safety_identifier, ssl_context=shared_ssl_context(url))
+
+
+def with_query(url: str, **parameters: str | None) -> str:
+    """`url` with `parameters` in its query, in place of those of the same name; None removes one."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True)) | parameters
-    return parts._replace(query=urlencode(query)).geturl()
+    return parts._replace(query=urlencode({name: value for name, value in query.items() if value is not None})).geturl()

@@ -138,8 +138,7 @@ def markdown_table() -> str:
     """The table of docs/configuration.md."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for variable in all_variables():
-        note = "" if variable.is_built else " (no effect in this version)"
-        rows.append(f"| `{variable.name}` | {variable.default} | {variable.meaning}{note} |")
+        rows.append(f"| `{variable.name}` | {variable.default} | {variable.meaning} |")
     return "\n".join(rows) + "\n"
 
 
@@ -222,11 +221,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Settings], str]], ...] = (
 
 
 def _warnings(given: Mapping[str, str]) -> Iterator[str]:
-    variables = all_variables()
-    yield from unknown_name_warnings(given, [variable.name for variable in variables], OUR_PREFIXES)
-    for variable in variables:
-        if variable.name in given and not variable.is_built:
-            yield f"{variable.name} has no effect in this version"
+    yield from unknown_name_warnings(given, [variable.name for variable in all_variables()], OUR_PREFIXES)
     yield from _weak_secret_warnings(given)
     if "VOICE_INSTRUCTIONS" in given and "VOICE_INSTRUCTIONS_FILE" in given:
         yield "VOICE_INSTRUCTIONS has no effect beside VOICE_INSTRUCTIONS_FILE"

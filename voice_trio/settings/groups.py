@@ -96,8 +96,8 @@ class Upstream(Group):
     sidecar_transcription: Annotated[Literal["auto", "on", "off"], any_case("auto", "on", "off")] = env(
         "VOICE_SIDECAR_TRANSCRIPTION",
         "auto",
-        "a second upstream socket that only transcribes: `auto`, `on`, `off`",
-        later=True,
+        "a second upstream socket that only transcribes, for words during speech: `auto` where the conversation "
+        "refuses `OPENAI_TRANSCRIPTION_MODEL` or uses one that does not stream, `on`, `off`",
     )
 
     @property

@@ -38,13 +38,12 @@ class Group(BaseSettings):
 G = TypeVar("G", bound=Group)
 
 
-def env(name: str, default: Any, meaning: str, *, shown: str | None = None, later: bool = False, **bounds: Any) -> Any:
+def env(name: str, default: Any, meaning: str, *, shown: str | None = None, **bounds: Any) -> Any:
     """A field read from the variable `name`.
 
-    `shown` replaces the default in the documentation where the default is computed; `later` marks a variable that is
-    read and checked although the part it belongs to is not built yet.
+    `shown` replaces the default in the documentation where the default is computed.
     """
-    extra: JsonDict = {"shown": shown, "later": later}
+    extra: JsonDict = {"shown": shown}
     return Field(default, validation_alias=name, description=meaning, json_schema_extra=extra, **bounds)
 
 
@@ -68,7 +67,6 @@ class Variable:
     default: str
     meaning: str
     is_secret: bool
-    is_built: bool
 
 
 def read_group(group: type[G], given: Mapping[str, str]) -> tuple[G, list[Fault]]:
@@ -152,7 +150,6 @@ def _variable(attribute: str, field: FieldInfo) -> Variable:
         default=str(shown) if shown is not None else _shown(field.default),
         meaning=field.description or "",
         is_secret=SecretStr in _types_in(field.annotation),
-        is_built=not extra.get("later"),
     )
 
 

@@ -3,7 +3,8 @@
 `ScriptedModel` is a Realtime server that does what it is told (`answers_with`, `hear_speech`, `stall`, `drop` …) and
 otherwise keeps a real server's rules and order of events. `FakeClient` speaks the voice protocol. `memory_link_pair`
 joins two parties without a network, so that time can be virtual; `serve_scripted_model` serves a model on TCP, where
-time is real. `AutomaticModel` needs no telling: it hears by loudness and answers from the context it was given.
+time is real; a second socket with `?intent=transcription` meets the model's `transcriber`. `AutomaticModel` needs no
+telling: it hears by loudness and answers from the context it was given.
 
 A test of your own code, on virtual time and exact to the millisecond:
 
@@ -36,6 +37,7 @@ from voice_trio.testing.model import ScriptedModel
 from voice_trio.testing.model_server import serve_scripted_model
 from voice_trio.testing.recorder import Received
 from voice_trio.testing.script import Answer, Call
+from voice_trio.testing.transcriber import ScriptedTranscriber
 
 __all__ = [
     "Answer",
@@ -45,6 +47,7 @@ __all__ = [
     "MemoryLink",
     "Received",
     "ScriptedModel",
+    "ScriptedTranscriber",
     "memory_link_pair",
     "serve_scripted_model",
 ]

@@ -19,6 +19,7 @@ from voice_trio.testing.links import Losable, MemoryLink, memory_link_pair
 from voice_trio.testing.model_session import Gate, ModelSession
 from voice_trio.testing.recorder import Received, Recorder
 from voice_trio.testing.script import Answer, Script
+from voice_trio.testing.transcriber import ScriptedTranscriber
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,8 @@ class ScriptedModel(Script):
         self.handshakes: list[Handshake] = []
         self.done_gate = Gate()
         self.speech_gate = Gate()
+        self.transcriber = ScriptedTranscriber(nursery, kept=kept)
+        """Serves those who connect with `?intent=transcription`."""
         self._nursery = nursery
         self._heard = Recorder(kept)
         self._said = Recorder(kept)
@@ -145,9 +148,9 @@ class ScriptedModel(Script):
         )
         return await model_ears.hear(session, said)
 
-    def start_speech(self) -> str:
+    def start_speech(self, *, ago_ms: float = 0.0) -> str:
         """The user's first sound, for tests that want each event by itself; returns the item to come."""
-        return model_ears.start_speech(self._live())
+        return model_ears.start_speech(self._live(), ago_ms)
 
     def hear_piece(self, item_id: str, piece: str) -> None:
         model_ears.hear_piece(self._live(), item_id, piece)

@@ -64,11 +64,14 @@ def utterance(
     )
 
 
-def start_speech(session: ModelSession) -> str:
-    """The user's first sound; a running answer is interrupted if the session wants that. Returns the item to come."""
+def start_speech(session: ModelSession, ago_ms: float = 0.0) -> str:
+    """The user's first sound, noticed so late; a running answer is interrupted if the session wants that.
+
+    Returns the item to come.
+    """
     item_id = session.new_id("item")
     session.speech_began_at = trio.current_time()
-    session.emit(say.SpeechStarted(item_id=item_id, audio_start_ms=int(session.heard_ms)))
+    session.emit(say.SpeechStarted(item_id=item_id, audio_start_ms=int(max(0.0, session.heard_ms - ago_ms))))
     detection = sessions.turn_detection_of(session.state)
     if detection is not None and detection.interrupt_response:
         session.interrupt("turn_detected")

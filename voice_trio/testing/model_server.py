@@ -6,6 +6,7 @@ import socket
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import trio
@@ -83,7 +84,9 @@ async def _answer(model: ScriptedModel, request: WebSocketRequest, stream: trio.
         await request.reject(status, body=msgspec.json.encode(error))
         return
     subprotocol = "realtime" if "realtime" in request.proposed_subprotocols else None
-    await model.serve(SocketLink.over(await request.accept(subprotocol=subprotocol), stream))
+    only_transcribes = parse_qs(urlsplit(request.path).query).get("intent") == ["transcription"]
+    serve = model.transcriber.serve if only_transcribes else model.serve
+    await serve(SocketLink.over(await request.accept(subprotocol=subprotocol), stream))
 
 
 class SocketLink(WebSocketLink):

@@ -22,7 +22,7 @@ from voice_trio.web.asgi import AsgiLink
 from voice_trio.web.handshake import hide_secrets, read_handshake
 from voice_trio.web.hypercorn_seams import bound_messages, decline_compression, wait_until_stopping
 from voice_trio.web.refusing import respond
-from voice_trio.web.terms import record_for
+from voice_trio.web.terms import record_for, sidecar_for
 
 if TYPE_CHECKING:
     from voice_trio.session.admission import Admitted
@@ -140,7 +140,10 @@ class Endpoint(ABC):
         observer = Observers(keeper, self._gateway.statistics, TurnTraces(self._gateway.reports))
         spent_before = 0 if admitted.resumed is None else admitted.resumed.cost_micro_usd
         purse = self._gateway.treasury.open(terms, spent_before_micro_usd=spent_before)
-        return Session(knock.link, dial, self._gateway.knowledge, terms, observer=observer, account=purse)
+        sidecar = sidecar_for(terms.user, self._settings)
+        return Session(
+            knock.link, dial, self._gateway.knowledge, terms, observer=observer, account=purse, sidecar=sidecar
+        )
 
     async def _talk(self, knock: Knock, admitted: Admitted, session: Session, keeper: RecordKeeper) -> None:
         with (

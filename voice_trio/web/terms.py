@@ -11,8 +11,10 @@ from voice_trio.dialects.realtime import SessionConfig
 from voice_trio.services.records import SessionRecord
 from voice_trio.services.resume_tokens import ResumeTokens
 from voice_trio.services.tokens import user_hash
+from voice_trio.services.upstream import make_sidecar_dial
 from voice_trio.session.connect import Persistence
 from voice_trio.session.keeping import history_of
+from voice_trio.session.sidecar import SidecarPlan
 from voice_trio.session.terms import DropInTerms, Terms
 
 if TYPE_CHECKING:
@@ -70,6 +72,15 @@ def drop_in_terms_for(admitted: Admitted, settings: Settings, model: str) -> Ter
     terms = terms_for(admitted, settings)
     drop_in = DropInTerms(frozenset(settings.web.client_config), admitted.preset)
     return replace(terms, model=replace(terms.model, model=model), resume_token="", drop_in=drop_in)
+
+
+def sidecar_for(user: str, settings: Settings) -> SidecarPlan | None:
+    """Whether and where words are to be had during speech, if the conversation gives none; `user` is hashed."""
+    upstream = settings.upstream
+    if upstream.sidecar_transcription == "off":
+        return None
+    key = upstream.api_key.get_secret_value() if upstream.api_key else None
+    return SidecarPlan(make_sidecar_dial(upstream.url, key, user), always=upstream.sidecar_transcription == "on")
 
 
 def model_for(user: User, settings: Settings) -> SessionConfig:
