@@ -137,8 +137,7 @@ def all_variables() -> tuple[Variable, ...]:
 def markdown_table() -> str:
     """The table of docs/configuration.md."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
-    for variable in all_variables():
-        rows.append(f"| `{variable.name}` | {variable.default} | {variable.meaning} |")
+    rows += [f"| `{variable.name}` | {variable.default} | {variable.meaning} |" for variable in all_variables()]
     return "\n".join(rows) + "\n"
 
 
