@@ -51,6 +51,7 @@ FOREIGN = {
     "prometheus_client": {"web"},
     "click": {"cli"},
     "rich": {"cli"},
+    "sounddevice": {"client"},
 }
 # Side by side on one floor, and strangers to each other. What is shared by two of them stands below.
 STRANGERS = {

@@ -10,6 +10,7 @@ COMMANDS = {
     "serve": ("serve", "The production server, configured by the environment."),
     "demo": ("demo", "The server with everything it needs on this machine: no key, no network."),
     "call": ("call", "Talk to a gateway with a sound file; shows what happened when."),
+    "talk": ("talk", "Talk to a gateway by microphone and loudspeaker."),
     "token": ("token", "Print a token for development."),
     "check": ("check", "Try every configured part."),
     "knowledge": ("knowledge", "Fill and read the embedded knowledge base."),

@@ -5,22 +5,38 @@
         async for event in voice:            # dicts, as the protocol has them
             ...
 
-`talk` plays a recording to a session in real time and reports what came back and when.
+`talk` plays a recording to a session in real time and reports what came back and when; `converse` lets somebody talk by
+microphone and loudspeaker.
 """
 
 from __future__ import annotations
 
 from voice_trio.client.connection import Ready, VoiceConnection, VoiceRefused, VoiceUnreachable, connect_voice
-from voice_trio.client.conversation import Report, talk
+from voice_trio.client.conversation import talk
+from voice_trio.client.live import Ask, ByHand, Interrupt, Leave, Screen, converse
+from voice_trio.client.portaudio import PortAudioCard, devices
+from voice_trio.client.sound_card import Device, SoundCard, SoundCardUnavailable
 from voice_trio.client.sounds import read_sound, write_wav
+from voice_trio.client.turns import Report
 
 __all__ = [
+    "Ask",
+    "ByHand",
+    "Device",
+    "Interrupt",
+    "Leave",
+    "PortAudioCard",
     "Ready",
     "Report",
+    "Screen",
+    "SoundCard",
+    "SoundCardUnavailable",
     "VoiceConnection",
     "VoiceRefused",
     "VoiceUnreachable",
     "connect_voice",
+    "converse",
+    "devices",
     "read_sound",
     "talk",
     "write_wav",

@@ -75,13 +75,15 @@ class VoiceConnection:
         """A typed question; it interrupts a running answer."""
         await self.send({"type": "text.input", "text": text})
 
-    async def interrupt(self) -> None:
-        """Stop the answer."""
-        await self.send({"type": "interrupt"})
+    async def interrupt(self, item_id: str | None = None, played_ms: float = 0.0) -> None:
+        """Stop the answer; with what was played of which item, if you know."""
+        where = {} if item_id is None else {"item_id": item_id, "played_ms": played_ms}
+        await self.send({"type": "interrupt", **where})
 
-    async def report_position(self, item_id: str, played_ms: float) -> None:
-        """How much of an answer's item was really played."""
-        await self.send({"type": "playback.position", "item_id": item_id, "played_ms": played_ms})
+    async def report_position(self, item_id: str, played_ms: float, *, flushed: bool = False) -> None:
+        """How much of an answer's item was really played; `flushed`: the last word on it, after `playback.flush`."""
+        event = {"type": "playback.position", "item_id": item_id, "played_ms": played_ms}
+        await self.send({**event, "flushed": True} if flushed else event)
 
     async def end(self) -> None:
         """The session is over and not to be resumed; the gateway closes."""

@@ -1,0 +1,269 @@
+"""A conversation by microphone and loudspeaker: what is heard goes out, what comes in is played, and said to be.
+
+    converse
+    ├─ listen_to_gateway      events in → speaker, screen
+    ├─ listen_to_microphone   sound out
+    ├─ obey                   what the user does by hand: ask, interrupt, leave
+    ├─ write                  the only writer
+    └─ say_what_was_played    `playback.position`, four times a second while something plays
+
+It knows neither terminals nor sound libraries: those are a `Screen` and a `SoundCard`.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, assert_never
+
+import pybase64
+import trio
+
+from voice_trio.client.microphone import Microphone
+from voice_trio.client.sound_card import SoundCardUnavailable
+from voice_trio.client.sounds import end_of_sound_ms
+from voice_trio.client.speaker import Speaker
+from voice_trio.client.turns import Turns
+from voice_trio.errors import LinkClosed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable
+
+    from voice_trio.client.connection import VoiceConnection
+    from voice_trio.client.sound_card import SoundCard
+    from voice_trio.client.speaker import Position
+    from voice_trio.client.turns import Report
+
+POSITION_SECONDS = 0.25
+GOODBYE_SECONDS_MAX = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question that was typed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    pass
+
+
+ByHand: TypeAlias = Ask | Interrupt | Leave
+Saying: TypeAlias = "Callable[[], Awaitable[None]]"
+
+
+class Screen(Protocol):
+    """What the user sees."""
+
+    def turn_changed(self, turn: Report) -> None:
+        """The turn under way has grown."""
+        ...
+
+    def turn_over(self, turn: Report) -> None:
+        """Another one begins, or the conversation ends: this one does not grow any more."""
+        ...
+
+    def told(self, event: dict[str, Any]) -> None:
+        """An event about the session: an error, a warning, a recovery."""
+        ...
+
+
+async def converse(
+    voice: VoiceConnection,
+    card: SoundCard,
+    screen: Screen,
+    by_hand: AsyncIterable[ByHand],
+    *,
+    muted: bool = False,
+    speaker: Speaker | None = None,
+) -> str:
+    """Talk until the user leaves or the gateway closes; returns how it closed, empty if the user left.
+
+    Raises `SoundCardUnavailable`. However it ends, also by cancellation, `session.end` is sent where that is possible.
+    """
+    conversation = _Live(voice, screen, speaker or Speaker())
+    microphone = Microphone()
+    with card.open(None if muted else microphone.hear, conversation.speaker.play, conversation.card_lost):
+        async with trio.open_nursery() as writing:
+            writing.start_soon(conversation.write)
+            try:
+                async with trio.open_nursery() as nursery:
+                    conversation.scope = nursery.cancel_scope
+                    nursery.start_soon(conversation.listen_to_gateway)
+                    nursery.start_soon(conversation.listen_to_microphone, microphone)
+                    nursery.start_soon(conversation.say_what_was_played)
+                    nursery.start_soon(conversation.obey, by_hand)
+            finally:
+                conversation.end_turn()
+                with trio.move_on_after(GOODBYE_SECONDS_MAX, shield=True):
+                    await conversation.say_goodbye()
+                conversation.writing.cancel(reason="the conversation is over")
+    if conversation.trouble is not None:
+        raise conversation.trouble
+    return str(voice.closed or "")
+
+
+class _Live:
+    def __init__(self, voice: VoiceConnection, screen: Screen, speaker: Speaker) -> None:
+        self.speaker = speaker
+        self.scope = trio.CancelScope()
+        self.writing = trio.CancelScope()
+        self.trouble: SoundCardUnavailable | None = None
+        self._voice = voice
+        self._screen = screen
+        self._turns = Turns()
+        self._trio = trio.lowlevel.current_trio_token()
+        self._to_write, self._written = trio.open_memory_channel[Saying](0)
+        self._loud_at: float | None = None
+        self._awaited_item = ""
+        self._reported: Position | None = None
+        self._response_id = ""
+        self._silenced: set[str] = set()  # responses that the user stopped: what still comes of them is not played
+
+    # What the gateway says
+
+    async def listen_to_gateway(self) -> None:
+        async for event in self._voice:
+            await self._take(event)
+        self.scope.cancel(reason="the gateway closed")
+
+    async def _take(self, event: dict[str, Any]) -> None:
+        kind = str(event.get("type", ""))
+        if kind == "input_audio_buffer.speech_started":
+            self.end_turn()
+        self._turns.take(event, trio.current_time())
+        match kind:
+            case "response.created":
+                self._response_id = str(event.get("response_id", ""))
+            case "response.audio.delta":
+                self._play(event)
+            case "playback.flush":
+                await self._fall_silent(str(event.get("item_id", "")))
+            case "input_audio_buffer.speech_stopped" if self._loud_at is not None:
+                self._turns.report.moments["sound_ended"] = self._loud_at
+            case "error" | "budget.warning":
+                self._screen.told(event)
+            case _ if kind.startswith("session."):
+                self._screen.told(event)
+        self._screen.turn_changed(self._turns.report)
+
+    def _play(self, event: dict[str, Any]) -> None:
+        if event.get("response_id") in self._silenced:
+            return
+        item_id = str(event.get("item_id", ""))
+        if "heard" not in self._turns.report.moments and not self._awaited_item:
+            self._awaited_item = item_id
+        self.speaker.queue(item_id, pybase64.b64decode(event.get("delta", "")))
+
+    async def _fall_silent(self, item_id: str) -> None:
+        """At once, and then the last word on what was heard."""
+        position = self._reported = self.speaker.flush()
+        played_ms = position.played_ms if position is not None and position.item_id == item_id else 0.0
+        await self._say(partial(self._voice.report_position, item_id, played_ms, flushed=True))
+
+    def end_turn(self) -> None:
+        """What is under way is over; a turn in which nothing was said is none."""
+        report = self._turns.report
+        if report.transcript or report.answer or report.moments:
+            self._screen.turn_over(report)
+        self._turns.begin()
+        self._awaited_item = ""
+
+    # What the user says and does
+
+    async def listen_to_microphone(self, microphone: Microphone) -> None:
+        async for block in microphone:
+            if end_of_sound_ms(block):
+                self._loud_at = trio.current_time()
+            await self._say(partial(self._voice.send_audio, block))
+
+    async def obey(self, by_hand: AsyncIterable[ByHand]) -> None:
+        async for deed in by_hand:
+            match deed:
+                case Ask(text):
+                    await self._ask(text)
+                case Interrupt():
+                    await self._interrupt()
+                case Leave():
+                    self.scope.cancel(reason="the user left")
+                case _:
+                    assert_never(deed)
+
+    async def _ask(self, text: str) -> None:
+        self.end_turn()
+        self._turns.begin(text)
+        self._screen.turn_changed(self._turns.report)
+        await self._say(partial(self._voice.send_text, text))
+
+    async def _interrupt(self) -> None:
+        """Silence here does not wait for the gateway's word; what was heard goes along."""
+        position = self.speaker.flush() if self.speaker.is_playing else None
+        self._silenced = {self._response_id}
+        heard = () if position is None else (position.item_id, position.played_ms)
+        await self._say(partial(self._voice.interrupt, *heard))
+
+    # What was heard
+
+    async def say_what_was_played(self) -> None:
+        while True:
+            await trio.sleep(POSITION_SECONDS)
+            position = self.speaker.position()
+            if position is not None and self._is_news(position):
+                self._reported = position
+                self._note_when_heard(position)
+                await self._say(partial(self._voice.report_position, position.item_id, position.played_ms))
+
+    def _is_news(self, position: Position) -> bool:
+        """After a flush it is not: how far the item would get was said already."""
+        last = self._reported
+        return last is None or position.item_id != last.item_id or position.played_ms > last.played_ms
+
+    def _note_when_heard(self, position: Position) -> None:
+        if position.item_id == self._awaited_item:
+            self._awaited_item = ""
+            self._turns.report.moments["heard"] = trio.current_time() - position.played_ms / 1000
+            self._screen.turn_changed(self._turns.report)
+
+    # The one writer
+
+    async def write(self) -> None:
+        """Frames are sent whole: a cancelled send would tear the connection, and no goodbye could follow."""
+        with (
+            trio.move_on_after(math.inf, shield=True) as self.writing,
+            suppress(LinkClosed),
+        ):  # the listener sees it too
+            async for say in self._written:
+                await say()
+        self._written.close()
+
+    async def say_goodbye(self) -> None:
+        """The caller bounds it."""
+        with suppress(trio.BrokenResourceError):
+            await self._to_write.send(self._voice.end)
+            await self._to_write.send(_nothing)  # taken when the goodbye has been written
+
+    async def _say(self, saying: Saying) -> None:
+        with suppress(trio.BrokenResourceError):  # the connection is gone, which the listener learns
+            await self._to_write.send(saying)
+
+    def card_lost(self, why: str) -> None:
+        """From the card's thread."""
+        with suppress(trio.RunFinishedError):
+            self._trio.run_sync_soon(self._give_up, why)
+
+    def _give_up(self, why: str) -> None:
+        self.trouble = SoundCardUnavailable(why)
+        self.scope.cancel(reason=why)
+
+
+async def _nothing() -> None:
+    pass

@@ -1,0 +1,123 @@
+"""What a gateway's events tell of a conversation, turn by turn. It knows the protocol, but no clock and no sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MOMENTS = {
+    "input_audio_buffer.speech_started": "speech_started",
+    "conversation.item.input_audio_transcription.delta": "first_word",
+    "input_audio_buffer.speech_stopped": "speech_stopped",
+    "input_audio_buffer.committed": "committed",
+    "context.injected": "context",
+    "response.created": "response_created",
+    "response.audio.delta": "first_audio",
+    "response.done": "response_done",
+}
+"""The events that mark a moment of a turn, in their usual order, and the moment's name."""
+
+LATENCIES = {
+    "speech_started_to_first_word": ("speech_started", "first_word"),
+    "sound_ended_to_committed": ("sound_ended", "committed"),
+    "committed_to_context": ("committed", "context"),
+    "committed_to_response_created": ("committed", "response_created"),
+    "committed_to_first_audio": ("committed", "first_audio"),
+    "sound_ended_to_first_audio": ("sound_ended", "first_audio"),
+    "sound_ended_to_heard": ("sound_ended", "heard"),
+}
+
+
+@dataclass(slots=True)
+class Report:
+    """What a conversation came to. `moments` are the last turn's, in seconds since the recording began to play."""
+
+    transcript: str = ""
+    answer: str = ""
+    audio: bytes = field(default=b"", repr=False)
+    context: dict[str, Any] = field(default_factory=dict)
+    moments: dict[str, float] = field(default_factory=dict)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    status: str = ""
+    """Of the last response: completed, cancelled, failed, incomplete; empty without one."""
+    closed: str = ""
+    """How the gateway ended the connection, where it did before we had what we wanted."""
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether an answer came whole: words or sound, and `completed`."""
+        return self.status == "completed" and bool(self.answer or self.audio)
+
+    def latency_ms(self) -> dict[str, float]:
+        """Each latency whose two moments came."""
+        return {
+            name: round((self.moments[last] - self.moments[first]) * 1000, 1)
+            for name, (first, last) in LATENCIES.items()
+            if first in self.moments and last in self.moments
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """What `voice-trio call --json` prints."""
+        context = {name: self.context.get(name) for name in ("outcome", "waited_ms", "passages")}
+        return {
+            "transcript": self.transcript.strip(),
+            "answer": self.answer.strip(),
+            "context": context,
+            "latency_ms": self.latency_ms(),
+            "status": self.status,
+            "errors": self.errors,
+        }
+
+
+class Turns:
+    """Takes events with their times, in seconds on any one clock; `report` is of the turn that is under way."""
+
+    def __init__(self) -> None:
+        self.report = Report()
+        self.is_transcribed = False
+        """Whether the words of this turn are all in."""
+        self._item_id: str | None = None
+        self._response_id: str | None = None
+
+    def begin(self, began_by: str = "") -> None:
+        """A new turn: by speech, or by a question that was typed (its words are then known)."""
+        self.report = Report(transcript=began_by)
+        self.is_transcribed = bool(began_by)
+        self._item_id = self._response_id = None
+
+    def take(self, event: dict[str, Any], at: float) -> None:
+        """One event. What it does not know it passes over, and what still comes of an earlier turn."""
+        kind = str(event.get("type", ""))
+        if kind == "input_audio_buffer.speech_started":
+            self.begin()
+            self._item_id = event.get("item_id")
+        elif kind == "response.created":
+            self._response_id = event.get("response_id")
+        if self._is_of_an_earlier_turn(event, kind):
+            return
+        report = self.report
+        if kind in MOMENTS:
+            report.moments.setdefault(MOMENTS[kind], at)
+        match kind:
+            case "conversation.item.input_audio_transcription.delta":
+                report.transcript += event.get("delta", "")
+            case "conversation.item.input_audio_transcription.completed":
+                report.transcript = event.get("transcript", "")
+                self.is_transcribed = True
+            case "context.injected":
+                report.context = event
+            case "response.audio_transcript.delta":
+                report.answer += event.get("delta", "")
+            case "response.audio_transcript.done":
+                report.answer = event.get("transcript", "") or report.answer
+            case "response.done":
+                report.status = str(event.get("status", ""))
+            case "error":
+                report.errors.append(event.get("error") or {})
+
+    def _is_of_an_earlier_turn(self, event: dict[str, Any], kind: str) -> bool:
+        if kind.startswith("response."):
+            return bool(event.get("response_id", self._response_id) != self._response_id)
+        if kind.startswith("conversation.item.input_audio_transcription."):
+            return bool(event.get("item_id", self._item_id) != self._item_id)
+        return False
