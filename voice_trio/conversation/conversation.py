@@ -160,8 +160,7 @@ class Conversation:
         if self._flow.has_model:
             self._out.to_model(do.CreateUserItem(self._out.new_id("e"), item_id, event.text))
         self._flow.active_at = self._flow.now
-        turn.texts[item_id] = ""
-        self._questions.hear(item_id, event.text, self._flow.now, final=True)
+        self._questions.read(turn, item_id, event.text, self._flow.now)
         self._questions.commit(turn, item_id, self._flow.now)
 
     def _on_interrupt(self, event: on.Interrupt) -> None:

@@ -72,6 +72,13 @@ class Questions:
         else:
             self._out.add(do.FeedAt(now + self._policy.wait_seconds_max, on.WaitOver(turn.id), turn.id))
 
+    def read(self, turn: Turn, item_id: str, text: str, now: float) -> None:
+        """Written words: all of an item's at once, and searched for when it is committed."""
+        turn.texts[item_id] = text
+        turn.transcribed.add(item_id)
+        if turn.stages.first_word is None and text:
+            turn.stages.first_word = now
+
     def hear(self, item_id: str, text: str, now: float, *, final: bool = False) -> None:
         """More words of an item or, `final`, all of them; those of an older turn's items change nothing."""
         turn = self.turn

@@ -218,8 +218,7 @@ class Gate:
             turn.typed = True
             given, self._given = self._given, {}
             for item_id, text in given.items():
-                turn.texts[item_id] = ""
-                self._questions.hear(item_id, text, self._now, final=True)
+                self._questions.read(turn, item_id, text, self._now)
             self._questions.commit(turn, next(reversed(given)), self._now)
 
     def _on_answer_stopped(self, event: requests.AnswerStopped) -> None:
@@ -405,7 +404,9 @@ class Gate:
         if turn is not None and turn.is_open and reply is not None and reply.turn is turn and reply.has_calls:
             turn.tool_rounds += 1
             return turn
-        return self._begin("asked", interrupts=False)
+        turn = self._begin("asked", interrupts=False)
+        turn.state = TurnState.READY
+        return turn
 
     def _put_context_in(self, turn: Turn) -> None:
         if turn.context_sent or turn.outcome is not None:
