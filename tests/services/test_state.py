@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from tests.redis_servers import RedisServer, redis_server
 from voice_trio.errors import StateUnavailable
 from voice_trio.services.memory_state import MemoryState
+from voice_trio.services.presence import Presence
 from voice_trio.services.records import RECORD_BYTES_MAX, RecordedTurn, SessionRecord, Words, encode_record
 from voice_trio.services.redis_scripts import Scripts
 from voice_trio.services.redis_state import RedisState
 from voice_trio.services.redis_urls import parse_redis_url
 from voice_trio.services.rollout import Rollout
-from voice_trio.services.state import Granted, Limit, Quotas, Refused
+from voice_trio.services.spending import OTHERS, USERS_REMEMBERED
+from voice_trio.services.state import Granted, Limit, Quotas, Refused, Spenders
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
@@ -316,6 +318,51 @@ async def test_what_is_spent_adds_up_by_day(subject: Subject) -> None:
     assert await subject.state.add_spent("2026-11-20", 1) == 1_500_001
     assert await subject.state.add_spent("2026-11-21", 7) == 7
     assert await subject.state.spent("2026-11-20") == 1_500_001
+
+
+async def test_who_spent_most_is_known_by_day_the_biggest_first(subject: Subject) -> None:
+    await subject.state.add_spent("2026-11-20", 30, {"ann": 10, "bob": 20})
+    await subject.state.add_spent("2026-11-20", 15, {"ann": 15})
+    await subject.state.add_spent("2026-11-21", 1, {"eve": 1})
+
+    told = await subject.state.spenders("2026-11-20", 10, "bob")
+    assert told == Spenders((("ann", 25), ("bob", 20)), asked_for=20)
+    assert await subject.state.spenders("2026-11-20", 1) == Spenders((("ann", 25),))
+    assert await subject.state.spenders("2026-11-19", 10, "ann") == Spenders()
+
+
+async def test_beyond_ten_thousand_users_a_day_they_are_counted_together(subject: Subject) -> None:
+    for start in range(0, USERS_REMEMBERED + 100, 100):
+        await subject.state.add_spent("2026-11-20", 100, {f"u{number}": 1 for number in range(start, start + 100)})
+    await subject.state.add_spent("2026-11-20", 5, {"u0": 5})
+
+    told = await subject.state.spenders("2026-11-20", 3)
+    assert told.top[:2] == ((OTHERS, 100), ("u0", 6))
+    assert await subject.state.spent("2026-11-20") == USERS_REMEMBERED + 105
+
+
+PRESENT = Presence(instance="i", host="h", pid=7, version="1", started=5.0, active=2, places=60)
+
+
+async def test_who_is_there_is_known_until_half_a_minute_of_silence(subject: Subject) -> None:
+    assert await subject.state.present() == ()
+    assert await subject.state.announce(PRESENT) == (PRESENT,)
+    await subject.pass_time(10.0)
+    (seen,) = await subject.state.present()
+    assert seen == msgspec.structs.replace(PRESENT, seen_seconds=10.0)
+    await subject.state.announce(msgspec.structs.replace(PRESENT, draining=True, active=1))
+    await subject.pass_time(29.9)
+    (seen,) = await subject.state.present()
+    assert (seen.draining, seen.active) == (True, 1)
+    await subject.pass_time(0.1)
+    assert await subject.state.present() == ()
+
+
+async def test_who_ends_in_order_is_gone_at_once(subject: Subject) -> None:
+    await subject.state.announce(PRESENT)
+    await subject.state.withdraw()
+    assert await subject.state.present() == ()
+    await subject.state.withdraw()
 
 
 async def test_in_memory_a_record_is_forgotten_after_an_hour() -> None:

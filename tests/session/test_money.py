@@ -16,13 +16,13 @@ from voice_trio.errors import StateUnavailable
 from voice_trio.services.memory_state import MemoryState
 from voice_trio.services.prices import load_prices
 from voice_trio.services.rollout import first_rollout
-from voice_trio.services.state import Quotas
+from voice_trio.services.state import Quotas, Spenders
 from voice_trio.session.endings import Ending
 from voice_trio.session.money import SHARE_SECONDS, Purse, Treasury
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from trio.testing import MockClock
 
@@ -35,10 +35,10 @@ MODEL = TERMS.model.model
 class AwayState(MemoryState):
     is_away = False
 
-    async def add_spent(self, day: str, micro_usd: int) -> int:
+    async def add_spent(self, day: str, micro_usd: int, by_user: Mapping[str, int] | None = None) -> int:
         if self.is_away:
             raise StateUnavailable("away")
-        return await super().add_spent(day, micro_usd)
+        return await super().add_spent(day, micro_usd, by_user)
 
 
 class Safe:
@@ -237,3 +237,17 @@ async def test_a_session_that_ends_says_what_it_cost_and_frees_its_purse(
     assert stage.summary.cost.usd > 0
     assert stage.summary.cost.usd == safe.treasury.spent_today_usd == safe.treasury.spending.total_usd
     assert not safe.treasury._purses
+
+
+async def test_what_each_user_spent_is_told_with_the_days_sum_and_survives_an_outage() -> None:
+    safe = Safe()
+    safe.state.is_away = True
+    bill(safe.purse("ann"), "r1", 1000)
+    bill(safe.purse("bob"), "r1", 3000)
+    await safe.treasury.share()
+    safe.state.is_away = False
+    bill(safe.purse("ann"), "r2", 500)
+    await safe.treasury.share()
+    told = await safe.state.spenders("2026-11-21", 10, "ann")
+    assert told == Spenders((("bob", 192_000), ("ann", 96_000)), asked_for=96_000)
+    assert await safe.state.spent("2026-11-21") == 288_000

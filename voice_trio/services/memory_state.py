@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio.services.day_sums import DaySums
 from voice_trio.services.ledger import Ledger
-from voice_trio.services.shelf import Purse, RecordShelf, RolloutBoard
-from voice_trio.services.state import StateHealth
+from voice_trio.services.presence import OwnPresence
+from voice_trio.services.shelf import RecordShelf, RolloutBoard
+from voice_trio.services.state import Spenders, StateHealth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from voice_trio.services.presence import Presence
     from voice_trio.services.records import SessionRecord
     from voice_trio.services.rollout import Rollout
     from voice_trio.services.state import Granted, Quotas, Refused
@@ -39,7 +42,8 @@ class MemoryState:
         self._ledger = Ledger(quotas, clock)
         self._board = RolloutBoard(rollout)
         self._shelf = RecordShelf(clock, unix_time)
-        self._purse = Purse()
+        self._sums = DaySums()
+        self._presence = OwnPresence(clock)
         self._keeps_words = keeps_words
         self._instance = secrets.token_hex(4)
 
@@ -121,13 +125,33 @@ class MemoryState:
         await trio.lowlevel.checkpoint()
         return self._shelf.delete(user_id)
 
-    async def add_spent(self, day: str, micro_usd: int) -> int:
+    async def add_spent(self, day: str, micro_usd: int, by_user: Mapping[str, int] | None = None) -> int:
         """Add to what was spent on a day."""
-        self._purse.add(day, micro_usd)
+        self._sums.add(day, micro_usd, by_user or {})
         await trio.lowlevel.cancel_shielded_checkpoint()
-        return self._purse.total(day)
+        return self._sums.total(day)
 
     async def spent(self, day: str) -> int:
         """What was spent on a day."""
         await trio.lowlevel.checkpoint()
-        return self._purse.total(day)
+        return self._sums.total(day)
+
+    async def spenders(self, day: str, count: int, user: str | None = None) -> Spenders:
+        """Who spent most on a day."""
+        await trio.lowlevel.checkpoint()
+        return self._sums.spenders(day, count, user)
+
+    async def announce(self, presence: Presence) -> tuple[Presence, ...]:
+        """This process is there."""
+        self._presence.say(presence)
+        return await self.present()
+
+    async def present(self) -> tuple[Presence, ...]:
+        """This process, if it said so."""
+        await trio.lowlevel.checkpoint()
+        return self._presence.present
+
+    async def withdraw(self) -> None:
+        """Nobody is there."""
+        self._presence.forget()
+        await trio.lowlevel.checkpoint()

@@ -13,10 +13,11 @@ from voice_trio.services.redis_driver import RedisFailed, RedisFault
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from voice_trio.services.day_sums import DaySums
     from voice_trio.services.ledger import Holdings, Ledger
     from voice_trio.services.redis_debts import Debts
     from voice_trio.services.redis_store import RedisStore
-    from voice_trio.services.shelf import Purse, RecordShelf, RolloutBoard
+    from voice_trio.services.shelf import RecordShelf, RolloutBoard
     from voice_trio.services.threads import Bulkhead
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ class Memory:
     instance: str
     ledger: Ledger
     shelf: RecordShelf
-    purse: Purse
+    sums: DaySums
     board: RolloutBoard
     debts: Debts
 
@@ -51,7 +52,8 @@ class Payments:
         """It may have restarted empty, or be another one."""
         memory, debts = self._memory, self._memory.debts
         debts.granted.update(memory.ledger.users)
-        debts.days.update(memory.purse.days)
+        debts.days.update(memory.sums.days)
+        memory.sums.owe_all()
         debts.deletions.update(memory.shelf.deletions)
         debts.records.update((record.user_id, record.session_id) for record in memory.shelf if record.resumable)
 
@@ -92,11 +94,12 @@ class Payments:
                     self._memory.debts.granted.update(batch)
 
     async def _pay_day(self, day: str) -> None:
-        purse = self._memory.purse
-        own = purse.own(day)
-        total = await self._tell(self._store.spend, day, self._memory.instance, own)
-        purse.learn(day, own, total or 0)
-        if own == purse.own(day):
+        sums = self._memory.sums
+        own, by_user = sums.own(day), sums.untold(day)
+        total = await self._tell(self._store.spend, day, self._memory.instance, own, by_user)
+        sums.learn(day, own, total or 0)
+        sums.note_told(day, by_user)  # the rest of them with the next spending: they weigh on no decision
+        if own == sums.own(day):
             self._memory.debts.days.discard(day)
 
     async def _pay_record(self, key: tuple[str, str]) -> None:

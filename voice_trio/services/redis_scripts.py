@@ -11,7 +11,11 @@ so that key names show nobody.
     voice:{user}:deleted    string      when the user's records were deleted
     voice:{i:ID}:alive      string      instance ID was there a moment ago
     voice:{i:ID}:wanted     set         sessions that another instance wants to go on with
-    voice:spent:DAY         hash        instance → millionths of a dollar
+    voice:{spent:DAY}       hash        instance → millionths of a dollar
+    voice:{spent:DAY}:users sorted set  user (hashed) → the same, of all instances
+    voice:{spent:DAY}:by:ID hash        user → the same, as instance ID told it last
+    voice:{instances}:seen  sorted set  instance → when it said that it is there
+    voice:{instances}:told  hash        instance → json
     voice:rollout           hash        version, json
 """
 
@@ -111,8 +115,24 @@ if tonumber(redis.call('GET', deleted) or 0) < at then
 end
 return gone
 """
-# An instance tells its whole own sum, so that telling it twice counts once.
+# An instance tells its whole own sums, so that telling them twice counts once.
+# ARGV: instance, its sum, TTL, how many users at most, what further ones are called, then users and their sums.
 _SPEND = """
+for i = 6, #ARGV, 2 do
+  local more = ARGV[i + 1] - (redis.call('HGET', KEYS[3], ARGV[i]) or 0)
+  if more > 0 then
+    local who = ARGV[i]
+    if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) and not redis.call('ZSCORE', KEYS[2], who) then
+      who = ARGV[5]
+    end
+    redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
+    redis.call('ZINCRBY', KEYS[2], whole(more), who)
+  end
+end
+if #ARGV > 5 then
+  redis.call('PEXPIRE', KEYS[2], whole(ARGV[3] / 1000))
+  redis.call('PEXPIRE', KEYS[3], whole(ARGV[3] / 1000))
+end
 if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or 0) then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
   redis.call('PEXPIRE', KEYS[1], whole(ARGV[3] / 1000))
@@ -121,6 +141,33 @@ local sum = 0
 for _, value in ipairs(redis.call('HVALS', KEYS[1])) do sum = sum + value end
 return whole(sum)
 """
+# ARGV: how many, whose sum is asked for.
+_SPENDERS = """
+local own = redis.call('ZSCORE', KEYS[1], ARGV[2]) or '0'
+return {own, redis.call('ZREVRANGE', KEYS[1], 0, ARGV[1] - 1, 'WITHSCORES')}
+"""
+# ARGV: instance, TTL, json (none: only ask). Answers microseconds since and json of each, those seen first first.
+_ANNOUNCE = """
+local seen, told, oldest = KEYS[1], KEYS[2], whole(now - ARGV[2])
+if ARGV[3] ~= '' then
+  redis.call('ZADD', seen, whole(now), ARGV[1])
+  redis.call('HSET', told, ARGV[1], ARGV[3])
+  redis.call('PEXPIRE', seen, whole(ARGV[2] / 1000))
+  redis.call('PEXPIRE', told, whole(ARGV[2] / 1000))
+  for _, gone in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', oldest)) do
+    redis.call('ZREM', seen, gone)
+    redis.call('HDEL', told, gone)
+  end
+end
+local there = {}
+local found = redis.call('ZRANGEBYSCORE', seen, '(' .. oldest, '+inf', 'WITHSCORES')
+for i = 1, #found, 2 do
+  there[#there + 1] = whole(now - found[i + 1])
+  there[#there + 1] = redis.call('HGET', told, found[i]) or ''
+end
+return there
+"""
+_WITHDRAW = "redis.call('ZREM', KEYS[1], ARGV[1]); redis.call('HDEL', KEYS[2], ARGV[1])"
 # ARGV: version, json, TTL. The later version wins; answers the document in force.
 _OFFER_ROLLOUT = """
 if tonumber(redis.call('HGET', KEYS[1], 'version') or -1) < tonumber(ARGV[1]) then
@@ -170,6 +217,9 @@ class Scripts:
         self.put_record = made(_PUT_RECORD)
         self.delete_records = made(_DELETE_RECORDS)
         self.spend = made(_SPEND)
+        self.spenders = made(_SPENDERS)
+        self.announce = made(_ANNOUNCE)
+        self.withdraw = made(_WITHDRAW)
         self.offer_rollout = made(_OFFER_ROLLOUT)
         self.want = made(_WANT)
         self.take_wanted = made(_TAKE_WANTED)
@@ -228,6 +278,10 @@ def wanted_key(instance: str) -> str:
 ROLLOUT_KEY = f"{PREFIX}rollout"
 
 
-def spent_key(day: str) -> str:
-    """Spending of one day."""
-    return f"{PREFIX}spent:{day}"
+INSTANCES_KEYS = [f"{PREFIX}{{instances}}:seen", f"{PREFIX}{{instances}}:told"]
+
+
+def spent_keys(day: str, instance: str) -> list[str]:
+    """Spending of one day: by instance, by user, and by user as this instance told it."""
+    base = f"{PREFIX}{{spent:{day}}}"
+    return [base, f"{base}:users", f"{base}:by:{instance}"]

@@ -15,25 +15,27 @@ from typing import TYPE_CHECKING, Literal
 import trio
 
 from voice_trio.errors import StateUnavailable
+from voice_trio.services.day_sums import DaySums
 from voice_trio.services.ledger import Ledger
 from voice_trio.services.redis_debts import Debts, Given
 from voice_trio.services.redis_driver import RedisDriver, RedisFailed, RedisFault
 from voice_trio.services.redis_keeper import RedisKeeper, ServersMet
 from voice_trio.services.redis_line import CALL_SECONDS_MAX, RedisLine
 from voice_trio.services.redis_payments import Memory
+from voice_trio.services.redis_roster import RedisRoster
 from voice_trio.services.redis_scripts import Scripts
 from voice_trio.services.redis_store import RedisStore
 from voice_trio.services.redis_turns import Turns
-from voice_trio.services.shelf import Purse, RecordShelf, RolloutBoard
+from voice_trio.services.shelf import RecordShelf, RolloutBoard
 from voice_trio.services.state import Granted, StateHealth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from voice_trio.services.records import SessionRecord
     from voice_trio.services.redis_urls import RedisUrl
     from voice_trio.services.rollout import Rollout
-    from voice_trio.services.state import Quotas, Refused
+    from voice_trio.services.state import Quotas, Refused, Spenders
 
 CALL_WAIT_SECONDS_MAX = 0.2
 """For each answer of Redis; a little less than a call may take, so that the fault is told rather than guessed."""
@@ -66,7 +68,7 @@ class RedisState:
             instance=secrets.token_hex(4),
             ledger=Ledger(quotas, clock),
             shelf=RecordShelf(clock, unix_time),
-            purse=Purse(),
+            sums=DaySums(),
             board=RolloutBoard(rollout),
             debts=Debts(),
         )
@@ -79,6 +81,8 @@ class RedisState:
         self._line = RedisLine()
         self._store = make_store(working)
         self._keeper = RedisKeeper(self._line, working, probing, make_store, servers, self._memory, backoff_factor)
+        self._roster = RedisRoster(self._line, self._store, self._memory.instance, clock)
+        self.announce, self.present, self.withdraw = self._roster.announce, self._roster.present, self._roster.withdraw
         self.keep = self._keeper.keep
         self.settle = self._keeper.settle
         self._drivers = (working, probing)
@@ -265,20 +269,29 @@ class RedisState:
         self._memory.debts.deletions.discard(user_id)
         return count
 
-    async def add_spent(self, day: str, micro_usd: int) -> int:
+    async def add_spent(self, day: str, micro_usd: int, by_user: Mapping[str, int] | None = None) -> int:
         """Add to what was spent on a day."""
-        self._memory.purse.add(day, micro_usd)
+        self._memory.sums.add(day, micro_usd, by_user or {})
         self._memory.debts.days.add(day)
         return await self.spent(day)
 
     async def spent(self, day: str) -> int:
         """What all instances spent; while Redis is away, what was last known of the others and all of our own."""
-        purse, own = self._memory.purse, self._memory.purse.own(day)
+        sums = self._memory.sums
+        own, by_user = sums.own(day), sums.untold(day)
         try:
-            total = await self._line.ask(self._store.spend, day, self.instance, own)
+            total = await self._line.ask(self._store.spend, day, self.instance, own, by_user)
         except RedisFailed:
-            return purse.total(day)
-        purse.learn(day, own, total)
-        if own == purse.own(day):
+            return sums.total(day)
+        sums.learn(day, own, total)
+        sums.note_told(day, by_user)
+        if own == sums.own(day):
             self._memory.debts.days.discard(day)
-        return purse.total(day)
+        return sums.total(day)
+
+    async def spenders(self, day: str, count: int, user: str | None = None) -> Spenders:
+        """Who spent most, on all instances; while Redis is away, on this one."""
+        try:
+            return await self._line.ask(self._store.spenders, day, count, user)
+        except RedisFailed:
+            return self._memory.sums.spenders(day, count, user)

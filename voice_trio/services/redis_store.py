@@ -12,14 +12,26 @@ import msgspec
 import structlog
 
 from voice_trio.errors import BadMessage
+from voice_trio.services.presence import PRESENT_SECONDS, Presence, decode_presence
 from voice_trio.services.records import RECORD_SECONDS, decode_record, encode_record
 from voice_trio.services.redis_driver import RedisFailed, RedisFault
-from voice_trio.services.redis_scripts import ROLLOUT_KEY, Scripts, UserKeys, alive_key, spent_key, wanted_key
+from voice_trio.services.redis_scripts import (
+    INSTANCES_KEYS,
+    ROLLOUT_KEY,
+    Scripts,
+    UserKeys,
+    alive_key,
+    spent_keys,
+    wanted_key,
+)
 from voice_trio.services.rollout import parse_rollout
 from voice_trio.services.shelf import DELETION_SECONDS
-from voice_trio.services.state import Granted, Limit, Refused
+from voice_trio.services.spending import OTHERS, USERS_REMEMBERED
+from voice_trio.services.state import Granted, Limit, Refused, Spenders
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from voice_trio.services.ledger import Holdings
     from voice_trio.services.records import SessionRecord
     from voice_trio.services.redis_driver import Argument, RedisDriver
@@ -107,9 +119,31 @@ class RedisStore:
         arguments: list[Argument] = [keys.record_base, _micro(DELETION_SECONDS), _micro(at)]
         return int(self._driver.run(self._scripts.delete_records, [keys.records, keys.deleted], arguments))
 
-    def spend(self, day: str, instance: str, own: int) -> int:
-        """Tell what `instance` spent on `day` in all; returns what all did. 0 only asks."""
-        return int(self._driver.run(self._scripts.spend, [spent_key(day)], [instance, own, _micro(SPENT_SECONDS)]))
+    def spend(self, day: str, instance: str, own: int, by_user: Mapping[str, int]) -> int:
+        """Tell what `instance` spent on `day` in all, and some of its users; returns what all did. 0 only asks."""
+        arguments: list[Argument] = [instance, own, _micro(SPENT_SECONDS), USERS_REMEMBERED, OTHERS]
+        for user, micro in by_user.items():
+            arguments += [user, micro]
+        return int(self._driver.run(self._scripts.spend, spent_keys(day, instance), arguments))
+
+    def spenders(self, day: str, count: int, user: str | None) -> Spenders:
+        """Who spent most on `day`, and what `user` did."""
+        key = spent_keys(day, "")[1]
+        own, found = self._driver.run(self._scripts.spenders, [key], [count, user or ""])
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return Spenders(tuple((name.decode(), int(float(micro))) for name, micro in pairs), int(float(own)))
+
+    def announce(self, instance: str, presence: Presence | None) -> tuple[Presence, ...]:
+        """Say that `instance` is there, unless this is only a question; returns who is."""
+        told = b"" if presence is None else msgspec.json.encode(presence)
+        found = self._driver.run(self._scripts.announce, INSTANCES_KEYS, [instance, _micro(PRESENT_SECONDS), told])
+        pairs = zip(found[::2], found[1::2], strict=True)
+        there = [decode_presence(data, round(int(since) / 1e6, 1)) for since, data in pairs]
+        return tuple(sorted(filter(None, there), key=lambda one: (one.started, one.instance)))
+
+    def withdraw(self, instance: str) -> None:
+        """It is gone."""
+        self._driver.run(self._scripts.withdraw, INSTANCES_KEYS, [instance])
 
     def offer_rollout(self, mine: Rollout) -> Rollout:
         """Put `mine` in force if what is there is older or nothing; returns the document in force."""

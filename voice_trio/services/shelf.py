@@ -1,4 +1,4 @@
-"""Session records, spending and the rollout document in memory; synchronous, for the states that share them."""
+"""Session records and the rollout document in memory; synchronous, for the states that share them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ RECORDS_MAX = 2_000
 DELETIONS_MAX = 10_000
 DELETION_SECONDS = 2 * RECORD_SECONDS
 """How long a deletion is held against older sessions: longer than any of them and its record can last."""
-DAYS_MAX = 2
 
 
 class RecordShelf:
@@ -91,39 +90,6 @@ class RecordShelf:
             if kept_until > now:
                 return
             self._records.popitem(last=False)
-
-
-class Purse:
-    """What this instance spent, by day, and what is known of the others."""
-
-    def __init__(self) -> None:
-        self._own: dict[str, int] = {}
-        self._others: dict[str, int] = {}
-
-    def add(self, day: str, micro_usd: int) -> int:
-        """Returns what this instance has spent on that day."""
-        own = self._own[day] = self._own.get(day, 0) + micro_usd
-        for old in sorted(self._own)[:-DAYS_MAX]:
-            del self._own[old]
-            self._others.pop(old, None)
-        return own
-
-    def own(self, day: str) -> int:
-        """What this instance spent."""
-        return self._own.get(day, 0)
-
-    def learn(self, day: str, own: int, total: int) -> None:
-        """All instances were at `total` when this one was at `own`."""
-        self._others[day] = max(self._others.get(day, 0), total - own)
-
-    def total(self, day: str) -> int:
-        """As far as it is known here."""
-        return self.own(day) + self._others.get(day, 0)
-
-    @property
-    def days(self) -> tuple[str, ...]:
-        """Days on which this instance spent anything."""
-        return tuple(self._own)
 
 
 class RolloutBoard:

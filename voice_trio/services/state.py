@@ -7,6 +7,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voice_trio.services.presence import Presence
     from voice_trio.services.records import SessionRecord
     from voice_trio.services.rollout import Rollout
     from voice_trio.settings import Limits
@@ -71,6 +74,14 @@ class StateHealth:
     connected_clients: int | None = None
     used_memory_human: str | None = None
     fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spenders:
+    """Who spent most on a day, in millionths of a US dollar by user hash, and what one of them spent."""
+
+    top: tuple[tuple[str, int], ...] = ()
+    asked_for: int = 0
 
 
 class State(Protocol):
@@ -145,9 +156,10 @@ class State(Protocol):
         """Delete all records of a user now, and keep none of the sessions they have open; returns how many went."""
         ...
 
-    async def add_spent(self, day: str, micro_usd: int) -> int:
+    async def add_spent(self, day: str, micro_usd: int, by_user: Mapping[str, int] | None = None) -> int:
         """Add millionths of a US dollar to what all instances spent on `day` (ISO date, UTC); returns the sum.
 
+        `by_user` says whose they are, by their hashes; beyond 10,000 users a day the rest is counted as `OTHERS`.
         While the store is away the sum is what was last known of the others plus what this instance spent. Days are
         forgotten after two.
         """
@@ -155,6 +167,25 @@ class State(Protocol):
 
     async def spent(self, day: str) -> int:
         """What all instances spent on `day`, in millionths of a US dollar."""
+        ...
+
+    async def spenders(self, day: str, count: int, user: str | None = None) -> Spenders:
+        """The `count` users who spent most on `day`, on all instances, and what `user` spent.
+
+        A sum may be behind by what an instance has not told yet; while the store is away they are this instance's.
+        """
+        ...
+
+    async def announce(self, presence: Presence) -> tuple[Presence, ...]:
+        """Say that this process is there, for 30 s; returns who is. Never raises: without the store, it alone is."""
+        ...
+
+    async def present(self) -> tuple[Presence, ...]:
+        """Who is there, oldest first. Never raises."""
+        ...
+
+    async def withdraw(self) -> None:
+        """This process ends; never raises."""
         ...
 
     @property

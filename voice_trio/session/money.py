@@ -22,6 +22,7 @@ from voice_trio.errors import StateUnavailable
 from voice_trio.services.prices import CHARACTERS_PER_TOKEN, Cost
 from voice_trio.services.spending import MICRO, ZERO, Budget, Level, SessionCosts, Spending, micro_usd
 from voice_trio.session.unbilled import Unbilled
+from voice_trio.session.unshared import Unshared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +62,7 @@ class Treasury:
         self._unix_time = unix_time
         self._on_cost = on_cost
         self._purses: set[Purse] = set()
-        self._unshared: dict[str, Decimal] = {}
+        self._unshared = Unshared()
         self._shared: dict[str, int] = {}
         self._day = self._today()
         self._news = trio.Event()
@@ -70,7 +71,7 @@ class Treasury:
     def spent_today_usd(self) -> Decimal:
         """What all instances spent since midnight UTC, as far as is known here."""
         day = self._today()
-        return Decimal(self._shared.get(day, 0)) / MICRO + self._unshared.get(day, ZERO)
+        return Decimal(self._shared.get(day, 0)) / MICRO + self._unshared.usd(day)
 
     @property
     def is_exhausted(self) -> bool:
@@ -99,7 +100,7 @@ class Treasury:
         day = self._today()
         if not self.spending.record(day, purse.costs, source_id, turn_id, cost):
             return False
-        self._unshared[day] = self._unshared.get(day, ZERO) + cost.usd
+        self._unshared.add(day, purse.costs.user, cost.usd)
         if self._on_cost is not None:
             self._on_cost(kind, cost)
         self._news.set()
@@ -117,28 +118,30 @@ class Treasury:
 
     async def share(self) -> None:
         """Once; what could not be told stays to be told. Whole millionths go, fractions wait for company."""
-        for day, usd in tuple(self._unshared.items()):
-            whole = int(usd * MICRO)
+        for day in self._unshared.days:
             try:
-                if whole:
-                    self._unshared[day] -= Decimal(whole) / MICRO
-                    try:
-                        self._shared[day] = await self._state.add_spent(day, whole)
-                    except BaseException:
-                        self._unshared[day] += Decimal(whole) / MICRO
-                        raise
-                elif day == self._today():
-                    self._shared[day] = await self._state.spent(day)
+                await self._share_day(day)
             except StateUnavailable:
-                log.warning("spending_not_shared", micro_usd=whole)
+                log.warning("spending_not_shared", usd=float(self._unshared.usd(day)))
         await self._learn_today()
         self._forget_old_days()
         self._look_at_day()
 
+    async def _share_day(self, day: str) -> None:
+        taken = self._unshared.take(day)
+        if taken:
+            try:
+                self._shared[day] = await self._state.add_spent(day, taken.micro_usd, taken.by_user)
+            except BaseException:
+                self._unshared.put_back(day, taken)
+                raise
+        elif day == self._today():
+            self._shared[day] = await self._state.spent(day)
+
     async def _learn_today(self) -> None:
         """A day on which this process has spent nothing yet may be spent by others."""
         day = self._today()
-        if day not in self._unshared and self.day_budget.limit_usd is not None:
+        if day not in self._unshared.days and self.day_budget.limit_usd is not None:
             try:
                 self._shared[day] = await self._state.spent(day)
             except StateUnavailable:
@@ -153,9 +156,9 @@ class Treasury:
 
     def _forget_old_days(self) -> None:
         today = self._today()
-        for day in [day for day in self._shared if day != today and not micro_usd(self._unshared.get(day, ZERO))]:
+        for day in [day for day in self._shared if day != today and not micro_usd(self._unshared.usd(day))]:
             self._shared.pop(day)
-            self._unshared.pop(day, None)
+            self._unshared.forget(day)
 
     def _today(self) -> str:
         day = datetime.fromtimestamp(self._unix_time(), UTC).date().isoformat()
