@@ -1,8 +1,7 @@
-"""The Weaviate adapter against a server that speaks Weaviate's own messages, and a real one where a URL is given."""
+"""The Weaviate adapter against a server that speaks Weaviate's own messages."""
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -63,6 +62,15 @@ async def test_nothing_that_fits_is_an_empty_answer_and_an_empty_question_is_not
         assert await knowledge.search("hens", 0) == ()
     knowledge.close()
     assert len(server.requests) == 1
+
+
+async def test_of_a_very_long_question_the_last_words_are_asked(server: WeaviateServer) -> None:
+    knowledge = knowledge_at(server.url)
+    with trio.fail_after(20):
+        await knowledge.search("so " * 10_000 + "brooder", 1)
+    knowledge.close()
+    assert len(server.requests[0].hybrid_search.query) <= 2_000
+    assert server.requests[0].hybrid_search.query.endswith("so brooder")
 
 
 async def test_the_key_goes_with_every_search() -> None:
@@ -181,16 +189,3 @@ def test_both_ports_come_from_one_url(url: str, address: WeaviateAddress) -> Non
 def test_a_wrong_url_names_the_variable(url: str) -> None:
     with pytest.raises(ConfigurationError, match="WEAVIATE_URL"):
         WeaviateAddress.of(url)
-
-
-@pytest.mark.skipif("WEAVIATE_TEST_URL" not in os.environ, reason="WEAVIATE_TEST_URL is not set")
-async def test_a_real_weaviate_answers() -> None:
-    knowledge = WeaviateKnowledge(
-        WeaviateAddress.of(os.environ["WEAVIATE_TEST_URL"]), api_key=os.environ.get("WEAVIATE_TEST_API_KEY")
-    )
-    with trio.fail_after(30):
-        assert await knowledge.is_available()
-        for passage in await knowledge.search("how warm must the brooder be", 3):
-            assert passage.id
-            assert passage.text
-    knowledge.close()

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 THREADS_MAX = 32
 GRPC_PORT = 50051
+# Speech hardly has more, and whatever makes the vectors has limits of its own; of a longer text the last words count.
+QUERY_CHARACTERS_MAX = 2_000
 TITLE_PROPERTIES = ("title", "name", "heading")
 SOURCE_PROPERTIES = ("source", "url", "path", "file")
 
@@ -92,7 +94,9 @@ class WeaviateKnowledge:
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]:
         """The `limit` best passages, best first. Raises `KnowledgeUnavailable`; cancellation returns at once."""
-        if not query.strip() or limit < 1:
+        # Lone surrogates could not be sent.
+        query = query[-QUERY_CHARACTERS_MAX:].encode("utf-8", "replace").decode().strip()
+        if not query or limit < 1:
             return ()
         asked_at = time.monotonic()
         passages, began_at, ended_at = await self._threads.read(self._search, query, limit)
