@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # These run on real clocks, sockets and processes, on machines that do other things as well. Each gets a second chance,
 # and the summary names whoever needed it. What runs on virtual time gets none: there, once is a bug.
-REAL_CLOCKS = ("browser", "cli", "conformance", "embedded", "services", "spoken", "wire")
+REAL_CLOCKS = ("browser", "cli", "conformance", "embedded", "sdk", "services", "spoken", "wire")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,0 +1,94 @@
+"""What every SDK must have seen of a conversation, and what the model must have been asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pybase64
+from openai.types.realtime import RealtimeServerEvent
+from pydantic import TypeAdapter
+
+from tests.sdk.gateway import IS_DIRECT
+from tests.sdk.model import QUESTION
+from voice_trio.conversation.answers import TAG
+from voice_trio.settings import load_settings
+from voice_trio.testing.automatic import UNKNOWING
+
+if TYPE_CHECKING:
+    from tests.sdk.gateway import Seen
+    from tests.sdk.model import AgreeableModel
+
+BYTES_PER_MS = 48
+_known: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
+
+
+def saw_only_what_openai_says(seen: Seen) -> None:
+    """Each event is one that OpenAI's own types know in full, none is an error, and nothing of the gateway's shows."""
+    assert seen.errors == []
+    assert seen.of("error") == []
+    assert seen.events[0]["type"] == "session.created"
+    for event in seen.events:
+        _known.validate_python(event)
+    ids = [event["event_id"] for event in seen.events]
+    assert len(ids) == len(set(ids))
+    for trace in ('"vt_', "<context>", "<passage", TAG, load_settings({}).instructions[:40]):
+        assert trace not in seen.text
+
+
+def had_the_whole_conversation(seen: Seen) -> None:
+    """Spoken, typed, with a call, interrupted, and spoken again, each answered from the documents or by the tool."""
+    spoken, typed, called, cut, again = seen.said
+    for answer in (spoken, again):
+        assert answer == (
+            UNKNOWING if IS_DIRECT else "Brooding says: The brooder must be at 34 degrees in the first week."
+        )
+    assert typed == (UNKNOWING if IS_DIRECT else "Light says: Layers need 16 hours of light.")
+    assert called == "The tool says: 3: 42 birds"
+    assert cut.startswith("Well,")
+    heard = seen.of("conversation.item.input_audio_transcription.completed")
+    assert [event["transcript"] for event in heard] == [QUESTION] * 2
+    statuses = [event["response"]["status"] for event in seen.of("response.done")]
+    assert statuses == ["completed"] * 4 + ["cancelled", "completed"]
+    assert sound_ms(seen, 0) > 1000
+
+
+def was_cut_once(seen: Seen, model: AgreeableModel) -> None:
+    """The client cut the answer that was interrupted, the gateway did not, and no sound of it came afterwards."""
+    cut_item = seen.of("response.done")[4]["response"]["output"][0]["id"]
+    [told] = seen.of("conversation.item.truncated")
+    [asked] = model.was_sent("conversation.item.truncate")
+    assert told["item_id"] == asked["item_id"] == cut_item
+    assert 0 < asked["audio_end_ms"] <= sound_ms(seen, 4)
+    speech = next(
+        at
+        for at, event in enumerate(seen.events)
+        if event["type"] == "input_audio_buffer.speech_started" and event["item_id"] not in _first_speech(seen)
+    )
+    late = [event for event in seen.events[speech:] if event["type"] == "response.output_audio.delta"]
+    assert cut_item not in {event["item_id"] for event in late}
+
+
+def was_asked_with_context_first(model: AgreeableModel, answers: int) -> None:
+    """Nothing was answered automatically; each question that the documents answer had its context before its answer."""
+    if IS_DIRECT:
+        return
+    for update in model.was_sent("session.update"):
+        detection = update["session"].get("audio", {}).get("input", {}).get("turn_detection")
+        assert detection is None or detection["create_response"] is False
+    sent = [entry for entry in model.received if entry.type in ("conversation.item.create", "response.create")]
+    contexts = [at for at, entry in enumerate(sent) if "<context>" in json.dumps(entry.event)]
+    assert len(contexts) >= min(answers, 1)
+    assert all(sent[at + 1].type == "response.create" for at in contexts)
+    assert len(model.was_sent("response.create")) == answers
+
+
+def sound_ms(seen: Seen, answer: int) -> float:
+    """How much sound came of an answer, counted from 0."""
+    response_id = seen.of("response.done")[answer]["response"]["id"]
+    deltas = [event for event in seen.of("response.output_audio.delta") if event["response_id"] == response_id]
+    return sum(len(pybase64.b64decode(event["delta"])) for event in deltas) / BYTES_PER_MS
+
+
+def _first_speech(seen: Seen) -> set[str]:
+    return {seen.of("input_audio_buffer.speech_started")[0]["item_id"]}

@@ -1,0 +1,56 @@
+"""OpenAI's packages for JavaScript at their default settings, in Node, pointed at the gateway with a token of ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sdk.expectations import (
+    had_the_whole_conversation,
+    saw_only_what_openai_says,
+    was_asked_with_context_first,
+    was_cut_once,
+)
+from tests.sdk.gateway import IS_DIRECT
+from tests.sdk.node import node_command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.sdk.gateway import Desk
+
+wants_tls = pytest.mark.skipif(IS_DIRECT, reason="the scripted model speaks no TLS")
+
+
+@wants_tls
+async def test_openai_for_node_has_its_conversation(packages: Path, behind_tls: Desk) -> None:
+    seen = await behind_tls.run(node_command("openai_ws"), cwd=packages)
+    saw_only_what_openai_says(seen)
+    had_the_whole_conversation(seen)
+    was_cut_once(seen, behind_tls.model)
+    was_asked_with_context_first(behind_tls.model, answers=6)
+    assert [event["response"].get("metadata") for event in seen.of("response.done")][1] == {"client_event_id": "mine"}
+
+
+@wants_tls
+async def test_openai_for_pages_talks_with_a_client_secret_among_its_subprotocols(
+    packages: Path, behind_tls: Desk
+) -> None:
+    seen = await behind_tls.run(node_command("openai_native"), cwd=packages)
+    saw_only_what_openai_says(seen)
+    assert seen.more["secret"]["value"].startswith("ek_")
+    assert seen.more["protocol"] == "realtime"
+    assert seen.said == ["Brooding says: The brooder must be at 34 degrees in the first week."]
+    assert seen.of("response.output_text.done")  # as the secret presets
+
+
+async def test_an_agent_in_node_has_its_conversation(packages: Path, plain: Desk) -> None:
+    seen = await plain.run(node_command("agents_node"), cwd=packages)
+    saw_only_what_openai_says(seen)
+    had_the_whole_conversation(seen)
+    was_cut_once(seen, plain.model)
+    was_asked_with_context_first(plain.model, answers=6)
+    assert {"audio", "audio_interrupted", "agent_tool_start", "agent_tool_end"} <= set(seen.more["seen"])
+    messages = [item for item in seen.more["history"] if item["type"] == "message"]
+    assert [item["role"] for item in messages] == ["user", "assistant"] * 5

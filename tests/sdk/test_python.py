@@ -1,0 +1,60 @@
+"""OpenAI's packages for Python at their default settings, pointed at the gateway with a token of ours for a key."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sdk.expectations import (
+    had_the_whole_conversation,
+    saw_only_what_openai_says,
+    was_asked_with_context_first,
+    was_cut_once,
+)
+from tests.sdk.gateway import IS_DIRECT
+
+if TYPE_CHECKING:
+    from tests.sdk.gateway import Desk, Seen
+
+ROOT = Path(__file__).parents[2]
+
+
+async def run(desk: Desk, client: str) -> Seen:
+    return await desk.run((sys.executable, "-m", f"tests.sdk.clients.{client}"), cwd=ROOT)
+
+
+async def test_openai_for_python_has_its_conversation_and_finds_its_ids_and_metadata_as_sent(plain: Desk) -> None:
+    pytest.importorskip("websockets", reason="the client's socket comes with openai[realtime]")
+    seen = await run(plain, "openai_async")
+    saw_only_what_openai_says(seen)
+    had_the_whole_conversation(seen)
+    was_cut_once(seen, plain.model)
+    was_asked_with_context_first(plain.model, answers=6)
+    assert seen.more["wrong"]["error"]["event_id"] == "wrong"
+    assert seen.more["wrong"]["error"]["code"] == "item_delete_invalid_item_id"
+    for kind in ("response.created", "response.done"):
+        told = [event["response"].get("metadata") for event in seen.of(kind)]
+        assert told == [None, {"client_event_id": "mine"}, None, None, None, None]
+
+
+async def test_an_agent_in_python_validates_every_event_and_complains_of_none(plain: Desk) -> None:
+    pytest.importorskip("agents", reason="SKIPPED LOUDLY: openai-agents is not installed")
+    seen = await run(plain, "agents_python")
+    saw_only_what_openai_says(seen)
+    had_the_whole_conversation(seen)
+    was_cut_once(seen, plain.model)
+    was_asked_with_context_first(plain.model, answers=6)
+    assert {"agent_start", "audio", "audio_interrupted", "tool_start", "tool_end"} <= set(seen.more["seen"])
+    assert [item["role"] for item in seen.more["history"] if item["type"] == "message"] == ["user", "assistant"] * 5
+
+
+@pytest.mark.skipif(IS_DIRECT, reason="the scripted model sells no client secrets")
+async def test_openai_for_python_buys_a_client_secret_and_talks_with_it(plain: Desk) -> None:
+    seen = await run(plain, "openai_sync")
+    saw_only_what_openai_says(seen)
+    assert seen.more["secret"]["value"].startswith("ek_")
+    assert seen.said == ["Brooding says: The brooder must be at 34 degrees in the first week."]
+    assert seen.of("response.output_text.done")  # as the secret presets
