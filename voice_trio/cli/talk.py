@@ -17,7 +17,7 @@ from voice_trio.client import PortAudioCard, VoiceRefused, VoiceUnreachable, con
 from voice_trio.errors import VoiceTrioError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from voice_trio.client import ByHand, SoundCard
 
@@ -84,14 +84,15 @@ def _defaults(is_input: bool, is_output: bool) -> tuple[tuple[str, bool], tuple[
 async def _talk(card: SoundCard, url: str, token: str | None, console: Console, muted: bool) -> str | None:
     """How the gateway closed; empty if the user left, `None` if they did before it came to a conversation."""
     closed: str | None = None
+    conversation: trio.CancelScope | None = None
     trouble: VoiceTrioError | None = None
     with trio.open_signal_receiver(*SIGNALS) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_cancel_on_signal, signals, nursery.cancel_scope)
+            nursery.start_soon(_cancel_on_signal, signals, lambda: conversation or nursery.cancel_scope)
             try:
                 async with connect_voice(url, token) as voice:
-                    closed = ""
-                    with keys_one_by_one() as terminal, TalkScreen(console, muted=muted) as screen:
+                    closed, conversation = "", trio.CancelScope()  # inside the connection's: a goodbye still needs it
+                    with conversation, keys_one_by_one() as terminal, TalkScreen(console, muted=muted) as screen:
                         closed = await converse(voice, card, screen, _by_hand(terminal, screen), muted=muted)
             except VoiceTrioError as error:  # whatever it is goes on below: a nursery would wrap it in a group
                 trouble = error
@@ -101,9 +102,9 @@ async def _talk(card: SoundCard, url: str, token: str | None, console: Console, 
     return closed
 
 
-async def _cancel_on_signal(signals: AsyncIterator[int], everything: trio.CancelScope) -> None:
+async def _cancel_on_signal(signals: AsyncIterator[int], scope: Callable[[], trio.CancelScope]) -> None:
     async for _ in signals:
-        everything.cancel(reason="interrupted")  # a conversation says goodbye all the same
+        scope().cancel(reason="interrupted")
 
 
 async def _by_hand(terminal: int | None, screen: TalkScreen) -> AsyncIterator[ByHand]:

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 HELP = "Enter or Esc interrupts · type to ask · Ctrl-C ends"
 LATENCY_NAMES = {
     "sound_ended_to_heard": "you stopped → heard",
-    "sound_ended_to_committed": "of which silence",
-    "committed_to_first_audio": "question → first sound",
+    "committed_to_heard": "question → heard",
 }
 """The latencies shown of a turn, and in which words."""
 

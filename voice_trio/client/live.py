@@ -201,6 +201,7 @@ class _Live:
     async def _ask(self, text: str) -> None:
         self.end_turn()
         self._turns.begin(text)
+        self._turns.report.moments["committed"] = trio.current_time()  # its turn begins when it arrives
         self._screen.turn_changed(self._turns.report)
         await self._say(partial(self._voice.send_text, text))
 

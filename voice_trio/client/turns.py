@@ -24,6 +24,7 @@ LATENCIES = {
     "committed_to_response_created": ("committed", "response_created"),
     "committed_to_first_audio": ("committed", "first_audio"),
     "sound_ended_to_first_audio": ("sound_ended", "first_audio"),
+    "committed_to_heard": ("committed", "heard"),
     "sound_ended_to_heard": ("sound_ended", "heard"),
 }
 
