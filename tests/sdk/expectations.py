@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from tests.sdk.model import AgreeableModel
 
 BYTES_PER_MS = 48
+INTERRUPTED = 4
+"""Which answer is interrupted while it is being given, counted from 0; before it came a call, which is one as well."""
+PLAYING = 5
+"""Which one is cut though all of it has come: it was still playing."""
+BROODING = "Brooding says: The brooder must be at 34 degrees in the first week."
+LIGHT = "Light says: Layers need 16 hours of light."
 _known: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 
 
@@ -36,37 +42,34 @@ def saw_only_what_openai_says(seen: Seen) -> None:
         assert trace not in seen.text
 
 
-def had_the_whole_conversation(seen: Seen) -> None:
+def had_the_whole_conversation(seen: Seen, *, spoken_after: int = 1) -> None:
     """Spoken, typed, with a call, interrupted, and spoken again, each answered from the documents or by the tool."""
-    spoken, typed, called, cut, again = seen.said
-    for answer in (spoken, again):
-        assert answer == (
-            UNKNOWING if IS_DIRECT else "Brooding says: The brooder must be at 34 degrees in the first week."
-        )
-    assert typed == (UNKNOWING if IS_DIRECT else "Light says: Layers need 16 hours of light.")
+    spoken, typed, called, cut, *again = seen.said
+    for answer in (spoken, *again):
+        assert answer == (UNKNOWING if IS_DIRECT else BROODING)
+    assert typed == (UNKNOWING if IS_DIRECT else LIGHT)
     assert called == "The tool says: 3: 42 birds"
     assert cut.startswith("Well,")
+    assert len(again) == spoken_after
     heard = seen.of("conversation.item.input_audio_transcription.completed")
-    assert [event["transcript"] for event in heard] == [QUESTION] * 2
+    assert [event["transcript"] for event in heard] == [QUESTION] * (1 + spoken_after)
     statuses = [event["response"]["status"] for event in seen.of("response.done")]
-    assert statuses == ["completed"] * 4 + ["cancelled", "completed"]
+    assert statuses == ["completed"] * INTERRUPTED + ["cancelled"] + ["completed"] * spoken_after
     assert sound_ms(seen, 0) > 1000
 
 
-def was_cut_once(seen: Seen, model: AgreeableModel) -> None:
-    """The client cut the answer that was interrupted, the gateway did not, and no sound of it came afterwards."""
-    cut_item = seen.of("response.done")[4]["response"]["output"][0]["id"]
-    [told] = seen.of("conversation.item.truncated")
-    [asked] = model.was_sent("conversation.item.truncate")
-    assert told["item_id"] == asked["item_id"] == cut_item
-    assert 0 < asked["audio_end_ms"] <= sound_ms(seen, 4)
-    speech = next(
-        at
-        for at, event in enumerate(seen.events)
-        if event["type"] == "input_audio_buffer.speech_started" and event["item_id"] not in _first_speech(seen)
-    )
-    late = [event for event in seen.events[speech:] if event["type"] == "response.output_audio.delta"]
-    assert cut_item not in {event["item_id"] for event in late}
+def was_cut_once(seen: Seen, model: AgreeableModel, *answers: int) -> None:
+    """The client cut these answers, counted from 0, and the gateway none; no sound of them came after the speech."""
+    items = [seen.of("response.done")[answer]["response"]["output"][0]["id"] for answer in answers]
+    told = [event["item_id"] for event in seen.of("conversation.item.truncated")]
+    asked = model.was_sent("conversation.item.truncate")
+    assert told == [event["item_id"] for event in asked] == items
+    for answer, event in zip(answers, asked, strict=True):
+        assert 0 < event["audio_end_ms"] <= sound_ms(seen, answer)
+    # The first thing said interrupts nothing.
+    for speech, item in zip(seen.of("input_audio_buffer.speech_started")[1:], items, strict=True):
+        rest = seen.events[seen.events.index(speech) :]
+        assert item not in {event["item_id"] for event in rest if event["type"] == "response.output_audio.delta"}
 
 
 def was_asked_with_context_first(model: AgreeableModel, answers: int) -> None:
@@ -88,7 +91,3 @@ def sound_ms(seen: Seen, answer: int) -> float:
     response_id = seen.of("response.done")[answer]["response"]["id"]
     deltas = [event for event in seen.of("response.output_audio.delta") if event["response_id"] == response_id]
     return sum(len(pybase64.b64decode(event["delta"])) for event in deltas) / BYTES_PER_MS
-
-
-def _first_speech(seen: Seen) -> set[str]:
-    return {seen.of("input_audio_buffer.speech_started")[0]["item_id"]}

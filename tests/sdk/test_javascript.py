@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sdk.expectations import (
+    BROODING,
+    INTERRUPTED,
+    PLAYING,
     had_the_whole_conversation,
     saw_only_what_openai_says,
     was_asked_with_context_first,
@@ -28,7 +31,7 @@ async def test_openai_for_node_has_its_conversation(packages: Path, behind_tls: 
     seen = await behind_tls.run(node_command("openai_ws"), cwd=packages)
     saw_only_what_openai_says(seen)
     had_the_whole_conversation(seen)
-    was_cut_once(seen, behind_tls.model)
+    was_cut_once(seen, behind_tls.model, INTERRUPTED)
     was_asked_with_context_first(behind_tls.model, answers=6)
     assert [event["response"].get("metadata") for event in seen.of("response.done")][1] == {"client_event_id": "mine"}
 
@@ -41,16 +44,23 @@ async def test_openai_for_pages_talks_with_a_client_secret_among_its_subprotocol
     saw_only_what_openai_says(seen)
     assert seen.more["secret"]["value"].startswith("ek_")
     assert seen.more["protocol"] == "realtime"
-    assert seen.said == ["Brooding says: The brooder must be at 34 degrees in the first week."]
+    assert seen.said == [BROODING]
     assert seen.of("response.output_text.done")  # as the secret presets
 
 
 async def test_an_agent_in_node_has_its_conversation(packages: Path, plain: Desk) -> None:
     seen = await plain.run(node_command("agents_node"), cwd=packages)
     saw_only_what_openai_says(seen)
-    had_the_whole_conversation(seen)
-    was_cut_once(seen, plain.model)
-    was_asked_with_context_first(plain.model, answers=6)
+    had_the_whole_conversation(seen, spoken_after=2)
+    was_cut_once(seen, plain.model, INTERRUPTED, PLAYING)
+    was_asked_with_context_first(plain.model, answers=7)
     assert {"audio", "audio_interrupted", "agent_tool_start", "agent_tool_end"} <= set(seen.more["seen"])
     messages = [item for item in seen.more["history"] if item["type"] == "message"]
-    assert [item["role"] for item in messages] == ["user", "assistant"] * 5
+    assert [item["role"] for item in messages] == ["user", "assistant"] * 6
+
+
+@wants_tls
+async def test_openai_for_node_finds_azures_address_and_its_api_key_header(packages: Path, behind_tls: Desk) -> None:
+    seen = await behind_tls.run(node_command("openai_azure"), cwd=packages)
+    saw_only_what_openai_says(seen)
+    assert seen.said == [BROODING]

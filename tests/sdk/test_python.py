@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sdk.expectations import (
+    BROODING,
+    INTERRUPTED,
+    PLAYING,
     had_the_whole_conversation,
     saw_only_what_openai_says,
     was_asked_with_context_first,
     was_cut_once,
 )
-from tests.sdk.gateway import IS_DIRECT
+from tests.sdk.gateway import IS_DIRECT, Seen
 
 if TYPE_CHECKING:
-    from tests.sdk.gateway import Desk, Seen
+    from tests.sdk.gateway import Desk
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +34,7 @@ async def test_openai_for_python_has_its_conversation_and_finds_its_ids_and_meta
     seen = await run(plain, "openai_async")
     saw_only_what_openai_says(seen)
     had_the_whole_conversation(seen)
-    was_cut_once(seen, plain.model)
+    was_cut_once(seen, plain.model, INTERRUPTED)
     was_asked_with_context_first(plain.model, answers=6)
     assert seen.more["wrong"]["error"]["event_id"] == "wrong"
     assert seen.more["wrong"]["error"]["code"] == "item_delete_invalid_item_id"
@@ -44,11 +47,11 @@ async def test_an_agent_in_python_validates_every_event_and_complains_of_none(pl
     pytest.importorskip("agents", reason="SKIPPED LOUDLY: openai-agents is not installed")
     seen = await run(plain, "agents_python")
     saw_only_what_openai_says(seen)
-    had_the_whole_conversation(seen)
-    was_cut_once(seen, plain.model)
-    was_asked_with_context_first(plain.model, answers=6)
+    had_the_whole_conversation(seen, spoken_after=2)
+    was_cut_once(seen, plain.model, INTERRUPTED, PLAYING)
+    was_asked_with_context_first(plain.model, answers=7)
     assert {"agent_start", "audio", "audio_interrupted", "tool_start", "tool_end"} <= set(seen.more["seen"])
-    assert [item["role"] for item in seen.more["history"] if item["type"] == "message"] == ["user", "assistant"] * 5
+    assert [item["role"] for item in seen.more["history"] if item["type"] == "message"] == ["user", "assistant"] * 6
 
 
 @pytest.mark.skipif(IS_DIRECT, reason="the scripted model sells no client secrets")
@@ -56,5 +59,14 @@ async def test_openai_for_python_buys_a_client_secret_and_talks_with_it(plain: D
     seen = await run(plain, "openai_sync")
     saw_only_what_openai_says(seen)
     assert seen.more["secret"]["value"].startswith("ek_")
-    assert seen.said == ["Brooding says: The brooder must be at 34 degrees in the first week."]
+    assert seen.said == [BROODING]
     assert seen.of("response.output_text.done")  # as the secret presets
+
+
+@pytest.mark.skipif(IS_DIRECT, reason="the scripted model speaks no TLS")
+async def test_openai_for_python_finds_azures_addresses_and_its_api_key_header(behind_tls: Desk) -> None:
+    older = await run(behind_tls, "openai_azure")
+    newer = Seen(older.more["newer"], older.errors, {}, older.text)
+    for seen in (older, newer):
+        saw_only_what_openai_says(seen)
+        assert seen.said == [BROODING]

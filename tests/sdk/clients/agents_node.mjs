@@ -47,6 +47,12 @@ await speak(append);
 await heard.hears("conversation.item.truncated", mark);
 mark = (await heard.hears("response.done", mark)) + 1;
 await heard.hears("response.done", mark);
+
+// Everything has come, and most of it is still to be played.
+mark = heard.events.length;
+await speak(append);
+await heard.hears("conversation.item.truncated", mark);
+await heard.hears("response.done", mark);
 const completed = await heard.hears("conversation.item.input_audio_transcription.completed", mark);
 await heard.hears("conversation.item.retrieved", completed);
 
