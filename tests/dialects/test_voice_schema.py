@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voice_trio.conversation.notices import QueryTold
 from voice_trio.conversation.records import Outcome
 from voice_trio.dialects import voice, voice_out
 from voice_trio.dialects.voice_schema import ClientMessage, GatewayMessage, voice_schema
@@ -35,6 +36,11 @@ _BY_ANNOTATION: dict[str, st.SearchStrategy[Any]] = {
     "Outcome": st.sampled_from(Outcome),
     "tuple[tuple[str, str], ...]": st.lists(st.tuples(_text, _text), max_size=3).map(tuple),
     "Mapping[str, str]": st.just({}),
+    "Mapping[str, int]": st.dictionaries(_text, _number, max_size=3),
+    "tuple[str, ...]": st.lists(_text, max_size=3).map(tuple),
+    "tuple[QueryTold, ...]": st.builds(
+        QueryTold, _number, st.none() | _number, st.sampled_from(["found", "nothing", "failed", "unfinished"])
+    ).map(lambda query: (query,)),
     "Usage | None": st.none(),
 }
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,32 @@ class BudgetWarning:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryTold:
+    """One search of a turn: when it began, how long it took (`None`: the turn was over first), and what came of it."""
+
+    at_ms: int
+    took_ms: int | None
+    outcome: str
+    """found, nothing, failed, or unfinished."""
+    local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TurnMetrics:
+    """A turn in figures, for clients that asked for them; ms count from when its first words began, or it was typed."""
+
+    turn: int
+    status: str
+    user_items: tuple[str, ...]
+    answer_items: tuple[str, ...]
+    stages_ms: Mapping[str, int]
+    queries: tuple[QueryTold, ...]
+    cost_usd: float
+    session_cost_usd: float
+    cost_is_estimate: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Pong:
     id: str | int | None = None
 
@@ -75,5 +104,6 @@ Notice: TypeAlias = (
     | SessionRecovering
     | SessionRecovered
     | BudgetWarning
+    | TurnMetrics
     | Pong
 )

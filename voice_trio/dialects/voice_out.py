@@ -174,10 +174,31 @@ def _notice(event: notices.Notice) -> dict[str, Any]:
         case notices.BudgetWarning():
             money = {"spent_usd": event.spent_usd, "limit_usd": event.limit_usd}
             return {"type": "budget.warning", "scope": event.scope, **money}
+        case notices.TurnMetrics():
+            return _metrics(event)
         case notices.Pong(id=ping_id):
             return {"type": "pong"} | ({} if ping_id is None else {"id": ping_id})
         case _:
             assert_never(event)
+
+
+def _metrics(event: notices.TurnMetrics) -> dict[str, Any]:
+    queries = [
+        {"at_ms": each.at_ms, "took_ms": each.took_ms, "outcome": each.outcome, "local": each.local}
+        for each in event.queries
+    ]
+    money = {"cost_usd": event.cost_usd, "session_cost_usd": event.session_cost_usd}
+    return {
+        "type": "turn.metrics",
+        "turn": event.turn,
+        "status": event.status,
+        "user_items": list(event.user_items),
+        "answer_items": list(event.answer_items),
+        "stages_ms": dict(event.stages_ms),
+        "queries": queries,
+        **money,
+        "cost_is_estimate": event.cost_is_estimate,
+    }
 
 
 _Allowed: TypeAlias = Mapping[str, "_Allowed | None"]

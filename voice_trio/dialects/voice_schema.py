@@ -154,6 +154,25 @@ class BudgetWarning(_Told, tag="budget.warning"):
     limit_usd: float
 
 
+class Query(msgspec.Struct):
+    at_ms: int
+    took_ms: int | None
+    outcome: Literal["found", "nothing", "failed", "unfinished"]
+    local: bool
+
+
+class TurnMetrics(_Told, tag="turn.metrics"):
+    turn: int
+    status: str
+    user_items: list[str]
+    answer_items: list[str]
+    stages_ms: dict[str, int]
+    queries: list[Query]
+    cost_usd: float
+    session_cost_usd: float
+    cost_is_estimate: bool
+
+
 class Pong(_Told, tag="pong"):
     id: str | int | None = None
 
@@ -192,6 +211,7 @@ GatewayMessage: TypeAlias = (
     | SessionRecovering
     | SessionRecovered
     | BudgetWarning
+    | TurnMetrics
     | Pong
     | Error
 )

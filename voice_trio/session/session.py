@@ -37,6 +37,7 @@ from voice_trio.session.clocks import announce_deadline, finish_answer_then_end,
 from voice_trio.session.connect import connect
 from voice_trio.session.drop_in_side import DropInSide
 from voice_trio.session.endings import Ending
+from voice_trio.session.figures import Figures
 from voice_trio.session.jobs import call_tool, search
 from voice_trio.session.model_side import ModelSide
 from voice_trio.session.moments import Moments
@@ -88,6 +89,7 @@ class Session:
         self._observer: Observer = observer or NoObserver()
         self._account: Account = account or NoAccount()
         self._moments = Moments()
+        self._figures = Figures(terms.id_prefix)
         self._unix_time = unix_time
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
@@ -166,6 +168,7 @@ class Session:
         if not isinstance(event, FromDropIn):
             self._account.saw(event)
             self._moments.saw(event, trio.current_time())
+        self._figures.saw(event, trio.current_time())
         for command in self._conversation.handle(event, trio.current_time()):
             self._carry_out(command)
 
@@ -255,6 +258,7 @@ class Session:
 
     def _carry_out(self, command: do.Command) -> None:
         self._account.did(command)
+        self._figures.did(command, trio.current_time())
         match command:
             case do.SendToClient(event):
                 self._client.tell(event)
@@ -283,6 +287,9 @@ class Session:
         if record.status != "joined":  # its moments are the next turn's
             record = self._moments.complete(record)
             self.log.info("turn", **turn_fields(record, self._account.cost_of_turn(record.turn_id)))
+        figures = self._figures.complete(record, self._account.cost_of_turn(record.turn_id), self._account.cost)
+        if self.terms.metrics and figures is not None:
+            self._client.tell(figures)
         self._observer.turn_finished(replace(record, transcription_fallback=self.summary.transcription_fallback))
 
     def _work(self, command: do.BeginTurn | do.EndTurn | do.StartSearch | do.CallTool | do.FeedAt) -> None:

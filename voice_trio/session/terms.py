@@ -46,5 +46,7 @@ class Terms:
     policy: Policy = field(default_factory=Policy)
     persistence: Persistence = field(default_factory=Persistence)
     tools: Mapping[str, Tool] = field(default_factory=dict)
+    metrics: bool = False
+    """Whether the client asked to be told each turn's figures."""
     drop_in: DropInTerms | None = None
     """For a client that speaks OpenAI's own protocol."""

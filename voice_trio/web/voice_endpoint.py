@@ -6,6 +6,7 @@ HTTP answer instead of the upgrade, so that clients which reconnect after every 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -72,7 +73,7 @@ class VoiceEndpoint(Endpoint):
         await refuse_at_handshake(knock.scope, knock.send, refusal)
 
     def _terms(self, knock: Knock, admitted: Admitted) -> Terms:
-        return terms_for(admitted, self._settings)
+        return replace(terms_for(admitted, self._settings), metrics=knock.handshake.wishes.get("metrics") == "1")
 
 
 async def _say(knock: Knock, refusal: Refusal) -> None:
