@@ -26,7 +26,7 @@ def prepared_packages(cache: Path) -> Path:
     folder = cache / "-".join(f"{name.rpartition('/')[2]}_{version}" for name, version in VERSIONS.items())
     if not (folder / "complete").exists():
         _install(folder)
-    for client in CLIENTS.glob("*.mjs"):
+    for client in (*CLIENTS.glob("*.mjs"), *CLIENTS.glob("*.html")):
         shutil.copy(client, folder)  # Node looks for packages beside the file that wants them
     return folder
 

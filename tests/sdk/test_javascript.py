@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.desk import CHROMIUM
 from tests.sdk.expectations import (
     BROODING,
     INTERRUPTED,
@@ -19,9 +23,9 @@ from tests.sdk.gateway import IS_DIRECT
 from tests.sdk.node import node_command
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.sdk.gateway import Desk, Seen
 
-    from tests.sdk.gateway import Desk
+ROOT = Path(__file__).parents[2]
 
 wants_tls = pytest.mark.skipif(IS_DIRECT, reason="the scripted model speaks no TLS")
 
@@ -49,11 +53,23 @@ async def test_openai_for_pages_talks_with_a_client_secret_among_its_subprotocol
 
 
 async def test_an_agent_in_node_has_its_conversation(packages: Path, plain: Desk) -> None:
-    seen = await plain.run(node_command("agents_node"), cwd=packages)
+    an_agent_had_its_conversation(await plain.run(node_command("agents_node"), cwd=packages), plain)
+
+
+@pytest.mark.skipif(IS_DIRECT, reason="the scripted model sells no client secrets")
+async def test_an_agent_in_a_page_has_its_conversation_with_a_client_secret(packages: Path, plain: Desk) -> None:
+    pytest.importorskip("playwright.sync_api", reason="SKIPPED LOUDLY: playwright is not installed")
+    if not shutil.which(CHROMIUM):
+        pytest.skip("SKIPPED LOUDLY: no chromium on this machine (apt-get install chromium); no page was tried")
+    command = (sys.executable, "-m", "tests.sdk.clients.agents_page")
+    an_agent_had_its_conversation(await plain.run(command, cwd=ROOT, PACKAGES=str(packages)), plain)
+
+
+def an_agent_had_its_conversation(seen: Seen, desk: Desk) -> None:
     saw_only_what_openai_says(seen)
     had_the_whole_conversation(seen, spoken_after=2)
-    was_cut_once(seen, plain.model, INTERRUPTED, PLAYING)
-    was_asked_with_context_first(plain.model, answers=7)
+    was_cut_once(seen, desk.model, INTERRUPTED, PLAYING)
+    was_asked_with_context_first(desk.model, answers=7)
     assert {"audio", "audio_interrupted", "agent_tool_start", "agent_tool_end"} <= set(seen.more["seen"])
     messages = [item for item in seen.more["history"] if item["type"] == "message"]
     assert [item["role"] for item in messages] == ["user", "assistant"] * 6

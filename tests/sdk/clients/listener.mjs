@@ -1,13 +1,9 @@
-// What the JavaScript clients under test share: a log of raw server events that can be waited on, and how one speaks.
-
-import { readFileSync } from "node:fs";
+// What the JavaScript clients under test share, in Node and in pages: a log of raw server events that can be waited on,
+// and how one speaks.
 
 const PIECE_MS = 40;
 const PACE = 2.0; // times as fast as it was spoken: a test has not all day
 const BYTES_PER_MS = 48;
-
-export const job = JSON.parse(process.argv[2]);
-export const pcm = readFileSync(job.sound);
 
 export class Listener {
   events = [];
@@ -38,21 +34,17 @@ export class Listener {
   }
 
   report(more = {}) {
-    process.stdout.write(`${JSON.stringify({ events: this.events, errors: this.errors, ...more })}\n`, () => process.exit(0));
+    return { events: this.events, errors: this.errors, ...more };
   }
 }
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-export async function speak(append) {
+// `append` takes bytes, piece by piece, at a steady pace.
+export async function speak(pcm, append) {
   const size = PIECE_MS * BYTES_PER_MS;
   for (let at = 0; at < pcm.length; at += size) {
     append(pcm.subarray(at, at + size));
     await pause(PIECE_MS / PACE);
   }
 }
-
-// A promise that nobody handles ends the process with its stack, which the test shows.
-setTimeout(() => {
-  process.stderr.write("the client waited too long\n", () => process.exit(2));
-}, job.seconds_max * 1000).unref();

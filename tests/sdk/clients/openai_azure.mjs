@@ -3,7 +3,8 @@
 import { AzureOpenAI } from "openai";
 import { OpenAIRealtimeWS } from "openai/realtime/ws";
 
-import { Listener, job } from "./listener.mjs";
+import { Listener } from "./listener.mjs";
+import { job, tell } from "./node_job.mjs";
 
 const heard = new Listener();
 const endpoint = job.base_url.replace(/\/v1$/, "");
@@ -18,4 +19,4 @@ realtime.send({ type: "conversation.item.create", item });
 realtime.send({ type: "response.create" });
 await heard.hears("response.done");
 realtime.close();
-heard.report();
+tell(heard.report());

@@ -3,7 +3,8 @@
 import OpenAI from "openai";
 import { OpenAIRealtimeWebSocket } from "openai/realtime/websocket";
 
-import { Listener, job } from "./listener.mjs";
+import { Listener } from "./listener.mjs";
+import { job, tell } from "./node_job.mjs";
 
 const heard = new Listener();
 const backend = new OpenAI({ apiKey: job.token, baseURL: job.base_url });
@@ -21,4 +22,4 @@ realtime.send({ type: "conversation.item.create", item });
 realtime.send({ type: "response.create" });
 await heard.hears("response.done");
 realtime.close();
-heard.report({ secret, protocol });
+tell(heard.report({ secret, protocol }));

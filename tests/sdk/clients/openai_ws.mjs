@@ -3,7 +3,8 @@
 import OpenAI from "openai";
 import { OpenAIRealtimeWS } from "openai/realtime/ws";
 
-import { Listener, job, pause, speak } from "./listener.mjs";
+import { Listener, pause, speak } from "./listener.mjs";
+import { job, pcm, tell } from "./node_job.mjs";
 
 const heard = new Listener();
 const client = new OpenAI({ apiKey: job.token, baseURL: job.base_url });
@@ -33,7 +34,7 @@ realtime.send({ type: "session.update", session: { type: "realtime", audio: { in
 await heard.hears("session.updated");
 
 let mark = heard.events.length;
-await speak(append);
+await speak(pcm, append);
 await heard.hears("response.done", mark);
 await heard.hears("conversation.item.input_audio_transcription.completed", mark);
 
@@ -51,7 +52,7 @@ await heard.hears("response.done", mark);
 mark = ask("Tell me about it at length.");
 const { item_id } = heard.events[await heard.hears("response.output_audio.delta", mark)];
 await pause(500);
-const speaking = speak(append);
+const speaking = speak(pcm, append);
 await heard.hears("input_audio_buffer.speech_started", mark);
 realtime.send({ type: "conversation.item.truncate", item_id, content_index: 0, audio_end_ms: 400 });
 await heard.hears("conversation.item.truncated", mark);
@@ -61,4 +62,4 @@ await heard.hears("response.done", mark);
 await heard.hears("conversation.item.input_audio_transcription.completed", mark);
 
 realtime.close();
-heard.report();
+tell(heard.report());
