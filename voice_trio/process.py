@@ -25,10 +25,11 @@ from voice_trio.session.admission import Admission
 from voice_trio.session.capacity import Capacity
 from voice_trio.session.money import FLUSH_SECONDS_MAX, Treasury
 from voice_trio.web.admin import obey_rollout, obey_takeovers
+from voice_trio.web.attendance import Attendance
 from voice_trio.web.gateway import Gateway
 from voice_trio.web.health import Health
 from voice_trio.web.live import LiveSessions
-from voice_trio.web.meters import GAUGES_SECONDS
+from voice_trio.web.meters import GAUGES_SECONDS, Across
 from voice_trio.web.siblings import NoSiblings, SiblingsByFolder
 from voice_trio.web.statistics import Statistics
 
@@ -135,6 +136,11 @@ def _start_chores(gateway: Gateway) -> None:
     start(obey_takeovers, gateway.state, gateway.live)
     start(gateway.treasury.run)
     start(gateway.statistics.lag.run)
+    attendance = Attendance(gateway)
+    start(attendance.run)
+    gateway.statistics.meters.gauge(
+        "instances", "Processes that share the state.", lambda: float(attendance.known), Across.MOST
+    )
     if isinstance(siblings, SiblingsByFolder):
         start(siblings.answer, gateway.snapshot)
         start(_keep_gauges_fresh, gateway.statistics)

@@ -8,7 +8,10 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from voice_trio.conversation.records import Outcome, Stages, TurnRecord
+from voice_trio.services.presence import Presence
 from voice_trio.services.prices import Cost
 from voice_trio.services.spending import Budget
 from voice_trio.session.endings import Ending
@@ -80,5 +83,40 @@ def a_busy_day() -> dict[str, Any]:
     day.at = time.time()
     limiter = {"state": "redis", "places_taken": 34, "places": 60, "draining": False}
     instance = {"id": "3f9a1c07", "version": "0.1.0", "loop_lag_ms": 2.4}
+    workers = {"count": 2, "answered": [{}, {}]}
     more = {"limiter": limiter, "instance": instance, "prices": {"dated": "2026-11-17"}, "configuration": {}}
-    return day.statistics.as_json() | more | {"since": time.time() - 9.3 * HOUR}
+    more |= {"workers": workers, "instances": _instances()}
+    figures = day.statistics.as_json()
+    figures["cost"]["top_users"] = [
+        {"user": f"{number * 7919**7:032x}"[-32:], "usd": usd}
+        for number, usd in enumerate((4.2, 2.81, 2.35, 0.9, 0.412, 0.2), 40_000)
+    ]
+    return figures | more | {"since": time.time() - 9.3 * HOUR}
+
+
+def _instances() -> list[dict[str, Any]]:
+    """Two workers of this instance, one that drains, one that has not been heard of for a while."""
+    shown = (
+        ("3f9a1c07", "gateway-1", 0, 19, 2.4, 9.3, False, 1.2),
+        ("b07d55e2", "gateway-1", 1, 15, 1.9, 9.3, False, 4.0),
+        ("77c1e9aa", "gateway-2", None, 3, 0.8, 31.5, True, 0.3),
+        ("0d2f6b14", "gateway-3.eu-central.example", None, 57, 143.0, 77.0, False, 22.4),
+    )
+    return [
+        msgspec.to_builtins(
+            Presence(
+                instance=instance,
+                host=host,
+                pid=7,
+                worker=worker,
+                version="0.1.0",
+                started=time.time() - hours * HOUR,
+                active=active,
+                places=60,
+                draining=is_draining,
+                loop_lag_ms=lag,
+                seen_seconds=seen,
+            )
+        )
+        for instance, host, worker, active, lag, hours, is_draining, seen in shown
+    ]

@@ -58,10 +58,15 @@ def test_a_busy_day_fits_every_width_and_can_be_read(desk: Desk, gateway: Stage,
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(100)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+        cut = "[...document.querySelectorAll('.scroll')].map((it) => it.scrollWidth - it.clientWidth)"
+        assert page.evaluate(cut) == [0, 0], name
         page.screenshot(path=ARTEFACTS / f"dashboard-{name}-{'dark' if dark else 'light'}.png", full_page=True)
     assert page.locator("#answer").inner_text().endswith(" ms")
     assert page.locator("#cost").inner_text() == "$31.48"
     assert page.locator("#budget.warm").count() == 0
+    assert page.locator("#instances tr").count() == 4
+    assert page.locator("#instances .tag").all_inner_texts() == ["this one", "draining", "silent for 22 s"]
+    assert page.locator("#spenders li").first.inner_text().endswith("$4.20")
     for selector in ("#active", ".quiet", ".card h2", "#status-text"):
         assert contrast(page, selector) >= 4.5, selector
     page.click("[data-window='5m']")

@@ -97,6 +97,8 @@ async def test_two_workers_are_one_instance(tmp_path: Path, redis: RedisServer) 
             assert stats["latency_ms"]["1h"]["commit_to_ask"]["count"] == len(callers)
             assert sum(minute["turns"] for minute in stats["minutes"]) == len(callers)
             assert stats["adoption"]["users_who_talked_today"] == 1
+            assert sorted(one["worker"] for one in stats["instances"]) == [0, 1]
+            assert await metric(place, "voice_trio_instances") == 2
             nursery.cancel_scope.cancel()
 
 

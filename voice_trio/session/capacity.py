@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import trio
+
 
 class Capacity:
     """Places for at most `places_max` sessions; once draining, for no new one."""
@@ -9,7 +11,7 @@ class Capacity:
     def __init__(self, places_max: int) -> None:
         self._places_max = places_max
         self._taken = 0
-        self._is_draining = False
+        self._draining = trio.Event()
 
     @property
     def taken(self) -> int:
@@ -29,15 +31,19 @@ class Capacity:
     @property
     def is_draining(self) -> bool:
         """Whether the process is about to end."""
-        return self._is_draining
+        return self._draining.is_set()
+
+    async def wait_draining(self) -> None:
+        """Return when the process is about to end."""
+        await self._draining.wait()
 
     def drain(self) -> None:
         """From now on nobody gets a place; those who have one keep it."""
-        self._is_draining = True
+        self._draining.set()
 
     def take(self) -> bool:
         """Take a place if there is one."""
-        if self._is_draining or self.is_full:
+        if self.is_draining or self.is_full:
             return False
         self._taken += 1
         return True

@@ -83,6 +83,11 @@ class Treasury:
         """Until the next day's budget."""
         return DAY_SECONDS - self._unix_time() % DAY_SECONDS
 
+    @property
+    def today(self) -> str:
+        """The date whose budget is being spent (ISO, UTC)."""
+        return self._today()
+
     def open(self, terms: Terms, *, spent_before_micro_usd: int = 0) -> Purse:
         """A purse for one connection; `spent_before…` is what the session cost before it was resumed."""
         return Purse(self, terms, Decimal(spent_before_micro_usd) / MICRO)

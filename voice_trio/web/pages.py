@@ -58,7 +58,7 @@ class _Routes:
         user = await administrator(self._gateway.verifier)
         if isinstance(user, Response):
             return user
-        return json_answer(await stats_of(self._gateway))
+        return json_answer(await stats_of(self._gateway, request.args.get("user")))
 
     async def livez(self) -> Response:
         return json_answer({"status": "alive"})

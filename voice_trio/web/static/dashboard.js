@@ -148,12 +148,45 @@ function drawUse({ minutes, adoption, turns, interruptions }) {
   meter($("adoption-meter"), adoption.share ?? 0);
 }
 
-function drawInstance({ limiter, instance = {}, since, prices = {} }) {
+function drawSpenders({ cost }) {
+  const top = (cost.top_users ?? []).slice(0, 5);
+  const rows = top.map(({ user, usd }) => {
+    const bar = made("u");
+    bar.style.width = `${(usd / top[0].usd) * 100}%`;
+    const name = user.startsWith("(") ? user : user.slice(0, 12);
+    return made("li", {}, made("span", { className: "hash", textContent: name, title: user }), made("b", { textContent: dollars(usd) }), made("i", {}, bar));
+  });
+  $("spenders").replaceChildren(...(rows.length ? rows : [made("li", { className: "quiet", textContent: "Nobody yet." })]));
+}
+
+function lasted(since) {
   const hours = (Date.now() / 1000 - since) / 3600;
+  if (hours < 1) return `${Math.max(0, Math.floor(hours * 60))} min`;
+  return hours < 48 ? `${hours.toFixed(1)} h` : `${(hours / 24).toFixed(1)} days`;
+}
+
+function drawInstances({ instances = [], instance = {} }) {
+  const rows = instances.map((one) => {
+    const about = made("p", {}, made("span", { textContent: one.worker === null ? one.instance : `${one.instance} · worker ${one.worker}` }));
+    if (one.instance === instance.id) about.append(made("span", { className: "tag", textContent: "this one" }));
+    if (one.draining) about.append(made("span", { className: "tag warm", textContent: "draining" }));
+    else if (one.seen_seconds > 15) about.append(made("span", { className: "tag warm", textContent: `silent for ${Math.round(one.seen_seconds)} s` }));
+    const name = made("th", { scope: "row" }, one.host, about);
+    const bar = made("div", { className: "meter" });
+    meter(bar, one.places ? one.active / one.places : 0, 0.9);
+    const cell = (text) => made("td", { textContent: text });
+    const lag = made("td", { textContent: milliseconds(one.loop_lag_ms), className: one.loop_lag_ms > 100 ? "warm" : "" });
+    return made("tr", {}, name, made("td", { className: "picture" }, bar), cell(`${number(one.active)} of ${number(one.places)}`), lag, cell(lasted(one.started)), cell(one.version));
+  });
+  $("instances").replaceChildren(...rows);
+}
+
+function drawInstance({ limiter, instance = {}, workers, since, prices = {} }) {
   const facts = {
     Name: instance.id ?? "–",
     Version: instance.version ?? "–",
-    "Up for": hours < 48 ? `${hours.toFixed(1)} h` : `${(hours / 24).toFixed(1)} days`,
+    ...(workers && workers.count > 1 ? { Workers: `${workers.answered.length} of ${workers.count} answer` } : {}),
+    "Up for": lasted(since),
     Limits: limiter.state === "redis" ? "shared, in Redis" : "in this process",
     "Event loop": `${(instance.loop_lag_ms ?? 0).toFixed(1)} ms behind`,
     "Prices of": prices.dated ?? "free",
@@ -170,7 +203,9 @@ function draw(stats) {
   drawCounts($("endings"), stats.sessions.by_ending, "None yet.");
   drawCounts($("refused"), stats.sessions.refused, "Nobody yet.");
   drawUse(stats);
+  drawSpenders(stats);
   drawInstance(stats);
+  drawInstances(stats);
 }
 
 // Asking
