@@ -73,6 +73,7 @@ class Desk:
             "url": self.url,
             "base_url": self.base_url,
             "token": token(),
+            "token_of_free_plan": token("eve", plan="free"),
             "model": MODEL_NAME,
             "sound": str(self.folder / "question.pcm"),
             "seconds_max": CLIENT_SECONDS_MAX,
@@ -100,8 +101,8 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(folder: Path, *, tls: bool = False) -> AsyncIterator[Desk]:
-    """A gateway in this process, with the agreeable model behind it."""
+async def desk(folder: Path, *, tls: bool = False, **variables: str) -> AsyncIterator[Desk]:
+    """A gateway in this process, told `variables`, with the agreeable model behind it."""
     (folder / "question.pcm").write_bytes(tone_pcm(0, SPOKEN_MS) + bytes(48 * SILENCE_MS))
     knowledge = folder / "knowledge.sqlite3"
     fill_knowledge(knowledge)
@@ -112,7 +113,7 @@ async def desk(folder: Path, *, tls: bool = False) -> AsyncIterator[Desk]:
             yield Desk(model_url.replace("ws", "http", 1).removesuffix("/realtime"), folder, model)
         else:
             made = certificate(folder) if tls else None
-            settings = load_settings(environment(model_url, knowledge))
+            settings = load_settings(environment(model_url, knowledge, **variables))
             listener = open_listener("127.0.0.1:0")
             started = trio.Event()
             port = listener.getsockname()[1]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.sdk.expectations import (
     was_asked_with_context_first,
     was_cut_once,
 )
-from tests.sdk.gateway import IS_DIRECT, Seen
+from tests.sdk.gateway import IS_DIRECT, Seen, desk
 
 if TYPE_CHECKING:
     from tests.sdk.gateway import Desk
@@ -70,3 +71,23 @@ async def test_openai_for_python_finds_azures_addresses_and_its_api_key_header(b
     for seen in (older, newer):
         saw_only_what_openai_says(seen)
         assert seen.said == [BROODING]
+
+
+@pytest.mark.skipif(IS_DIRECT, reason="the scripted model refuses nobody")
+async def test_openai_for_python_knows_refusals_and_the_end_of_a_session_by_its_own_names(tmp_path: Path) -> None:
+    async with desk(tmp_path, MAX_SESSION_DURATION="2") as place:
+        seen = await run(place, "openai_troubles")
+    told = seen.more["told"]
+    at_the_door, at_the_shop = told["stranger"]
+    assert (at_the_door["status"], code_of(at_the_door)) == (401, "invalid_api_key")
+    assert at_the_shop == {"class": "AuthenticationError", "status": 401, "code": "invalid_api_key"}
+    at_the_door, at_the_shop = told["customer"]
+    assert (at_the_door["status"], code_of(at_the_door)) == (403, "plan_required")
+    assert at_the_shop == {"class": "PermissionDeniedError", "status": 403, "code": "plan_required"}
+    assert (told["transcriber"]["status"], code_of(told["transcriber"])) == (400, "invalid_value")
+    assert seen.events[-1]["error"]["code"] == "session_expired"
+    assert told["end"]["code"] == 1001
+
+
+def code_of(answer: dict[str, Any]) -> str:
+    return str(json.loads(answer["body"])["error"]["code"])

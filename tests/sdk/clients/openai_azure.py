@@ -32,8 +32,8 @@ def main() -> None:
     ):
         ask(connection, older)
     with (
-        OpenAI(api_key=job["token"], base_url=f"{place}/openai/v1") as client,
-        client.realtime.connect(model=job["model"]) as connection,
+        OpenAI(api_key=job["token"], base_url=f"{place}/openai/v1") as usual,
+        usual.realtime.connect(model=job["model"]) as connection,
     ):
         ask(connection, newer)
     older.report(newer=newer.events)
