@@ -1,11 +1,18 @@
-"""The deployments of `deploy/` agree with what the gateway does. No cluster and no Docker is asked: none was run."""
+"""The deployments of `deploy/`: valid by the schemas of Kubernetes and of Compose, and in agreement with the gateway.
+
+No cluster and no Docker is asked: none was run.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import kubernetes_validate
 import pytest
 
 from voice_trio.server import ALL_CLOSED_SECONDS
@@ -19,6 +26,35 @@ KNOWN = {variable.name for variable in all_variables()}
 def documents() -> dict[str, dict[str, Any]]:
     text = (DEPLOY / "kubernetes" / "voice-trio.yaml").read_text()
     return {document["kind"]: document for document in yaml.safe_load_all(text)}
+
+
+KINDS = ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler")
+
+
+@pytest.mark.parametrize("version", ["1.29", kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_object_is_one_of_kubernetes(kind: str, version: str) -> None:
+    kubernetes_validate.validate(documents()[kind], version, strict=True)
+
+
+def test_the_schema_of_kubernetes_knows_a_misspelt_field() -> None:
+    wrong = documents()["Deployment"]
+    wrong["spec"]["template"]["spec"]["terminationGraceSeconds"] = 30
+    with pytest.raises(kubernetes_validate.ValidationError, match="terminationGraceSeconds"):
+        kubernetes_validate.validate(wrong, kubernetes_validate.latest_version(), strict=True)
+
+
+def compose_schema() -> Any:
+    """Of the Compose specification, as check-jsonschema carries it."""
+    return json.loads((files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json").read_text())
+
+
+def test_compose_is_compose() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yml").read_text())
+    jsonschema.validate(compose, compose_schema())
+    compose["services"]["redis"]["restart_policy"] = "always"
+    with pytest.raises(jsonschema.ValidationError, match="restart_policy"):
+        jsonschema.validate(compose, compose_schema())
 
 
 def test_kubernetes_gives_an_orderly_end_its_time() -> None:
@@ -37,7 +73,7 @@ def test_kubernetes_gives_an_orderly_end_its_time() -> None:
 def test_every_kubernetes_object_is_about_the_same_pods() -> None:
     found = documents()
     labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"]
-    assert set(found) == {"Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
+    assert set(found) == set(KINDS)
     assert found["Deployment"]["spec"]["selector"]["matchLabels"] == labels
     assert found["Service"]["spec"]["selector"] == labels
     assert found["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
