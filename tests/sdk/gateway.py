@@ -101,15 +101,15 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(folder: Path, *, tls: bool = False, **variables: str) -> AsyncIterator[Desk]:
-    """A gateway in this process, told `variables`, with the agreeable model behind it."""
+async def desk(folder: Path, *, tls: bool = False, direct: bool = IS_DIRECT, **variables: str) -> AsyncIterator[Desk]:
+    """A gateway in this process, told `variables`, with the agreeable model behind it; `direct`: only that."""
     (folder / "question.pcm").write_bytes(tone_pcm(0, SPOKEN_MS) + bytes(48 * SILENCE_MS))
     knowledge = folder / "knowledge.sqlite3"
     fill_knowledge(knowledge)
     async with trio.open_nursery() as nursery:
         model = AgreeableModel()
         model_url: str = await nursery.start(serve_scripted_model, model)
-        if IS_DIRECT:
+        if direct:
             yield Desk(model_url.replace("ws", "http", 1).removesuffix("/realtime"), folder, model)
         else:
             made = certificate(folder) if tls else None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
 from tests.sdk.expectations import (
     BROODING,
@@ -19,6 +21,7 @@ from tests.sdk.expectations import (
     was_cut_once,
 )
 from tests.sdk.gateway import IS_DIRECT, Seen, desk
+from tests.sdk.likeness import comparable
 
 if TYPE_CHECKING:
     from tests.sdk.gateway import Desk
@@ -71,6 +74,22 @@ async def test_openai_for_python_finds_azures_addresses_and_its_api_key_header(b
     for seen in (older, newer):
         saw_only_what_openai_says(seen)
         assert seen.said == [BROODING]
+
+
+async def test_event_by_event_the_gateway_cannot_be_told_from_the_model_behind_it(tmp_path: Path) -> None:
+    seen: dict[bool, Seen] = {}
+
+    async def ask_for_everything(*, direct: bool) -> None:
+        folder = tmp_path / str(direct)
+        folder.mkdir()
+        async with desk(folder, direct=direct) as place:
+            seen[direct] = await run(place, "openai_everything")
+
+    async with trio.open_nursery() as nursery:
+        for direct in (True, False):
+            nursery.start_soon(partial(ask_for_everything, direct=direct))
+    assert seen[True].errors == seen[False].errors == []
+    assert comparable(seen[False]) == comparable(seen[True])
 
 
 @pytest.mark.skipif(IS_DIRECT, reason="the scripted model refuses nobody")

@@ -2,7 +2,7 @@
 // and how one speaks.
 
 const PIECE_MS = 40;
-const PACE = 2.0; // times as fast as it was spoken: a test has not all day
+const PACE = 3.0; // times as fast as it was spoken: a test has not all day
 const BYTES_PER_MS = 48;
 
 export class Listener {

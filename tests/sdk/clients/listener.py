@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 PIECE_MS = 40
-PACE = 2.0  # times as fast as it was spoken: a test has not all day
+PACE = 3.0  # times as fast as it was spoken: a test has not all day
 BYTES_PER_MS = 48
 
 
