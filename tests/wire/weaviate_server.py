@@ -136,7 +136,8 @@ class WeaviateServer:
 
     def _by_id(self, request: Any) -> list[Any]:
         filters = request.filters
-        keys = list(filters.value_text_array.values) or [filters.value_text]
+        either = filters.filters if filters.operator == base_pb2.Filters.OPERATOR_OR else [filters]
+        keys = [key for each in either for key in (*each.value_text_array.values, each.value_text)]
         return [_result(key, self.objects[key], 0.0) for key in keys if key in self.objects]
 
     def serialise(self, reply: Any) -> bytes:
@@ -153,6 +154,7 @@ def _result(key: str, properties: dict[str, str], score: float) -> Any:
         ),
         metadata=search_get_pb2.MetadataResult(
             id=key,
+            id_as_bytes=uuid.UUID(key).bytes,
             score=score,
             score_present=True,
             creation_time_unix=1,

@@ -1,41 +1,35 @@
-"""Passages that a remote store returned, kept in memory and indexed, so that a late question still finds something.
+"""Passages that a remote store returned, kept at hand and indexed, so that a late question still finds something.
 
-Synchronous, for one worker thread at a time; times are given by the caller (seconds of any clock that only goes
-forward). One index belongs to one store, one collection and one key: what one key may see is never shown to another.
-Nothing is written to disk.
+Synchronous, for one worker thread at a time; times are given by the caller: Unix seconds where the passages outlive the
+process, else of any clock. One index belongs to one store, one collection and one key: what one key may see is never
+shown to another.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation.passages import Passage
 from voice_trio.conversation.words import index_terms, query_terms
 from voice_trio.errors import KnowledgeUnavailable
+from voice_trio.services.kept_file import KeptFile
 from voice_trio.services.sqlite_knowledge import BODY_WEIGHT, QUERY_TERMS_CONSIDERED, TITLE_WEIGHT, match_any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
 PASSAGES_MAX = 2_000
 AGE_SECONDS_MAX = 3_600.0
+CLOCK_SECONDS = 60.0  # by which clocks of processes may differ
 # More than eight rare words add time and change hardly a result; here the base is small, so a few more are asked.
 TERMS_SEARCHED = 24
 
-_LAYOUT = """
-CREATE TABLE kept (
-    id INTEGER PRIMARY KEY, passage TEXT NOT NULL UNIQUE, title TEXT NOT NULL, text TEXT NOT NULL,
-    source TEXT NOT NULL, seen_at REAL NOT NULL, used_at REAL NOT NULL
-);
-CREATE INDEX kept_by_use ON kept (used_at);
-CREATE INDEX kept_by_age ON kept (seen_at);
-CREATE VIRTUAL TABLE terms USING fts5 (title, body, tokenize = 'unicode61 remove_diacritics 0');
-"""
 _SEARCH = """
 SELECT kept.id, passage, kept.title, text, source, found.rank FROM
     (SELECT rowid, rank FROM terms WHERE terms MATCH ? AND rank MATCH ? ORDER BY rank LIMIT ?) AS found
-JOIN kept ON kept.id = found.rowid WHERE seen_at >= ? ORDER BY found.rank, kept.id
+JOIN kept ON kept.id = found.rowid WHERE seen_at BETWEEN ? AND ? ORDER BY found.rank, kept.id
 """
 
 
@@ -45,23 +39,25 @@ class KeptPassages:
     Errors of SQLite become `KnowledgeUnavailable`.
     """
 
-    def __init__(self, passages_max: int = PASSAGES_MAX, age_seconds_max: float = AGE_SECONDS_MAX) -> None:
+    def __init__(
+        self,
+        passages_max: int = PASSAGES_MAX,
+        age_seconds_max: float = AGE_SECONDS_MAX,
+        *,
+        file: KeptFile | None = None,
+    ) -> None:
         self._passages_max = passages_max
         self._age_seconds_max = age_seconds_max
-        self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        self._connection.executescript(_LAYOUT)
+        self._file = file or KeptFile()
+        self._used: dict[int, float] = {}
 
     def keep(self, passages: Iterable[Passage], now: float) -> None:
         """Hold these from now on; a passage whose text has changed replaces what was held of it."""
-        try:
-            self._connection.execute("BEGIN")
+        with self._transaction() as database:
+            self._note_uses(database)
             for passage in passages:
-                self._keep(passage, now)
-            self._evict(now)
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._connection.execute("ROLLBACK")
-            raise KnowledgeUnavailable(f"kept passages: {error}") from error
+                self._keep(database, passage, now, used_at=now)
+            self._evict(database, now)
 
     def search(self, query: str, limit: int, now: float) -> tuple[Passage, ...]:
         """The `limit` best of what is held and not too old, best first, by words."""
@@ -69,48 +65,110 @@ class KeptPassages:
         if not terms or limit < 1:
             return ()
         weights = f"bm25({TITLE_WEIGHT}, {BODY_WEIGHT})"
-        try:
-            rows = self._connection.execute(
-                _SEARCH, (match_any(terms), weights, limit, now - self._age_seconds_max)
-            ).fetchall()
-            self._connection.executemany("UPDATE kept SET used_at = ? WHERE id = ?", [(now, row[0]) for row in rows])
-        except sqlite3.Error as error:
-            raise KnowledgeUnavailable(f"kept passages: {error}") from error
+        oldest, newest = self._ages(now)
+        with self._mapping_errors():
+            database = self._file.for_reading()
+            if database is None:
+                return ()
+            rows = database.execute(_SEARCH, (match_any(terms), weights, limit, oldest, newest)).fetchall()
+        # Told to the database when it is written anyway: a search must not wait for another process's lock.
+        self._used.update((row[0], now) for row in rows)
         return tuple(Passage(key, title, text, source, -rank) for _, key, title, text, source, rank in rows)
 
+    def unseen_since(self, then: float, limit: int) -> tuple[str, ...]:
+        """The ids of up to `limit` passages that the store has not shown since `then`, the longest unseen first."""
+        with self._mapping_errors():
+            database = self._file.for_reading()
+            if database is None:
+                return ()
+            rows = database.execute(
+                "SELECT passage FROM kept WHERE seen_at < ? ORDER BY seen_at LIMIT ?", (then, limit)
+            )
+            return tuple(row[0] for row in rows)
+
+    def confirm(self, asked: Sequence[str], found: Iterable[Passage], now: float) -> None:
+        """The store was asked for the passages of these ids and has these: the others are gone, changes are taken over.
+
+        What the store has grows younger by it, and no more used.
+        """
+        there = {passage.id: passage for passage in found}
+        with self._transaction() as database:
+            self._note_uses(database)
+            for passage_id in asked:
+                row = database.execute("SELECT id, used_at FROM kept WHERE passage = ?", (passage_id,)).fetchone()
+                if row is not None and passage_id in there:
+                    self._keep(database, there[passage_id], now, used_at=row[1])
+                elif row is not None:
+                    self._forget(database, [row[0]])
+
     def __len__(self) -> int:
-        return int(self._connection.execute("SELECT count(*) FROM kept").fetchone()[0])
+        with self._mapping_errors():
+            database = self._file.for_reading()
+            return 0 if database is None else _count(database)
 
     def close(self) -> None:
-        """Forget everything."""
-        self._connection.close()
+        """Let go; what is in a file stays there."""
+        self._file.close()
 
-    def _keep(self, passage: Passage, now: float) -> None:
-        row = self._connection.execute(
-            "SELECT id, title, text, source FROM kept WHERE passage = ?", (passage.id,)
-        ).fetchone()
+    def _ages(self, now: float) -> tuple[float, float]:
+        """Between which times a passage was last seen; one of the future was kept by a clock that has gone back."""
+        return now - self._age_seconds_max, now + CLOCK_SECONDS
+
+    def _note_uses(self, database: sqlite3.Connection) -> None:
+        uses = [(at, key) for key, at in self._used.items()]
+        self._used.clear()
+        database.executemany("UPDATE kept SET used_at = max(used_at, ?) WHERE id = ?", uses)
+
+    def _keep(self, database: sqlite3.Connection, passage: Passage, now: float, *, used_at: float) -> None:
+        row = database.execute("SELECT id, title, text, source FROM kept WHERE passage = ?", (passage.id,)).fetchone()
         if row is not None and row[1:] == (passage.title, passage.text, passage.source):
-            self._connection.execute("UPDATE kept SET seen_at = ?, used_at = ? WHERE id = ?", (now, now, row[0]))
+            database.execute("UPDATE kept SET seen_at = ?, used_at = ? WHERE id = ?", (now, used_at, row[0]))
             return
         if row is not None:
-            self._forget([row[0]])
-        key = self._connection.execute(
+            self._forget(database, [row[0]])
+        key = database.execute(
             "INSERT INTO kept (passage, title, text, source, seen_at, used_at) VALUES (?, ?, ?, ?, ?, ?)",
-            (passage.id, passage.title, passage.text, passage.source, now, now),
+            (passage.id, passage.title, passage.text, passage.source, now, used_at),
         ).lastrowid
-        self._connection.execute(
+        database.execute(
             "INSERT INTO terms (rowid, title, body) VALUES (?, ?, ?)",
             (key, " ".join(index_terms(passage.title)), " ".join(index_terms(passage.text))),
         )
 
-    def _evict(self, now: float) -> None:
-        old = self._connection.execute("SELECT id FROM kept WHERE seen_at < ?", (now - self._age_seconds_max,))
-        self._forget([row[0] for row in old])
-        surplus = len(self) - self._passages_max
+    def _evict(self, database: sqlite3.Connection, now: float) -> None:
+        old = database.execute("SELECT id FROM kept WHERE NOT seen_at BETWEEN ? AND ?", self._ages(now))
+        self._forget(database, [row[0] for row in old])
+        surplus = _count(database) - self._passages_max
         if surplus > 0:
-            unused = self._connection.execute("SELECT id FROM kept ORDER BY used_at, id LIMIT ?", (surplus,))
-            self._forget([row[0] for row in unused])
+            unused = database.execute("SELECT id FROM kept ORDER BY used_at, id LIMIT ?", (surplus,))
+            self._forget(database, [row[0] for row in unused])
 
-    def _forget(self, keys: list[int]) -> None:
-        self._connection.executemany("DELETE FROM terms WHERE rowid = ?", [(key,) for key in keys])
-        self._connection.executemany("DELETE FROM kept WHERE id = ?", [(key,) for key in keys])
+    def _forget(self, database: sqlite3.Connection, keys: list[int]) -> None:
+        database.executemany("DELETE FROM terms WHERE rowid = ?", [(key,) for key in keys])
+        database.executemany("DELETE FROM kept WHERE id = ?", [(key,) for key in keys])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._mapping_errors():
+            database = self._file.for_writing()
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+            except BaseException:
+                if database.in_transaction:  # SQLite may have rolled back by itself
+                    database.execute("ROLLBACK")
+                raise
+            database.execute("COMMIT")
+
+    @contextmanager
+    def _mapping_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if type(error) is sqlite3.DatabaseError:  # damaged; its subclasses mean locks, constraints …
+                self._file.start_over()
+            raise KnowledgeUnavailable(f"kept passages: {error}") from error
+
+
+def _count(database: sqlite3.Connection) -> int:
+    return int(database.execute("SELECT count(*) FROM kept").fetchone()[0])

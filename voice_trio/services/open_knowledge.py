@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from voice_trio.services.shared_knowledge import SharedKnowledge
+from voice_trio.services.kept_checks import keep_true
+from voice_trio.services.kept_file import KeptFile, kept_path
+from voice_trio.services.kept_passages import KeptPassages
+from voice_trio.services.shared_knowledge import LocalNet, SharedKnowledge
 from voice_trio.services.sqlite_knowledge import SqliteKnowledge
 from voice_trio.services.weaviate_knowledge import WeaviateAddress, WeaviateKnowledge
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 QUEUE_SECONDS_WORTH_A_LINE = 0.05
+CLOSE_SECONDS_MAX = 1.0
+UNSEEN_SECONDS_MAX = 3 * 86_400.0
+"""How long a passage is kept that nobody can ask the store about: a weekend, and then some."""
 
 
 @asynccontextmanager
@@ -36,14 +42,25 @@ async def open_knowledge(settings: Settings) -> AsyncIterator[Knowledge]:
         finally:
             embedded.close()
         return
-    store = weaviate_of(settings)
+    store, net = weaviate_of(settings), local_net_of(settings)
     try:
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep_true, net, store)
             seconds_max = settings.retrieval.search_timeout_ms / 1000
-            yield SharedKnowledge(store, nursery, search_seconds_max=seconds_max)
+            yield SharedKnowledge(store, nursery, net=net, search_seconds_max=seconds_max)
             nursery.cancel_scope.cancel(reason="the process ends")
     finally:
         store.close()
+        with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+            await net.aclose()
+
+
+def local_net_of(settings: Settings) -> LocalNet:
+    """Where the passages of that Weaviate are kept: a file of their own for each URL, collection, property and key."""
+    weaviate = settings.weaviate
+    key = weaviate.api_key.get_secret_value() if weaviate.api_key else None
+    path = kept_path(settings.retrieval.knowledge_path, weaviate.url, weaviate.collection, weaviate.text_property, key)
+    return LocalNet(KeptPassages(age_seconds_max=UNSEEN_SECONDS_MAX, file=KeptFile(path)))
 
 
 def weaviate_of(settings: Settings) -> WeaviateKnowledge:

@@ -8,6 +8,7 @@ A search goes on when whoever asked has left, up to its own time limit: what it 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,7 +22,7 @@ from voice_trio.services.search_cache import Key, SearchCache, key_of
 from voice_trio.services.threads import Bulkhead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from voice_trio.conversation.passages import Passage
     from voice_trio.services.knowledge import Knowledge
@@ -41,19 +42,31 @@ class Net(Protocol):
 
 
 class LocalNet:
-    """Kept passages behind one worker thread of their own."""
+    """Kept passages behind one worker thread of their own, the only one that touches their file."""
 
     def __init__(self, kept: KeptPassages | None = None) -> None:
-        self._kept = kept or KeptPassages()
+        self._kept = KeptPassages() if kept is None else kept  # an empty one is false
         self._thread = Bulkhead(1)
 
     async def keep(self, passages: Iterable[Passage]) -> None:
         """Hold these; cancellation waits until they are."""
-        await self._thread.write(self._kept.keep, tuple(passages), trio.current_time())
+        await self._thread.write(self._kept.keep, tuple(passages), time.time())
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]:
         """The best of them; raises `KnowledgeUnavailable`. A search takes below a millisecond, so it is never left."""
-        return await self._thread.write(self._kept.search, query, limit, trio.current_time())
+        return await self._thread.write(self._kept.search, query, limit, time.time())
+
+    async def unseen_since(self, then: float, limit: int) -> tuple[str, ...]:
+        """The ids of those that the store has not shown since `then` (Unix time); raises `KnowledgeUnavailable`."""
+        return await self._thread.write(self._kept.unseen_since, then, limit)
+
+    async def confirm(self, asked: Sequence[str], found: Iterable[Passage]) -> None:
+        """The store was asked for these and has those; raises `KnowledgeUnavailable`."""
+        await self._thread.write(self._kept.confirm, asked, tuple(found), time.time())
+
+    async def aclose(self) -> None:
+        """Let go of the file; what is in it stays. Cancelled, it leaves that to the thread."""
+        await self._thread.read(self._kept.close)
 
 
 @dataclass(slots=True)

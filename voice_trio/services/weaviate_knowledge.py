@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,7 +19,7 @@ from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
 from voice_trio.services.threads import Bulkhead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from weaviate import WeaviateClient
 
@@ -89,6 +90,7 @@ class WeaviateKnowledge:
         self._observe = observe
         self._threads = Bulkhead(THREADS_MAX)
         self._health_thread = Bulkhead(1)
+        self._look_up_thread = Bulkhead(1)
         self._connecting = threading.Lock()
         self._client: WeaviateClient | None = None
 
@@ -103,6 +105,10 @@ class WeaviateKnowledge:
         if self._observe is not None:
             self._observe(began_at - asked_at, ended_at - began_at)
         return passages
+
+    async def look_up(self, ids: Sequence[str]) -> tuple[Passage, ...]:
+        """Those of these passages that there are now and that the key may see; raises `KnowledgeUnavailable`."""
+        return await self._look_up_thread.read(self._look_up, ids)
 
     async def is_available(self) -> bool:
         """Whether Weaviate says that it is ready; never raises. Takes as long as a search may."""
@@ -134,6 +140,22 @@ class WeaviateKnowledge:
         except foreign_errors() as error:
             raise KnowledgeUnavailable(f"weaviate: {in_short(error)}") from error
         return tuple(passage for passage in passages if passage.text.strip()), began_at, time.monotonic()
+
+    def _look_up(self, ids: Sequence[str]) -> tuple[Passage, ...]:
+        from weaviate.exceptions import InsufficientPermissionsError
+
+        try:
+            objects = (
+                self._connected()
+                .collections.use(self._collection)
+                .query.fetch_objects_by_ids([uuid.UUID(each) for each in ids], limit=len(ids))
+                .objects
+            )
+        except InsufficientPermissionsError:
+            return ()  # what the key may not see any more is not there for it
+        except foreign_errors() as error:
+            raise KnowledgeUnavailable(f"weaviate: {in_short(error)}") from error
+        return tuple(passage for passage in map(self._passage, objects) if passage.text.strip())
 
     def _passage(self, found: Any) -> Passage:
         properties = {name: value for name, value in found.properties.items() if isinstance(value, str)}
