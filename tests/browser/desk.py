@@ -25,7 +25,7 @@ CHROMIUM = "/usr/bin/chromium"
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = ROOT / "artefacts"
 RATE = 24_000
-WIDTHS = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1280, 800)}
+WIDTHS = {"phone": (360, 780), "tablet": (768, 1024), "desk": (1280, 800)}
 
 # Without the network flags Chromium looks for its maker's servers at every start.
 _FLAGS = (

@@ -63,7 +63,14 @@ def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(
         assert page.locator(".said").inner_text() == QUESTION
         assert "34 degrees" in page.locator(".answer").inner_text()
         assert page.locator(".sources li").inner_text().split() == ["Brooding", "Brooding.md"]
-        assert "to the first sound" in page.locator(".caption").inner_text()
+        wait_until(page, "document.querySelector('.timeline .query.found')")  # told when the turn is over
+        (told,) = [event for event in desk.wire.received if event["type"] == "turn.metrics"]
+        assert page.locator(".timeline .query").count() == len(told["queries"])
+        caption = page.locator(".caption").inner_text()
+        assert "to the first sound" in caption
+        assert f"${told['cost_usd']:.4f}"[:5] in caption
+        assert page.locator("#cost").inner_text() in caption
+        assert page.locator("#answer-time").inner_text() in caption
         assert page.evaluate("loudest") == pytest.approx(6000 / 32768, abs=0.01)
         assert set(desk.wire.binary_bytes) == {1920}
         assert not any("token" in url for url in desk.wire.urls)

@@ -251,4 +251,31 @@ describe("small things", () => {
     assert.deepEqual([of("wait").x, of("play").x, of("cut").x], [184, 211.2, 320]);
     assert.deepEqual(seconds.map(({ second }) => second), [0, 1, 2, 3, 4]);
   });
+
+  it("shows each search where it was, and one that never came back up to the answer", () => {
+    const marks = new Marks(1000);
+    marks.speechStarts(1000);
+    marks.speechStops(3000);
+    marks.commit = 3000;
+    marks.soundStarts(3400);
+    marks.soundStops(5000);
+    marks.queriesWere([
+      { at_ms: 1000, took_ms: 500, outcome: "found" },
+      { at_ms: 1200, took_ms: 2, outcome: "nothing" },
+      { at_ms: 1800, took_ms: null, outcome: "unfinished" },
+    ]);
+    const [first, second, third] = shapes(marks, 99_999).found.filter(({ kind }) => kind.startsWith("query"));
+    assert.deepEqual([first.kind, first.x, first.width], ["query found", 116, 34]);
+    assert.deepEqual([second.kind, second.width], ["query nothing", 4]); // as short as can be seen
+    assert.ok(second.y >= first.y + first.height);
+    assert.deepEqual([third.kind, third.x + third.width], ["query unfinished", 211.2]);
+  });
+
+  it("says money by the digits that count, and the usual time of several", () => {
+    assert.equal(words.moneyWords({ usd: 0.00423, isEstimate: false }), "$0.0042");
+    assert.equal(words.moneyWords({ usd: 0.0423, isEstimate: true }), "about $0.042");
+    assert.equal(words.moneyWords({ usd: 1.239, isEstimate: false }), "$1.24");
+    assert.equal(words.usualWords([900, 300, 500]), "0.50 s");
+    assert.equal(words.usualWords([]), "");
+  });
 });

@@ -10,8 +10,10 @@ import {
   leftWords,
   mayTryAgain,
   microphoneWords,
+  moneyWords,
   refusalWords,
   statusWords,
+  usualWords,
 } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -27,6 +29,7 @@ const conversation = new Conversation($("turns"), () => {
   follows = true;
 });
 const voice = new VoiceClient({
+  url: gatewayUrl(),
   token: () => sessionStorage.getItem(TOKEN),
   resumeStore: { get: readResume, set: writeResume },
 });
@@ -35,7 +38,14 @@ let level = 0;
 let follows = true; // whether the page stays with what is newest; not while somebody reads further up
 let noticed = ""; // what the notice is about, where it may go by itself
 let isFresh = false;
+const spent = { before: 0, now: 0, isEstimate: false }; // USD: by earlier connections of this page, by this one
 globalThis.voiceTrio = voice; // for those who try things in the browser's own console
+
+function gatewayUrl() {
+  const url = new URL("/v1/ws/voice?metrics=1", location.href); // this page draws each turn's figures
+  url.protocol = url.protocol.replace("http", "ws");
+  return url.href;
+}
 
 // The token
 
@@ -112,6 +122,14 @@ function showTimeLeft() {
   $("left").classList.toggle("soon", seconds <= 60);
 }
 
+function showFigures() {
+  $("answer-time").textContent = usualWords(conversation.answerTimes);
+  $("answer-time").parentElement.hidden = !$("answer-time").textContent;
+  const usd = spent.before + spent.now;
+  $("cost").parentElement.hidden = !usd;
+  $("cost").textContent = moneyWords({ usd, isEstimate: spent.isEstimate });
+}
+
 function notice({ title, text, about = "", action = null, onAction = null, isMild = false, wantsToken = false }) {
   noticed = about;
   $("notice-title").textContent = title;
@@ -171,6 +189,8 @@ const on = {
   state: () => show(),
   ready({ expiresAt: until, resumed }) {
     expiresAt = until;
+    spent.before += spent.now;
+    spent.now = 0;
     if (noticed === "connection") hideNotice();
     if (resumed) tell("Welcome back", "The conversation goes on where it was.");
     else if (isFresh) tell("A new conversation", "The gateway no longer knows the earlier one. What was said stays on this page.");
@@ -186,7 +206,10 @@ const on = {
     if (detail.isFinal && detail.role === "user") sayAloud(`You: ${detail.text}`);
   },
   context: (detail) => conversation.context(detail),
-  playback: (detail) => conversation.playback(detail),
+  playback(detail) {
+    conversation.playback(detail);
+    showFigures();
+  },
   cut: (detail) => conversation.cut(detail),
   level({ input, output }) {
     const heard = voice.state === "speaking" ? output : input;
@@ -228,12 +251,20 @@ const on = {
     else if (event.type === "response.created") conversation.responds(event.response_id);
     else if (event.type === "response.done") conversation.responded(event.response_id, event.status);
     else if (event.type === "response.audio.delta") conversation.audio(event);
+    else if (event.type === "turn.metrics") figures(event);
     else if (event.type === "budget.warning") tell("Most of the budget is used up", budgetWords(event));
     else if (event.type === "session.recovering") notice({ ...RECOVERING, about: "connection", isMild: true });
     else if (event.type === "session.recovered" && noticed === "connection") hideNotice();
   },
 };
 for (const [name, listener] of Object.entries(on)) voice.addEventListener(name, ({ detail }) => listener(detail));
+
+function figures(told) {
+  conversation.figures(told);
+  spent.now = told.session_cost_usd;
+  spent.isEstimate ||= told.cost_is_estimate;
+  showFigures();
+}
 
 // What people do
 
@@ -297,6 +328,7 @@ addEventListener("pageshow", () => sessionStorage.removeItem(TURNS));
 if (!sessionStorage.getItem(TOKEN)) askForToken();
 else if (voice.canResume) {
   conversation.restore(JSON.parse(sessionStorage.getItem(TURNS) ?? "[]"));
+  showFigures();
   const text = "This page was in a conversation a moment ago.";
   notice({ title: "Go on?", text, action: "Go on talking", onAction: talk, isMild: true });
 }

@@ -1,7 +1,7 @@
 /** The conversation on the page: a turn is what was asked, what was answered, and how it went. Knows no socket. */
 
 import { draw, Marks } from "./timeline.js";
-import { contextWords } from "./words.js";
+import { contextWords, moneyWords } from "./words.js";
 
 const TURNS_SAVED = 30;
 const SOURCES_SHOWN = 2;
@@ -85,6 +85,19 @@ export class Conversation {
     this.last?.use(detail);
   }
 
+  /** A turn's figures, from the gateway, once it is over. */
+  figures(told) {
+    const items = [...told.user_items, ...told.answer_items];
+    const typed = this.#turns.findLast((turn) => turn.isTyped && !turn.hasFigures);
+    const turn = items.map((id) => this.#turnOf(id)).find(Boolean) ?? (told.user_items.length ? null : typed);
+    turn?.takeFigures(told);
+  }
+
+  /** Of all turns here, the ms from the end of a question to the first sound of its answer. */
+  get answerTimes() {
+    return this.#turns.map(({ marks }) => marks.answeredAfter).filter((ms) => ms !== null);
+  }
+
   playback({ type, itemId }) {
     const turn = this.#turnOf(itemId);
     if (!turn) return;
@@ -165,28 +178,39 @@ class Turn {
     this.#build();
   }
 
-  static restored({ marks, said, answers, context, trouble }) {
+  static restored({ marks, said, answers, context, trouble, cost = null }) {
     const turn = new Turn(marks.begins);
     Object.assign(turn.marks, marks);
     turn.said = new Map(said);
     turn.answers = new Map(answers);
     turn.#context = context;
     turn.#trouble = trouble;
+    turn.#cost = cost;
     turn.render();
     return turn;
   }
 
   saved() {
     const { marks, said, answers } = this;
-    return { marks, said: [...said], answers: [...answers], context: this.#context, trouble: this.#trouble };
+    const words = { said: [...said], answers: [...answers] };
+    return { marks, ...words, context: this.#context, trouble: this.#trouble, cost: this.#cost };
   }
 
   #context = null;
   #trouble = "";
+  #cost = null; // {usd, isEstimate}
   #isStill = false;
 
   get isAnswered() {
     return this.answers.size > 0 || this.marks.sounds.length > 0 || this.#trouble !== "" || this.said.has("typed");
+  }
+
+  get isTyped() {
+    return this.said.has("typed");
+  }
+
+  get hasFigures() {
+    return this.#cost !== null;
   }
 
   get isBlank() {
@@ -222,6 +246,12 @@ class Turn {
   use(context) {
     this.#context = context;
     this.marks.waitedMs = context.waitedMs;
+    this.render();
+  }
+
+  takeFigures({ queries, cost_usd: usd, cost_is_estimate: isEstimate }) {
+    this.marks.queriesWere(queries);
+    this.#cost = { usd, isEstimate };
     this.render();
   }
 
@@ -296,6 +326,7 @@ class Turn {
     const ms = this.marks.answeredAfter;
     if (ms !== null) nodes.push(make("b", "", `${(ms / 1000).toFixed(2)} s`), " to the first sound");
     if (this.#context) nodes.push(nodes.length ? " · " : "", contextWords(this.#context));
+    if (this.#cost?.usd) nodes.push(nodes.length ? " · " : "", moneyWords(this.#cost));
     return nodes;
   }
 

@@ -1,13 +1,15 @@
 /**
- * One turn as a picture: when the user spoke and each word was understood, when the turn was theirs no more, how long
- * documents were waited for, when the answer sounded and when it was cut. `shapes` is pure; `draw` makes SVG of it.
+ * One turn as a picture: when the user spoke and each word was understood, when documents were looked for, when the turn
+ * was theirs no more, how long they waited, when the answer sounded and when it was cut. `shapes` is pure; `draw` makes
+ * SVG of it.
  */
 
 const WIDTH = 320;
-const HEIGHT = 62;
+const HEIGHT = 82;
 const LEFT = 48; // room for the lanes' names
-const LANES = { you: 12, answer: 32 };
+const LANES = { you: 12, search: 32, answer: 52 };
 const BAR = 8;
+const QUERY = { height: 4, width: 4 }; // two rows in a lane: the next may begin before the last is back; at least so wide
 const SECONDS_MIN = 3;
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -17,6 +19,7 @@ export class Marks {
     this.begins = begins;
     this.speech = []; // [from, to or null]
     this.words = [];
+    this.queries = []; // {at, to or null, outcome}
     this.commit = null;
     this.waitedMs = null;
     this.sounds = []; // [from, to or null]
@@ -40,6 +43,14 @@ export class Marks {
     close(this.sounds, at);
   }
 
+  /** What the gateway told of its searches, in ms since the turn began. */
+  queriesWere(queries) {
+    this.queries = queries.map(({ at_ms: at, took_ms: took, outcome }) => {
+      const from = this.begins + at;
+      return { at: from, to: took === null ? null : from + took, outcome };
+    });
+  }
+
   /** Ms from the commit (or the sending of a text) to the first sound; null until then. */
   get answeredAfter() {
     return this.commit === null || !this.sounds.length ? null : Math.max(0, this.sounds[0][0] - this.commit);
@@ -57,7 +68,7 @@ function close(spans, at) {
   if (last && last[1] === null) last[1] = Math.max(last[0], at);
 }
 
-/** Rectangles, lines and seconds, in a box of 320 by 62; `now` closes what is still open. */
+/** Rectangles, lines and seconds, in a box of 320 by 82; `now` closes what is still open. */
 export function shapes(marks, now) {
   const spanMs = Math.max(1000 * SECONDS_MIN, marks.end(now) - marks.begins);
   const share = (at) => Math.min(1, Math.max(0, (at - marks.begins) / spanMs));
@@ -65,10 +76,16 @@ export function shapes(marks, now) {
   const bar = (kind, from, to, y, height = BAR) => ({ kind, x: x(from), width: Math.max(1.5, x(to) - x(from)), y, height });
   const found = [
     { kind: "rail", x: LEFT, width: WIDTH - LEFT, y: LANES.you + BAR / 2 - 0.5, height: 1 },
+    { kind: "rail", x: LEFT, width: WIDTH - LEFT, y: LANES.search + BAR / 2 - 0.5, height: 1 },
     { kind: "rail", x: LEFT, width: WIDTH - LEFT, y: LANES.answer + BAR / 2 - 0.5, height: 1 },
   ];
   for (const [from, to] of marks.speech) found.push(bar("speech", from, to ?? now, LANES.you));
   for (const at of marks.words) found.push({ kind: "word", x: x(at) - 0.5, width: 1, y: LANES.you - 6, height: 4 });
+  marks.queries.forEach(({ at, to, outcome }, i) => {
+    const until = to ?? marks.sounds[0]?.[0] ?? marks.commit ?? at;
+    const it = bar(`query ${outcome}`, at, until, LANES.search + (i % 2 ? BAR - QUERY.height : 0), QUERY.height);
+    found.push({ ...it, width: Math.max(QUERY.width, it.width) });
+  });
   if (marks.commit !== null) {
     const first = marks.sounds[0]?.[0];
     if (first !== undefined) found.push(bar("wait", marks.commit, first, LANES.answer));
@@ -91,13 +108,14 @@ export function draw(svg, marks, now) {
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", said(marks));
   const asked = marks.commit !== null && !marks.speech.length ? "Typed" : "You";
-  const names = [textElement(asked, 0, LANES.you + BAR), textElement("Answer", 0, LANES.answer + BAR)];
+  const lanes = { [asked]: LANES.you, Search: LANES.search, Answer: LANES.answer };
+  const names = Object.entries(lanes).map(([name, y]) => textElement(name, 0, y + BAR));
   svg.replaceChildren(...names, ...found.map(shapeElement), ...seconds.map(tickElement));
 }
 
 function shapeElement({ kind, x, width, y, height }) {
   if (kind === "commit" || kind === "cut") return element("line", { class: kind, x1: x, x2: x, y1: y, y2: y + height });
-  const rx = kind === "speech" || kind === "play" ? 2 : 0;
+  const rx = kind === "speech" || kind === "play" ? 2 : kind.startsWith("query") ? 1 : 0;
   return element("rect", { class: kind, x, y, width, height, rx });
 }
 
@@ -123,6 +141,8 @@ function said(marks) {
   const inSeconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
   const [spoken] = marks.speech;
   if (spoken?.[1]) parts.push(`you spoke for ${inSeconds(spoken[1] - spoken[0])}`);
+  const { length: searches } = marks.queries;
+  if (searches) parts.push(searches === 1 ? "one search" : `${searches} searches`);
   if (marks.answeredAfter !== null) parts.push(`first sound ${inSeconds(marks.answeredAfter)} after your turn ended`);
   if (marks.cut !== null && marks.sounds.length) parts.push(`cut off after ${inSeconds(marks.cut - marks.sounds[0][0])}`);
   return parts.length ? `Timeline: ${parts.join(", ")}` : "Timeline";

@@ -84,6 +84,18 @@ export const RECOVERING = { title: "One moment", text: "The assistant was lost a
 
 export const budgetWords = ({ spent_usd: spent, limit_usd: limit }) => `$${spent.toFixed(2)} of $${limit.toFixed(2)} so far.`;
 
+/** "$0.0042": two digits that count, as far as a tenth of a cent's tenth. */
+export function moneyWords({ usd, isEstimate }) {
+  const digits = usd >= 0.1 ? 2 : usd >= 0.01 ? 3 : 4;
+  return `${isEstimate ? "about " : ""}$${usd.toFixed(digits)}`;
+}
+
+/** The middle one of some numbers of ms, in words; empty where there are none. */
+export function usualWords(times) {
+  const middle = times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)];
+  return middle === undefined ? "" : `${(middle / 1000).toFixed(2)} s`;
+}
+
 /** "9:41 left" */
 export function leftWords(seconds) {
   const whole = Math.max(0, Math.ceil(seconds));
