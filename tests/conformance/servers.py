@@ -3,6 +3,7 @@
 voice_trio's scripted model, in its version that needs no telling
 the embedded server with engines that need no extra
 the embedded server with this machine's own ears and voice, where the `local` extra is installed
+the gateway's /v1/realtime, with an embedded server behind it
 any other: VOICE_CONFORMANCE_URL=wss://api.openai.com/v1/realtime OPENAI_API_KEY=… pytest tests/conformance
 """
 
@@ -11,11 +12,15 @@ from __future__ import annotations
 import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.embedded.engines import FakeEars, fake_engines
+from tests.wire.deployment import gateway, token
+from voice_trio.dialects.drop_in import ALL_WISHES
 from voice_trio.embedded.local import open_local_engines
 from voice_trio.embedded.server import ServerSettings, serve_embedded
 from voice_trio.embedded.speech import missing_packages
@@ -25,7 +30,6 @@ from voice_trio.testing.sounds import tone_pcm
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     import trio
 
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 
 QUESTION = "how warm should the brooder be in the first week"
 DOCUMENT = "# Brooding\nThe brooder should be 32 to 35 degrees Celsius in the first week. Chicks must be warm."
-NAMES = ["scripted", "embedded-fake", "embedded-real"]
+NAMES = ["scripted", "embedded-fake", "embedded-real", "gateway"]
 REMOTE = os.environ.get("VOICE_CONFORMANCE_URL", "")
 if REMOTE:
     NAMES.append("remote")
@@ -62,6 +66,13 @@ async def running(name: str, nursery: trio.Nursery, cache_dir: Path) -> AsyncIte
             _need_speech()
             async with open_local_engines([DOCUMENT], ears_max=1, adapted=False, cache_dir=cache_dir) as engines:
                 yield Server(name, await _embedded(nursery, engines))
+        case "gateway":  # before an embedded server: the same suite, and what differs on purpose says so
+            behind = await _embedded(nursery, fake_engines(FakeEars(QUESTION)))
+            allowed = ",".join(ALL_WISHES)
+            with TemporaryDirectory() as folder:
+                async with gateway(Path(folder), OPENAI_REALTIME_URL=behind, VOICE_CLIENT_CONFIG=allowed) as place:
+                    url = f"ws://127.0.0.1:{place.port}/v1/realtime"
+                    yield Server(name, url, {"authorization": f"Bearer {token()}"})
         case _:
             yield _remote()
 

@@ -93,7 +93,10 @@ async def test_truncating_beyond_the_sound_is_an_error(client: Client) -> None:
     await client.send(
         "conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=600_000, event_id="mine"
     )
-    assert "shorter" in (await client.is_refused(event_id="mine"))["message"]
+    if client.server.name == "gateway":  # it knows how much there was, and corrects a clock that ran ahead
+        assert (await client.hears("conversation.item.truncated")).event["audio_end_ms"] < 600_000
+    else:
+        assert "shorter" in (await client.is_refused(event_id="mine"))["message"]
     await client.lives()
 
 
