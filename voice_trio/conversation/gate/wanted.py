@@ -1,0 +1,117 @@
+"""What a drop-in client asks for, and what is made of it. It knows requests; it does not know what the model says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from voice_trio.conversation import commands as do
+from voice_trio.conversation import events as on
+from voice_trio.conversation.gate import requests
+from voice_trio.conversation.gate.course import ALREADY_ACTIVE, ALREADY_ACTIVE_SAID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from voice_trio.conversation.gate.course import Course
+
+COMMIT_SECONDS_MAX = 3.0  # a held request waits no longer for the model's word on a commit
+GIVEN_TEXTS_MAX = 8  # what the user wrote since the last answer, as far as it is searched for
+
+
+class Wanted:
+    """One client's requests, and how it wants its session to behave."""
+
+    def __init__(self, course: Course) -> None:
+        self._course = course
+        self._given: dict[str, str] = {}  # what the user wrote since the last answer, by item
+        self.manner = requests.MannerSet(automatic=True, interrupts=True, detects_turns=True)
+        self.handlers: dict[type, Callable[[Any], object]] = {
+            requests.MannerSet: self.manner_set,
+            requests.AnswerAsked: self.answer_asked,
+            requests.AnswerStopped: self.answer_stopped,
+            requests.ItemGiven: self.item_given,
+            requests.ItemCut: self.item_cut,
+            requests.ItemFetched: self.item_fetched,
+            requests.ItemDropped: self.item_dropped,
+            requests.AudioCommitted: self.audio_committed,
+            requests.PassedOn: lambda event: course.pass_on(event.body, event.event_id, after_audio=event.after_audio),
+        }
+
+    def manner_set(self, event: requests.MannerSet) -> None:
+        self.manner = event
+
+    def item_given(self, event: requests.ItemGiven) -> None:
+        self._course.active_at = self._course.now
+        if not event.is_users:
+            self._given.clear()
+        elif event.text.strip():
+            self._given[event.item_id or self._course.out.new_id("u")] = event.text
+            if len(self._given) > GIVEN_TEXTS_MAX:
+                self._given.pop(next(iter(self._given)))
+        self._course.pass_on(event.body, event.event_id)
+
+    def audio_committed(self, event: requests.AudioCommitted) -> None:
+        self._course.commits_due += 1
+        self._course.out.add(do.FeedAt(self._course.now + COMMIT_SECONDS_MAX, on.CreationOverdue("")))
+        self._course.pass_on({"type": "input_audio_buffer.commit"}, event.event_id, after_audio=True)
+
+    def answer_asked(self, event: requests.AnswerAsked) -> None:
+        if event.aside:
+            if not self._course.replies.ask_aside(event.body, event.event_id):
+                self._course.refuse(
+                    event, "too_many_responses", "Too many responses outside of the conversation are running."
+                )
+            return
+        if self._course.replies.is_active or self._course.held is not None:
+            self._course.refuse(event, ALREADY_ACTIVE, ALREADY_ACTIVE_SAID)
+            return
+        self._course.active_at = self._course.now
+        self._course.held = event
+        if self._given and not self._course.questions.is_listening:
+            turn = self._course.begin("typed", interrupts=False)
+            turn.typed = True
+            given, self._given = self._given, {}
+            for item_id, text in given.items():
+                self._course.questions.read(turn, item_id, text, self._course.now)
+            self._course.questions.commit(turn, next(reversed(given)), self._course.now)
+
+    def answer_stopped(self, event: requests.AnswerStopped) -> None:
+        """Always by id, where there is one: a late cancel without it can kill the next answer."""
+        reply = self._course.replies.open
+        meant = event.response_id or (reply.response_id if reply is not None else None)
+        if self._course.held is not None and event.response_id is None:
+            self._course.let_go_unheard()
+            return
+        if reply is not None and event.response_id in (None, reply.response_id):
+            reply.stops_at_once = reply.response_id is None
+            self._course.interrupt()
+        elif event.response_id is None:
+            self._course.drop_due_answer()
+        if meant is not None or reply is None:
+            body = {} if meant is None else {"response_id": meant}
+            self._course.pass_on({"type": "response.cancel", **body}, event.event_id)
+
+    def item_cut(self, event: requests.ItemCut) -> None:
+        self._course.cuts.cut_by_client(event)
+        reply = self._course.replies.latest
+        if reply is not None and reply.heard is not None:
+            reply.heard = [
+                replace(item, heard_ms=min(float(event.audio_end_ms), item.sent_ms))
+                if item.item_id == event.item_id
+                else item
+                for item in reply.heard
+            ]
+
+    def item_fetched(self, event: requests.ItemFetched) -> None:
+        if self._course.cuts.is_forgotten(event.item_id):
+            self._course.out.to_client(do.EmptyItemShown(event.item_id))
+        else:
+            self._course.pass_on({"type": "conversation.item.retrieve", "item_id": event.item_id}, event.event_id)
+
+    def item_dropped(self, event: requests.ItemDropped) -> None:
+        if self._course.cuts.is_forgotten(event.item_id):
+            self._course.out.to_client(do.DropAcknowledged(event.item_id))
+        else:
+            self._course.pass_on({"type": "conversation.item.delete", "item_id": event.item_id}, event.event_id)
