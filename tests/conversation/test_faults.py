@@ -284,3 +284,26 @@ def test_rounds_of_functions_are_no_attempts() -> None:
         scene.done(response)
     scene.feed(on.ModelError("conversation_already_has_active_response", "", scene.last(do.CreateResponse).event_id))
     assert scene.errors() == []
+
+
+def test_an_answer_that_falls_silent_is_given_up_and_the_user_is_told() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_answer(audio_ms=100)
+    scene.wait(29.9)
+    assert scene.to_model(do.CancelResponse) == []
+    scene.wait(0.2)
+    assert [cancel.response_id for cancel in scene.to_model(do.CancelResponse)] == [response]
+    assert scene.errors() == ["answer_incomplete"]
+
+
+def test_an_answer_in_words_alone_is_no_silence() -> None:
+    scene = Scene()
+    scene.ask()
+    response, item = scene.begin_answer(audio_ms=100)
+    for _ in range(5):
+        scene.wait(20.0)
+        scene.feed(on.AnswerText(response, item, " more"))
+    assert scene.errors() == []
+    scene.wait(31.0)
+    assert scene.errors() == ["answer_incomplete"]

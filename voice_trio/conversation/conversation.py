@@ -188,11 +188,13 @@ class Conversation:
     def _on_answer_text(self, event: on.AnswerText) -> None:
         answer = self._answers.detail(event)
         if answer is not None:
+            answer.active_at = self._flow.now
             answer.turn.answer[event.item_id] = answer.turn.answer.get(event.item_id, "") + event.delta
 
     def _on_function_called(self, event: on.FunctionCalled) -> None:
         answer = self._answers.called(event)
         if answer is not None:
+            answer.active_at = self._flow.now
             self._out.add(do.CallTool(answer.turn.id, event.call_id, event.name, event.arguments))
 
     def _on_tool_finished(self, event: on.ToolFinished) -> None:
