@@ -389,7 +389,8 @@ async def test_I6_a_client_that_says_nothing_is_reckoned_to_have_heard_what_the_
     assert truncations(stage) == []  # the client may still have its say
     await finish_speech(stage)
     ((cut, ms),) = truncations(stage)
-    assert (cut, ms) == (item, pytest.approx(1000, abs=1))  # the sound began 0.3 s after response.created
+    assert cut == item
+    assert abs(ms - 1000) <= 1  # the sound began 0.3 s after response.created
     assert "conversation.item.truncated" not in stage.told()
     await stage.cut(item, 900, "late")
     told = await stage.client.hears("conversation.item.truncated")
