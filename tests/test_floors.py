@@ -49,6 +49,7 @@ FOREIGN = {
     "httpx2": {"services"},
     "sentry_sdk": {"services", "server"},
     "prometheus_client": {"web"},
+    "opentelemetry": {"services"},
     "click": {"cli"},
     "rich": {"cli"},
     "sounddevice": {"client"},

@@ -20,6 +20,7 @@ from voice_trio.services.prices import load_prices
 from voice_trio.services.sentry import start_reports
 from voice_trio.services.states import open_state
 from voice_trio.services.tokens import TokenVerifier
+from voice_trio.services.tracing import start_traces
 from voice_trio.services.webhook import open_webhook
 from voice_trio.session.admission import Admission
 from voice_trio.session.capacity import Capacity
@@ -126,6 +127,9 @@ def _make_gateway(
         health=Health(settings, services.knowledge, capacity, statistics, state),
         nursery=nursery,
         siblings=siblings,
+        traces=start_traces(
+            instance=state.instance, version=settings.observability.app_version, model=settings.upstream.model
+        ),
     )
 
 

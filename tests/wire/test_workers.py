@@ -78,6 +78,7 @@ async def test_two_workers_are_one_instance(tmp_path: Path, redis: RedisServer) 
             for client, _ in callers:
                 await client.type("how warm must the brooder be")
                 await client.hears("response.done")
+            await trio.sleep(0.5)  # heard to their ends
             assert await place.active_sessions() == len(callers)
             while await metric(place, "voice_trio_active_sessions") != len(callers):  # noqa: ASYNC110  # one can only ask
                 await trio.sleep(0.1)  # the other's gauges may be a second old

@@ -15,13 +15,11 @@ import sys
 import time
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
-
-import trio
 
 from voice_trio.errors import VoiceTrioError
 from voice_trio.services.logs import black_out
+from voice_trio.services.turn_spans import spans_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 
     from sentry_sdk.types import Event, Hint
 
-    from voice_trio.conversation.records import Stages, TurnRecord
+    from voice_trio.conversation.records import TurnRecord
     from voice_trio.settings import Observability
 
 TRACED_TURNS = 0.1
@@ -39,15 +37,6 @@ FLUSH_SECONDS_MAX = 2.0
 TEST_SECONDS_MAX = 10.0
 TEST_MESSAGE = "voice-trio check: Sentry is reached"
 
-_SPANS = (
-    ("speech", "speech_started", "speech_stopped"),
-    ("first word", "speech_started", "first_word"),
-    ("silence", "speech_stopped", "committed"),
-    ("wait for documents", "committed", "context_settled"),
-    ("model thinks", "asked", "first_audio_in"),
-    ("to the client", "first_audio_in", "first_audio_out"),
-    ("answer", "first_audio_in", "response_done"),
-)
 _NEVER_SENT = ("request", "breadcrumbs", "extra", "modules")
 
 
@@ -143,19 +132,16 @@ class SentryReports:
         """A turn as a transaction with a span for each stage; the library chooses which turns are sent."""
         import sentry_sdk
 
-        came = [at for at in _times(record.stages) if at is not None]
-        if record.status == "joined" or len(came) < 2:
+        spans = spans_of(record)
+        if spans is None:
             return
-        wall = partial(_wall_time, time.time() - trio.current_time())
-        turn = sentry_sdk.start_transaction(op="voice.turn", name="turn", start_timestamp=wall(min(came)))
+        turn = sentry_sdk.start_transaction(op="voice.turn", name="turn", start_timestamp=_wall_time(spans.begins))
         turn.set_tag("status", record.status)
         turn.set_tag("retrieval", record.outcome.value if record.outcome else "none")
-        for name, first, last in _SPANS:
-            begins, ends = getattr(record.stages, first), getattr(record.stages, last)
-            if begins is not None and ends is not None:
-                span = turn.start_child(op="voice.stage", name=name, start_timestamp=wall(begins))
-                span.finish(end_timestamp=wall(max(begins, ends)))
-        turn.finish(end_timestamp=wall(max(came)))
+        for name, begins, ends in spans.parts:
+            span = turn.start_child(op="voice.stage", name=name, start_timestamp=_wall_time(begins))
+            span.finish(end_timestamp=_wall_time(ends))
+        turn.finish(end_timestamp=_wall_time(spans.ends))
 
     def close(self) -> None:
         """Stop listening; what waits to be sent is sent by `flush_reports`."""
@@ -244,12 +230,5 @@ def _exception_of(line: dict[str, Any], record: logging.LogRecord) -> BaseExcept
     return error if isinstance(error, BaseException) else None
 
 
-def _times(stages: Stages) -> tuple[float | None, ...]:
-    return (
-        *(stages.speech_started, stages.first_word, stages.speech_stopped, stages.committed),
-        *(stages.asked, stages.first_audio_in, stages.first_audio_out, stages.response_done),
-    )
-
-
-def _wall_time(offset: float, at: float) -> datetime:
-    return datetime.fromtimestamp(at + offset, UTC)
+def _wall_time(unix: float) -> datetime:
+    return datetime.fromtimestamp(unix, UTC)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from voice_trio.conversation.records import TurnRecord
     from voice_trio.services.sentry import Reports
+    from voice_trio.services.tracing import Traces
     from voice_trio.session.endings import Ending
 
 
@@ -100,16 +101,20 @@ class Observers:
 
 
 class TurnTraces:
-    """Hands each turn to where traces go."""
+    """Hands each turn of one session to where traces go."""
 
-    def __init__(self, reports: Reports) -> None:
+    def __init__(self, reports: Reports, traces: Traces, session_id: str, user: str) -> None:
         self._reports = reports
+        self._traces = traces
+        self._session_id = session_id
+        self._user = user
 
     def session_ready(self, summary: Summary) -> None:
         pass
 
     def turn_finished(self, record: TurnRecord) -> None:
         self._reports.trace(record)
+        self._traces.turn(record, self._session_id, self._user)
 
     def session_ended(self, summary: Summary) -> None:
         pass

@@ -137,7 +137,9 @@ class Endpoint(ABC):
         terms = self._terms(knock, admitted)
         key = upstream.api_key.get_secret_value() if upstream.api_key else None
         dial = make_dial(upstream.url, terms.model.model, key, terms.user)
-        observer = Observers(keeper, self._gateway.statistics, TurnTraces(self._gateway.reports))
+        gateway = self._gateway
+        traces = TurnTraces(gateway.reports, gateway.traces, terms.session_id, terms.user)
+        observer = Observers(keeper, gateway.statistics, traces)
         spent_before = 0 if admitted.resumed is None else admitted.resumed.cost_micro_usd
         purse = self._gateway.treasury.open(terms, spent_before_micro_usd=spent_before)
         sidecar = sidecar_for(terms.user, self._settings)

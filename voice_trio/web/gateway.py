@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from voice_trio.services.tracing import NoTraces
 from voice_trio.web.figures import Snapshot, WorkerFacts
 from voice_trio.web.siblings import NoSiblings
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from voice_trio.services.sentry import Reports
     from voice_trio.services.state import State
     from voice_trio.services.tokens import TokenVerifier
+    from voice_trio.services.tracing import Traces
     from voice_trio.services.webhook import Webhook
     from voice_trio.session.admission import Admission
     from voice_trio.session.capacity import Capacity
@@ -45,6 +47,7 @@ class Gateway:
     health: Health
     nursery: trio.Nursery
     siblings: Siblings = field(default_factory=NoSiblings)
+    traces: Traces = field(default_factory=NoTraces)
 
     def snapshot(self) -> Snapshot:
         """What this process has seen and is now."""

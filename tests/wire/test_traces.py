@@ -1,0 +1,129 @@
+"""Turns of a deployed gateway reach an OpenTelemetry collector, as figures; a collector that is away delays nobody."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.services.otlp_receiver import collector
+from tests.wire.deployment import gateway_process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.wire.deployment import Place
+
+QUESTION = "how warm must the brooder be"
+ANSWER = "Thirty-four degrees, mind the chicks."
+
+
+async def one_turn(place: Place) -> str:
+    """A question and its answer; returns the session's id."""
+    assert place.process is not None
+    async with trio.open_nursery() as nursery:
+        place.model.answers_with(ANSWER, audio_ms=100, first_audio_after=0.1)
+        client = await place.join(nursery)
+        ready = (await client.hears("connection.ready")).event
+        await client.type(QUESTION)
+        await client.hears("response.done")
+        await trio.sleep(0.5)  # until it was heard
+        await client.end_session()
+        await client.is_closed()
+        place.process.signal(signal.SIGTERM)
+        await place.process.ended.wait()
+        nursery.cancel_scope.cancel()
+    return str(ready["session_id"])
+
+
+async def test_a_turn_is_a_trace_of_its_stages_and_holds_nothing_that_was_said(tmp_path: Path) -> None:
+    with collector() as it, trio.fail_after(30):
+        began_at = time.time()
+        variables = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": it.url,
+            "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=voice",
+            "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=test",
+        }
+        async with gateway_process(tmp_path, **variables) as place:
+            session_id = await one_turn(place)
+        (turn,) = it.turns
+        assert turn.name == "turn"
+        assert turn.attributes["session.id"] == session_id
+        assert turn.attributes["voice.status"] == "completed"
+        assert turn.attributes["voice.typed"] is True
+        assert turn.attributes["voice.passages"] == 1
+        assert turn.attributes["gen_ai.request.model"] == "gpt-realtime-2.1"
+        assert len(turn.attributes["user.hash"]) == 32
+        parts = {part.name: part for part in it.parts_of(turn)}
+        assert set(parts) == {"wait for documents", "model thinks", "to the client", "answer"}
+        assert 0.1 <= parts["model thinks"].ends - parts["model thinks"].begins < 2
+        assert all(turn.begins <= part.begins <= part.ends <= turn.ends + 1e-6 for part in parts.values())
+        assert began_at < turn.begins < turn.ends < time.time()
+        assert {"committed", "asked", "first_audio_out"} <= set(turn.events)
+        assert it.headers[0]["x-tenant"] == "voice"
+        resource = it.resources[0]
+        assert (resource["service.name"], resource["deployment.environment"]) == ("voice-trio", "test")
+        assert resource["service.instance.id"]
+        everything = b"".join(it.raw).lower()
+        for secret in ("warm", "brooder", "thirty", "eyj"):
+            assert secret.encode() not in everything, secret
+
+
+@pytest.mark.parametrize(
+    ("variables", "count", "name"),
+    [
+        ({"OTEL_TRACES_SAMPLER": "always_off"}, 0, ""),
+        ({"OTEL_SDK_DISABLED": "true"}, 0, ""),
+        ({"OTEL_TRACES_EXPORTER": "none"}, 0, ""),
+        ({"OTEL_SERVICE_NAME": "our gateway"}, 1, "our gateway"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+async def test_the_standard_variables_rule(tmp_path: Path, variables: dict[str, str], count: int, name: str) -> None:
+    with collector() as it, trio.fail_after(30):
+        async with gateway_process(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=it.url, **variables) as place:
+            await one_turn(place)
+        assert len(it.turns) == count
+        assert [resource["service.name"] for resource in it.resources] == [name] * count
+
+
+async def test_a_collector_that_is_away_is_named_once_and_holds_nobody_up(tmp_path: Path) -> None:
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY": "50"}
+    with trio.fail_after(30):
+        async with gateway_process(tmp_path, **variables) as place:
+            assert place.process is not None
+            began_at = trio.current_time()
+            await one_turn(place)
+            assert trio.current_time() - began_at < 6
+            assert place.process.returncode == 0
+            assert not [line for line in place.process.log if '"level": "error"' in line]
+            (trouble,) = place.process.events("traces_trouble")
+            assert trouble["level"] == "warning"
+
+
+def test_without_the_extra_there_is_one_clear_warning() -> None:
+    code = (
+        "import sys; sys.modules['opentelemetry.sdk.trace'] = None\n"
+        "from voice_trio.services.tracing import NoTraces, start_traces\n"
+        "traces = start_traces(instance='i', version='1', model='m', environ={'OTEL_EXPORTER_OTLP_ENDPOINT': 'x'})\n"
+        "assert isinstance(traces, NoTraces)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert "pip install 'voice-trio[otel]'" in line
+
+
+def test_who_wants_no_traces_does_not_pay_for_them() -> None:
+    code = (
+        "import sys; from voice_trio.services.tracing import start_traces\n"
+        "start_traces(instance='i', version='1', model='m', environ={})\n"
+        "print([name for name in sys.modules if name.startswith('opentelemetry')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout.strip() == "[]"
