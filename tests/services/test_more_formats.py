@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -161,3 +162,18 @@ def test_of_a_folder_of_all_kinds_the_broken_ones_are_named_and_the_rest_is_impo
     assert unreadable == {"e.pdf", "f.jsonl"}
     assert sum(result.chunks for result in results.values()) == 5
     assert {result.status for result in again} == {Status.UNCHANGED, Status.UNREADABLE}
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "end"), [("a.jsonl", '{"title": "Hens", "text": "', '"}'), ("a.csv", "title,text\nHens,", "")]
+)
+def test_one_line_too_long_to_hold_is_named_without_being_held(tmp_path: Path, name: str, begin: str, end: str) -> None:
+    path = write(tmp_path / name, begin + "Hens drink water. " * (5 * LINE_CHARACTERS_MAX // 18) + end)
+    with KnowledgeWriter(tmp_path / "base.sqlite3") as writer:
+        tracemalloc.start()
+        (result,) = import_documents(find_documents([path]), writer)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert result.status is Status.UNREADABLE
+    assert "is longer than 4,000,000 characters" in result.problem
+    assert peak < 3 * LINE_CHARACTERS_MAX < path.stat().st_size

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import trio.testing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.session.stage import TERMS, Stage, contexts
 from tests.session.test_money import Safe
@@ -333,3 +336,64 @@ async def test_I10_what_was_heard_and_never_billed_is_estimated_when_the_session
     after = stage.summary.cost
     assert (before.is_estimate, after.is_estimate) == (False, True)
     assert after.usd - before.usd == pytest.approx(Decimal("3.5") * PER_SECOND, rel=Decimal("0.03"))
+
+
+# Under any schedule
+
+deeds = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.5, 8.0]),
+        st.sampled_from(["ask", "ask", "ask", "type", "drop sidecar", "stall sidecar", "drop model"]),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(schedule=st.random_module(), deeds=deeds, mode=st.sampled_from(["auto", "on"]), refused=st.booleans())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_I10_under_any_schedule_each_items_words_have_one_source_and_all_that_was_heard_is_billed_once(
+    schedule: object, deeds: list[tuple[float, str]], mode: str, refused: bool
+) -> None:
+    trio.run(play, deeds, mode, refused, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def play(deeds: list[tuple[float, str]], mode: str, refused: bool) -> None:
+    async with trio.open_nursery() as nursery:
+        box, purse = safe()
+        stage = await set_stage(nursery, mode, refused=refused, account=purse, duration_seconds=120.0)
+        for pause, deed in deeds:
+            await trio.sleep(pause)
+            if not stage.over.is_set():
+                await do(stage, deed)
+        await trio.sleep(10.0)
+        for item_id in {str(each.event["item_id"]) for each in stage.client.heard_of(DELTA)}:
+            said = "".join(e.event["delta"] for e in stage.client.heard_of(DELTA) if e.event["item_id"] == item_id)
+            assert said.isupper() or said.islower(), said
+        await stage.client.hang_up()
+        await stage.over.wait()
+        assert box.treasury.spending.total_usd == purse.cost.usd == stage.summary.cost.usd
+        assert all(name != "usage_malformed" for name in purse.cost.warnings)
+        stage.model.transcriber.resume()  # who takes nothing does not notice the end either
+        await trio.sleep(1.0)
+        assert not stage.model.transcriber.is_connected
+        nursery.cancel_scope.cancel()
+
+
+async def do(stage: Stage, deed: str) -> None:
+    """The conversation says words in small letters, the sidecar in capitals."""
+    transcriber = stage.model.transcriber
+    match deed:
+        case "ask":
+            stage.model.transcriber.will_hear(QUESTION.upper())
+            stage.soon(stage.client.speak, 2.5)
+            with trio.move_on_after(3.0):
+                await stage.asks(QUESTION, lasts=2.0)
+        case "type":
+            await stage.client.type(QUESTION)
+        case "drop sidecar" if transcriber.is_connected:
+            transcriber.drop()
+        case "stall sidecar":
+            transcriber.stall()
+        case "drop model" if stage.model.session and not stage.model.session.over.is_set():
+            await stage.model.drop()

@@ -57,8 +57,15 @@ class ScriptedTranscriber:
         self._log = Recorder(kept)
         self._refusals: list[VoiceTrioError] = []
         self._session: _Session | None = None
+        self._live = 0
+        self._stalled: list[MemoryLink] = []
 
     # Connections
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether anybody is."""
+        return self._live > 0
 
     def connect(self) -> MemoryLink:
         """The client's end of a new connection in memory; raises what `refuse_next_connections` was given."""
@@ -74,7 +81,11 @@ class ScriptedTranscriber:
         """One session over `link`, until either side ends it."""
         session = self._session = _Session(link, self, self.connections)
         self.connections += 1
-        await session.run()
+        self._live += 1
+        try:
+            await session.run()
+        finally:
+            self._live -= 1
 
     # What was heard
 
@@ -117,6 +128,12 @@ class ScriptedTranscriber:
         """Take nothing any more, in memory."""
         if self._session is not None and isinstance(self._session.link, MemoryLink):
             self._session.link.stall()
+            self._stalled.append(self._session.link)
+
+    def resume(self) -> None:
+        """Take again what is sent, on every connection that stalled."""
+        while self._stalled:
+            self._stalled.pop().resume()
 
     def drop(self) -> None:
         """Lose the connection without a word."""
