@@ -102,7 +102,7 @@ def _make_gateway(
     verifier, statistics = TokenVerifier(settings.tokens), Statistics(lambda: len(live))
     treasury = Treasury(prices, state, settings.limits, on_cost=statistics.count_cost)
     statistics.watch_money(treasury)
-    statistics.meters.watch_process(capacity, state)
+    statistics.meters.watch_process(capacity, state, siblings.count)
     admission = Admission(
         settings=settings,
         verifier=verifier,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 from contextlib import asynccontextmanager
@@ -58,6 +59,15 @@ async def metric(place: Place, name: str) -> float:
     return float(found[1]) if found else 0.0
 
 
+async def complaints_of_promtool(body: bytes) -> bytes:
+    """Nothing where it is not installed: tests/deploy says so loudly."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        return b""
+    done = await trio.run_process([promtool, "check", "metrics"], stdin=body, capture_stderr=True, check=False)
+    return bytes(done.stderr)
+
+
 async def callers_on_both(place: Place, nursery: trio.Nursery, user: str = "ada") -> list[tuple[FakeClient, str]]:
     """Callers with their resume tokens, until each worker has some."""
     callers: list[tuple[FakeClient, str]] = []
@@ -93,6 +103,8 @@ async def test_two_workers_are_one_instance(tmp_path: Path, redis: RedisServer) 
                 assert await metric(place, 'voice_trio_stage_seconds_count{stage="commit_to_ask"}') == len(callers)
                 assert await metric(place, "voice_trio_workers") == 2
                 assert await metric(place, "voice_trio_places") == 120
+            body = (await place.get("/metrics")).body
+            assert await complaints_of_promtool(body) == b""
             stats = (await place.get("/v1/voice/stats", token("root", is_admin=True))).json
             assert stats["sessions"]["by_ending"] == {"client_ended": len(callers)}
             assert stats["latency_ms"]["1h"]["commit_to_ask"]["count"] == len(callers)

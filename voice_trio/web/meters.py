@@ -81,9 +81,10 @@ class Meters:
         self.stages = self._histogram("stage_seconds", "Latency of a turn, by stage.", SECONDS_BUCKETS, "stage")
         self.durations = self._histogram("session_seconds", "How long sessions were connected.", SESSION_BUCKETS)
 
-    def watch_process(self, capacity: Capacity, state: State) -> None:
+    def watch_process(self, capacity: Capacity, state: State, workers_wanted: int = 1) -> None:
         """From now on the places, the shared store and the process itself are told too."""
         self.gauge("workers", "Processes that this answer is the sum of.", lambda: 1.0)
+        self.gauge("workers_wanted", "Processes there should be.", lambda: float(workers_wanted), Across.MOST)
         self.gauge("places", "Sessions that may be held.", lambda: float(capacity.places_max))
         self.gauge("draining", "1 while about to end.", lambda: float(capacity.is_draining), Across.LEAST)
         self.gauge("redis_enabled", "1 if state is to be shared.", lambda: float(state.health.enabled), Across.MOST)
