@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser.desk import CHROMIUM
 from tests.sdk.gateway import desk
 from tests.sdk.node import prepared_packages
 
@@ -36,3 +38,11 @@ def packages(request: pytest.FixtureRequest) -> Path:
     """Where OpenAI's packages for JavaScript are; the first time this fetches them."""
     config: Any = request.config
     return prepared_packages(config.cache.mkdir("sdk"))
+
+
+@pytest.fixture
+def chromium() -> None:
+    """Skips, loudly, where there is none. Not in the test itself: within Trio the reason would be lost."""
+    pytest.importorskip("playwright.sync_api", reason="SKIPPED LOUDLY: playwright is not installed")
+    if not shutil.which(CHROMIUM):
+        pytest.skip("SKIPPED LOUDLY: no chromium on this machine (apt-get install chromium); no page was tried")

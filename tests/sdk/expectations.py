@@ -17,7 +17,6 @@ from voice_trio.testing.automatic import UNKNOWING
 
 if TYPE_CHECKING:
     from tests.sdk.gateway import Seen
-    from tests.sdk.model import AgreeableModel
 
 BYTES_PER_MS = 48
 INTERRUPTED = 4
@@ -58,11 +57,11 @@ def had_the_whole_conversation(seen: Seen, *, spoken_after: int = 1) -> None:
     assert sound_ms(seen, 0) > 1000
 
 
-def was_cut_once(seen: Seen, model: AgreeableModel, *answers: int) -> None:
+def was_cut_once(seen: Seen, *answers: int) -> None:
     """The client cut these answers, counted from 0, and the gateway none; no sound of them came after the speech."""
     items = [seen.of("response.done")[answer]["response"]["output"][0]["id"] for answer in answers]
     told = [event["item_id"] for event in seen.of("conversation.item.truncated")]
-    asked = model.was_sent("conversation.item.truncate")
+    asked = [event for event in seen.sent if event["type"] == "conversation.item.truncate"]
     assert told == [event["item_id"] for event in asked] == items
     for answer, event in zip(answers, asked, strict=True):
         assert 0 < event["audio_end_ms"] <= sound_ms(seen, answer)
@@ -72,18 +71,18 @@ def was_cut_once(seen: Seen, model: AgreeableModel, *answers: int) -> None:
         assert item not in {event["item_id"] for event in rest if event["type"] == "response.output_audio.delta"}
 
 
-def was_asked_with_context_first(model: AgreeableModel, answers: int) -> None:
-    """Nothing was answered automatically; each question that the documents answer had its context before its answer."""
+def was_asked_with_context_first(seen: Seen, *, answers: int, with_context: int) -> None:
+    """Nothing was answered automatically; where the documents had something to say they said it before the answer."""
     if IS_DIRECT:
         return
-    for update in model.was_sent("session.update"):
+    for update in (event for event in seen.sent if event["type"] == "session.update"):
         detection = update["session"].get("audio", {}).get("input", {}).get("turn_detection")
         assert detection is None or detection["create_response"] is False
-    sent = [entry for entry in model.received if entry.type in ("conversation.item.create", "response.create")]
-    contexts = [at for at, entry in enumerate(sent) if "<context>" in json.dumps(entry.event)]
-    assert len(contexts) >= min(answers, 1)
-    assert all(sent[at + 1].type == "response.create" for at in contexts)
-    assert len(model.was_sent("response.create")) == answers
+    asked = [event for event in seen.sent if event["type"] in ("conversation.item.create", "response.create")]
+    contexts = [at for at, event in enumerate(asked) if "<context>" in json.dumps(event)]
+    assert len(contexts) == with_context
+    assert all(asked[at + 1]["type"] == "response.create" for at in contexts)
+    assert len([event for event in asked if event["type"] == "response.create"]) == answers
 
 
 def sound_ms(seen: Seen, answer: int) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +25,7 @@ from voice_trio.testing import serve_scripted_model
 from voice_trio.testing.sounds import tone_pcm
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from voice_trio.server import Tls
@@ -37,12 +38,16 @@ SPOKEN_MS, SILENCE_MS = 2500, 800
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a client reported: every raw server event, everything it took for an error, and what else it tells."""
+    """What a client reported: every raw server event, everything it took for an error, and what else it tells.
+
+    `sent` is what the model was sent meanwhile for this client, but for its sound.
+    """
 
     events: list[dict[str, Any]]
     errors: list[str]
-    more: dict[str, Any]
-    text: str = field(repr=False)
+    more: dict[str, Any] = field(default_factory=dict)
+    text: str = field(default="", repr=False)
+    sent: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     def of(self, event_type: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["type"] == event_type]
@@ -93,11 +98,30 @@ class Desk:
         assert done.returncode == 0, self._autopsy(done.stderr.decode())
         text = done.stdout.decode()
         report = json.loads(text)
-        return Seen(report.pop("events"), report.pop("errors"), report, text)
+        return Seen(report.pop("events"), report.pop("errors"), report, text, self._sent_for(text))
+
+    def _sent_for(self, text: str) -> list[dict[str, Any]]:
+        """The model's ids have the number of the connection in them."""
+        found = re.search(r'"resp_(\d+)_', text)
+        number = int(found[1]) if found else None
+        return [entry.event for entry in self.model.received if entry.session == number]
 
     def _autopsy(self, stderr: str) -> str:
-        last = [entry.type for entry in self.model.received if entry.type != "input_audio_buffer.append"][-12:]
+        last = [entry.type for entry in self.model.received][-12:]
         return f"{stderr[-3000:]}\nthe model was last sent {last}"
+
+
+async def run_together(clients: Mapping[str, Callable[[], Awaitable[Seen]]]) -> dict[str, Seen]:
+    """What several clients saw at the same time, by name."""
+    seen: dict[str, Seen] = {}
+
+    async def run_one(name: str, run: Callable[[], Awaitable[Seen]]) -> None:
+        seen[name] = await run()
+
+    async with trio.open_nursery() as nursery:
+        for name, run in clients.items():
+            nursery.start_soon(run_one, name, run)
+    return seen
 
 
 @asynccontextmanager

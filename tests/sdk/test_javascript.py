@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.desk import CHROMIUM
 from tests.sdk.expectations import (
     BROODING,
     INTERRUPTED,
@@ -19,7 +18,7 @@ from tests.sdk.expectations import (
     was_asked_with_context_first,
     was_cut_once,
 )
-from tests.sdk.gateway import IS_DIRECT
+from tests.sdk.gateway import IS_DIRECT, run_together
 from tests.sdk.node import node_command
 
 if TYPE_CHECKING:
@@ -31,13 +30,22 @@ wants_tls = pytest.mark.skipif(IS_DIRECT, reason="the scripted model speaks no T
 
 
 @wants_tls
-async def test_openai_for_node_has_its_conversation(packages: Path, behind_tls: Desk) -> None:
-    seen = await behind_tls.run(node_command("openai_ws"), cwd=packages)
-    saw_only_what_openai_says(seen)
-    had_the_whole_conversation(seen)
-    was_cut_once(seen, behind_tls.model, INTERRUPTED)
-    was_asked_with_context_first(behind_tls.model, answers=6)
-    assert [event["response"].get("metadata") for event in seen.of("response.done")][1] == {"client_event_id": "mine"}
+async def test_openai_and_an_agent_in_node_have_their_conversations_at_the_same_time(
+    packages: Path, behind_tls: Desk
+) -> None:
+    """With a user's token in a header, over TLS, which the first of them insists on."""
+    seen = await run_together(
+        {name: partial(behind_tls.run, node_command(name), cwd=packages) for name in ("openai_ws", "agents_node")}
+    )
+    a_client_had_its_conversation(seen["openai_ws"])
+    an_agent_had_its_conversation(seen["agents_node"])
+
+
+@pytest.mark.skipif(IS_DIRECT, reason="the scripted model sells no client secrets")
+async def test_an_agent_in_a_page_has_its_conversation(chromium: None, packages: Path, plain: Desk) -> None:
+    """With a client secret, fetched across origins, among its subprotocols."""
+    command = (sys.executable, "-m", "tests.sdk.clients.agents_page")
+    an_agent_had_its_conversation(await plain.run(command, cwd=ROOT, PACKAGES=str(packages)))
 
 
 @wants_tls
@@ -52,31 +60,26 @@ async def test_openai_for_pages_talks_with_a_client_secret_among_its_subprotocol
     assert seen.of("response.output_text.done")  # as the secret presets
 
 
-async def test_an_agent_in_node_has_its_conversation(packages: Path, plain: Desk) -> None:
-    an_agent_had_its_conversation(await plain.run(node_command("agents_node"), cwd=packages), plain)
-
-
-@pytest.mark.skipif(IS_DIRECT, reason="the scripted model sells no client secrets")
-async def test_an_agent_in_a_page_has_its_conversation_with_a_client_secret(packages: Path, plain: Desk) -> None:
-    pytest.importorskip("playwright.sync_api", reason="SKIPPED LOUDLY: playwright is not installed")
-    if not shutil.which(CHROMIUM):
-        pytest.skip("SKIPPED LOUDLY: no chromium on this machine (apt-get install chromium); no page was tried")
-    command = (sys.executable, "-m", "tests.sdk.clients.agents_page")
-    an_agent_had_its_conversation(await plain.run(command, cwd=ROOT, PACKAGES=str(packages)), plain)
-
-
-def an_agent_had_its_conversation(seen: Seen, desk: Desk) -> None:
-    saw_only_what_openai_says(seen)
-    had_the_whole_conversation(seen, spoken_after=2)
-    was_cut_once(seen, desk.model, INTERRUPTED, PLAYING)
-    was_asked_with_context_first(desk.model, answers=7)
-    assert {"audio", "audio_interrupted", "agent_tool_start", "agent_tool_end"} <= set(seen.more["seen"])
-    messages = [item for item in seen.more["history"] if item["type"] == "message"]
-    assert [item["role"] for item in messages] == ["user", "assistant"] * 6
-
-
 @wants_tls
 async def test_openai_for_node_finds_azures_address_and_its_api_key_header(packages: Path, behind_tls: Desk) -> None:
     seen = await behind_tls.run(node_command("openai_azure"), cwd=packages)
     saw_only_what_openai_says(seen)
     assert seen.said == [BROODING]
+
+
+def a_client_had_its_conversation(seen: Seen) -> None:
+    saw_only_what_openai_says(seen)
+    had_the_whole_conversation(seen)
+    was_cut_once(seen, INTERRUPTED)
+    was_asked_with_context_first(seen, answers=6, with_context=3)
+    assert [event["response"].get("metadata") for event in seen.of("response.done")][1] == {"client_event_id": "mine"}
+
+
+def an_agent_had_its_conversation(seen: Seen) -> None:
+    saw_only_what_openai_says(seen)
+    had_the_whole_conversation(seen, spoken_after=2)
+    was_cut_once(seen, INTERRUPTED, PLAYING)
+    was_asked_with_context_first(seen, answers=7, with_context=4)
+    assert {"audio", "audio_interrupted", "agent_tool_start", "agent_tool_end"} <= set(seen.more["seen"])
+    messages = [item for item in seen.more["history"] if item["type"] == "message"]
+    assert [item["role"] for item in messages] == ["user", "assistant"] * 6

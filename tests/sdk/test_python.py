@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trio
+
+pytest.importorskip("websockets", reason="SKIPPED LOUDLY: the clients' socket comes with openai[realtime]")
+pytest.importorskip("agents", reason="SKIPPED LOUDLY: openai-agents is not installed")
 
 from tests.sdk.expectations import (
     BROODING,
@@ -20,7 +22,7 @@ from tests.sdk.expectations import (
     was_asked_with_context_first,
     was_cut_once,
 )
-from tests.sdk.gateway import IS_DIRECT, Seen, desk
+from tests.sdk.gateway import IS_DIRECT, Seen, desk, run_together
 from tests.sdk.likeness import comparable
 
 if TYPE_CHECKING:
@@ -33,13 +35,17 @@ async def run(desk: Desk, client: str) -> Seen:
     return await desk.run((sys.executable, "-m", f"tests.sdk.clients.{client}"), cwd=ROOT)
 
 
-async def test_openai_for_python_has_its_conversation_and_finds_its_ids_and_metadata_as_sent(plain: Desk) -> None:
-    pytest.importorskip("websockets", reason="the client's socket comes with openai[realtime]")
-    seen = await run(plain, "openai_async")
+async def test_openai_for_python_and_an_agent_in_python_have_their_conversations_at_the_same_time(plain: Desk) -> None:
+    seen = await run_together({name: partial(run, plain, name) for name in ("openai_async", "agents_python")})
+    a_client_had_its_conversation(seen["openai_async"])
+    an_agent_had_its_conversation(seen["agents_python"])
+
+
+def a_client_had_its_conversation(seen: Seen) -> None:
     saw_only_what_openai_says(seen)
     had_the_whole_conversation(seen)
-    was_cut_once(seen, plain.model, INTERRUPTED)
-    was_asked_with_context_first(plain.model, answers=6)
+    was_cut_once(seen, INTERRUPTED)
+    was_asked_with_context_first(seen, answers=6, with_context=3)
     assert seen.more["wrong"]["error"]["event_id"] == "wrong"
     assert seen.more["wrong"]["error"]["code"] == "item_delete_invalid_item_id"
     for kind in ("response.created", "response.done"):
@@ -47,13 +53,12 @@ async def test_openai_for_python_has_its_conversation_and_finds_its_ids_and_meta
         assert told == [None, {"client_event_id": "mine"}, None, None, None, None]
 
 
-async def test_an_agent_in_python_validates_every_event_and_complains_of_none(plain: Desk) -> None:
-    pytest.importorskip("agents", reason="SKIPPED LOUDLY: openai-agents is not installed")
-    seen = await run(plain, "agents_python")
+def an_agent_had_its_conversation(seen: Seen) -> None:
+    """This package validates every event that it gets."""
     saw_only_what_openai_says(seen)
     had_the_whole_conversation(seen, spoken_after=2)
-    was_cut_once(seen, plain.model, INTERRUPTED, PLAYING)
-    was_asked_with_context_first(plain.model, answers=7)
+    was_cut_once(seen, INTERRUPTED, PLAYING)
+    was_asked_with_context_first(seen, answers=7, with_context=4)
     assert {"agent_start", "audio", "audio_interrupted", "tool_start", "tool_end"} <= set(seen.more["seen"])
     assert [item["role"] for item in seen.more["history"] if item["type"] == "message"] == ["user", "assistant"] * 6
 
@@ -70,26 +75,19 @@ async def test_openai_for_python_buys_a_client_secret_and_talks_with_it(plain: D
 @pytest.mark.skipif(IS_DIRECT, reason="the scripted model speaks no TLS")
 async def test_openai_for_python_finds_azures_addresses_and_its_api_key_header(behind_tls: Desk) -> None:
     older = await run(behind_tls, "openai_azure")
-    newer = Seen(older.more["newer"], older.errors, {}, older.text)
+    newer = Seen(older.more["newer"], older.errors, text=older.text)
     for seen in (older, newer):
         saw_only_what_openai_says(seen)
         assert seen.said == [BROODING]
 
 
 async def test_event_by_event_the_gateway_cannot_be_told_from_the_model_behind_it(tmp_path: Path) -> None:
-    seen: dict[bool, Seen] = {}
-
-    async def ask_for_everything(*, direct: bool) -> None:
-        folder = tmp_path / str(direct)
-        folder.mkdir()
-        async with desk(folder, direct=direct) as place:
-            seen[direct] = await run(place, "openai_everything")
-
-    async with trio.open_nursery() as nursery:
-        for direct in (True, False):
-            nursery.start_soon(partial(ask_for_everything, direct=direct))
-    assert seen[True].errors == seen[False].errors == []
-    assert comparable(seen[False]) == comparable(seen[True])
+    (tmp_path / "direct").mkdir()
+    async with desk(tmp_path) as gateway, desk(tmp_path / "direct", direct=True) as model:
+        places = {"gateway": gateway, "model": model}
+        seen = await run_together({name: partial(run, place, "openai_everything") for name, place in places.items()})
+    assert seen["gateway"].errors == seen["model"].errors == []
+    assert comparable(seen["gateway"]) == comparable(seen["model"])
 
 
 @pytest.mark.skipif(IS_DIRECT, reason="the scripted model refuses nobody")
