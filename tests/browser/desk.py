@@ -55,6 +55,35 @@ registerProcessor("recorder", class extends AudioWorkletProcessor {
 });
 """
 
+# Keeps what a page opens and must not leave open; to be run before the page's own scripts.
+KEEP_WHAT_IS_OPENED = """
+(() => {
+  const kept = (made, name) => {
+    window[name] = [];
+    return class extends made {
+      constructor(...given) {
+        super(...given);
+        window[name].push(this);
+      }
+    };
+  };
+  window.WebSocket = kept(WebSocket, "sockets");
+  window.AudioContext = kept(AudioContext, "contexts");
+  window.tracks = [];
+  const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (...given) => {
+    const stream = await getUserMedia(...given);
+    tracks.push(...stream.getTracks());
+    return stream;
+  };
+})();
+"""
+_OPEN = """() => ({
+  sockets: sockets.filter(({ readyState }) => readyState !== WebSocket.CLOSED).length,
+  microphones: tracks.filter(({ readyState }) => readyState === "live").length,
+  contexts: contexts.filter(({ state }) => state !== "closed").length,
+})"""
+
 _ATTACH = """
 async (source) => {
   const output = voiceTrio.output, context = output.context;
@@ -221,6 +250,7 @@ class Desk:
         if is_shared:
             self._ours = context
         page = context.new_page()
+        page.add_init_script(KEEP_WHAT_IS_OPENED)
         page.set_default_timeout(15_000)
         self.complaints, self.wire = [], Wire()
         page.on("console", self._note)
@@ -265,6 +295,15 @@ def wait_until(page: Page, expression: str, seconds_max: float = 15) -> None:
     deadline = time.monotonic() + seconds_max
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, f"still not: {expression}"
+        page.wait_for_timeout(20)
+
+
+def has_open(page: Page, *, sockets: int, microphones: int, contexts: int, seconds_max: float = 5) -> None:
+    """Waits until the page has exactly so many of each open, of all it ever opened; fails if that does not come."""
+    wanted = {"sockets": sockets, "microphones": microphones, "contexts": contexts}
+    deadline = time.monotonic() + seconds_max
+    while (found := page.evaluate(_OPEN)) != wanted:
+        assert time.monotonic() < deadline, f"open are {found}, not {wanted}"
         page.wait_for_timeout(20)
 
 

@@ -13,16 +13,20 @@ export function useVoice(options = {}, on = {}) {
   const latest = useRef({ options, on });
   latest.current = { options, on };
   const client = useRef(null);
+  const isMounted = useRef(false);
   const [state, setState] = useState("idle");
   const [error, setError] = useState(null);
   const [audioLevel, setAudioLevel] = useState(0);
 
   const startConversation = useCallback(async () => {
-    if (client.current?.isActive) return;
+    if (client.current?.isActive || !isMounted.current) return;
     const voice = new VoiceClient(latest.current.options);
     client.current = voice;
     setError(null);
-    voice.addEventListener("state", ({ detail }) => setState(detail.state));
+    voice.addEventListener("state", ({ detail }) => {
+      setState(detail.state);
+      if (!voice.isActive) setAudioLevel(0);
+    });
     voice.addEventListener("error", ({ detail }) => setError(detail));
     voice.addEventListener("level", ({ detail }) => setAudioLevel(detail.input ?? detail.output ?? 0));
     for (const name of Object.keys(latest.current.on)) {
@@ -36,7 +40,13 @@ export function useVoice(options = {}, on = {}) {
   const sendText = useCallback((text) => client.current?.sendText(text) ?? false, []);
   const mute = useCallback((muted) => client.current?.mute(muted), []);
 
-  useEffect(() => () => client.current?.disconnect(), []);
+  useEffect(() => {
+    isMounted.current = true;
+    return () => {
+      isMounted.current = false;
+      client.current?.disconnect();
+    };
+  }, []);
 
   return {
     state,

@@ -1,0 +1,250 @@
+"""`react.js` with real React, the two versions that are in use, in a real browser, from another origin than its own."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.browser.desk import KEEP_WHAT_IS_OPENED, has_open, silence, wait_until
+from tests.browser.test_conversation import QUESTION, spoken
+from tests.wire.deployment import token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from playwright.sync_api import Page
+
+    from tests.browser.desk import Browsers, Stage
+
+    Stages = Callable[..., AbstractContextManager[Stage]]
+
+HERE = Path(__file__).parent
+VERSIONS = ("18", "19")
+INSTALL_SECONDS_MAX = 120
+# React comes as CommonJS: each file is wrapped as the ES module that a bundler would make of it.
+_MODULES = {
+    "18": {
+        "react.js": ("react/cjs/react.development.js", ()),
+        "scheduler.js": ("scheduler/cjs/scheduler.development.js", ()),
+        "react-dom-client.js": ("react-dom/cjs/react-dom.development.js", ("react", "scheduler")),
+    },
+    "19": {
+        "react.js": ("react/cjs/react.development.js", ()),
+        "scheduler.js": ("scheduler/cjs/scheduler.development.js", ()),
+        "react-dom.js": ("react-dom/cjs/react-dom.development.js", ("react",)),
+        "react-dom-client.js": (
+            "react-dom/cjs/react-dom-client.development.js",
+            ("react", "scheduler", "react-dom"),
+        ),
+    },
+}
+_EXPORTS = {
+    "react.js": ("StrictMode", "createElement", "useCallback", "useEffect", "useRef", "useState"),
+    "react-dom-client.js": ("createRoot",),
+}
+# In 18 the root is made by react-dom itself, which warns those who do not come by way of its client module.
+_BY_THE_CLIENT_MODULE = """
+module.exports.__SECRET_INTERNALS_DO_NOT_USE_OR_YOU_WILL_BE_FIRED.usingClientEntryPoint = true;
+"""
+
+
+def as_module(source: str, needs: tuple[str, ...], exports: tuple[str, ...], last: str = "") -> str:
+    imports = "".join(f'import needed{i} from "/{name}.js";\n' for i, name in enumerate(needs))
+    table = ", ".join(f'"{name}": needed{i}' for i, name in enumerate(needs))
+    head = f"const module = {{ exports: {{}} }}, exports = module.exports;\nconst needs = {{ {table} }};\n"
+    head += 'const require = (name) => needs[name], process = { env: { NODE_ENV: "development" } };\n'
+    named = "".join(f"export const {name} = module.exports.{name};\n" for name in exports)
+    return f"{imports}{head}{source}\n{last}export default module.exports;\n{named}"
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def origin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of the page and of React, of which the gateway knows nothing."""
+    version = request.param
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("SKIPPED LOUDLY: no npm on this machine; the React hook was not tried")
+    folder = tmp_path_factory.mktemp(f"react{version}")
+    command = [
+        npm,
+        "install",
+        "--prefix",
+        str(folder),
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--fetch-retries=0",
+    ]
+    try:
+        done = subprocess.run(
+            [*command, f"react@{version}", f"react-dom@{version}"],
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_SECONDS_MAX,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip("SKIPPED LOUDLY: npm did not come to an end; the React hook was not tried")
+    if done.returncode:
+        pytest.skip(f"SKIPPED LOUDLY: npm could not install React; the hook was not tried: {done.stderr[-200:]}")
+    for name, (path, needs) in _MODULES[version].items():
+        source = (folder / "node_modules" / path).read_text("utf-8")
+        last = _BY_THE_CLIENT_MODULE if (version, name) == ("18", "react-dom-client.js") else ""
+        (folder / name).write_text(as_module(source, needs, _EXPORTS.get(name, ()), last), "utf-8")
+    shutil.copy(HERE / "react_page.html", folder / "index.html")
+    serve = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Visit:
+    """The page, open in a browser; whatever it complained about is in `complaints`."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        page.on(
+            "console", lambda said: self.complaints.append(said.text) if said.type in {"error", "warning"} else None
+        )
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def press(self, name: str) -> None:
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def shows(self, state: str) -> None:
+        wait_until(self.page, f"document.getElementById('state')?.textContent === {state!r}")
+
+    def has_left_nothing_behind(self) -> None:
+        """No socket, no microphone, no sound: all closed."""
+        has_open(self.page, sockets=0, microphones=0, contexts=0)
+
+
+@pytest.fixture
+def visit(browsers: Browsers, origin: str) -> Iterator[Callable[..., Visit]]:
+    """Opens the page: `visit(gateway, strict=…, speech=…, bearer=…)`."""
+    opened = []
+
+    def open_page(gateway: Stage, *, strict: bool = True, speech: bytes | None = None, bearer: str = "") -> Visit:
+        browser = browsers.quiet() if speech is None else browsers.hearing(speech)
+        context = browser.new_context()
+        opened.append(context if speech is None else browser)
+        page = context.new_page()
+        page.add_init_script(KEEP_WHAT_IS_OPENED)
+        page.set_default_timeout(15_000)
+        it = Visit(page)
+        asked = {"port": gateway.port, "bearer": bearer or token(), **({"strict": "1"} if strict else {})}
+        page.goto(f"{origin}/?{urlencode(asked)}")
+        it.shows("idle")
+        return it
+
+    yield open_page
+    for each in opened:
+        each.close()
+
+
+def test_a_spoken_conversation_interrupted_and_ended_in_strict_mode(
+    visit: Callable[..., Visit], stage: Stages, request: pytest.FixtureRequest
+) -> None:
+    with stage(answer_ms=4000) as gateway:
+        it = visit(gateway, speech=silence(1) + spoken(QUESTION))
+        assert it.page.evaluate("reactVersion").split(".")[0] in request.node.name
+        it.press("Talk")
+        it.shows("listening")
+        assert it.page.locator("#states").inner_text() == "isConnected isListening"
+        it.shows("speaking")
+        assert it.page.locator("#states").inner_text() == "isConnected isSpeaking"
+        wait_until(it.page, "voice.audioLevel > 0.01")
+        it.press("Interrupt")
+        it.shows("listening")
+        wait_until(it.page, f"heard.some(({{ role, text }}) => role === 'user' && text.trim() === {QUESTION!r})")
+        assert next(entry["cut"]["by"] for entry in it.page.evaluate("heard") if "cut" in entry) == "user"
+        assert it.page.evaluate("sockets.length") == 1, "strict mode mounts twice, and connects once"
+        it.press("Stop")
+        it.shows("idle")
+        assert it.page.evaluate("voice.audioLevel") == 0
+        it.has_left_nothing_behind()
+        assert it.complaints == []
+
+
+def test_a_typed_question_and_a_second_conversation_after_the_first(
+    visit: Callable[..., Visit], gateway: Stage
+) -> None:
+    it = visit(gateway)
+    for conversation in (1, 2):
+        it.press("Talk")
+        it.shows("listening")
+        it.press("Ask")
+        it.shows("speaking")
+        it.shows("listening")
+        it.press("Stop")
+        it.shows("idle")
+        assert it.page.evaluate("sockets.length") == conversation
+    it.has_left_nothing_behind()
+    assert it.complaints == []
+
+
+def test_two_clicks_begin_one_conversation(visit: Callable[..., Visit], gateway: Stage) -> None:
+    it = visit(gateway)
+    it.page.evaluate("() => { voice.startConversation(); voice.startConversation(); }")
+    it.shows("listening")
+    assert it.page.evaluate("sockets.length") == 1
+
+
+@pytest.mark.parametrize("after", ["listening", "connecting", "speaking"])
+def test_a_component_that_goes_takes_its_conversation_along(
+    visit: Callable[..., Visit], stage: Stages, after: str
+) -> None:
+    with stage(answer_ms=4000) as gateway:
+        it = visit(gateway)
+        if after == "connecting":
+            it.page.evaluate("() => { voice.startConversation(); }")
+        else:
+            it.press("Talk")
+            it.shows("listening")
+        if after == "speaking":
+            it.press("Ask")
+            it.shows("speaking")
+        it.page.evaluate("unmount()")
+        it.has_left_nothing_behind()
+        it.page.evaluate("() => { voice.startConversation(); }")  # somebody kept it; nobody could stop it any more
+        it.page.wait_for_timeout(200)
+        it.has_left_nothing_behind()
+        it.page.evaluate("mount()")
+        it.shows("idle")
+        it.press("Talk")
+        it.shows("listening")
+        assert it.complaints == []
+
+
+def test_a_refusal_is_an_error_state_and_the_next_try_clears_it(visit: Callable[..., Visit], stage: Stages) -> None:
+    with stage() as gateway:  # its own: one that has refused often answers shortly
+        it = visit(gateway, bearer="nonsense", strict=False)
+        it.press("Talk")
+        it.shows("error")
+        assert it.page.locator("#error").inner_text() == "token_invalid"
+        assert it.page.evaluate("voice.error.isFatal")
+        it.has_left_nothing_behind()
+        it.page.evaluate("bearer => { window.bearer = bearer; }", token())
+        it.press("Talk")
+        it.shows("listening")
+        assert it.page.locator("#error").inner_text() == ""
