@@ -11,6 +11,7 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.session.drop_in_stage import DropInStage
 from tests.session.stage import TERMS, Stage, contexts
 from tests.session.test_money import Safe
 from voice_trio.errors import ModelRefused, ModelUnavailable
@@ -45,6 +46,12 @@ async def ask(stage: Stage, text: str = QUESTION, *, heard: str | None = None, *
     stage.model.transcriber.will_hear(text if heard is None else heard, **how)
     stage.soon(stage.client.speak, 3.5)
     return await stage.asks(text, lasts=3.0)
+
+
+async def append_steadily(stage: DropInStage, seconds: float) -> None:
+    for _ in range(round(seconds / 0.1)):
+        await stage.append(0.1)
+        await trio.sleep(0.1)
 
 
 async def outcome(stage: Stage) -> str:
@@ -165,6 +172,28 @@ async def test_typed_questions_do_not_concern_it(autojump_clock: MockClock, nurs
     await stage.client.type(QUESTION)
     await stage.client.hears("response.done")
     assert [each.type for each in stage.model.transcriber.received] == ["session.update"]
+
+
+async def test_a_client_of_openais_protocol_is_told_its_words_like_the_conversations_own(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    stage = DropInStage(nursery, sidecar="auto")
+    stage.model.refuse_transcription_model()
+    await stage.ready()
+    shown = await stage.update(audio={"input": {"transcription": {"model": "gpt-4o-mini-transcribe"}}})
+    assert shown["audio"]["input"]["transcription"] is not None
+    stage.knowledge.answer_after(0.4)
+    stage.model.transcriber.will_hear(QUESTION)
+    stage.soon(append_steadily, stage, 3.5)
+    item_id = await stage.asks(QUESTION, lasts=3.0)
+    await stage.client.hears(COMPLETED)
+    assert words_told(stage) == f" {QUESTION}"
+    assert {each.event["item_id"] for each in stage.client.heard_of(DELTA)} == {item_id}
+    assert {tuple(each.event) for each in stage.client.heard_of(DELTA)} == {
+        ("event_id", "type", "item_id", "content_index", "delta")
+    }
+    await stage.model.hears("response.create")
+    assert contexts(stage.model.items)
 
 
 # It fails, and the session goes on

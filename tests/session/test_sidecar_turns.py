@@ -92,6 +92,14 @@ def test_less_than_100_ms_is_not_committed_but_cleared(turns: SidecarTurns) -> N
     assert [each.item_id for each in said(turns, delta("s1")) if isinstance(each, on.TranscriptDelta)] == ["b"]
 
 
+def test_what_a_client_has_cleared_goes_on_no_longer(turns: SidecarTurns) -> None:
+    turns.lets_pass(on.SpeechStarted("a", 10**9))
+    hear(turns, 500)
+    turns.lets_pass(on.OtherModelEvent("input_audio_buffer.cleared"))
+    hear(turns, 500)
+    assert list(sent(turns)) == [("sound", 500.0), (COMMIT, 0.0)]
+
+
 def test_nothing_heard_is_neither_committed_nor_cleared(turns: SidecarTurns) -> None:
     turns.lets_pass(on.SpeechStarted("a", 10**9))
     turns.lets_pass(on.SpeechStopped("a"))

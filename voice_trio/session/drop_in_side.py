@@ -89,6 +89,7 @@ class DropInSide:
     def welcome(self, model: Model, expires_at: float) -> None:
         """The session is ready; `expires_at` is Unix time."""
         self._expires_at = expires_at
+        self._wishes.heard_by(model.transcription_model)
         self._unsaid = replace(model.updated, wire=model.created.wire)
         if self._terms.preset is not None:
             try:

@@ -117,6 +117,8 @@ class SidecarTurns:
             case on.SpeechStopped(item_id=item_id) | on.SpeechCommitted(item_id=item_id):
                 if self._open is not None and self._open.item_id == item_id:
                     self.end_speech()
+            case on.OtherModelEvent(type="input_audio_buffer.cleared"):
+                self.end_speech()  # a client of OpenAI's protocol may do that
             case on.TranscriptDelta(item_id=item_id):
                 return self._claim(item_id, Voice.CONVERSATION)
             case on.TranscriptCompleted(item_id=item_id):

@@ -7,6 +7,7 @@ it could not (another sound format, a tool that is no function) it is told so. P
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -43,6 +44,10 @@ class Wishes:
         self._wants_transcripts = False
         self._manner = MannerSet(automatic=True, interrupts=True, detects_turns=True)
         self._pending: dict[str, list[Callable[[], None]]] = {}
+
+    def heard_by(self, transcription_model: str) -> None:
+        """The model's server transcribes with that: what was wanted may have been refused, and would be again."""
+        self._config = replace(self._config, transcription_model=transcription_model)
 
     @property
     def wants_transcripts(self) -> bool:
