@@ -7,7 +7,7 @@ const [url, pauseSeconds, lifeSeconds] = process.argv.slice(2);
 const ATTEMPTS_MAX = 5;
 const CHUNK_MS = 85; // 2,048 samples of its recorder
 const LOUD_MS = 2600;
-const happened = { opens: 0, closes: [], failures: [], types: [], audioMs: 0, audioAfterInterruptMs: 0 };
+const happened = { sent: [], opens: 0, closes: [], failures: [], types: [], audioMs: 0, audioAfterInterruptMs: 0 };
 let attempts = 0;
 let interruptedAt = null;
 
@@ -19,7 +19,11 @@ function chunk(at) {
 
 function connect() {
   const socket = new WebSocket(url);
-  const send = (event) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(event));
+  const send = (event) => {
+    if (socket.readyState !== WebSocket.OPEN) return;
+    if (!happened.sent.includes(event.type)) happened.sent.push(event.type);
+    socket.send(JSON.stringify(event));
+  };
   let at = 0;
   let recorder = null;
   socket.onopen = () => {

@@ -63,6 +63,7 @@ def test_the_predecessors_front_end_has_its_conversation_and_sees_no_error(stage
     assert (happened["opens"], happened["closes"]) == (1, [])
     assert happened["audioMs"] >= 500
     assert happened["audioAfterInterruptMs"] == 0
+    assert set(happened["sent"]) == {"audio.input", "language.detected", "interrupt"}
     for kind in ("connection.ready", "response.created", "response.audio_transcript.delta", "playback.flush"):
         assert kind in happened["types"]
 
@@ -76,3 +77,24 @@ def test_the_predecessors_front_end_stops_knocking_at_a_closed_door(stage: Stage
     assert happened["failures"] == ["plan_required", "plan_required"]
     assert [code for code, _ in happened["closes"]] == [4003, 4003] + [1006] * 5
     assert happened["attempts"] == 6  # more than it allows itself: it has given up
+
+
+def test_the_predecessors_front_end_comes_to_rest_when_its_hour_is_used_up(stage: Stages) -> None:
+    """Even a regular end is a reason to connect again, for it: two sessions, two refusals, and then none."""
+    with stage(MAX_SESSION_DURATION="1", MAX_SESSIONS_PER_USER_PER_HOUR="2") as gateway:
+        url = f"ws://127.0.0.1:{gateway.port}/api/v1/ws/voice?token={token()}"
+        happened = predecessor(url, pause=0.2, life=25)
+    assert happened["opens"] == 4
+    assert happened["failures"] == ["rate_limited", "rate_limited"]
+    assert [code for code, _ in happened["closes"]] == [1000, 1000, 1008, 1008] + [1006] * 5
+    assert happened["attempts"] == 6  # it has given up
+
+
+@pytest.mark.slow
+def test_with_its_own_two_seconds_between_tries_it_comes_to_rest_as_well(stage: Stages) -> None:
+    with stage() as gateway:
+        url = f"ws://127.0.0.1:{gateway.port}/api/v1/ws/voice?token={token(plan='free')}"
+        happened = predecessor(url, pause=2, life=40)
+    assert happened["opens"] == 2
+    assert [code for code, _ in happened["closes"]] == [4003, 4003] + [1006] * 5
+    assert happened["attempts"] == 6
