@@ -27,7 +27,7 @@ from voice_trio.errors import ConfigurationError
 from voice_trio.process import ALONE, open_gateway
 from voice_trio.services.listening import BACKLOG, drop_connections
 from voice_trio.web.application import Application
-from voice_trio.workers import DRAIN, END_AT_ONCE, SERVING
+from voice_trio.workers import ALIVE_EVERY_SECONDS, DRAIN, END_AT_ONCE, SERVING
 
 if TYPE_CHECKING:
     import socket
@@ -128,9 +128,7 @@ class _Ending:
         """Say that we serve; then end as the parent says, or when it is gone."""
         with trio.socket.from_stdlib_socket(worker.parent) as parent:
             try:
-                await parent.send(SERVING)
-                while (word := await parent.recv(1)) == DRAIN:
-                    self._begin(signal.SIGTERM)
+                word = await self._hear_last_word(parent)
             except OSError:
                 word = b""
         if word == END_AT_ONCE:
@@ -138,6 +136,16 @@ class _Ending:
         else:
             self._begin(signal.SIGTERM)
             shutil.rmtree(worker.siblings.folder, ignore_errors=True)  # nobody else will
+
+    async def _hear_last_word(self, parent: trio.socket.SocketType) -> bytes:
+        """Say every few seconds that this process is alive, and drain when told."""
+        while True:
+            await parent.send(SERVING)
+            with trio.move_on_after(ALIVE_EVERY_SECONDS):
+                word = await parent.recv(1)
+                if word != DRAIN:
+                    return word
+                self._begin(signal.SIGTERM)
 
     def _begin(self, number: int) -> None:
         if self.gateway is None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 SERVING = b"s"
-"""A worker's only word."""
+"""A worker's only word: when it serves, and again every `ALIVE_EVERY_SECONDS`."""
 DRAIN = b"d"
 END_AT_ONCE = b"x"
 
@@ -48,6 +48,10 @@ START_SECONDS_MAX = 60.0
 DRAIN_SECONDS_MAX = 15.0
 """A worker is gone 10 s after it was told; one that is not is killed."""
 ABRUPT_SECONDS_MAX = 2.0
+ALIVE_EVERY_SECONDS = 5.0
+SILENCE_SECONDS_MAX = 15.0
+SILENCES_MAX = 2
+"""A worker that hangs is killed after so many in a row; the first one may be a pause of the whole machine."""
 _FOLDER_PREFIX, _LOCK = "voice-trio-", "lock"
 
 log = structlog.get_logger(__name__)
@@ -121,10 +125,33 @@ class _Worker:
         return False
 
     async def wait(self) -> int:
+        """Its exit code; one that hangs is killed."""
         try:
-            return await self.process.wait()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._kill_if_silent)
+                code = await self.process.wait()
+                nursery.cancel_scope.cancel(reason="it has ended")
         finally:
             self._line.close()
+        return code
+
+    async def _kill_if_silent(self) -> None:
+        silences = 0
+        while silences < SILENCES_MAX:
+            is_silent = True
+            with trio.move_on_after(SILENCE_SECONDS_MAX):
+                await trio.lowlevel.wait_readable(self._line)
+                is_silent = False
+            if not is_silent and not self._heard():
+                return  # it is ending
+            silences = silences + 1 if is_silent else 0
+        log.error("worker_hangs", pid=self.process.pid)
+        self.process.kill()
+
+    def _heard(self) -> bytes:
+        with suppress(OSError):
+            return self._line.recv(64)
+        return b""
 
 
 class _Crew:

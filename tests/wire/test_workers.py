@@ -14,15 +14,25 @@ import pytest
 import trio
 
 from tests.redis_servers import RedisServer, becomes, redis_server
-from tests.wire.deployment import SERVE, gateway_process, token, wait_until_empty
+from tests.wire.deployment import (
+    SERVE,
+    Place,
+    environment,
+    gateway_process,
+    model_on_tcp,
+    token,
+    wait_until_empty,
+)
 from tests.wire.test_tls import certificate
-from voice_trio.workers import shared_folder
+from voice_trio.services.listening import open_listener
+from voice_trio.testing import ScriptedModel
+from voice_trio.workers import run_workers, shared_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from tests.wire.deployment import GatewayProcess, Place
+    from tests.wire.deployment import GatewayProcess
     from voice_trio.testing import FakeClient
 
 TWO = (*SERVE, "--workers", "2")
@@ -169,6 +179,40 @@ def test_a_folder_that_nobody_holds_any_more_is_removed() -> None:
             assert not orphan.exists()
     assert not held.exists()
     assert not another.exists()
+
+
+async def test_a_worker_that_hangs_is_killed_and_replaced(
+    tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voice_trio.workers.SILENCE_SECONDS_MAX", 3.0)  # they say every 5 s that they are alive …
+    monkeypatch.setenv("REDIS_URL", redis.url)
+    ended: list[int] = []
+    with trio.fail_after(50):
+        async with trio.open_nursery() as nursery, model_on_tcp() as (_, url):
+            place = Place(0, ScriptedModel())
+            for name, value in environment(url, tmp_path / "k.sqlite3").items():
+                monkeypatch.setenv(name, value)
+            listener = open_listener("127.0.0.1:0")
+            place.port = listener.getsockname()[1]
+
+            async def parent() -> None:
+                ended.append(await run_workers(2, listener, []))
+
+            nursery.start_soon(parent)
+            with trio.fail_after(10):
+                while len(found := await workers(place)) < 2:  # noqa: ASYNC110  # one can only ask
+                    await trio.sleep(0.1)
+            os.kill(found[1]["pid"], signal.SIGSTOP)
+            assert (await place.get("/readyz")).status == 200
+            await becomes(lambda: not _is_alive(found[1]["pid"]), 20.0)
+            while len(again := await workers(place)) < 2:  # noqa: ASYNC110  # one can only ask
+                await trio.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGTERM)
+            with trio.fail_after(5):
+                while not ended:  # noqa: ASYNC110  # set by no event
+                    await trio.sleep(0.05)
+    assert again[0]["pid"] == found[0]["pid"]
+    assert ended == [0]
 
 
 async def test_workers_end_when_their_parent_was_killed(tmp_path: Path, redis: RedisServer) -> None:
