@@ -49,7 +49,7 @@ def vouched(value: str) -> Vouched:
     return ClientSecrets(settings().signing_secret).read(value)
 
 
-@pytest.mark.parametrize("path", [PATH, f"/api{PATH}"])
+@pytest.mark.parametrize("path", [PATH, f"/api{PATH}", f"/openai{PATH}"])
 @pytest.mark.parametrize("body", [None, {}, {"session": None, "expires_after": None}])
 async def test_a_users_token_buys_a_secret_for_ten_minutes(autojump_clock: MockClock, path: str, body: object) -> None:
     status, headers, answer = await ask(body, path=path)
@@ -59,6 +59,16 @@ async def test_a_users_token_buys_a_secret_for_ten_minutes(autojump_clock: MockC
     assert answer["value"].startswith("ek_")
     assert abs(answer["expires_at"] - time.time() - 600) < 5
     assert vouched(answer["value"]) == Vouched(User("ada", plan="elite"))
+
+
+async def test_azures_header_does_as_well(autojump_clock: MockClock) -> None:
+    status, _, answer = await ask(shown=None, headers={"api-key": token()})
+    assert status == 200
+    assert vouched(answer["value"]).user.id == "ada"
+
+
+async def test_a_token_in_the_address_is_none(autojump_clock: MockClock) -> None:
+    assert (await ask(shown=None, path=f"{PATH}?token={token()}"))[0] == 401
 
 
 async def test_openais_own_types_read_the_answer(autojump_clock: MockClock) -> None:
@@ -188,3 +198,11 @@ async def test_a_browsers_preflight_is_answered_without_a_token(autojump_clock: 
 
 async def test_other_methods_are_not_there(autojump_clock: MockClock) -> None:
     assert (await ask(method="GET"))[0] == 405
+
+
+async def test_who_is_refused_is_counted(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        gateway = make_gateway(nursery)
+        answer = await make_pages(gateway).test_client().post(PATH)
+    assert answer.status_code == 401
+    assert gateway.statistics.figures().refusals == {"token_invalid": 1}

@@ -43,9 +43,9 @@ _PREFLIGHT = {
 
 
 def add_client_secret_routes(app: QuartTrio, gateway: Gateway) -> None:
-    """The route, also under /api, with the preflight that browsers send before it."""
+    """The route, also under /api and where Azure has it, with the preflight that browsers send before it."""
     routes = _Routes(gateway)
-    for prefix, name in (("", ""), ("/api", "api_")):
+    for prefix, name in (("", ""), ("/api", "api_"), ("/openai", "openai_")):
         path = f"{prefix}/v1/realtime/client_secrets"
         app.add_url_rule(
             path, f"{name}client_secrets", routes.create, methods=["POST"], provide_automatic_options=False
@@ -75,6 +75,7 @@ def read_wish(body: str | bytes) -> Wish:
 class _Routes:
     def __init__(self, gateway: Gateway) -> None:
         self._admission = gateway.admission
+        self._statistics = gateway.statistics
         self._settings = gateway.settings
         self._secrets = ClientSecrets(gateway.settings.signing_secret)
 
@@ -85,8 +86,9 @@ class _Routes:
         handshake = read_handshake(cast("Scope", request.scope), self._settings.web.trusted_proxy_hops)
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
             return self._refused(403, "not_allowed", "Pages of this origin may not ask.")
-        user = await self._admission.vouch(handshake.token, handshake.address)
+        user = await self._admission.vouch(handshake.key, handshake.address)
         if isinstance(user, Refusal):
+            self._statistics.refused(user.code)
             log.info("client_secret_refused", code=user.code)
             return self._refused(user.http_status, user.code, user.message, retry_after=user.retry_after)
         try:
