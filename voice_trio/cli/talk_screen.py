@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from voice_trio.client import Report
 
 HELP = "Enter or Esc interrupts · type to ask · Ctrl-C ends"
+REFRESHES_PER_SECOND = 12  # an answer may come in hundreds of pieces at once, and drawing each would starve the sound
 LATENCY_NAMES = {
     "sound_ended_to_heard": "you stopped → heard",
     "committed_to_heard": "question → heard",
@@ -26,7 +27,7 @@ class TalkScreen:
 
     def __init__(self, console: Console, *, muted: bool) -> None:
         self._console = console
-        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._live = Live(console=console, refresh_per_second=REFRESHES_PER_SECOND, transient=True)
         self._is_live = console.is_terminal
         self._turn: Report | None = None
         self._typed = ""
@@ -68,7 +69,7 @@ class TalkScreen:
             return
         lines = _turn_in_words(self._turn) if self._turn is not None else []
         prompt = Text.assemble(("› ", "bold"), self._typed, ("▏", "dim"))
-        self._live.update(Group(*lines, Text(), prompt, Text(f"{self._ear} · {HELP}", style="dim")), refresh=True)
+        self._live.update(Group(*lines, Text(), prompt, Text(f"{self._ear} · {HELP}", style="dim")))
 
 
 def _turn_in_words(turn: Report) -> list[Text]:
