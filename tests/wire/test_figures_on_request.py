@@ -1,0 +1,57 @@
+"""`?metrics=1`, through a whole gateway: who asks is told each turn's figures, who does not is told the old set."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from tests.browser.desk import serving
+from tests.wire.deployment import token
+from voice_trio.client import connect_voice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ANSWER_MS = 300
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "tests.browser.stage", str(tmp_path), "--answer-ms", str(ANSWER_MS)]
+    with serving(command, {}, '{"port"') as (_, ready):
+        yield f"ws://127.0.0.1:{re.sub(r'[^0-9]', '', ready)}/v1/ws/voice"
+
+
+async def told_of_a_turn(url: str) -> list[dict[str, Any]]:
+    """Everything that is told of one typed question, and for a while after its answer has been heard."""
+    events = []
+    with trio.fail_after(20):
+        async with connect_voice(url, token()) as voice:
+            await voice.send_text("How warm must the brooder be in the first week?")
+            with trio.CancelScope() as scope:
+                async for event in voice:
+                    events.append(event)
+                    if event["type"] == "response.done":
+                        scope.deadline = trio.current_time() + ANSWER_MS / 1000 + 0.7
+    return events
+
+
+async def test_who_asks_is_told_and_who_does_not_is_not(url: str) -> None:
+    plain = {event["type"] for event in await told_of_a_turn(url)}
+    events = await told_of_a_turn(f"{url}?metrics=1")
+    assert {event["type"] for event in events} - plain == {"turn.metrics"}
+    assert plain - {event["type"] for event in events} == set()
+    (figures,) = [event for event in events if event["type"] == "turn.metrics"]
+    assert figures["cost_usd"] > 0
+    assert figures["session_cost_usd"] >= figures["cost_usd"]
+    assert [query["outcome"] for query in figures["queries"]] == ["found"]
+
+
+@pytest.mark.parametrize("asked", ["metrics=0", "metrics", "metrics=true"])
+async def test_only_a_plain_one_asks(url: str, asked: str) -> None:
+    assert "turn.metrics" not in {event["type"] for event in await told_of_a_turn(f"{url}?{asked}")}
