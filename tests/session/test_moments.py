@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from tests.session.stage import Stage
+    from voice_trio.conversation.records import TurnRecord
 
 
 def test_the_first_report_tells_when_playing_began_but_never_before_it_was_sent() -> None:
-    moments = Moments()
+    moments = Moments(lambda record: None)
     moments.saw(on.PlaybackPosition("a", 500.0), 9.0)  # of an earlier answer
     moments.saw(on.AudioSent("a", 100.0), 10.0)
     moments.saw(on.PlaybackPosition("a", 0.0), 10.05)
@@ -45,11 +47,41 @@ async def test_an_interruption_is_timed_from_the_word_to_the_wire(autojump_clock
     await stage.client.hears("playback.flush")
     await stage.asks("what about the night")
     await trio.sleep(100.0)
-    assert [record.status for record in stage.records][:1] == ["cancelled"]
-    (stages,) = [record.stages for record in stage.records if record.stages.flush_sent is not None]
+    cut, *others = stage.records
+    assert cut.status == "cancelled"
+    assert not [record for record in others if record.stages.flush_sent is not None]
+    stages = cut.stages
     assert stages.flush_queued is not None
     assert stages.flush_sent is not None
     assert round(stages.flush_sent - stages.flush_queued, 3) == 0.1
+
+
+def test_a_record_waits_for_the_word_to_be_sent_but_not_for_ever() -> None:
+    told: list[TurnRecord] = []
+    moments = Moments(told.append)
+
+    def over(turn_id: int) -> None:
+        moments.hand_on(moments.complete(replace(turn(), turn_id=turn_id)))
+
+    moments.silencing()
+    over(1)
+    assert told == []
+    moments.flushed(10.0, 10.2)
+    over(2)
+    moments.silencing()
+    moments.flushed(20.0, 20.1)
+    over(3)
+    moments.silencing()
+    over(4)
+    over(5)  # the client takes nothing meanwhile
+    moments.flushed(30.0, 39.0)
+    moments.silencing()
+    over(6)
+    moments.close()
+    assert [(one.turn_id, one.stages.flush_queued, one.stages.flush_sent) for one in told] == [
+        *((1, 10.0, 10.2), (2, None, None), (3, 20.0, 20.1)),
+        *((4, None, None), (5, None, None), (6, None, None)),
+    ]
 
 
 def test_a_turns_log_line_counts_from_its_first_moment() -> None:

@@ -34,8 +34,7 @@ class Stages:
     playback_started: float | None = None
     """By the client's own reports of its position."""
     flush_queued: float | None = None
-    """When an answer was to fall silent, and when the client had been sent the word: this turn's answer, or the one
-    before it, where that turn was over sooner than the word was sent."""
+    """When this turn's answer was to fall silent, and when the client had been sent the word."""
     flush_sent: float | None = None
 
 

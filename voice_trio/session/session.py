@@ -88,7 +88,7 @@ class Session:
         self._knowledge = knowledge
         self._observer: Observer = observer or NoObserver()
         self._account: Account = account or NoAccount()
-        self._moments = Moments()
+        self._moments = Moments(self._publish)
         self._figures = Figures(terms.id_prefix)
         self._unix_time = unix_time
         self._scope = trio.CancelScope()
@@ -234,6 +234,7 @@ class Session:
             self._silence(now)
         for command in self._conversation.close(now):
             self._carry_out(command)
+        self._moments.close()
         self._account.close()
         self.summary.cost = self._account.cost
         return ending
@@ -261,6 +262,8 @@ class Session:
         self._figures.did(command, trio.current_time())
         match command:
             case do.SendToClient(event):
+                if isinstance(event, do.PlaybackFlush) and self.terms.drop_in is None:
+                    self._moments.silencing()
                 self._client.tell(event)
             case do.SendToModel(model_command):
                 self._model.send_command(model_command)
@@ -284,12 +287,16 @@ class Session:
 
     def _report(self, record: TurnRecord) -> None:
         self.summary.count_turn(record)
-        if record.status != "joined":  # its moments are the next turn's
+        if record.status != "joined":
             record = self._moments.complete(record)
-            self.log.info("turn", **turn_fields(record, self._account.cost_of_turn(record.turn_id)))
         figures = self._figures.complete(record, self._account.cost_of_turn(record.turn_id), self._account.cost)
         if self.terms.metrics and figures is not None:
             self._client.tell(figures)
+        self._moments.hand_on(record)
+
+    def _publish(self, record: TurnRecord) -> None:
+        if record.status != "joined":
+            self.log.info("turn", **turn_fields(record, self._account.cost_of_turn(record.turn_id)))
         self._observer.turn_finished(replace(record, transcription_fallback=self.summary.transcription_fallback))
 
     def _work(self, command: do.BeginTurn | do.EndTurn | do.StartSearch | do.CallTool | do.FeedAt) -> None:
