@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 import pybase64
 import trio
@@ -26,6 +25,7 @@ from voice_trio.client.sound_card import SoundCardUnavailable
 from voice_trio.client.sounds import end_of_sound_ms
 from voice_trio.client.speaker import Speaker
 from voice_trio.client.turns import Turns
+from voice_trio.client.user import Ask, Interrupt, Leave
 from voice_trio.errors import LinkClosed
 
 if TYPE_CHECKING:
@@ -34,47 +34,13 @@ if TYPE_CHECKING:
     from voice_trio.client.connection import VoiceConnection
     from voice_trio.client.sound_card import SoundCard
     from voice_trio.client.speaker import Position
-    from voice_trio.client.turns import Report
+    from voice_trio.client.user import ByHand, Screen
 
 POSITION_SECONDS = 0.25
 GOODBYE_SECONDS_MAX = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A question that was typed."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupt:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    pass
-
-
-ByHand: TypeAlias = Ask | Interrupt | Leave
 Saying: TypeAlias = "Callable[[], Awaitable[None]]"
-
-
-class Screen(Protocol):
-    """What the user sees."""
-
-    def turn_changed(self, turn: Report) -> None:
-        """The turn under way has grown."""
-        ...
-
-    def turn_over(self, turn: Report) -> None:
-        """Another one begins, or the conversation ends: this one does not grow any more."""
-        ...
-
-    def told(self, event: dict[str, Any]) -> None:
-        """An event about the session: an error, a warning, a recovery."""
-        ...
 
 
 async def converse(
