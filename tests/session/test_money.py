@@ -18,7 +18,7 @@ from voice_trio.services.prices import load_prices
 from voice_trio.services.rollout import first_rollout
 from voice_trio.services.state import Quotas, Spenders
 from voice_trio.session.endings import Ending
-from voice_trio.session.money import SHARE_SECONDS, Purse, Treasury
+from voice_trio.session.money import SHARE_SECONDS, Treasury
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from voice_trio.conversation.notices import BudgetWarning
+    from voice_trio.session.purse import Purse
 
 NOON = 1_795_262_400.0
 MODEL = TERMS.model.model

@@ -21,7 +21,7 @@ from voice_trio.session.sidecar import CONNECTIONS_MAX
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from voice_trio.session.money import Purse
+    from voice_trio.session.purse import Purse
 
 QUESTION = "how warm must the brooder be in winter"
 DELTA = "conversation.item.input_audio_transcription.delta"

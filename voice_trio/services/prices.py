@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from voice_trio.errors import ConfigurationError
+from voice_trio.services.usage import MODALITIES, Faults, input_tokens, output_tokens, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,9 +31,6 @@ ASSISTANT_TOKENS_PER_SECOND = 20
 """One audio token for 50 ms of what the assistant says (same page)."""
 CHARACTERS_PER_TOKEN = 4
 """Of text, where nobody has counted: OpenAI's rule of thumb for English."""
-TOKENS_MAX = 1_000_000_000
-"""More in one usage is a mistake, not a bill."""
-MODALITIES = ("text", "audio", "image")
 FREE = "free"
 """In place of a file: nothing costs anything, as with a model of one's own."""
 
@@ -85,32 +83,6 @@ class Guess:
     output_characters: int = 0
 
 
-@dataclass(slots=True)
-class _Faults:
-    """The odd things found in one usage."""
-
-    names: list[str] = field(default_factory=list)
-
-    def count(self, usage: Mapping[str, Any], name: str) -> int:
-        """The tokens under `name`: 0 where it is missing, and named where it is no count."""
-        value = usage.get(name)
-        if value is None:
-            return 0
-        if isinstance(value, bool) or not isinstance(value, int) or value > TOKENS_MAX:
-            self.names.append("usage_malformed")
-            return 0
-        if value < 0:
-            self.names.append("usage_negative")
-            return 0
-        return value
-
-    def inner(self, usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-        value = usage.get(name)
-        if value is not None and not isinstance(value, dict):
-            self.names.append("usage_malformed")
-        return value if isinstance(value, dict) else {}
-
-
 class Prices:
     """One price table. Never raises after it was loaded: usage is what a server says, and may be anything."""
 
@@ -139,10 +111,10 @@ class Prices:
         """What a response cost, by the `usage` of its `response.done`."""
         if self._is_free:
             return Cost()
-        faults = _Faults()
+        faults = Faults()
         rates, is_estimate = self._rates(model, faults)
-        reads, unclear_in = _input(usage, faults)
-        writes, unclear_out = _output(usage, faults)
+        reads, unclear_in = input_tokens(usage, faults)
+        writes, unclear_out = output_tokens(usage, faults)
         tokens = [(reads[kind][0], rates[kind].input) for kind in MODALITIES]
         tokens += [(reads[kind][1], rates[kind].cached) for kind in MODALITIES]
         tokens += [(writes[kind], rates[kind].output) for kind in MODALITIES]
@@ -152,10 +124,10 @@ class Prices:
         """What transcribing one item cost, by its usage: tokens, or seconds of speech."""
         if self._is_free:
             return Cost()
-        faults = _Faults()
+        faults = Faults()
         rates, is_estimate = self._speech_rates(model, faults)
         if "seconds" in usage or usage.get("type") == "duration":
-            seconds = _seconds(usage.get("seconds"), faults)
+            seconds = seconds_of(usage.get("seconds"), faults)
             by_minute = rates.per_minute is not None
             return _speech_cost(rates, seconds, faults, is_estimate=is_estimate or not by_minute)
         return _by_token(rates, usage, faults, is_estimate=is_estimate)
@@ -164,7 +136,7 @@ class Prices:
         """What a response must have cost whose usage never came, by the published token rules; nothing was cached."""
         if self._is_free:
             return Cost()
-        faults = _Faults(["usage_missing"])
+        faults = Faults(["usage_missing"])
         rates, _ = self._rates(model, faults)
         spoken = round(guess.output_audio_seconds * ASSISTANT_TOKENS_PER_SECOND)
         written = -(-guess.output_characters // CHARACTERS_PER_TOKEN)
@@ -180,18 +152,18 @@ class Prices:
         """What transcribing so much speech must have cost."""
         if self._is_free:
             return Cost()
-        faults = _Faults(["usage_missing"])
+        faults = Faults(["usage_missing"])
         rates, _ = self._speech_rates(model, faults)
         return _speech_cost(rates, Decimal(repr(max(0.0, seconds))), faults, is_estimate=True)
 
-    def _rates(self, model: str, faults: _Faults) -> tuple[Mapping[str, Rates], bool]:
+    def _rates(self, model: str, faults: Faults) -> tuple[Mapping[str, Rates], bool]:
         found = _find(self._models, model)
         if found is None:
             faults.names.append("price_missing")
             return self._dearest, True
         return found, False
 
-    def _speech_rates(self, model: str, faults: _Faults) -> tuple[SpeechRates, bool]:
+    def _speech_rates(self, model: str, faults: Faults) -> tuple[SpeechRates, bool]:
         found = _find(self._transcription, model)
         if found is None:
             faults.names.append("price_missing")
@@ -217,40 +189,7 @@ def load_prices(given: Path | None = None) -> Prices:
         raise ConfigurationError(f"VOICE_PRICES_FILE: cannot be read: {str(error)[:200]}") from error
 
 
-def _input(usage: Mapping[str, Any], faults: _Faults) -> tuple[dict[str, tuple[int, int]], bool]:
-    """(uncached, cached) tokens by modality, and whether something had to be guessed."""
-    details = faults.inner(usage, "input_token_details")
-    counts = {kind: faults.count(details, f"{kind}_tokens") for kind in MODALITIES}
-    # Tokens of no stated kind are taken for the dearest kind: a budget errs on the safe side.
-    unclear = faults.count(usage, "input_tokens") - sum(counts.values())
-    counts["audio"] += max(0, unclear)
-    stated = faults.inner(details, "cached_tokens_details")
-    cached = {kind: faults.count(stated, f"{kind}_tokens") for kind in MODALITIES}
-    # Cached tokens of no stated kind are taken for the kind whose discount is least.
-    rest = max(0, faults.count(details, "cached_tokens") - sum(cached.values()))
-    is_guessed = unclear > 0 or rest > 0
-    for kind in ("image", "text", "audio"):
-        part = min(rest, max(0, counts[kind] - cached[kind]))
-        cached[kind] += part
-        rest -= part
-    if rest or any(cached[kind] > counts[kind] for kind in MODALITIES):
-        faults.names.append("usage_inconsistent")
-    both = {kind: min(cached[kind], counts[kind]) for kind in MODALITIES}
-    return {kind: (counts[kind] - both[kind], both[kind]) for kind in MODALITIES}, is_guessed
-
-
-def _output(usage: Mapping[str, Any], faults: _Faults) -> tuple[dict[str, int], bool]:
-    """Tokens by modality, and whether something had to be guessed. Reasoning is text that is not shown."""
-    details = faults.inner(usage, "output_token_details")
-    counts = {kind: faults.count(details, f"{kind}_tokens") for kind in MODALITIES}
-    rest = max(0, faults.count(usage, "output_tokens") - sum(counts.values()))
-    reasoning = min(rest, faults.count(details, "reasoning_tokens"))
-    counts["text"] += reasoning
-    counts["audio"] += rest - reasoning
-    return counts, rest > reasoning
-
-
-def _by_token(rates: SpeechRates, usage: Mapping[str, Any], faults: _Faults, *, is_estimate: bool) -> Cost:
+def _by_token(rates: SpeechRates, usage: Mapping[str, Any], faults: Faults, *, is_estimate: bool) -> Cost:
     details = faults.inner(usage, "input_token_details")
     audio, text = faults.count(details, "audio_tokens"), faults.count(details, "text_tokens")
     audio += max(0, faults.count(usage, "input_tokens") - audio - text)
@@ -261,27 +200,16 @@ def _by_token(rates: SpeechRates, usage: Mapping[str, Any], faults: _Faults, *, 
     return _cost([(audio, rates.audio), (text, rates.text), (output, rates.output)], faults, is_estimate=is_estimate)
 
 
-def _speech_cost(rates: SpeechRates, seconds: Decimal, faults: _Faults, *, is_estimate: bool) -> Cost:
+def _speech_cost(rates: SpeechRates, seconds: Decimal, faults: Faults, *, is_estimate: bool) -> Cost:
     if rates.per_minute is None:
         return _cost([(round(seconds * USER_TOKENS_PER_SECOND), rates.audio)], faults, is_estimate=True)
     usd = (seconds * rates.per_minute / 60).quantize(GRAIN)
     return Cost(usd, is_estimate, tuple(dict.fromkeys(faults.names)))
 
 
-def _cost(tokens: list[tuple[int, Decimal]], faults: _Faults, *, is_estimate: bool) -> Cost:
+def _cost(tokens: list[tuple[int, Decimal]], faults: Faults, *, is_estimate: bool) -> Cost:
     usd = sum((count * rate / _MILLION for count, rate in tokens), Decimal(0)).quantize(GRAIN)
     return Cost(usd, is_estimate, tuple(dict.fromkeys(faults.names)))
-
-
-def _seconds(value: object, faults: _Faults) -> Decimal:
-    """As the model wrote it: 2.84 is 2.84, not the nearest binary fraction."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) > 1e6:
-        faults.names.append("usage_malformed")
-        return Decimal(0)
-    if value < 0:
-        faults.names.append("usage_negative")
-        return Decimal(0)
-    return Decimal(repr(value))
 
 
 def _find(table: Mapping[str, Any], model: str) -> Any:
