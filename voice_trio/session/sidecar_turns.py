@@ -4,40 +4,28 @@ The sidecar transcribes and finds no turns; the conversation's server finds them
 announces speech, then goes to the sidecar from where the speech began, and is committed when it announces its end:
 what is not speech is neither sent nor paid for. What the sidecar hears becomes items of its own, whose names it tells
 with its first word or with the commit: utterances and items come in the same order.
-
-Whoever says the first word of an item, sidecar or conversation, says all of its deltas. The conversation's own final
-transcript stays the last word.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
 
 from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
 from voice_trio.dialects.realtime import append_audio
 from voice_trio.dialects.realtime import server_events as say
 from voice_trio.dialects.realtime.transcription import COMMIT_MS_MIN, clear_audio, commit_audio
+from voice_trio.session.voices import ITEMS_REMEMBERED, Voice, Voices
 
 if TYPE_CHECKING:
     from voice_trio.dialects.realtime import SessionState
 
 PREROLL_SECONDS_MAX = 6.0  # the five seconds kept while connecting, and what a server's detection takes
 QUEUED_SECONDS_MAX = 10.0  # to a sidecar that takes nothing; the oldest go first, nobody waits for it
-ITEMS_REMEMBERED = 16
 
 Words: TypeAlias = on.TranscriptDelta | on.TranscriptCompleted
-T = TypeVar("T")
-
-
-class Voice(Enum):
-    """Who says an item's deltas."""
-
-    CONVERSATION = "the conversation's own transcription"
-    SIDECAR = "the sidecar"
 
 
 @dataclass(slots=True, eq=False)
@@ -54,12 +42,6 @@ class _Utterance:
 class _Sound:
     audio: str
     duration_ms: float
-
-
-@dataclass(slots=True)
-class _Item:
-    voice: Voice | None = None
-    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +71,7 @@ class SidecarTurns:
         self._sources = 0
         self._unnamed: deque[_Utterance] = deque()
         self._named: dict[str, _Utterance] = {}
-        self._items: dict[str, _Item] = {}
+        self._voices = Voices()
         self._events = 0
 
     # The conversation's socket
@@ -120,9 +102,9 @@ class SidecarTurns:
             case on.OtherModelEvent(type="input_audio_buffer.cleared"):
                 self.end_speech()  # a client of OpenAI's protocol may do that
             case on.TranscriptDelta(item_id=item_id):
-                return self._claim(item_id, Voice.CONVERSATION)
+                return self._voices.may_say(item_id, Voice.CONVERSATION)
             case on.TranscriptCompleted(item_id=item_id):
-                self._item(item_id).is_final = True
+                self._voices.finish(item_id)
             case _:
                 pass
         return True
@@ -176,7 +158,7 @@ class SidecarTurns:
         match event:
             case on.TranscriptDelta(item_id=item_id, delta=delta):
                 utterance = self._utterance_of(item_id)
-                if utterance is not None and delta and self._claim(utterance.item_id, Voice.SIDECAR):
+                if utterance is not None and delta and self._voices.may_say(utterance.item_id, Voice.SIDECAR):
                     return [self._delta(utterance.item_id, delta)]
             case on.TranscriptCompleted(item_id=item_id, transcript=transcript, usage=usage):
                 utterance = self._utterance_of(item_id)
@@ -249,30 +231,17 @@ class SidecarTurns:
         utterance = self._named.get(sidecar_item_id)
         if utterance is None and self._unnamed:
             utterance = self._named[sidecar_item_id] = self._unnamed.popleft()
-            _trim(self._named)
+            while len(self._named) > ITEMS_REMEMBERED:
+                del self._named[next(iter(self._named))]
         return utterance
-
-    def _claim(self, item_id: str, voice: Voice) -> bool:
-        item = self._item(item_id)
-        if item.is_final and voice is Voice.SIDECAR:
-            return False
-        item.voice = item.voice or voice
-        return item.voice is voice
-
-    def _item(self, item_id: str) -> _Item:
-        item = self._items.setdefault(item_id, _Item())
-        _trim(self._items)
-        return item
 
     def _delta(self, item_id: str, delta: str) -> on.TranscriptDelta:
         wire = self._wire(say.TranscriptionDelta(item_id=item_id, content_index=0, delta=delta))
         return on.TranscriptDelta(item_id, delta, wire=wire)
 
     def _last_words(self, item_id: str, transcript: str) -> list[Words | do.CountUsage]:
-        item = self._item(item_id)
-        if not self.is_only_ears or item.is_final:
+        if not self.is_only_ears or not self._voices.finish(item_id):
             return []
-        item.is_final = True
         # The conversation's bill for this item is nothing; the sidecar's is written beside it.
         nothing = {"type": "duration", "seconds": 0}
         final = say.TranscriptionCompleted(item_id=item_id, content_index=0, transcript=transcript, usage=nothing)
@@ -286,8 +255,3 @@ class SidecarTurns:
 def _bill(utterance: _Utterance, usage: on.Usage | None) -> do.CountUsage:
     utterance.is_billed = True
     return do.CountUsage("sidecar", utterance.source_id, usage)
-
-
-def _trim(known: dict[str, T]) -> None:
-    while len(known) > ITEMS_REMEMBERED:
-        del known[next(iter(known))]
