@@ -16,6 +16,7 @@ PAGE = "dashboard.html"
 TYPES = {
     PAGE: "text/html; charset=utf-8",
     "dashboard.css": "text/css; charset=utf-8",
+    "palette.css": "text/css; charset=utf-8",
     "dashboard.js": "text/javascript; charset=utf-8",
     "charts.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",

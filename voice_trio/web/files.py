@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from voice_trio.settings.groups import Web
 
 CLIENT_FILES = ("voice.js", "voice.d.ts", "voice-capture.js", "voice-playback.js", "react.js", "react.d.ts")
-CONSOLE_FILES = ("console.js", "console.css", "conversation.js", "timeline.js", "words.js", "icon.svg")
+CONSOLE_FILES = ("console.js", "console.css", "palette.css", "conversation.js", "timeline.js", "words.js", "icon.svg")
 _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".ts": "text/plain; charset=utf-8",
