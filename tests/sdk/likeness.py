@@ -16,18 +16,25 @@ _SERVERS = ("noise_reduction", "reasoning", "voice")
 """What the gateway's operator has set of the session, and any client sees."""
 
 
+CUT_OFF = "stopped midway"
+"""The step in which it depends on the clock how much came before the end."""
+_IN_STEP_WITH_A_CLOCK = ("response.output_audio.delta", "response.output_audio_transcript.delta", "rate_limits.updated")
+
+
 def comparable(seen: Seen) -> list[str]:
-    """A line for each event, under the name of the step that it came of; a run of deltas is one line."""
+    """A line for each event, under the name of the step that it came of; a run of pieces is one line."""
     steps = {at: name for name, at in seen.more["marks"]}
     names: dict[str, str] = {}
     lines: list[str] = []
+    step = ""
     for number, event in enumerate(seen.events):
         if number in steps:
-            lines.append(f"== {steps[number]}")
-        # Sound and its words come in step with a clock, each in pieces of its own length.
-        is_piece = event["type"].endswith(".delta")
-        line = event["type"] if is_piece else json.dumps(_plain(event, names), sort_keys=True)
-        if event["type"] != "rate_limits.updated" and not (is_piece and line in lines[-2:]):
+            step = steps[number]
+            lines.append(f"== {step}")
+        kind = event["type"]
+        is_short = kind.endswith(".delta") or step == CUT_OFF
+        line = kind if is_short else json.dumps(_plain(event, names), sort_keys=True)
+        if kind not in _IN_STEP_WITH_A_CLOCK and not (kind.endswith(".delta") and line == lines[-1]):
             lines.append(line)
     return lines
 

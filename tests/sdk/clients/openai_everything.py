@@ -16,7 +16,7 @@ from tests.sdk.clients.listener import Listener, read_job
 if TYPE_CHECKING:
     from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
-STEP_SECONDS_MAX = 4.0
+STEP_SECONDS_MAX = 8.0
 BEHIND_SECONDS = 0.04
 SOUND = base64.b64encode(bytes(48 * 400)).decode()
 COUNT_BIRDS = {"type": "function", "name": "count_birds", "description": "Counts.", "parameters": {"type": "object"}}
