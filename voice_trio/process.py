@@ -30,7 +30,7 @@ from voice_trio.web.attendance import Attendance
 from voice_trio.web.gateway import Gateway
 from voice_trio.web.health import Health
 from voice_trio.web.live import LiveSessions
-from voice_trio.web.meters import GAUGES_SECONDS, Across
+from voice_trio.web.meters import GAUGES_SECONDS
 from voice_trio.web.siblings import NoSiblings, SiblingsByFolder
 from voice_trio.web.statistics import Statistics
 
@@ -140,11 +140,7 @@ def _start_chores(gateway: Gateway) -> None:
     start(obey_takeovers, gateway.state, gateway.live)
     start(gateway.treasury.run)
     start(gateway.statistics.lag.run)
-    attendance = Attendance(gateway)
-    start(attendance.run)
-    gateway.statistics.meters.gauge(
-        "instances", "Processes that share the state.", lambda: float(attendance.known), Across.MOST
-    )
+    start(Attendance(gateway).run)
     if isinstance(siblings, SiblingsByFolder):
         start(siblings.answer, gateway.snapshot)
         start(_keep_gauges_fresh, gateway.statistics)

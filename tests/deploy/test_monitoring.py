@@ -14,6 +14,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.web.gateway import make_gateway
+from voice_trio.web.attendance import Attendance
 from voice_trio.web.statistics import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,9 @@ def expressions() -> list[str]:
 
 
 def told(nursery: trio.Nursery) -> str:
-    statistics = make_gateway(nursery).statistics
+    gateway = make_gateway(nursery)
+    statistics = gateway.statistics
+    Attendance(gateway)
     for name in STAGES:
         statistics.meters.stages.labels(name).observe(0.1)
     return generate_latest(statistics.registry).decode()

@@ -13,6 +13,7 @@ import trio
 from tests.redis_servers import RedisServer, SlowProxy, redis_server
 from tests.services.redis_scene import ROLLOUT, granted, instance, is_back, is_lost
 from voice_trio.errors import StateUnavailable
+from voice_trio.services.presence import Presence
 from voice_trio.services.records import RecordedTurn, SessionRecord, Words
 from voice_trio.services.redis_keeper import ServersMet
 from voice_trio.services.redis_line import CALL_SECONDS_MAX
@@ -274,15 +275,17 @@ async def test_a_redis_that_restarted_empty_gets_the_document_back_not_the_seed(
 async def test_spending_is_told_once_however_often_redis_goes_away(redis: RedisServer) -> None:
     with trio.fail_after(40):
         async with instance(redis.url) as one, instance(redis.url) as two:
-            await one.add_spent("2026-11-21", 100)
-            assert await two.add_spent("2026-11-21", 10) == 110
+            await one.add_spent("2026-11-21", 100, {"ann": 60, "bob": 40})
+            assert await two.add_spent("2026-11-21", 10, {"ann": 10}) == 110
             for _ in range(2):
                 redis.kill()
-                await two.add_spent("2026-11-21", 10)
+                await two.add_spent("2026-11-21", 10, {"bob": 10})
+                assert (await two.spenders("2026-11-21", 1, "ann")).asked_for == 10  # its own alone, meanwhile
                 redis.start()
                 await is_back(one)
                 await is_back(two)
             assert await one.spent("2026-11-21") == await two.spent("2026-11-21") == 130
+            assert (await one.spenders("2026-11-21", 5)).top == (("ann", 70), ("bob", 60))
 
 
 def a_record(**changes: object) -> SessionRecord:
@@ -340,9 +343,10 @@ async def test_everything_it_holds_has_our_prefix_and_lapses_by_itself(redis: Re
             await state.put_record(a_record(user_id="ann@example.com"))
             await state.put_record(a_record(user_id="bob"))
             await state.delete_records("bob")
-            await state.add_spent("2026-11-21", 5)
+            await state.add_spent("2026-11-21", 5, {"4f1d": 5})
+            await state.announce(Presence(instance="i", host="h", pid=7, version="1", started=5, active=2, places=60))
             keys = redis.keys()
-            assert len(keys) >= 9
+            assert len(keys) >= 13
             for key in keys:
                 assert key.startswith("voice:")
                 assert "ann" not in key

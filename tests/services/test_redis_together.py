@@ -13,8 +13,9 @@ import trio
 from tests.redis_servers import RedisServer, free_port, redis_cluster, redis_server, redis_with_sentinels
 from tests.services.redis_scene import granted, instance, is_back
 from tests.wire.test_tls import certificate
+from voice_trio.services.presence import Presence
 from voice_trio.services.redis_scripts import UserKeys
-from voice_trio.services.state import Granted, Limit, Refused
+from voice_trio.services.state import Granted, Limit, Refused, Spenders
 
 pytestmark = pytest.mark.usefixtures("redis_is_here")
 
@@ -87,6 +88,10 @@ async def test_over_tls_only_a_server_with_a_right_certificate_is_believed(tmp_p
             assert "certificate" in (state.health.fault or "")
 
 
+def presence(instance_id: str) -> Presence:
+    return Presence(instance=instance_id, host="h", pid=7, version="1", started=5.0, active=2, places=60)
+
+
 def cluster_url(nodes: list[RedisServer]) -> str:
     return f"redis+cluster://{','.join(node.address for node in nodes)}"
 
@@ -98,7 +103,15 @@ async def test_a_cluster_of_three_keeps_the_limits_of_users_all_over_it() -> Non
             for number in range(12):
                 assert await granted(one, f"user{number}", tries=3) == 3
                 assert await granted(two, f"user{number}", tries=3) == 2
-            assert await one.add_spent("2026-11-21", 5) == 5
+            assert await one.add_spent("2026-11-21", 5, {"ann": 5}) == 5
+            assert await two.add_spent("2026-11-21", 7, {"ann": 3, "bob": 4}) == 12
+            assert await one.spenders("2026-11-21", 5, "ann") == Spenders((("ann", 8), ("bob", 4)), asked_for=8)
+            await one.announce(presence(one.instance))
+            assert {one.instance, two.instance} == {
+                each.instance for each in await two.announce(presence(two.instance))
+            }
+            await one.withdraw()
+            assert [each.instance for each in await two.present()] == [two.instance]
             assert await one.delete_records("user1") == 0
         holding = [len([key for key in node.keys() if key.endswith(":slots")]) for node in nodes]  # noqa: SIM118  # theirs
         assert sum(holding) == 12

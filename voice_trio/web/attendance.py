@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from voice_trio.services.presence import ANNOUNCE_SECONDS, Presence
+from voice_trio.web.meters import Across
 
 if TYPE_CHECKING:
     from typing import Never
@@ -25,6 +26,9 @@ class Attendance:
         self._gateway = gateway
         self._host = socket.gethostname()
         self._known = 1
+        gateway.statistics.meters.gauge(
+            "instances", "Processes that share the state.", lambda: float(self._known), Across.MOST
+        )
 
     @property
     def known(self) -> int:
