@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.session.stage import Stage
+from voice_trio.conversation.playback import LEAD_SECONDS_MAX
 from voice_trio.dialects.audio import audio_ms
 from voice_trio.testing.script import Answer
 
@@ -110,6 +111,8 @@ async def play(story: Story) -> None:
         stage.client.read_again()
         await stage.over.wait()
         check(stage)
+        if not story.reports and not {"report", "cut"} & {deed.what for deed in story.deeds}:
+            check_that_who_never_reports_is_at_most_a_second_behind(stage)
         nursery.cancel_scope.cancel()
 
 
@@ -152,6 +155,16 @@ def check(stage: Stage) -> None:
     refused = [entry.event["error"] for entry in stage.model.said if entry.type == "error"]
     harmless = {"response_cancel_not_active"}
     assert [error for error in refused if error["code"] not in harmless] == []
+
+
+def check_that_who_never_reports_is_at_most_a_second_behind(stage: Stage) -> None:
+    dry_at = 0.0
+    for entry in stage.client.heard:
+        if entry.type == "playback.flush":
+            dry_at = entry.at
+        elif entry.type == "response.audio.delta":
+            dry_at = max(dry_at, entry.at) + audio_ms(entry.event["delta"]) / 1000
+            assert dry_at - entry.at <= LEAD_SECONDS_MAX + 1e-6, "more than a second lies unplayed"
 
 
 def check_I1_one_answer_at_a_time(stage: Stage) -> None:
