@@ -269,3 +269,26 @@ async def test_a_base_in_a_folder_that_cannot_be_written_is_read(base: SqliteKno
         assert len(await base.search("hens", 5)) == 1
     finally:
         path.parent.chmod(0o700)
+
+
+def test_words_are_counted_anew_only_when_something_was_imported(
+    path: Path, base: SqliteKnowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_knowledge, "FREQUENCY_SECONDS", 0.0)
+    counted: list[str] = []
+    count = sqlite_knowledge._Frequencies._frequency
+
+    def watched(self: sqlite_knowledge._Frequencies, connection: sqlite3.Connection, term: str) -> int:
+        if term not in self._known:
+            counted.append(term)
+        return count(self, connection, term)
+
+    monkeypatch.setattr(sqlite_knowledge._Frequencies, "_frequency", watched)
+    with KnowledgeWriter(path) as writer:
+        writer.import_chunks("a", "1", chunks("hens drink water"))
+        for _ in range(3):
+            assert base.search_blocking("hens water", 5)
+        assert sorted(counted) == ["hen", "water"]
+        writer.import_chunks("b", "1", chunks("ducks drink water"))
+        assert base.search_blocking("water", 5)
+    assert sorted(counted) == ["hen", "water", "water"]

@@ -36,7 +36,7 @@ QUERY_TERMS_CONSIDERED = 64
 QUERY_TERMS_SEARCHED = 8
 # What a search may read in all, so that common words cannot make it slow: about 1 µs each.
 POSTINGS_MAX = 6_000
-# Document frequencies only choose words, so old ones do.
+# Document frequencies only choose words, so old ones do: after so long it is looked whether anything was imported.
 FREQUENCY_SECONDS = 30.0
 FREQUENCIES_MAX = 20_000
 TITLE_WEIGHT, BODY_WEIGHT = 3.0, 1.0
@@ -136,7 +136,7 @@ def _can_read(connection: sqlite3.Connection) -> bool:
 
 
 class _Frequencies:
-    """In how many passages each word stands, remembered for a while, and the choice of words made by it.
+    """In how many passages each word stands, known until something is imported, and the choice of words made by it.
 
     Threads share it without a lock: at worst two of them count the same word.
     """
@@ -144,6 +144,7 @@ class _Frequencies:
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
         self._passages = 0
+        self._stamp: tuple[int | None, int | None] | None = None
         self._fresh_until = 0.0
 
     def choose(self, connection: sqlite3.Connection, terms: tuple[str, ...]) -> tuple[str, ...]:
@@ -167,8 +168,11 @@ class _Frequencies:
         now = time.monotonic()
         if now < self._fresh_until and len(self._known) < FREQUENCIES_MAX:
             return
-        self._known.clear()
-        (self._passages,) = connection.execute("SELECT coalesce(sum(chunks), 0) FROM documents").fetchone()
+        stamp = connection.execute("SELECT (SELECT max(id) FROM documents), (SELECT max(id) FROM chunks)").fetchone()
+        if stamp != self._stamp or len(self._known) >= FREQUENCIES_MAX:
+            self._known.clear()  # counting a common word anew takes as long as some searches
+            (self._passages,) = connection.execute("SELECT coalesce(sum(chunks), 0) FROM documents").fetchone()
+            self._stamp = stamp
         self._fresh_until = now + FREQUENCY_SECONDS
 
     def _frequency(self, connection: sqlite3.Connection, term: str) -> int:
