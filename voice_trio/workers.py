@@ -81,9 +81,12 @@ def shared_folder() -> Iterator[Path]:
 
     Those of parents that were killed are removed on the occasion: nobody holds their locks.
     """
-    folder = _make_folder()
-    with (folder / _LOCK).open("wb") as lock:
+    unnamed = _make_folder()
+    with (unnamed / _LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = unnamed.rename(
+            unnamed.with_name(unnamed.name.removeprefix("."))
+        )  # it can be found only once it is held
         try:
             yield folder
         finally:
@@ -94,7 +97,7 @@ def _make_folder() -> Path:
     for parent in (Path("/dev/shm"), Path(tempfile.gettempdir())):
         with suppress(OSError):
             _remove_orphans(parent)
-            return Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir=parent))  # for its owner only
+            return Path(tempfile.mkdtemp(prefix=f".{_FOLDER_PREFIX}", dir=parent))  # for its owner only
     raise ConfigurationError("--workers: needs a folder to write to: neither /dev/shm nor TMPDIR can be written")
 
 
