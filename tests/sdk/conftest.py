@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -34,10 +34,10 @@ async def behind_tls(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 @pytest.fixture(scope="session")
-def packages(request: pytest.FixtureRequest) -> Path:
+def packages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where OpenAI's packages for JavaScript are; the first time this fetches them."""
-    config: Any = request.config
-    return prepared_packages(config.cache.mkdir("sdk"))
+    cache: pytest.Cache | None = getattr(request.config, "cache", None)
+    return prepared_packages(cache.mkdir("sdk") if cache else tmp_path_factory.mktemp("sdk"))
 
 
 @pytest.fixture
