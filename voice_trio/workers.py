@@ -13,25 +13,22 @@ and then each would hear the same wish twice. When the parent is gone that line 
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 import trio
 
-from voice_trio.errors import ConfigurationError
+from voice_trio.services.shared_folder import shared_folder
 from voice_trio.web.meters import forget_gauges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
 SERVING = b"s"
 """A worker's only word: when it serves, and again every `ALIVE_EVERY_SECONDS`."""
@@ -52,7 +49,6 @@ ALIVE_EVERY_SECONDS = 5.0
 SILENCE_SECONDS_MAX = 15.0
 SILENCES_MAX = 2
 """A worker that hangs is killed after so many in a row; the first one may be a pause of the whole machine."""
-_FOLDER_PREFIX, _LOCK = "voice-trio-", "lock"
 
 log = structlog.get_logger(__name__)
 
@@ -73,39 +69,6 @@ async def run_workers(count: int, listener: socket.socket, arguments: Sequence[s
                 crew.kill()
             nursery.cancel_scope.cancel(reason="all workers are gone")
     return crew.exit_code
-
-
-@contextmanager
-def shared_folder() -> Iterator[Path]:
-    """Where workers keep what they count, in memory where there is such a place; gone after the block.
-
-    Those of parents that were killed are removed on the occasion: nobody holds their locks.
-    """
-    unnamed = _make_folder()
-    with (unnamed / _LOCK).open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = unnamed.rename(
-            unnamed.with_name(unnamed.name.removeprefix("."))
-        )  # it can be found only once it is held
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _make_folder() -> Path:
-    for parent in (Path("/dev/shm"), Path(tempfile.gettempdir())):
-        with suppress(OSError):
-            _remove_orphans(parent)
-            return Path(tempfile.mkdtemp(prefix=f".{_FOLDER_PREFIX}", dir=parent))  # for its owner only
-    raise ConfigurationError("--workers: needs a folder to write to: neither /dev/shm nor TMPDIR can be written")
-
-
-def _remove_orphans(parent: Path) -> None:
-    for folder in parent.glob(f"{_FOLDER_PREFIX}*"):
-        with suppress(OSError), (folder / _LOCK).open("rb") as lock:  # somebody else's cannot be opened, or is locked
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Worker:

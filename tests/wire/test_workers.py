@@ -25,8 +25,9 @@ from tests.wire.deployment import (
 )
 from tests.wire.test_tls import certificate
 from voice_trio.services.listening import open_listener
+from voice_trio.services.shared_folder import shared_folder
 from voice_trio.testing import ScriptedModel
-from voice_trio.workers import run_workers, shared_folder
+from voice_trio.workers import run_workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
