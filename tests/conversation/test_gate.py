@@ -49,6 +49,7 @@ def test_I1_a_silenced_response_that_is_never_done_is_cancelled_by_id_and_then_d
     gate.handle(on.ResponseCreated("r1"), 0.1)
     commands = gate.handle(on.SpeechStarted("i1"), 1.0)
     (timer,) = [c for c in commands if isinstance(c, do.FeedAt) and isinstance(c.event, on.DoneOverdue)]
+    gate.handle(on.SpeechStopped("i1"), 2.0)
     gate.handle(on.SpeechCommitted("i1"), 2.0)
     commands = gate.handle(timer.event, timer.at)
     assert [cancel.response_id for cancel in to_model(commands, do.CancelResponse)] == ["r1"]

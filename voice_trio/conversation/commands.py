@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voice_trio.conversation.events import Event, ModelEvent, Usage
+    from voice_trio.conversation.events import Event, ModelError, ModelEvent, Usage
     from voice_trio.conversation.records import Outcome, TurnRecord
 
 
@@ -99,12 +99,13 @@ class AskAsClient:
 
 @dataclass(frozen=True, slots=True)
 class PassOn:
-    """An event of a drop-in client's, known to it as `asked_as`; `after_audio`: not before the sound sent so far."""
+    """An event of a drop-in client's, known to it as `asked_as`. `overtakes` what waits to be written to the model."""
 
     event_id: str
     body: Mapping[str, object] = field(repr=False)
     asked_as: str | None = None
-    after_audio: bool = False
+    overtakes: bool = False
+    is_commit: bool = False
 
 
 ModelCommand: TypeAlias = (
@@ -150,6 +151,14 @@ class ErrorNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorPassed:
+    """The model's complaint about something that a drop-in client asked for, known to it as `event_id`."""
+
+    error: ModelError = field(repr=False)
+    event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRefused:
     """A drop-in client's request goes no further; `event_id` is the client's own."""
 
@@ -182,7 +191,7 @@ class EmptyItemShown:
     item_id: str
 
 
-DropInNotice: TypeAlias = RequestRefused | CutAcknowledged | DropAcknowledged | EmptyItemShown
+DropInNotice: TypeAlias = ErrorPassed | RequestRefused | CutAcknowledged | DropAcknowledged | EmptyItemShown
 ClientNotice: TypeAlias = ContextInjected | PlaybackFlush | ErrorNotice
 
 

@@ -51,6 +51,7 @@ class Conversation:
             on.FunctionCalled: self._on_function_called,
             on.ResponseDone: self._on_response_done,
             on.ModelError: faults.on_model_error,
+            on.AudioCleared: self._out.to_client,
             on.ItemTruncated: self._out.to_client,
             on.ItemDeleted: self._out.to_client,
             on.OtherModelEvent: self._out.to_client,
@@ -72,6 +73,7 @@ class Conversation:
             on.AnswerStalled: faults.on_answer_stalled,
             on.ForeignOverdue: lambda event: self._answers.foreign_overdue(event.response_id),
             on.SpeechOverdue: faults.on_speech_overdue,
+            on.CommitOverdue: lambda event: None,  # nobody commits by hand here
             on.ModelReady: faults.on_model_ready,
             on.ModelLost: faults.on_model_lost,
         }

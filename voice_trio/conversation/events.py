@@ -141,6 +141,11 @@ class ModelError(FromModel):
 
 
 @dataclass(frozen=True, slots=True)
+class AudioCleared(FromModel):
+    """What was heard since the last commit is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
 class ItemTruncated(FromModel):
     item_id: str
 
@@ -173,6 +178,7 @@ ModelEvent: TypeAlias = (
     | FunctionCalled
     | ResponseDone
     | ModelError
+    | AudioCleared
     | ItemTruncated
     | ItemDeleted
     | OtherModelEvent
@@ -291,6 +297,13 @@ class ForeignOverdue:
 
 
 @dataclass(frozen=True, slots=True)
+class CommitOverdue:
+    """The model should long have answered a commit by hand; commits are numbered."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechOverdue:
     """The upstream was lost while the user spoke; by now they should have gone on."""
 
@@ -317,6 +330,7 @@ SessionEvent: TypeAlias = (
     | AnswerStalled
     | ForeignOverdue
     | SpeechOverdue
+    | CommitOverdue
     | ModelReady
     | ModelLost
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands as do
@@ -10,8 +11,9 @@ from voice_trio.conversation import commands as do
 if TYPE_CHECKING:
     from voice_trio.conversation.events import ModelEvent
 
-# Errors name the event they are about within a round trip; older ones are of no interest.
-REMEMBERED_COMMANDS_MAX = 64
+# Errors name the event they are about within a round trip; older ones are of no interest. A drop-in client may have
+# sent hundreds by then.
+REMEMBERED_COMMANDS_MAX = 1024
 
 
 class Outbound:
@@ -27,7 +29,7 @@ class Outbound:
         self._commands.append(command)
 
     def to_model(self, command: do.ModelCommand) -> None:
-        self._sent[command.event_id] = command
+        self._sent[command.event_id] = _without_body(command)
         if len(self._sent) > REMEMBERED_COMMANDS_MAX:
             self._sent.popitem(last=False)
         self._commands.append(do.SendToModel(command))
@@ -47,3 +49,12 @@ class Outbound:
         """An id of ours, at most 32 characters; `kind` makes wire logs readable."""
         self._ids += 1
         return f"{self._prefix}{kind}{self._ids}"
+
+
+def _without_body(command: do.ModelCommand) -> do.ModelCommand:
+    """What is remembered: an error needs to know what it is about, not all that was in it."""
+    if isinstance(command, do.PassOn | do.AskAsClient):
+        return replace(command, body={})
+    if isinstance(command, do.CreateContextItem | do.CreateUserItem | do.CreateAssistantItem):
+        return replace(command, text="")
+    return command

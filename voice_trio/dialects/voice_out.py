@@ -20,12 +20,14 @@ ToClient: TypeAlias = events.ModelEvent | commands.ClientNotice | commands.DropI
 # They have no place on this protocol; where users should know, the conversation says so in an `ErrorNotice`.
 _KEPT_HERE = (
     events.OtherModelEvent,
+    events.AudioCleared,
     events.ItemTruncated,
     events.ItemDeleted,
     events.OutputItemAdded,
     events.FunctionCalled,
     events.ModelError,
     events.TranscriptFailed,
+    commands.ErrorPassed,
     commands.RequestRefused,
     commands.CutAcknowledged,
     commands.DropAcknowledged,

@@ -1,8 +1,7 @@
-"""The side of a client that speaks OpenAI's own protocol: nothing overtakes anything, and nothing of ours is told."""
+"""The side of a client that speaks OpenAI's own protocol: it is told everything in order, and nothing of ours."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,13 +15,14 @@ from voice_trio.errors import InvalidEvent, LinkClosed
 from voice_trio.session.client_writer import ClientWriter
 from voice_trio.session.ears import DropInEars
 from voice_trio.session.endings import Ending
+from voice_trio.session.inbox import Inbox
 from voice_trio.session.outbox import Frame, Lane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from voice_trio.conversation.gate.requests import Request
     from voice_trio.conversation.notices import Notice
+    from voice_trio.dialects.drop_in import DropInFrame
     from voice_trio.dialects.realtime import SessionState
     from voice_trio.services.links import Link
     from voice_trio.session.connect import Model
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from voice_trio.session.terms import DropInTerms
 
 UPLINK_SECONDS_MAX = 10.0  # of sound that waits for the model; beyond it the client is read no further
+UPLINK_BYTES_MAX = 4 * 1024 * 1024
 LOOK_AGAIN_SECONDS = 0.02
-UPDATES_REMEMBERED_MAX = 64
 
 # `error` code, whether the fault is ours, close code; other endings close as they do elsewhere, unexplained.
 _FAREWELLS: dict[Ending, tuple[str, bool, int]] = {
@@ -46,6 +46,9 @@ _FAREWELLS: dict[Ending, tuple[str, bool, int]] = {
     Ending.NOT_JSON: ("invalid_json", False, 1007),
     Ending.TOO_BIG: ("invalid_value", False, 1009),
 }
+
+_MESSAGES = {Ending.TOO_BIG: "A message was over 16 MiB."}
+_REASONS = {Ending.DRAINING: "Server restarting"}  # there is nothing to resume
 
 
 class DropInSide:
@@ -62,25 +65,44 @@ class DropInSide:
         self._disguise = Disguise(self._wishes, prefix)
         self._ears = DropInEars(Reader(self._wishes, prefix), trio.current_time())
         self._writer = ClientWriter(link, host)
+        self._inbox = Inbox()
         self._ready = trio.Event()
         self._expires_at = 0.0
         self._unsaid: SessionState | None = None  # what `session.created` will show, once the preset is in force
-        self._updates: OrderedDict[str, str | None] = OrderedDict()  # our event id → the client's
         self._update_count = 0
 
     async def listen(self) -> None:
-        """Whatever the client sends, as requests; ends the session when it is gone."""
+        """Whatever the client sends, as requests; ends the session when it is gone, also while it is not heeded."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._heed_all)
+            while True:
+                try:
+                    frame = await self._link.receive()
+                except LinkClosed as closed:
+                    too_big = closed.code == Ending.TOO_BIG.value.close_code
+                    self._host.end(Ending.TOO_BIG if too_big else Ending.CLIENT_LEFT)
+                    nursery.cancel_scope.cancel()
+                    return
+                await self._inbox.put(frame)
+
+    async def _heed_all(self) -> None:
+        await self._ready.wait()  # what it asks for before is asked of a session that is there
         while True:
+            frame = await self._inbox.take()
+            event = None
             try:
-                frame = await self._link.receive()
-            except LinkClosed as closed:
-                self._host.end(Ending.TOO_BIG if closed.code == Ending.TOO_BIG.value.close_code else Ending.CLIENT_LEFT)
-                return
-            await self._ready.wait()  # what it asks for before is asked of a session that is there
-            try:
-                await self._heed(self._ears.understand(frame, trio.current_time()))
+                event = self._ears.understand(frame)
+                self._heed(event)
             except InvalidEvent as error:
                 self._complain(error)
+            await trio.sleep(self._ears.pause(frame, event, trio.current_time()))
+            while self._is_far_ahead:  # noqa: ASYNC110  # now and then: no event tells
+                await trio.sleep(LOOK_AGAIN_SECONDS)
+
+    @property
+    def _is_far_ahead(self) -> bool:
+        """A recording was sent at once, say, and the model takes its time."""
+        return self._model.queued_seconds > UPLINK_SECONDS_MAX or self._model.queued_bytes > UPLINK_BYTES_MAX
 
     def start_speaking(self, nursery: trio.Nursery) -> None:
         """Begin to write; the nursery must outlive the session's tasks."""
@@ -117,11 +139,11 @@ class DropInSide:
         if isinstance(event, do.PlaybackFlush):
             self._writer.outbox.drop_answer()
             return
-        if isinstance(event, on.ModelError):
-            if (event.event_id or "").startswith(self._prefix):
-                self._on_update_refused(event)
-                return
-            self._host.summary.errors[event.code] += 1
+        if isinstance(event, on.ModelError):  # about nothing that the gate knows
+            self._on_error(event)
+            return
+        if isinstance(event, do.ErrorPassed):
+            self._host.summary.errors[event.error.code] += 1
         text = self._disguise.write(event)
         if text is None:
             return
@@ -133,55 +155,47 @@ class DropInSide:
     async def leave(self, ending: Ending) -> None:
         """Say what is still to be said, and close; the caller bounds it."""
         _, _, code = _FAREWELLS.get(ending, ("", False, ending.value.close_code))
-        await self._writer.finish(lambda: self._last_words(ending), code, ending.value.close_reason)
+        reason = _REASONS.get(ending, ending.value.close_reason)
+        await self._writer.finish(lambda: self._last_words(ending), code, reason)
 
     def _last_words(self, ending: Ending) -> Iterator[str]:
         if ending in _FAREWELLS:
             error_code, is_ours, _ = _FAREWELLS[ending]
-            message = ending.value.message or f"{ending.value.close_reason}."
+            message = _MESSAGES.get(ending) or ending.value.message or f"{ending.value.close_reason}."
             yield self._disguise.farewell(error_code, message, is_ours=is_ours)
 
-    async def _heed(self, event: Request | SoundGiven | SessionAsked) -> None:
+    def _heed(self, event: DropInFrame) -> None:
         match event:
-            case SoundGiven():
-                await self._hear_audio(event)
+            case SoundGiven(audio=audio, duration_ms=duration_ms):
+                self._host.summary.audio_in_s += duration_ms / 1000
+                self._model.send_audio(audio, duration_ms)
             case SessionAsked():
                 self._ask_session(event)
             case _:
                 self._host.feed(event)
 
-    async def _hear_audio(self, event: SoundGiven) -> None:
-        self._host.summary.audio_in_s += event.duration_ms / 1000
-        self._model.send_audio(event.audio, event.duration_ms)
-        await trio.sleep(self._ears.patience.seconds_ahead(trio.current_time(), event.duration_ms))
-        while self._model.queued_seconds > UPLINK_SECONDS_MAX:  # noqa: ASYNC110  # a recording at once, now and then
-            await trio.sleep(LOOK_AGAIN_SECONDS)
-
     def _ask_session(self, event: SessionAsked) -> None:
         self._update_count += 1
         update_id = f"{self._prefix}u{self._update_count}"
         try:
-            session = self._wishes.ask(update_id, event.session)
+            session = self._wishes.ask(update_id, event.session, event.event_id)
         except InvalidEvent as error:
             error.event_id = error.event_id or event.event_id
             raise
-        self._updates[update_id] = event.event_id
-        if len(self._updates) > UPDATES_REMEMBERED_MAX:
-            self._updates.popitem(last=False)
         update = {"type": "session.update", "event_id": update_id, "session": session}
         self._model.send_frame(msgspec.json.encode(update).decode())
 
-    def _on_update_refused(self, event: on.ModelError) -> None:
-        """About an update, told by the client's own id; anything else with an id of ours is not its business."""
-        if event.event_id is None or event.event_id not in self._updates:
-            return
-        self._wishes.refuse(event.event_id)
-        asked_as = self._updates.pop(event.event_id)
-        if self._unsaid is not None:
-            self._host.log.warning("preset_refused", reason=event.code)
-            self._say_created()
-            return
-        self._writer.put(Frame(self._disguise.write(replace(event, event_id=asked_as)) or ""))
+    def _on_error(self, event: on.ModelError) -> None:
+        """About an update: told by the client's own id. Other ids of ours are not its business."""
+        if event.event_id is None or not event.event_id.startswith(self._prefix):
+            self.tell(do.ErrorPassed(event, event.event_id))
+        elif self._wishes.is_pending(event.event_id):
+            asked_as = self._wishes.refuse(event.event_id)
+            if self._unsaid is None:
+                self.tell(do.ErrorPassed(event, asked_as))
+            else:
+                self._host.log.warning("preset_refused", reason=event.code)
+                self._say_created()
 
     def _say_created(self) -> None:
         state, self._unsaid = self._unsaid, None

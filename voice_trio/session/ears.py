@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voice_trio.conversation.events import TextInput
-from voice_trio.dialects.drop_in import FromDropIn, Reader, SoundGiven
+from voice_trio.dialects.drop_in import DropInFrame, Reader, SoundGiven
 from voice_trio.dialects.voice import Audio, FromClient, read_client
 from voice_trio.errors import BadMessage, InvalidEvent, NotJson
 from voice_trio.session.pace import Bucket
@@ -17,6 +17,7 @@ MESSAGE_SECONDS_MAX = 2.0  # of sound; while a message is paid for, nothing else
 COMPLAINTS_BURST = 10.0
 COMPLAINTS_PER_SECOND = 1.0  # a client that errs a thousand times a second is not told a thousand times
 AUDIO_AHEAD_SECONDS_MAX = 5.0  # sound that may come at once: what was recorded while connecting
+BYTES_PER_TOKEN = 65_536  # of a large message: to read it takes time that others wait for
 DROP_IN_AHEAD_SECONDS_MAX = 60.0  # of a client that may send a recording at once
 AUDIO_SPEED_MAX = 2.0  # times real time, in the long run
 
@@ -71,21 +72,24 @@ class ClientEars:
 class DropInEars:
     """Reads a drop-in client's frames; such clients may send a whole recording at once.
 
-    Sound beyond `DROP_IN_AHEAD_SECONDS_MAX` is not refused, it is only read no faster than twice real time.
+    Nothing is dropped for coming too fast, it is only heeded later: sound beyond `DROP_IN_AHEAD_SECONDS_MAX` at twice
+    real time, everything else at the pace at which others may send it.
     """
 
     def __init__(self, reader: Reader, now: float) -> None:
         self.patience = Patience(now, DROP_IN_AHEAD_SECONDS_MAX)
         self._reader = reader
 
-    def understand(self, frame: str | bytes, now: float) -> FromDropIn:
-        """What a frame asks for; raises `InvalidEvent`, also for events that come too often."""
+    def understand(self, frame: str | bytes) -> DropInFrame:
+        """What a frame asks for; raises `InvalidEvent`."""
         try:
-            event = self._reader.read(frame)
+            return self._reader.read(frame)
         except InvalidEvent as error:
             self.patience.not_json += error.code == "invalid_json"
             raise
-        if not isinstance(event, SoundGiven) and not self.patience.control.take(now):
-            message = f"More than {CONTROL_PER_SECOND:g} events a second; this one was dropped."
-            raise InvalidEvent(message, code="rate_limit_exceeded", event_id=event.event_id)
-        return event
+
+    def pause(self, frame: str | bytes, event: DropInFrame | None, now: float) -> float:
+        """How long to heed nothing after that frame (`event` of None was refused): slower, where others would drop."""
+        if isinstance(event, SoundGiven):
+            return self.patience.seconds_ahead(now, event.duration_ms)
+        return self.patience.control.take_and_wait(now, 1.0 + len(frame) / BYTES_PER_TOKEN)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.conversation.commands import PassOn
+from voice_trio.conversation.commands import CancelResponse, DeleteItem, PassOn, TruncateItem
 from voice_trio.dialects.audio import silence
 from voice_trio.dialects.realtime import SessionState, append_audio, read_event, write_command
 from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
@@ -88,8 +88,8 @@ class ModelSide:
 
     def send_command(self, command: ModelCommand) -> None:
         try:
-            if isinstance(command, PassOn) and command.after_audio:
-                self._uplink.put_audio(write_command(command), 0.0)  # in order with the sound it is about
+            if self._host.terms.drop_in is not None and not _overtakes(command):
+                self._uplink.put_in_order(write_command(command))  # as its client meant it
             else:
                 self._uplink.put_command(write_command(command))
         except ModelUnavailable as error:
@@ -105,10 +105,15 @@ class ModelSide:
         """Sound that waits to be written to the model."""
         return self._uplink.audio_seconds
 
+    @property
+    def queued_bytes(self) -> int:
+        """All that waits to be written to the model."""
+        return self._uplink.bytes
+
     def send_frame(self, text: str) -> None:
-        """A frame that is written already."""
+        """A frame that is written already, in order with everything else."""
         try:
-            self._uplink.put_command(text)
+            self._uplink.put_in_order(text)
         except ModelUnavailable as error:
             self.lose(str(error))
 
@@ -131,3 +136,10 @@ class ModelSide:
             self._uplink.put_audio(append_audio(audio), duration_ms)
         except ModelUnavailable as error:
             self.lose(str(error))
+
+
+def _overtakes(command: ModelCommand) -> bool:
+    """Whether it is about an answer that should be over already."""
+    return isinstance(command, CancelResponse | TruncateItem | DeleteItem) or (
+        isinstance(command, PassOn) and command.overtakes
+    )

@@ -90,7 +90,7 @@ class Purse:
                 self._bill(kind, source_id, usage)
             case do.BeginTurn(turn_id):
                 self._turn = turn_id
-            case do.SendToModel(do.CreateResponse(event_id)):
+            case do.SendToModel(do.CreateResponse(event_id) | do.AskAsClient(event_id)):
                 self._turn_of[event_id] = self._turn
             case _:
                 pass

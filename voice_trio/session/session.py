@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from voice_trio.conversation.events import Event
     from voice_trio.conversation.gate.requests import Request
     from voice_trio.conversation.records import TurnRecord
+    from voice_trio.dialects.realtime import SessionState
     from voice_trio.services.knowledge import Knowledge
     from voice_trio.services.links import Link
     from voice_trio.session.accounts import Account
@@ -97,7 +98,7 @@ class Session:
         self.is_over = False
         """Whether all has been said and counted; a stalled client's socket may still be on its way out."""
         self._sidecar = Sidecar(sidecar, self, self._account)
-        self._model = ModelSide(self, lambda state: self._client.describe(state), self._sidecar)
+        self._model = ModelSide(self, self._describe, self._sidecar)
         self._conversation: Talk
         self._client: Front
         now = trio.current_time()
@@ -322,3 +323,8 @@ class Session:
     async def _feed_at(self, at: float, event: Event) -> None:
         await trio.sleep_until(at)
         self.feed(event)
+
+    def _describe(self, state: SessionState) -> None:
+        if state.transcription_model is not None:
+            self._account.transcribed_by(state.transcription_model)
+        self._client.describe(state)

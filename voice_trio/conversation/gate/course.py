@@ -6,6 +6,7 @@ what the events are called that set it in motion.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands as do
@@ -21,7 +22,6 @@ from voice_trio.conversation.words import token_estimate
 
 if TYPE_CHECKING:
     from voice_trio.conversation.gate import requests
-    from voice_trio.conversation.gate.replies import Reply
     from voice_trio.conversation.policy import Policy
     from voice_trio.conversation.turn import Turn
 
@@ -43,8 +43,8 @@ class Course:
         self.answer_is_due = False
         """The gateway itself is to ask, as the session promised."""
         self.cut_is_due = False
-        self.commits_due = 0
-        """Commits of the client's that the model has not answered yet."""
+        self._commits: deque[int] = deque()  # of the client's, by number, that the model has not answered yet
+        self._commit_count = 0
         self._policy = policy
         self._prefix = id_prefix
         self._contexts = ContextLedger(STALE_CONTEXTS * policy.context_tokens_max, policy.context_tokens_max)
@@ -66,11 +66,11 @@ class Course:
             self._put_context_in(turn)
         if self.held is None and not self.answer_is_due:
             return
-        if not self.replies.is_free or self.commits_due or (self.questions.is_waiting and not is_ready):
+        if not self.replies.is_free or self._commits or (self.questions.is_waiting and not is_ready):
             return
         self._ask(turn if turn is not None and is_ready else self._turn_without_question())
 
-    def _ask(self, turn: Turn) -> Reply:
+    def _ask(self, turn: Turn) -> None:
         """Context first, then `response.create` (I2); the client's own words for it, where it gave any."""
         request, self.held, self.answer_is_due = self.held, None, False
         self.settle_cuts()
@@ -82,7 +82,7 @@ class Course:
         if not turn.tool_rounds:
             self.replies.playback.clear()
         body, asked_as = (request.body, request.event_id) if request is not None else ({}, None)
-        return self.replies.ask(turn, body, asked_as, self.now)
+        self.replies.ask(turn, body, asked_as, self.now)
 
     def _turn_without_question(self) -> Turn:
         """An answer is asked for although nobody said anything new: a greeting, or what follows a function's output."""
@@ -140,8 +140,7 @@ class Course:
             self.refuse(request, ALREADY_ACTIVE, ALREADY_ACTIVE_SAID)
             return
         turn = self.turn
-        reply = self._ask(turn if turn is not None and turn.is_unasked else self._turn_without_question())
-        reply.stops_at_once = True
+        self._ask(turn if turn is not None and turn.is_unasked else self._turn_without_question())
         self.replies.silence(self.now)
 
     def drop_due_answer(self) -> None:
@@ -183,8 +182,23 @@ class Course:
         at = max(self.replies.playback.dry_at(self.now), self.now + PLAYBACK_CHECK_SECONDS_MIN)
         self.out.add(do.FeedAt(at, on.PlaybackCheck(turn.id)))
 
-    def pass_on(self, body: requests.Body, asked_as: str | None, *, after_audio: bool = False) -> None:
-        self.out.to_model(do.PassOn(self.out.new_id("p"), body, asked_as, after_audio))
+    def note_commit(self) -> int:
+        """The client has committed by hand: no answer is asked for before the model has said so."""
+        self._commit_count += 1
+        self._commits.append(self._commit_count)
+        return self._commit_count
+
+    def commit_over(self, number: int | None = None) -> None:
+        """The model has answered the oldest commit by hand; or, by its number, one it should long have answered."""
+        if number is None and self._commits:
+            self._commits.popleft()
+        elif number is not None and number in self._commits:
+            self._commits.remove(number)
+
+    def pass_on(
+        self, body: requests.Body, asked_as: str | None, *, overtakes: bool = False, is_commit: bool = False
+    ) -> None:
+        self.out.to_model(do.PassOn(self.out.new_id("p"), body, asked_as, overtakes, is_commit))
 
     def refuse(self, event: requests.FromDropIn, code: str, message: str) -> None:
         self.out.to_client(do.RequestRefused(code, message, event.event_id))

@@ -70,7 +70,7 @@ class Cuts:
             self._remember(self._cut, event.item_id, hidden=False)
         place = {"item_id": event.item_id, "content_index": event.content_index, "audio_end_ms": end_ms}
         body = {"type": "conversation.item.truncate", **place}
-        self._out.to_model(do.PassOn(self._out.new_id("p"), body, event.event_id))
+        self._out.to_model(do.PassOn(self._out.new_id("p"), body, event.event_id, overtakes=True))
 
     def is_forgotten(self, item_id: str) -> bool:
         """Whether the model was made to forget an item that the client still knows."""

@@ -2,8 +2,8 @@
 
 With turn detection that answers by itself (`automatic`) the gate asks for the answer after the context; else the
 context goes in when the user has spoken, and the client's `response.create` is held while retrieval runs, at most
-`policy.wait_seconds_max` (I3), and never doubled. Everything the model says passes, but for what the client never
-asked for, and for sound that was interrupted (I5).
+`policy.wait_seconds_max` (I3), and never doubled. Everything the model says passes, but for answers to what we said
+ourselves, and for sound that was interrupted (I5).
 
     requests ──► Wanted ┐
     events   ──► Gate ──┴► Course ──► Questions (what the user says) ──► Prefetch
@@ -14,7 +14,7 @@ asked for, and for sound that was interrupted (I5).
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from voice_trio.conversation import commands as do
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voice_trio.conversation.gate import requests
+    from voice_trio.conversation.gate.replies import Refused
     from voice_trio.conversation.policy import Policy
 
 SESSION_EXPIRED = "session_expired"
+ITEMS_REMEMBERED_MAX = 32  # words come late by seconds, not by minutes
 
 
 class Gate:
@@ -46,6 +48,8 @@ class Gate:
             course.cuts,
         )
         self._wanted = Wanted(course)
+        self._ended: deque[str] = deque(maxlen=ITEMS_REMEMBERED_MAX)  # items whose end the model announced
+        self._over: deque[str] = deque(maxlen=ITEMS_REMEMBERED_MAX)  # items that were committed, or cleared away
         self._handlers: dict[type, Callable[[Any], object]] = {
             on.SpeechStarted: self._on_speech_started,
             on.SpeechStopped: self._on_speech_stopped,
@@ -62,6 +66,7 @@ class Gate:
             on.FunctionCalled: self._on_function_called,
             on.ResponseDone: self._on_response_done,
             on.ModelError: self._on_model_error,
+            on.AudioCleared: self._on_audio_cleared,
             on.ItemTruncated: lambda event: self._unless(self._cuts.hides_truncation(event.item_id), event),
             on.ItemDeleted: lambda event: self._unless(self._cuts.hides_deletion(event.item_id), event),
             on.OtherModelEvent: self._out.to_client,
@@ -73,6 +78,7 @@ class Gate:
             on.SearchFailed: lambda event: self._questions.search_over(event.search_id, None, self._course.now),
             on.WaitOver: lambda event: self._questions.wait_over(event.turn_id, self._course.now),
             on.CreationOverdue: self._on_creation_overdue,
+            on.CommitOverdue: lambda event: course.commit_over(event.number),
             on.DoneOverdue: lambda event: self._replies.overdue(event.tag, self._course.now),
             on.PlaybackCheck: self._on_playback_check,
             on.ModelReady: lambda event: None,
@@ -103,11 +109,14 @@ class Gate:
 
     def is_answering(self, now: float) -> bool:
         """Whether an answer is due, being generated or, by the clock, being heard."""
-        return self._course.answer_is_due or self._course.held is not None or self._replies.is_audible(now)
+        due = self._course.answer_is_due or self._course.held is not None
+        return due or self._replies.has_asides or self._replies.is_audible(now)
 
     def quiet_since(self, now: float) -> float | None:
         """Since when nothing has been said by anybody; `None` while something is."""
-        return None if self.is_listening or self.is_answering(now) else self._course.active_at
+        # Without turn detection nobody says when speech has ended: there each word counts by itself.
+        is_speaking = self.is_listening and self._wanted.manner.detects_turns
+        return None if is_speaking or self.is_answering(now) else self._course.active_at
 
     # The user speaks
 
@@ -123,6 +132,7 @@ class Gate:
 
     def _on_speech_stopped(self, event: on.SpeechStopped) -> None:
         self._out.to_client(event)
+        self._ended.append(event.item_id)
         if self._course.turn is not None and self.is_listening:
             self._course.turn.stages.speech_stopped = self._course.now
 
@@ -131,26 +141,34 @@ class Gate:
         turn = self._course.turn
         if turn is not None and event.item_id in turn.committed:
             return  # told twice
+        due = self._course.answer_is_due
         if turn is None or not self.is_listening:
             turn = self._course.begin("committed", interrupts=False)
-        by_hand = self._course.commits_due > 0
-        self._course.commits_due = max(0, self._course.commits_due - 1)
+        self._over.append(event.item_id)
+        by_itself = event.item_id in self._ended  # the model's turn detection announced its end
+        if not by_itself:
+            self._course.commit_over()
         self._course.active_at = self._course.now
-        self._course.answer_is_due = self._wanted.manner.automatic and self._wanted.manner.detects_turns and not by_hand
+        manner = self._wanted.manner
+        self._course.answer_is_due = due or (manner.automatic and manner.detects_turns and by_itself)
         self._course.cut_is_due = True
         self._questions.commit(turn, event.item_id, self._course.now)
 
     def _on_transcript_delta(self, event: on.TranscriptDelta) -> None:
         self._out.to_client(event)
-        turn = self._course.turn
-        if (
-            not self._wanted.manner.detects_turns
-            and not self.is_listening
-            and (turn is None or event.item_id not in turn.texts)
-        ):
-            turn = self._course.begin("heard", interrupts=False)  # without turn detection nobody announces speech
-            turn.texts[event.item_id] = ""
+        if not self._wanted.manner.detects_turns and event.item_id not in self._over:
+            self._course.active_at = self._course.now
+            if not self.is_listening:  # without turn detection nobody announces speech
+                self._course.begin("heard", interrupts=False).texts[event.item_id] = ""
         self._questions.hear(event.item_id, event.delta, self._course.now)
+
+    def _on_audio_cleared(self, event: on.AudioCleared) -> None:
+        """What was being said was not meant: the next words are another question's."""
+        self._out.to_client(event)
+        turn = self._course.turn
+        if turn is not None and self.is_listening:
+            self._over.extend(turn.texts)
+            self._course.finish("unanswered", "cleared")
 
     def _on_transcript_completed(self, event: on.TranscriptCompleted) -> None:
         self._out.to_client(event)
@@ -165,7 +183,7 @@ class Gate:
     # The model answers
 
     def _on_response_created(self, event: on.ResponseCreated) -> None:
-        reply = self._replies.created(event)
+        reply = self._replies.created(event, self._course.now)
         if reply is not None:
             reply.turn.stages.response_created = self._course.now
         self._out.to_client(event)
@@ -237,9 +255,9 @@ class Gate:
             return
         match self._out.recall(event.event_id):
             case do.PassOn() as passed:
-                if passed.after_audio:
-                    self._course.commits_due = max(0, self._course.commits_due - 1)
-                self._out.to_client(replace(event, event_id=passed.asked_as))
+                if passed.is_commit:
+                    self._course.commit_over()
+                self._out.to_client(do.ErrorPassed(event, passed.asked_as))
             case do.AskAsClient(event_id=tag):
                 self._on_answer_refused(event, tag)
             case do.CancelResponse(response_id=response_id):
@@ -250,22 +268,22 @@ class Gate:
                 pass  # about something the client knows nothing of
 
     def _on_answer_refused(self, event: on.ModelError, tag: str) -> None:
-        is_known, reply, asked_as = self._replies.refused(tag)
-        if is_known:
-            self._out.to_client(replace(event, event_id=asked_as))
-        if reply is not None and reply.turn is self._course.turn:
-            self._course.finish("failed")
+        refused = self._replies.refused(tag)
+        if refused is not None:
+            self._out.to_client(do.ErrorPassed(event, refused.asked_as))
+            self._finish_turn_of(refused, "failed")
 
     def _on_creation_overdue(self, event: on.CreationOverdue) -> None:
-        if not event.tag:
-            self._course.commits_due = 0
-            return
-        is_known, reply, asked_as = self._replies.refused(event.tag)
-        if is_known and reply is not None:
+        refused = self._replies.refused(event.tag)
+        if refused is not None:
             message = "The model did not begin to answer in time."
-            self._out.to_client(do.RequestRefused("server_error", message, asked_as, is_ours=True))
-            if reply.turn is self._course.turn:
-                self._course.finish("unanswered")
+            self._out.to_client(do.RequestRefused("server_error", message, refused.asked_as, is_ours=True))
+            self._finish_turn_of(refused, "unanswered")
+
+    def _finish_turn_of(self, refused: Refused, status: str) -> None:
+        reply = refused.reply
+        if reply is not None and not reply.is_silent and reply.turn is self._course.turn:
+            self._course.finish(status)
 
     def _unless(self, hidden: bool, event: on.ModelEvent) -> None:
         if not hidden:

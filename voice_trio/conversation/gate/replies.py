@@ -5,6 +5,7 @@ It knows responses and their sound; it does not know how a turn came about, or w
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 ASIDES_MAX = 16
 """Responses outside of the conversation that one client may have running."""
+METADATA_PAIRS_MAX = 16
+"""OpenAI's; where a client uses all of them there is no room for our tag."""
 
 
 @dataclass(slots=True)
@@ -36,11 +39,19 @@ class Reply:
     is_silent: bool = False
     """Interrupted: nothing more of its sound is passed on."""
     stops_at_once: bool = False
-    """Stopped before the model had begun it."""
+    """Silenced before the model had begun it: it is cancelled when it appears."""
     was_reminded: bool = False
     has_calls: bool = False
     heard: list[Heard] | None = None
     """What had been heard of it when it was interrupted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A response that the model will not make: the `reply` it was to be, or one aside; and the client's event id."""
+
+    reply: Reply | None
+    asked_as: str | None
 
 
 class Replies:
@@ -53,6 +64,7 @@ class Replies:
         self.open: Reply | None = None
         self.latest: Reply | None = None
         self._asides: dict[str, str | None] = {}  # by tag, then by response id: the client's own event id
+        self._untagged: deque[str] = deque()  # tags that there was no room for, in the order of asking
 
     @property
     def is_free(self) -> bool:
@@ -63,42 +75,59 @@ class Replies:
         """Whether the client would call a response active."""
         return self.open is not None and not self.open.is_silent
 
+    @property
+    def has_asides(self) -> bool:
+        return bool(self._asides)
+
     def is_audible(self, now: float) -> bool:
         """Whether there is something to interrupt."""
         return self.is_active or self.playback.is_playing(now)
 
+    # Asking
+
     def ask(self, turn: Turn, body: Mapping[str, object], asked_as: str | None, now: float) -> Reply:
         """`response.create` in the conversation; only while it is free."""
-        tag = self._out.new_id("r")
+        tag = self._send(body, now)
         self.open = self.latest = Reply(turn, tag, asked_as)
-        self._out.to_model(do.AskAsClient(tag, {TAG: tag}, body))
-        self._out.add(do.FeedAt(now + self._policy.creation_seconds_max, on.CreationOverdue(tag)))
         return self.open
 
-    def ask_aside(self, body: Mapping[str, object], asked_as: str | None) -> bool:
+    def ask_aside(self, body: Mapping[str, object], asked_as: str | None, now: float) -> bool:
         """`response.create` outside of the conversation; false if there are too many already."""
         if len(self._asides) >= ASIDES_MAX:
             return False
-        tag = self._out.new_id("r")
-        self._asides[tag] = asked_as
-        self._out.to_model(do.AskAsClient(tag, {TAG: tag}, body))
+        self._asides[self._send(body, now)] = asked_as
         return True
 
-    def created(self, event: on.ResponseCreated) -> Reply | None:
+    def _send(self, body: Mapping[str, object], now: float) -> str:
+        tag = self._out.new_id("r")
+        metadata = body.get("metadata")
+        if isinstance(metadata, dict) and len(metadata) >= METADATA_PAIRS_MAX:
+            self._untagged.append(tag)
+        self._out.to_model(do.AskAsClient(tag, {TAG: tag}, body))
+        self._out.add(do.FeedAt(now + self._policy.creation_seconds_max, on.CreationOverdue(tag)))
+        return tag
+
+    # What the model says of a response
+
+    def created(self, event: on.ResponseCreated, now: float) -> Reply | None:
         """The reply that begins now; any other response is aside, or nobody's: that one is cancelled."""
+        if self.is_known(event.response_id):
+            return None  # told twice
         tag = event.metadata.get(TAG)
+        if tag is None and self._untagged:
+            tag = self._untagged.popleft()
         if tag is not None and tag in self._asides:
             self._asides[event.response_id] = self._asides.pop(tag)
             return None
         reply = self.open
         if reply is None or reply.response_id is not None or tag not in (None, reply.tag):
-            if not self.is_known(event.response_id):
-                self._out.add(do.Warn("unasked_response", "the model answered unasked; cancelled"))
-                self.cancel(event.response_id)
+            self._out.add(do.Warn("unasked_response", "the model answered unasked; cancelled"))
+            self.cancel(event.response_id)
             return None
         reply.response_id = event.response_id
         if reply.stops_at_once:
             self.cancel(event.response_id)
+            self._out.add(do.FeedAt(now + self._policy.done_seconds_max, on.DoneOverdue(reply.tag)))
         return reply
 
     def find(self, response_id: str) -> Reply | None:
@@ -117,32 +146,38 @@ class Replies:
             self.open = None
         return reply
 
-    def refused(self, tag: str) -> tuple[bool, Reply | None, str | None]:
-        """The model will not make this response: whether it is known, the reply it was to be, the client's event id."""
+    def refused(self, tag: str) -> Refused | None:
+        """The model will not make this response, or has not in all this time; None if it is there, or long over."""
+        if tag in self._untagged:
+            self._untagged.remove(tag)
         if tag in self._asides:
-            return True, None, self._asides.pop(tag)
+            return Refused(None, self._asides.pop(tag))
         reply = self.open
         if reply is None or reply.tag != tag or reply.response_id is not None:
-            return False, None, None
+            return None
         self.open = None
-        return True, reply, reply.asked_as
+        return Refused(reply, reply.asked_as)
+
+    # Interruption
 
     def silence(self, now: float) -> None:
         """Nothing more is heard of the reply; if it goes on, it is waited for, but not for ever."""
-        reply = self.latest
-        if reply is not None:
-            reply.heard = self.playback.heard(now)
+        if self.latest is not None:
+            self.latest.heard = self.playback.heard(now)
         self.playback.clear()
-        if self.open is not None:
-            self.open.is_silent = True
-            self._out.add(do.FeedAt(now + self._policy.done_seconds_max, on.DoneOverdue(self.open.tag)))
+        reply = self.open
+        if reply is not None:
+            reply.is_silent = True
+            reply.stops_at_once = reply.response_id is None
+            if not reply.stops_at_once:
+                self._out.add(do.FeedAt(now + self._policy.done_seconds_max, on.DoneOverdue(reply.tag)))
 
     def overdue(self, tag: str, now: float) -> None:
         """A silenced response is still not done: cancel it by id, and the next time do without."""
         reply = self.open
-        if reply is None or reply.tag != tag or not reply.is_silent:
+        if reply is None or reply.tag != tag or not reply.is_silent or reply.response_id is None:
             return
-        if reply.response_id is not None and not reply.was_reminded:
+        if not reply.was_reminded:
             reply.was_reminded = True
             self.cancel(reply.response_id)
             self._out.add(do.FeedAt(now + self._policy.done_seconds_max, on.DoneOverdue(tag)))

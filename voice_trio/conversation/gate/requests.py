@@ -47,12 +47,13 @@ class AnswerStopped(FromDropIn):
 
 @dataclass(frozen=True, slots=True)
 class ItemGiven(FromDropIn):
-    """`conversation.item.create`; `text` is what the user wrote in it, `item_id` the client's choice, if any."""
+    """`conversation.item.create`; `text` is what is written in it, `item_id` the client's choice, if any."""
 
     body: Body = field(repr=False)
     item_id: str | None = None
     text: str = field(default="", repr=False)
-    is_users: bool = False
+    role: str = ""
+    """Of messages: user, assistant or system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,9 @@ class AudioCommitted(FromDropIn):
 
 @dataclass(frozen=True, slots=True)
 class PassedOn(FromDropIn):
-    """Anything else that may pass; nothing is decided by it. `after_audio`: not before the sound sent so far."""
+    """Anything else that may pass; nothing is decided by it."""
 
     body: Body = field(repr=False)
-    after_audio: bool = False
 
 
 Request: TypeAlias = (

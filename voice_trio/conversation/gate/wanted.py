@@ -36,7 +36,7 @@ class Wanted:
             requests.ItemFetched: self.item_fetched,
             requests.ItemDropped: self.item_dropped,
             requests.AudioCommitted: self.audio_committed,
-            requests.PassedOn: lambda event: course.pass_on(event.body, event.event_id, after_audio=event.after_audio),
+            requests.PassedOn: lambda event: course.pass_on(event.body, event.event_id),
         }
 
     def manner_set(self, event: requests.MannerSet) -> None:
@@ -44,38 +44,52 @@ class Wanted:
 
     def item_given(self, event: requests.ItemGiven) -> None:
         self._course.active_at = self._course.now
-        if not event.is_users:
-            self._given.clear()
-        elif event.text.strip():
+        if event.role == "assistant":
+            self._given.clear()  # what was written before it has its answer
+        elif event.role == "user" and event.text.strip():
             self._given[event.item_id or self._course.out.new_id("u")] = event.text
             if len(self._given) > GIVEN_TEXTS_MAX:
                 self._given.pop(next(iter(self._given)))
-        self._course.pass_on(event.body, event.event_id)
+        self._course.pass_on(self._without_forgotten(event.body), event.event_id)
 
     def audio_committed(self, event: requests.AudioCommitted) -> None:
-        self._course.commits_due += 1
-        self._course.out.add(do.FeedAt(self._course.now + COMMIT_SECONDS_MAX, on.CreationOverdue("")))
-        self._course.pass_on({"type": "input_audio_buffer.commit"}, event.event_id, after_audio=True)
+        number = self._course.note_commit()
+        self._course.out.add(do.FeedAt(self._course.now + COMMIT_SECONDS_MAX, on.CommitOverdue(number)))
+        self._course.pass_on({"type": "input_audio_buffer.commit"}, event.event_id, is_commit=True)
 
     def answer_asked(self, event: requests.AnswerAsked) -> None:
+        event = replace(event, body=self._without_forgotten(event.body))
         if event.aside:
-            if not self._course.replies.ask_aside(event.body, event.event_id):
-                self._course.refuse(
-                    event, "too_many_responses", "Too many responses outside of the conversation are running."
-                )
+            self._ask_aside(event)
             return
         if self._course.replies.is_active or self._course.held is not None:
             self._course.refuse(event, ALREADY_ACTIVE, ALREADY_ACTIVE_SAID)
             return
         self._course.active_at = self._course.now
         self._course.held = event
-        if self._given and not self._course.questions.is_listening:
-            turn = self._course.begin("typed", interrupts=False)
-            turn.typed = True
-            given, self._given = self._given, {}
+        given, self._given = self._given, {}
+        if given:
+            self._ask_in_writing(given)
+
+    def _ask_aside(self, event: requests.AnswerAsked) -> None:
+        self._course.active_at = self._course.now
+        if not self._course.replies.ask_aside(event.body, event.event_id, self._course.now):
+            message = "Too many responses outside of the conversation are running."
+            self._course.refuse(event, "too_many_responses", message)
+
+    def _ask_in_writing(self, given: dict[str, str]) -> None:
+        """What was written is the question or, while the user is speaking, a part of theirs."""
+        course, turn = self._course, self._course.turn
+        if turn is not None and course.questions.is_listening:
             for item_id, text in given.items():
-                self._course.questions.read(turn, item_id, text, self._course.now)
-            self._course.questions.commit(turn, next(reversed(given)), self._course.now)
+                turn.texts[item_id] = ""
+                course.questions.hear(item_id, text, course.now, final=True)
+            return
+        turn = course.begin("typed", interrupts=False)
+        turn.typed = True
+        for item_id, text in given.items():
+            course.questions.read(turn, item_id, text, course.now)
+        course.questions.commit(turn, next(reversed(given)), course.now)
 
     def answer_stopped(self, event: requests.AnswerStopped) -> None:
         """Always by id, where there is one: a late cancel without it can kill the next answer."""
@@ -85,13 +99,12 @@ class Wanted:
             self._course.let_go_unheard()
             return
         if reply is not None and event.response_id in (None, reply.response_id):
-            reply.stops_at_once = reply.response_id is None
             self._course.interrupt()
         elif event.response_id is None:
             self._course.drop_due_answer()
         if meant is not None or reply is None:
             body = {} if meant is None else {"response_id": meant}
-            self._course.pass_on({"type": "response.cancel", **body}, event.event_id)
+            self._course.pass_on({"type": "response.cancel", **body}, event.event_id, overtakes=True)
 
     def item_cut(self, event: requests.ItemCut) -> None:
         self._course.cuts.cut_by_client(event)
@@ -115,3 +128,12 @@ class Wanted:
             self._course.out.to_client(do.DropAcknowledged(event.item_id))
         else:
             self._course.pass_on({"type": "conversation.item.delete", "item_id": event.item_id}, event.event_id)
+
+    def _without_forgotten(self, body: requests.Body) -> requests.Body:
+        """What is asked for, as if the items were still there that the model was made to forget."""
+        kept = dict(body)
+        if isinstance(previous := kept.get("previous_item_id"), str) and self._course.cuts.is_forgotten(previous):
+            del kept["previous_item_id"]  # then it comes last
+        if isinstance(items := kept.get("input"), list):
+            kept["input"] = [item for item in items if not self._course.cuts.is_forgotten(str(item.get("id")))]
+        return kept

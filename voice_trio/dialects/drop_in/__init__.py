@@ -8,7 +8,7 @@ answers    the model's frames with our traces taken out, and our own words in Op
 from __future__ import annotations
 
 from voice_trio.dialects.drop_in.answers import Disguise
-from voice_trio.dialects.drop_in.requests import FromDropIn, Reader, SessionAsked, SoundGiven
+from voice_trio.dialects.drop_in.requests import DropInFrame, Reader, SessionAsked, SoundGiven
 from voice_trio.dialects.drop_in.wishes import ALL_WISHES, SAFE_WISHES, Wishes
 
-__all__ = ["ALL_WISHES", "SAFE_WISHES", "Disguise", "FromDropIn", "Reader", "SessionAsked", "SoundGiven", "Wishes"]
+__all__ = ["ALL_WISHES", "SAFE_WISHES", "Disguise", "DropInFrame", "Reader", "SessionAsked", "SoundGiven", "Wishes"]

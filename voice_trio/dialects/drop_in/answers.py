@@ -44,8 +44,8 @@ class Disguise:
                 return event.wire
             case on.ResponseCreated() | on.ResponseDone():
                 return self._without_tag(event.wire)
-            case on.ModelError():
-                return self._error_of_model(event)
+            case do.ErrorPassed():
+                return self._error_of_model(event.error, event.event_id)
             case do.RequestRefused():
                 kind = "server_error" if event.is_ours else "invalid_request_error"
                 return self._error(kind, event.code, event.message, event.param, event.event_id)
@@ -56,11 +56,8 @@ class Disguise:
                 return self._say("conversation.item.deleted", item_id=event.item_id)
             case do.EmptyItemShown():
                 return self._say("conversation.item.retrieved", item=_empty_item(event.item_id))
-            case on.TranscriptDelta() if not event.wire and self._wishes.wants_transcripts:  # early words from beside
-                place = {"item_id": event.item_id, "content_index": event.content_index}
-                return self._say(_TRANSCRIPTION + "delta", **place, delta=event.delta)
             case on.FromModel():
-                return self._frame(event) if event.wire else None
+                return self._frame(event)
             case _:
                 return None
 
@@ -122,11 +119,11 @@ class Disguise:
         kept = {name: value for name, value in metadata.items() if name != TAG}
         return _encode(frame | {"response": response | {"metadata": kept or None}})
 
-    def _error_of_model(self, event: on.ModelError) -> str:
+    def _error_of_model(self, event: on.ModelError, event_id: str | None) -> str:
         """The model's own complaint, about the event as its client knows it."""
         frame = _object(event.wire)
         error = frame.get("error")
-        return _encode(frame | {"error": (error if isinstance(error, dict) else {}) | {"event_id": event.event_id}})
+        return _encode(frame | {"error": (error if isinstance(error, dict) else {}) | {"event_id": event_id}})
 
     def _error(self, kind: str, code: str, message: str, param: str | None = None, event_id: str | None = None) -> str:
         error = {"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}

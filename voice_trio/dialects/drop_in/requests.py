@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from voice_trio.dialects.realtime.items import Item
 
 
+SMALL_BYTES_MAX = 1024 * 1024
+"""Of all but sound and pictures."""
+LARGE_OBJECTS_MAX = 1000
+"""In a large message: what is decoded must not become many times as large."""
+
+
 @dataclass(frozen=True, slots=True)
 class SoundGiven:
     """`input_audio_buffer.append`; `audio` is base64 that has been checked."""
@@ -40,7 +46,7 @@ class SessionAsked:
     event_id: str | None = None
 
 
-FromDropIn: TypeAlias = to.Request | SoundGiven | SessionAsked
+DropInFrame: TypeAlias = to.Request | SoundGiven | SessionAsked
 
 
 class Reader:
@@ -50,8 +56,10 @@ class Reader:
         self._wishes = wishes
         self._prefix = id_prefix
 
-    def read(self, frame: str | bytes) -> FromDropIn:
+    def read(self, frame: str | bytes) -> DropInFrame:
         """What a frame asks for; raises `InvalidEvent` with what an `error` event needs."""
+        if len(frame) > SMALL_BYTES_MAX:
+            _check_large(frame)
         event = wire.read_client_event(frame)
         try:
             return self._meaning(event)
@@ -59,7 +67,7 @@ class Reader:
             error.event_id = error.event_id or event.event_id
             raise
 
-    def _meaning(self, event: wire.ClientEvent) -> FromDropIn:
+    def _meaning(self, event: wire.ClientEvent) -> DropInFrame:
         match event:
             case wire.AppendAudio(audio=audio):
                 return _sound(audio)
@@ -68,7 +76,7 @@ class Reader:
             case wire.CommitAudio():
                 return to.AudioCommitted(event_id=event.event_id)
             case wire.ClearAudio():
-                return to.PassedOn({"type": "input_audio_buffer.clear"}, after_audio=True, event_id=event.event_id)
+                return to.PassedOn({"type": "input_audio_buffer.clear"}, event_id=event.event_id)
             case wire.ClearOutput():
                 return to.PassedOn({"type": "output_audio_buffer.clear"}, event_id=event.event_id)
             case wire.CreateResponse(response=response):
@@ -103,15 +111,15 @@ class Reader:
         self._check_role(item, "item.role")
         place = {} if after is None else {"previous_item_id": after}
         body = {"type": "conversation.item.create", **place, "item": msgspec.to_builtins(item)}
-        is_users = item.type == "message" and item.role == "user"
-        return to.ItemGiven(body, item.id, item.text if is_users else "", is_users, event_id=event.event_id)
+        role = item.role or "" if item.type == "message" else ""
+        return to.ItemGiven(body, item.id, item.text, role, event_id=event.event_id)
 
     def _answer(self, response: wire.ResponseParams | None, event_id: str | None) -> to.AnswerAsked:
         if response is None:
             return to.AnswerAsked(event_id=event_id)
         for index, item in enumerate(response.input or ()):
             self._check_role(item, f"response.input[{index}].role")
-            if item.type == "item_reference" and item.id is not None:
+            if item.id is not None:
                 self._check_known(item.id, "item_retrieve", f"response.input[{index}].id")
         if response.metadata and TAG in response.metadata:
             raise InvalidEvent(f"The metadata key '{TAG}' is reserved.", param=f"response.metadata.{TAG}")
@@ -134,3 +142,21 @@ def _sound(audio: str) -> SoundGiven:
     if round(duration_ms * 48) % BYTES_PER_SAMPLE:
         raise InvalidEvent("The audio has half a sample too many; PCM16 has two bytes each.", param="audio")
     return SoundGiven(audio, duration_ms)
+
+
+class _Envelope(msgspec.Struct):
+    type: str
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+def _check_large(frame: str | bytes) -> None:
+    """Only sound, and items with pictures in them, may be larger than everything else."""
+    try:
+        kind = _envelope.decode(frame).type
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise InvalidEvent("The message is not valid JSON.", code="invalid_json") from error
+    objects = frame.count("{") if isinstance(frame, str) else frame.count(b"{")
+    if kind not in ("input_audio_buffer.append", "conversation.item.create") or objects > LARGE_OBJECTS_MAX:
+        raise InvalidEvent("The message is too large for what it is.", code="invalid_value", param="type")

@@ -7,7 +7,7 @@ it could not (another sound format, a tool that is no function) it is told so. P
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,10 +26,19 @@ SAFE_WISHES = ("voice", "speed", "turn_detection", "tools", "output_modalities",
 ALL_WISHES = (*SAFE_WISHES, "noise_reduction", "max_output_tokens", "reasoning", "transcription_model")
 INSTRUCTIONS_CHARACTERS_MAX = 32_000
 TOOLS_MAX = 128
+PENDING_MAX = 64
 
 _TURN_DETECTION = frozenset(
     {"type", "threshold", "prefix_padding_ms", "silence_duration_ms", "eagerness", "interrupt_response"}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An update on its way: the client's own id of it, and what holds once the model has taken it."""
+
+    event_id: str | None
+    effects: list[Callable[[], None]]
 
 
 class Wishes:
@@ -43,7 +52,7 @@ class Wishes:
         self._tool_choice: Any = "auto"
         self._wants_transcripts = False
         self._manner = MannerSet(automatic=True, interrupts=True, detects_turns=True)
-        self._pending: dict[str, list[Callable[[], None]]] = {}
+        self._pending: dict[str, _Asked] = {}
 
     def heard_by(self, transcription_model: str) -> None:
         """The model's server transcribes with that: what was wanted may have been refused, and would be again."""
@@ -59,8 +68,10 @@ class Wishes:
         """Who asks for answers, by the updates that were accepted."""
         return self._manner
 
-    def ask(self, update_id: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def ask(self, update_id: str, asked: Mapping[str, Any], event_id: str | None = None) -> dict[str, Any]:
         """The session object to send upstream for one the client sent; raises `InvalidEvent` for what cannot be."""
+        if len(self._pending) >= PENDING_MAX:
+            raise InvalidEvent("Too many updates are on their way.", code="rate_limit_exceeded")
         then: list[Callable[[], None]] = []
         session: dict[str, Any] = {"type": "realtime"}
         if asked.get("type") != "realtime":
@@ -75,18 +86,22 @@ class Wishes:
         sides = {"input": self._ears(audio.get("input") or {}, then), "output": self._voice(audio.get("output") or {})}
         if audio := {side: values for side, values in sides.items() if values}:
             session["audio"] = audio
-        self._pending[update_id] = then
+        self._pending[update_id] = _Asked(event_id, then)
         return session
 
     def accept(self) -> None:
         """The model has made the oldest update its own."""
-        update_id = next(iter(self._pending), None)
-        for take_effect in self._pending.pop(update_id, []) if update_id is not None else ():
-            take_effect()
+        if self._pending:
+            for take_effect in self._pending.pop(next(iter(self._pending))).effects:
+                take_effect()
 
-    def refuse(self, update_id: str) -> None:
-        """The model will not have that update."""
-        self._pending.pop(update_id, None)
+    def is_pending(self, update_id: str | None) -> bool:
+        """Whether that is an update the model has not answered yet."""
+        return update_id in self._pending
+
+    def refuse(self, update_id: str) -> str | None:
+        """The model will not have that update; returns the client's own id of it."""
+        return self._pending.pop(update_id).event_id
 
     def response(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The `response` of a `response.create`, from one the client sent; raises `InvalidEvent`."""

@@ -24,6 +24,9 @@ from voice_trio.dialects.realtime.sessions import (
 )
 from voice_trio.errors import BadMessage, InvalidEvent
 
+DEPTH_MAX = 100
+"""Of JSON values that are passed on as they are; schemas of functions need a few dozen at most."""
+
 
 class _Event(msgspec.Struct, tag_field="type", kw_only=True):
     event_id: str | None = None
@@ -142,6 +145,13 @@ def read_client_event(frame: str | bytes) -> ClientEvent:
 
 def _check(event: ClientEvent) -> None:
     match event:
+        case UpdateSession(session=session):
+            _check_depth(event, session, "session")
+        case CreateResponse(response=ResponseParams(tools=tools, tool_choice=choice)):
+            _check_depth(event, [tools, choice], "response.tools")
+        case _:
+            pass
+    match event:
         case UpdateSession():
             _check_session(event)
         case AppendAudio():
@@ -158,6 +168,17 @@ def _check(event: ClientEvent) -> None:
                 _check_item(event, item, f"response.input[{index}]")
         case _:
             pass
+
+
+def _check_depth(event: ClientEvent, values: Any, param: str) -> None:
+    """What can be read may still be too deep to be written again, further down the stack."""
+    level = [values]
+    for _ in range(DEPTH_MAX):
+        inner = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list)]
+        level = [value for part in inner for value in part]
+        if not level:
+            return
+    raise _refusal(event, param, f"Nested more than {DEPTH_MAX} levels deep.")
 
 
 def _check_session(event: UpdateSession) -> None:

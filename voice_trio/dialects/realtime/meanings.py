@@ -194,6 +194,11 @@ class Error(Wire, tag="error"):
         return events.ModelError(error.name, error.message or "", error.event_id, error.param or "", wire=wire)
 
 
+class Cleared(Wire, tag="input_audio_buffer.cleared"):
+    def meaning(self, wire: str) -> events.AudioCleared:
+        return events.AudioCleared(wire=wire)
+
+
 class ItemTruncated(Wire, tag="conversation.item.truncated"):
     item_id: str
 
@@ -240,6 +245,7 @@ KnownEvent: TypeAlias = (
     | WrittenDone
     | FunctionCalled
     | Error
+    | Cleared
     | ItemTruncated
     | ItemDeleted
     | SessionCreated
