@@ -51,7 +51,11 @@ async def two_workers(tmp_path: Path, redis: RedisServer, **more: str) -> AsyncI
     limits = {"MAX_CONCURRENT_SESSIONS_PER_USER": "1000"}
     async with gateway_process(tmp_path, TWO, REDIS_URL=redis.url, **limits, **more) as place:
         assert place.process is not None
-        yield place, place.process
+        try:
+            yield place, place.process
+        except BaseException:
+            print(*place.process.log, sep="\n")  # noqa: T201  # what happened, where a test cannot know
+            raise
         place.process.signal(signal.SIGTERM)
         with trio.move_on_after(5):
             await place.process.ended.wait()  # in order, so that nothing is left in /dev/shm
