@@ -137,7 +137,8 @@ async def desk(folder: Path, *, tls: bool = False, direct: bool = IS_DIRECT, **v
             yield Desk(model_url.replace("ws", "http", 1).removesuffix("/realtime"), folder, model)
         else:
             made = certificate(folder) if tls else None
-            settings = load_settings(environment(model_url, knowledge, **variables))
+            patient = {"RAG_WAIT_MS": "1000"}  # here nobody asks how soon passages come; on a busy machine it is late
+            settings = load_settings(environment(model_url, knowledge, **(patient | variables)))
             listener = open_listener("127.0.0.1:0")
             started = trio.Event()
             port = listener.getsockname()[1]
