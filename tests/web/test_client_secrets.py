@@ -206,3 +206,27 @@ async def test_who_is_refused_is_counted(autojump_clock: MockClock) -> None:
         answer = await make_pages(gateway).test_client().post(PATH)
     assert answer.status_code == 401
     assert gateway.statistics.figures().refusals == {"token_invalid": 1}
+
+
+async def test_a_preset_that_could_never_be_had_is_refused_when_it_is_asked_for() -> None:
+    mcp = {"type": "realtime", "tools": [{"type": "mcp", "server_url": "https://example.org"}]}
+    status, _, answer = await ask({"session": mcp})
+    assert (status, answer["error"]["param"]) == (400, "session.tools[0].type")
+
+
+async def test_only_what_holds_is_shown() -> None:
+    wish = {
+        "type": "realtime",
+        "instructions": "Be merry.",
+        "max_output_tokens": 5,
+        "audio": {"output": {"speed": 1.2}},
+    }
+    _, _, answer = await ask({"session": wish})
+    shown = answer["session"]
+    assert (shown["instructions"], shown["max_output_tokens"], shown["audio"]["output"]["speed"]) == (
+        "Be merry.",
+        "inf",
+        1.2,
+    )
+    _, _, answer = await ask({"session": wish}, variables={"VOICE_CLIENT_CONFIG": "none"})
+    assert answer["session"]["instructions"] == ""

@@ -14,6 +14,7 @@ import structlog
 from quart import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from voice_trio.dialects.drop_in import Wishes
 from voice_trio.dialects.realtime import sessions
 from voice_trio.dialects.realtime.client_events import UpdateSession, read_client_event
 from voice_trio.dialects.realtime.refusals import refusal_json
@@ -25,6 +26,7 @@ from voice_trio.session.refusals import Refusal
 from voice_trio.web.answers import json_answer
 from voice_trio.web.files import cors_headers
 from voice_trio.web.handshake import read_handshake
+from voice_trio.web.terms import model_for
 
 if TYPE_CHECKING:
     from quart_trio import QuartTrio
@@ -93,6 +95,7 @@ class _Routes:
             return self._refused(user.http_status, user.code, user.message, retry_after=user.retry_after)
         try:
             wish = read_wish(await request.get_data())
+            shown = self._shown(user, wish.session)
             secret = self._secrets.issue(user, seconds=wish.seconds, session=wish.session)
         except InvalidEvent as error:
             return self._refused(400, error.code, str(error), error.param)
@@ -101,15 +104,18 @@ class _Routes:
         except RequestEntityTooLarge:
             return self._refused(413, "invalid_value", "The body is too large.")
         log.info("client_secret_issued", user=user_hash(user.id, self._settings.signing_secret), seconds=wish.seconds)
-        shown = self._shown(user, wish.session)
         return self._shared(json_answer({"value": secret.value, "expires_at": secret.expires_at, "session": shown}))
 
     def _shown(self, user: User, preset: dict[str, Any] | None) -> sessions.Session:
-        """The session as it will begin, but for what is the server's business."""
-        voice = user.voice or self._settings.voice.name
+        """The session as it will begin; raises `InvalidEvent` if the preset asks for what cannot be had."""
+        config = model_for(user, self._settings)
         # A session that has not begun has no end yet, and says 0.
-        fresh = sessions.new_session(f"sess_{secrets.token_hex(12)}", self._settings.upstream.model, 0, voice=voice)
-        return sessions.merged(fresh, preset or {})
+        fresh = sessions.new_session(f"sess_{secrets.token_hex(12)}", config.model, 0, voice=config.voice)
+        wishes = Wishes(config, frozenset(self._settings.web.client_config))
+        if preset is not None:
+            fresh = sessions.merged(fresh, wishes.ask("preset", preset))
+            wishes.accept()
+        return wishes.shown(msgspec.json.encode(fresh).decode(), 0)
 
     def _refused(
         self, status: int, code: str, message: str, param: str | None = None, *, retry_after: int | None = None
