@@ -27,6 +27,7 @@ from voice_trio.errors import ConfigurationError
 from voice_trio.process import ALONE, open_gateway
 from voice_trio.services.listening import BACKLOG, drop_connections
 from voice_trio.web.application import Application
+from voice_trio.web.polite_accept import Loads, serve_politely
 from voice_trio.workers import ALIVE_EVERY_SECONDS, DRAIN, END_AT_ONCE, SERVING
 
 if TYPE_CHECKING:
@@ -81,7 +82,12 @@ async def run_server(
     except ConfigurationError:
         listener.close()
         raise
-    listener.detach()  # hypercorn owns the socket from here on
+    if worker is None:
+        listener.detach()  # hypercorn owns the socket from here on
+        serving = partial(serve, mode="asgi")
+    else:
+        loads = Loads(worker.siblings.folder, worker.siblings.slot)
+        serving = partial(serve_politely, listener=listener, loads=loads)
     if worker is None or worker.siblings.slot == 0:
         for warning in settings.warnings:
             log.warning("settings", detail=warning)
@@ -91,8 +97,8 @@ async def run_server(
         async with open_gateway(settings, worker.siblings if worker else ALONE) as gateway:
             ending.gateway = gateway
             application = cast("ASGIFramework", Application(gateway))
-            async with trio.open_nursery() as serving:
-                await serving.start(partial(serve, application, config, shutdown_trigger=ending.stopping.wait))
+            async with trio.open_nursery() as server:
+                await server.start(partial(serving, application, config, shutdown_trigger=ending.stopping.wait))
                 log.info("worker_serving" if worker else "serving", host=host, port=port, tls=tls is not None)
                 if worker is not None:
                     nursery.start_soon(ending.obey_parent, worker)

@@ -4,11 +4,11 @@
     ├─ watch signals        first: all drain; second: all end at once
     └─ keep slot 0 … N-1    start a worker, wait for its end, start another one
 
-The parent serves nobody; a worker is `voice_trio.cli.worker`, an ordinary server. All accept from the one socket, so
-whoever has time takes the next caller, and a worker that dies or hangs costs only those it talks to. (With sockets of
-their own, by SO_REUSEPORT, callers are spread no better, and those whom the kernel gave to one that hangs wait.) What
-workers are told goes over a pair of sockets, not by signals: a terminal or a supervisor may signal the whole group,
-and then each would hear the same wish twice. When the parent is gone that line ends, and the workers drain.
+The parent serves nobody; a worker is `voice_trio.cli.worker`, an ordinary server. All accept from the one socket, the
+freest first, so a worker that dies or hangs costs only those it talks to. (With sockets of their own, by SO_REUSEPORT,
+callers are spread by chance, and those whom the kernel gave to one that hangs wait.) What workers are told goes over a
+pair of sockets, not by signals: a terminal or a supervisor may signal the whole group, and then each would hear the
+same wish twice. When the parent is gone that line ends, and the workers drain.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import trio
 
 from voice_trio.services.shared_folder import shared_folder
 from voice_trio.web.meters import forget_gauges
+from voice_trio.web.polite_accept import ABSENT, Loads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +61,7 @@ async def run_workers(count: int, listener: socket.socket, arguments: Sequence[s
     if it could not start (it has said why); 1 when later none could, or one had to be killed. Closes the listener.
     """
     with listener, shared_folder() as folder:
+        Loads.make(folder, count)
         crew = _Crew(count, listener, folder, arguments)
         async with trio.open_nursery() as nursery:
             await nursery.start(crew.watch_signals, nursery)
@@ -213,6 +215,7 @@ class _Crew:
         self._serving.discard(slot)
         del self._workers[slot]
         forget_gauges(self._folder, slot)
+        Loads(self._folder, slot).set(ABSENT)
         if self._ending.is_set():
             return
         if not self._has_served:  # nobody ever did, and it has said why

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from voice_trio.testing import FakeClient
 
 TWO = (*SERVE, "--workers", "2")
-CALLERS_MAX = 40
+CALLERS = 8
 
 
 @pytest.fixture(scope="module")
@@ -84,15 +84,14 @@ async def complaints_of_promtool(body: bytes) -> bytes:
 
 
 async def callers_on_both(place: Place, nursery: trio.Nursery, user: str = "ada") -> list[tuple[FakeClient, str]]:
-    """Callers with their resume tokens, until each worker has some."""
+    """Callers with their resume tokens, spread over the workers."""
     callers: list[tuple[FakeClient, str]] = []
-    while len(callers) < CALLERS_MAX:
+    for _ in range(CALLERS):
         client = await place.join(nursery, shown=token(user))
         ready = (await client.hears("connection.ready")).event
         callers.append((client, ready["resume_token"]))
-        if len(callers) >= 4 and all(worker["active"] for worker in await workers(place)):
-            return callers
-    raise AssertionError("all callers landed on one worker")
+    assert sorted(worker["active"] for worker in await workers(place)) in ([4, 4], [3, 5])
+    return callers
 
 
 async def test_two_workers_are_one_instance(tmp_path: Path, redis: RedisServer) -> None:
