@@ -39,7 +39,6 @@ async def test_a_caller_whom_the_freest_does_not_take_is_taken_by_another(tmp_pa
     listener = PoliteListener(open_listener("127.0.0.1:0"), busy)
     port = listener._socket.getsockname()[1]
     with trio.fail_after(5):
-        async with listener, await trio.open_tcp_stream("127.0.0.1", port) as caller:
-            async with await listener.accept() as accepted:
-                await accepted.send_all(b"hello")
-                assert await caller.receive_some(5) == b"hello"
+        async with listener, await trio.open_tcp_stream("127.0.0.1", port) as caller, await listener.accept() as taken:
+            await taken.send_all(b"hello")
+            assert await caller.receive_some(5) == b"hello"
