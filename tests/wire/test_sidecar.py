@@ -41,7 +41,7 @@ async def test_words_come_by_a_second_socket_where_the_conversation_refuses_to_s
             assert sidecar.path == "/v1/realtime?intent=transcription"
             for name in ("authorization", "openai-safety-identifier"):
                 assert sidecar.headers[name] == conversation.headers[name]
-            assert await sidecar_costs(place) > 0
+            await wait_for_its_bill(place)
             await client.end_session()
             await client.is_closed()
             await wait_until_empty(place)
@@ -77,8 +77,7 @@ async def test_the_embedded_server_serves_both_sockets_and_each_word_is_told_onc
                 told = "".join(each.event["delta"] for each in client.heard_of(DELTA))
                 assert told.split() == QUESTION.split()[: len(told.split())]
                 assert len(told.split()) > 3
-                while await sidecar_costs(place) == 0:  # noqa: ASYNC110 - an HTTP page knows no events
-                    await trio.sleep(0.05)
+                await wait_for_its_bill(place)
                 assert len(ears.microphones) == 2
                 nursery.cancel_scope.cancel()
 
@@ -86,6 +85,12 @@ async def test_the_embedded_server_serves_both_sockets_and_each_word_is_told_onc
 async def speak_then_listen(client: FakeClient) -> None:
     await client.speak(2.5, loud=True)
     await client.speak(2.0)
+
+
+async def wait_for_its_bill(place: Place) -> None:
+    """The sidecar's usage, stated by its server, has been counted."""
+    while await sidecar_costs(place) == 0:  # noqa: ASYNC110 - an HTTP page knows no events
+        await trio.sleep(0.05)
 
 
 async def sidecar_costs(place: Place) -> float:
