@@ -7,23 +7,14 @@ import tracemalloc
 
 from tests.embedded.desk import CONTEXT, Desk, error_in, only
 from tests.embedded.engines import PlainActivity, quiet, voice
+from tests.recorded import BEGINNING, ENDING
 from voice_trio.embedded.microphone import Microphone
 from voice_trio.embedded.outbound import FinishHearing, ForgetHearing, Listen, Speak, StopSpeaking
 
 WHISPER = {"input": {"transcription": {"model": "gpt-realtime-whisper"}}}
 SPOKEN_TURN = ["input_audio_buffer.speech_stopped", "input_audio_buffer.committed"]
 ITEM = ["conversation.item.added", "conversation.item.done"]
-BEGINNING = ["response.output_item.added", "conversation.item.added", "response.content_part.added"]
 DELTAS = ["response.output_audio_transcript.delta", "response.output_audio.delta"]
-ENDING = [
-    "response.output_audio.done",
-    "response.output_audio_transcript.done",
-    "response.content_part.done",
-    "conversation.item.done",
-    "response.output_item.done",
-    "response.done",
-    "rate_limits.updated",
-]
 DELTA = "conversation.item.input_audio_transcription.delta"
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 

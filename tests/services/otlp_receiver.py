@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -14,8 +11,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from tests.services.http_receiver import HttpReceiver, listening
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
@@ -34,14 +33,14 @@ class ReceivedSpan:
     events: tuple[str, ...]
 
 
-class Collector(ThreadingHTTPServer):
-    """`raw` is everything that came, decompressed; `status` is what it answers."""
+class Collector(HttpReceiver):
+    """Keeps the spans, and the resources they are of."""
+
+    answer = ExportTraceServiceResponse().SerializeToString()
+    content_type = "application/x-protobuf"
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.status = 200
-        self.raw: list[bytes] = []
-        self.headers: list[dict[str, str]] = []
+        super().__init__()
         self.resources: list[dict[str, Any]] = []
         self.spans: list[ReceivedSpan] = []
 
@@ -56,8 +55,11 @@ class Collector(ThreadingHTTPServer):
     def parts_of(self, turn: ReceivedSpan) -> list[ReceivedSpan]:
         return [span for span in self.spans if (span.trace, span.parent) == (turn.trace, turn.id)]
 
+    def refuses(self, path: str, headers: Mapping[str, str]) -> int | None:
+        return None if path == "/v1/traces" and headers["Content-Type"] == self.content_type else 404
+
     def take(self, body: bytes) -> None:
-        self.raw.append(body)
+        super().take(body)
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             self.resources.append(_values(resource.resource.attributes))
             for scope in resource.scope_spans:
@@ -85,37 +87,8 @@ def _value(pair: KeyValue) -> Any:
     return getattr(pair.value, kind) if kind else None
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        is_otlp = self.path == "/v1/traces" and self.headers["Content-Type"] == "application/x-protobuf"
-        status = self.server.status if is_otlp else 404
-        if status == 200:
-            self.server.headers.append(dict(self.headers.items()))
-            self.server.take(body)
-        answer = ExportTraceServiceResponse().SerializeToString()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/x-protobuf")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
-
-
 @contextmanager
 def collector() -> Iterator[Collector]:
     """Listening while the block runs."""
-    with Collector() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Collector()) as server:
+        yield server

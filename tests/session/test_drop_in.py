@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import trio
 
+from tests.recorded import BEGINNING, ENDING
 from tests.session.drop_in_stage import SPEECH_EVENTS, DropInStage
 from tests.session.stage import CONFIG, UNIX_TIME, contexts
 from voice_trio.session.endings import Ending
@@ -18,19 +19,7 @@ if TYPE_CHECKING:
 
 QUESTION = "how warm must the brooder be in winter"
 LONG = "Thirty three degrees in the first week and then a little less every day."
-ANSWERED = [
-    "response.created",
-    "response.output_item.added",
-    "conversation.item.added",
-    "response.content_part.added",
-    "response.output_audio.done",
-    "response.output_audio_transcript.done",
-    "response.content_part.done",
-    "conversation.item.done",
-    "response.output_item.done",
-    "response.done",
-    "rate_limits.updated",
-]
+ANSWERED = ["response.created", *BEGINNING, *ENDING]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from tests.recorded import ENDING
 from voice_trio.errors import ModelRefused
 from voice_trio.testing.script import Answer
 
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
     from voice_trio.testing.model import ScriptedModel
 
 BUFFER, ITEM, STT = "input_audio_buffer.", "conversation.item.", "conversation.item.input_audio_transcription."
-SPOKEN = [
-    "response.output_audio.done",
-    "response.output_audio_transcript.done",
-    "response.content_part.done",
-    "conversation.item.done",
-    "response.output_item.done",
-    "response.done",
-    "rate_limits.updated",
-]
 
 
 def without_repeats(types: list[str]) -> list[str]:
@@ -58,7 +50,7 @@ async def test_a_turn_comes_in_the_recorded_order(
         STT + "delta",
         "response.output_audio_transcript.delta",
         "response.output_audio.delta",
-        *SPOKEN,
+        *ENDING,
     ]
     assert (await caller.hears(STT + "completed")).event["transcript"] == "how warm should it be for chicks"
 
@@ -140,7 +132,7 @@ async def test_speech_cuts_an_answer_in_the_documented_order(
     caller.recorder.forget()
     model.start_speech()
     await caller.hears("rate_limits.updated")
-    assert caller.types() == [BUFFER + "speech_started", *SPOKEN]
+    assert caller.types() == [BUFFER + "speech_started", *ENDING]
     done = caller.recorder.heard("response.done")[0].event["response"]
     assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "turn_detected")
     assert done["usage"]["output_token_details"]["audio_tokens"] == 22  # 1.1 s at 50 ms each
