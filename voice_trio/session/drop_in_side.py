@@ -75,15 +75,17 @@ class DropInSide:
         """Whatever the client sends, as requests; ends the session when it is gone, also while it is not heeded."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._heed_all)
-            while True:
-                try:
-                    frame = await self._link.receive()
-                except LinkClosed as closed:
-                    too_big = closed.code == Ending.TOO_BIG.value.close_code
-                    self._host.end(Ending.TOO_BIG if too_big else Ending.CLIENT_LEFT)
-                    nursery.cancel_scope.cancel()
-                    return
-                await self._inbox.put(frame)
+            await self._read()
+            nursery.cancel_scope.cancel(reason="client gone")
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                frame = await self._link.receive()
+            except LinkClosed as closed:
+                self._host.end(Ending.TOO_BIG if closed.code == Ending.TOO_BIG.value.close_code else Ending.CLIENT_LEFT)
+                return
+            await self._inbox.put(frame)
 
     async def _heed_all(self) -> None:
         await self._ready.wait()  # what it asks for before is asked of a session that is there
