@@ -187,6 +187,27 @@ def test_words_that_were_never_transcribed_are_estimated_by_their_length() -> No
     assert purse.cost.is_estimate
 
 
+def test_where_the_conversation_transcribes_nothing_nothing_of_it_is_estimated() -> None:
+    purse = Safe().purse()
+    purse.transcribed_by(None)  # a sidecar does, say, and has its own bill
+    purse.saw(on.SpeechStarted("i1", 1000))
+    purse.saw(on.SpeechStopped("i1", 4000))
+    purse.close()
+    assert purse.cost.usd == 0
+
+
+def test_a_drop_in_clients_request_is_its_own_turns() -> None:
+    purse = Safe().purse()
+    purse.did(do.BeginTurn(1))
+    purse.did(do.SendToModel(do.AskAsClient("t1", {"vt": "t1"})))
+    purse.did(do.BeginTurn(2))  # the user speaks before the response has begun
+    purse.saw(on.ResponseCreated("r1", {"vt": "t1"}))
+    purse.saw(on.AnswerAudio("r1", "a1", "", 1000.0))
+    purse.did(do.CountUsage("response", "r1", None))
+    assert purse.cost_of_turn(1).usd > 0
+    assert purse.cost_of_turn(2).usd == 0
+
+
 def test_a_usage_of_null_is_estimated_too() -> None:
     purse = Safe().purse()
     begin(purse, 1, "r1")

@@ -26,7 +26,7 @@ class Account(Protocol):
         """The session is ready: from now on it can be warned, and ended by `run_dry` at any time."""
         ...
 
-    def transcribed_by(self, model: str) -> None:
+    def transcribed_by(self, model: str | None) -> None:
         """The conversation's own transcription is by that model from now on."""
         ...
 
@@ -59,7 +59,7 @@ class NoAccount:
     def open(self, tell: Callable[[BudgetWarning], None], run_dry: Callable[[], None]) -> None:
         pass
 
-    def transcribed_by(self, model: str) -> None:
+    def transcribed_by(self, model: str | None) -> None:
         pass
 
     def saw(self, event: Event) -> None:

@@ -36,6 +36,7 @@ class Purse:
         self._spent_before = spent_before
         self._model = terms.model.model
         self._ears = self._sidecar = terms.model.transcription_model or ""
+        self._is_transcribed = True
         self._log = log.bind(session_id=terms.session_id)
         self._unbilled = Unbilled(len(terms.model.instructions) // CHARACTERS_PER_TOKEN)
         self._turn = 0
@@ -63,9 +64,10 @@ class Purse:
         self._look_at_session()
         self.hear_of_day(self._treasury.day_budget.level(self._treasury.spent_today_usd))
 
-    def transcribed_by(self, model: str) -> None:
-        """What the conversation's own transcription is billed by from now on."""
-        self._ears = model
+    def transcribed_by(self, model: str | None) -> None:
+        """What the conversation's own transcription is billed by from now on; None: it transcribes nothing."""
+        self._is_transcribed = model is not None
+        self._ears = model or self._ears
 
     def streamed(self, source_id: str, seconds: float) -> None:
         """Keep how much the sidecar heard, for the case that its usage never comes."""
@@ -139,7 +141,7 @@ class Purse:
     def _settle_all(self) -> None:
         for response_id in self._unbilled.responses:
             self._bill("response", response_id, None)
-        for item_id in self._unbilled.items:
+        for item_id in self._unbilled.items if self._is_transcribed else ():
             self._bill("transcription", item_id, None)
 
     def _hears_with(self, kind: str) -> str:

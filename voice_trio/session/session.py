@@ -185,7 +185,8 @@ class Session:
                 nursery.start_soon(announce_deadline, self._scope.deadline, self.terms.duration_seconds, self._client)
                 nursery.start_soon(watch_for_idleness, self._conversation, self)
             while model is not None:
-                self._account.transcribed_by(model.transcription_model)
+                is_heard = model.updated.transcription_model is not None
+                self._account.transcribed_by(model.transcription_model if is_heard else None)
                 self._sidecar.attend(model, nursery, sockets)
                 self.feed(ModelReady())
                 await self._model.talk_with(model)

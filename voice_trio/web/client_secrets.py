@@ -87,6 +87,8 @@ class _Routes:
     async def create(self) -> Response:
         handshake = read_handshake(cast("Scope", request.scope), self._settings.web.trusted_proxy_hops)
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
+            self._statistics.refused("not_allowed")
+            log.info("client_secret_refused", code="not_allowed")
             return self._refused(403, "not_allowed", "Pages of this origin may not ask.")
         user = await self._admission.vouch(handshake.key, handshake.address)
         if isinstance(user, Refusal):

@@ -5,7 +5,10 @@ Every refusal comes before the upgrade, as OpenAI's HTTP API would word it: its 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import structlog
 
 from voice_trio.dialects.realtime.refusals import refusal_json
 from voice_trio.session import refusals
@@ -20,8 +23,18 @@ if TYPE_CHECKING:
     from voice_trio.session.terms import Terms
     from voice_trio.web.endpoint import Knock
 
+log = structlog.get_logger(__name__)
+
 NOT_SERVED = ("intent", "call_id")
 """Transcription sessions, and calls that run elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    code: str
+    message: str
+    status: int
+    param: str | None = None
 
 
 class RealtimeEndpoint(Endpoint):
@@ -31,21 +44,27 @@ class RealtimeEndpoint(Endpoint):
 
     async def _welcome(self, knock: Knock) -> None:
         handshake = knock.handshake
-        if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
-            await self._tell(knock, "not_allowed", "Pages of this origin may not connect.", 403)
-            return
-        if unserved := next((name for name in NOT_SERVED if name in handshake.wishes), None):
-            await self._tell(knock, "invalid_value", f"'{unserved}' is not served here.", 400, param=unserved)
-            return
-        if self._model(knock) is None:
-            message = "This model cannot be had here."
-            await self._tell(knock, "model_not_found", message, 403, param="model")
+        if fault := self._fault(knock):
+            self._gateway.statistics.refused(fault.code)
+            log.info("refused", code=fault.code, at_handshake=True)
+            await self._tell(knock, fault.code, fault.message, fault.status, param=fault.param)
             return
         if early := await self._refused_without_token(knock):
             await self._refuse(knock, early)
             return
         outcome = await self._gateway.admission.admit(handshake.key, handshake.address, client_secrets=True)
         await self._settle(knock, outcome)
+
+    def _fault(self, knock: Knock) -> _Fault | None:
+        """What is wrong with the request itself, whoever asks."""
+        handshake = knock.handshake
+        if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
+            return _Fault("not_allowed", "Pages of this origin may not connect.", 403)
+        if unserved := next((name for name in NOT_SERVED if name in handshake.wishes), None):
+            return _Fault("invalid_value", f"'{unserved}' is not served here.", 400, unserved)
+        if self._model(knock) is None:
+            return _Fault("model_not_found", "This model cannot be had here.", 403, "model")
+        return None
 
     async def _refused_without_token(self, knock: Knock) -> Refusal | None:
         """A caller without any token is told so, and costs no look at the limits."""
