@@ -18,7 +18,8 @@ from voice_trio.services.plans import ClaimedPlans, Entitlement
 from voice_trio.services.rollout import Rollout, first_rollout
 from voice_trio.services.state import Granted, Quotas, Refused
 from voice_trio.services.tokens import TokenVerifier, User
-from voice_trio.session.admission import Admission, Admitted
+from voice_trio.session.admission import Admission
+from voice_trio.session.admitted import Admitted
 from voice_trio.session.capacity import Capacity
 from voice_trio.session.refusals import Refusal
 from voice_trio.settings import load_settings

@@ -11,7 +11,7 @@ from tests.session.test_admission import HOME, SECRET, Door, token, told
 from voice_trio.services.client_secrets import ClientSecrets
 from voice_trio.services.plans import Entitlement
 from voice_trio.services.tokens import User
-from voice_trio.session.admission import Admitted
+from voice_trio.session.admitted import Admitted
 from voice_trio.session.refusals import Refusal
 from voice_trio.settings import load_settings
 

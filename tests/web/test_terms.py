@@ -11,7 +11,7 @@ from voice_trio.services.resume_tokens import ResumeTokens
 from voice_trio.services.rollout import first_rollout
 from voice_trio.services.state import Quotas
 from voice_trio.services.tokens import User
-from voice_trio.session.admission import Admitted
+from voice_trio.session.admitted import Admitted
 from voice_trio.session.capacity import Capacity
 from voice_trio.web.terms import record_for
 from voice_trio.web.terms import terms_for as terms_for_admitted

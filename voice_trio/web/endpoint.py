@@ -25,7 +25,7 @@ from voice_trio.web.refusing import respond
 from voice_trio.web.terms import record_for, sidecar_for
 
 if TYPE_CHECKING:
-    from voice_trio.session.admission import Admitted
+    from voice_trio.session.admitted import Admitted
     from voice_trio.session.terms import Terms
     from voice_trio.web.asgi import Receive, Scope, Send
     from voice_trio.web.gateway import Gateway

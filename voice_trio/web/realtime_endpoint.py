@@ -18,7 +18,7 @@ from voice_trio.web.refusing import respond
 from voice_trio.web.terms import drop_in_terms_for
 
 if TYPE_CHECKING:
-    from voice_trio.session.admission import Admitted
+    from voice_trio.session.admitted import Admitted
     from voice_trio.session.refusals import Refusal
     from voice_trio.session.terms import Terms
     from voice_trio.web.endpoint import Knock

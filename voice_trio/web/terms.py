@@ -19,7 +19,7 @@ from voice_trio.session.terms import DropInTerms, Terms
 
 if TYPE_CHECKING:
     from voice_trio.services.tokens import User
-    from voice_trio.session.admission import Admitted
+    from voice_trio.session.admitted import Admitted
     from voice_trio.settings import Settings
 
 

@@ -22,7 +22,7 @@ from voice_trio.web.refusing import refuse_at_handshake
 from voice_trio.web.terms import terms_for
 
 if TYPE_CHECKING:
-    from voice_trio.session.admission import Admitted
+    from voice_trio.session.admitted import Admitted
     from voice_trio.session.terms import Terms
     from voice_trio.web.asgi import AsgiLink
     from voice_trio.web.endpoint import Knock
