@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,13 +13,14 @@ import trio.testing
 
 from voice_trio.conversation.passages import Passage
 from voice_trio.errors import KnowledgeUnavailable
+from voice_trio.services.kept_passages import KeptPassages
 from voice_trio.services.knowledge import KeepsPassages, Knowledge
 from voice_trio.services.memory_knowledge import MemoryKnowledge
 from voice_trio.services.search_cache import SearchCache, key_of
 from voice_trio.services.shared_knowledge import FLIGHTS_MAX, LocalNet, SharedKnowledge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 
 LIGHT = Passage("2", "Light", "Layers need 16 hours of light.", "handbook")
@@ -211,3 +215,68 @@ async def test_the_real_net_answers_from_its_own_thread() -> None:
         await net.keep([LIGHT, WATER])
         assert [passage.id for passage in await net.search("deep water", 5)] == ["3"]
         assert await net.search("zeppelin", 5) == ()
+
+
+class SlowDisk(KeptPassages):
+    """An index whose reads may stand still; `at_once` is the most threads ever found in it at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_once = 0
+        self._inside = 0
+        self._moves = threading.Event()
+        self._moves.set()
+
+    def stand_still(self) -> None:
+        self._moves.clear()
+
+    def move(self) -> None:
+        self._moves.set()
+
+    def search(self, query: str, limit: int, now: float) -> tuple[Passage, ...]:
+        with self._entered():
+            return super().search(query, limit, now)
+
+    def unseen_since(self, then: float, limit: int) -> tuple[str, ...]:
+        with self._entered():
+            return super().unseen_since(then, limit)
+
+    def keep(self, passages: Iterable[Passage], now: float) -> None:
+        with self._entered():
+            super().keep(passages, now)
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        self._inside += 1
+        self.at_once = max(self.at_once, self._inside)
+        self._moves.wait(5)
+        yield
+        self._inside -= 1
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda net: net.search("light", 5), lambda net: net.unseen_since(time.time() + 1, 5)],
+    ids=["search", "unseen_since"],
+)
+async def test_a_disk_that_stands_still_holds_up_no_cancellation_and_one_thread_is_at_the_file_at_a_time(
+    read: Callable[[LocalNet], Awaitable[tuple[object, ...]]],
+) -> None:
+    disk = SlowDisk()
+    net = LocalNet(disk)
+    with trio.fail_after(10):
+        await net.keep([LIGHT])
+        disk.stand_still()
+        began = time.monotonic()
+        with trio.move_on_after(0.05) as left:
+            await read(net)
+        with trio.move_on_after(0.05) as never_begun:
+            await net.keep([WATER])
+        assert (left.cancelled_caught, never_begun.cancelled_caught) == (True, True)
+        assert time.monotonic() - began < 1
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(net.keep, [WATER])
+            await trio.sleep(0.05)
+            disk.move()
+        assert [passage.id for passage in await net.search("deep water", 5)] == ["3"]
+    assert disk.at_once == 1

@@ -42,7 +42,11 @@ class Net(Protocol):
 
 
 class LocalNet:
-    """Kept passages behind one worker thread of their own, the only one that touches their file."""
+    """Kept passages behind one worker thread of their own, the only one that touches their file.
+
+    A disk that stands still holds up that thread and whoever waits for it, never a cancellation: a read is left to
+    itself, and as it keeps the one place until it ends, nothing else is at the file meanwhile.
+    """
 
     def __init__(self, kept: KeptPassages | None = None) -> None:
         self._kept = KeptPassages() if kept is None else kept  # an empty one is false
@@ -53,12 +57,15 @@ class LocalNet:
         await self._thread.write(self._kept.keep, tuple(passages), time.time())
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]:
-        """The best of them; raises `KnowledgeUnavailable`. A search takes below a millisecond, so it is never left."""
-        return await self._thread.write(self._kept.search, query, limit, time.time())
+        """The best of them; raises `KnowledgeUnavailable`. Cancellation returns at once."""
+        return await self._thread.read(self._kept.search, query, limit, time.time())
 
     async def unseen_since(self, then: float, limit: int) -> tuple[str, ...]:
-        """The ids of those that the store has not shown since `then` (Unix time); raises `KnowledgeUnavailable`."""
-        return await self._thread.write(self._kept.unseen_since, then, limit)
+        """The ids of those that the store has not shown since `then` (Unix time); raises `KnowledgeUnavailable`.
+
+        Cancellation returns at once.
+        """
+        return await self._thread.read(self._kept.unseen_since, then, limit)
 
     async def confirm(self, asked: Sequence[str], found: Iterable[Passage]) -> None:
         """The store was asked for these and has those; raises `KnowledgeUnavailable`."""
