@@ -8,11 +8,18 @@ import trio
 
 from voice_trio.conversation.passages import Passage
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.services.kept_checks import BATCH, CHECK_SECONDS, LOOK_SECONDS_MAX, ROUND_SECONDS, keep_true
+from voice_trio.services.kept_checks import (
+    BATCH,
+    CHECK_SECONDS,
+    LOOK_SECONDS_MAX,
+    ROUND_SECONDS,
+    check_once,
+    keep_true,
+)
 from voice_trio.services.kept_passages import KeptPassages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from trio.testing import MockClock
 
@@ -26,6 +33,13 @@ class Kept:
     def __init__(self, *passages: Passage) -> None:
         self.index = KeptPassages(age_seconds_max=10 * CHECK_SECONDS)
         self.index.keep(passages, trio.current_time())
+        self._seconds_back = 0.0
+
+    def unix_time(self) -> float:
+        return trio.current_time() - self._seconds_back
+
+    def set_the_clock_back(self, seconds: float) -> None:
+        self._seconds_back = seconds
 
     async def unseen_since(self, then: float, limit: int) -> tuple[str, ...]:
         await trio.lowlevel.checkpoint()
@@ -33,10 +47,10 @@ class Kept:
 
     async def confirm(self, asked: Sequence[str], found: Iterable[Passage]) -> None:
         await trio.lowlevel.checkpoint()
-        self.index.confirm(asked, found, trio.current_time())
+        self.index.confirm(asked, found, self.unix_time())
 
     def texts(self, query: str) -> list[str]:
-        return [passage.text for passage in self.index.search(query, 5, trio.current_time())]
+        return [passage.text for passage in self.index.search(query, 5, self.unix_time())]
 
 
 class Store:
@@ -47,19 +61,21 @@ class Store:
         self.asked: list[tuple[str, ...]] = []
         self.is_away = False
         self.is_silent = False
+        self.when_asked: Callable[[], None] = lambda: None
 
     async def look_up(self, ids: Sequence[str]) -> tuple[Passage, ...]:
         self.asked.append(tuple(ids))
+        self.when_asked()
         if self.is_silent:
             await trio.sleep_forever()
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(0.01)
         if self.is_away:
             raise KnowledgeUnavailable("away")
         return tuple(self.passages[each] for each in ids if each in self.passages)
 
 
 def start(nursery: trio.Nursery, kept: Kept, store: Store) -> None:
-    nursery.start_soon(lambda: keep_true(kept, store, unix_time=trio.current_time))
+    nursery.start_soon(lambda: keep_true(kept, store, unix_time=kept.unix_time))
 
 
 async def test_a_deleted_passage_is_given_no_longer_than_the_time_between_two_checks(
@@ -112,3 +128,19 @@ async def test_while_the_store_is_away_or_silent_nothing_is_dropped_and_it_is_as
     store.is_silent = False
     await trio.sleep(2 * ROUND_SECONDS + 1)
     assert kept.texts("water") == []
+
+
+async def test_a_clock_that_goes_back_during_a_look_ends_the_round_and_the_next_one_has_its_own_time(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    passages = [Passage(str(n), "T", f"word{n}", "s") for n in range(BATCH + 7)]
+    kept, store = Kept(*passages), Store(*passages)
+    store.when_asked = lambda: kept.set_the_clock_back(2 * CHECK_SECONDS)
+    await trio.sleep(CHECK_SECONDS + 1)
+    with trio.fail_after(1):
+        await check_once(kept, store, kept.unix_time())
+    assert [len(asked) for asked in store.asked] == [BATCH]
+    start(nursery, kept, store)
+    await trio.sleep(2 * CHECK_SECONDS + ROUND_SECONDS)
+    assert {each for asked in store.asked[1:] for each in asked} == {passage.id for passage in passages}
+    assert len(store.asked) <= 5

@@ -56,8 +56,13 @@ async def keep_true(kept: Checkable, store: LooksUp, *, unix_time: Callable[[], 
 
 
 async def check_once(kept: Checkable, store: LooksUp, now: float) -> None:
-    """Check whatever the store has not shown for `CHECK_SECONDS`; raises `KnowledgeUnavailable` when it cannot."""
-    while ids := await kept.unseen_since(now - CHECK_SECONDS, BATCH):
+    """Check whatever the store has not shown for `CHECK_SECONDS`; raises `KnowledgeUnavailable` when it cannot.
+
+    Each passage is looked up once: where the clock goes back meanwhile, what was just confirmed is due again.
+    """
+    asked: set[str] = set()
+    while (ids := await kept.unseen_since(now - CHECK_SECONDS, BATCH)) and asked.isdisjoint(ids):
+        asked.update(ids)
         try:
             with trio.fail_after(LOOK_SECONDS_MAX):
                 found = await store.look_up(ids)
