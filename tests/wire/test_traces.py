@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -127,3 +128,69 @@ def test_who_wants_no_traces_does_not_pay_for_them() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def start_in_a_process(*more: str, **variables: str) -> str:
+    """What a process writes that starts traces, and then does `more`."""
+    lines = (
+        "import logging",
+        "from voice_trio.services.tracing import start_traces",
+        "print(type(start_traces(instance='i', version='1', model='m')).__name__)",
+        *more,
+    )
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")} | variables
+    command = [sys.executable, "-c", "\n".join(lines)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("headers", "secret"),
+    [
+        ("api-key: NRAK-AB12CD34EF56GH78IJ90", "NRAK-AB12"),
+        ("x-honeycomb-team hny7AB12CD34", "hny7AB12"),
+        ("Authorization=Basic QWxhZGRpbjpzZXNhbWU=;x", "QWxhZGRp"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"])
+def test_headers_that_cannot_be_read_are_complained_of_without_their_values(
+    headers: str, secret: str, variable: str
+) -> None:
+    written = start_in_a_process(**{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", variable: headers})
+    assert "OTEL_EXPORTER_OTLP_HEADERS is malformed" in written
+    assert secret not in written
+
+
+@pytest.mark.parametrize("headers", ["api-key=NRAK-AB12CD34", "api-key=NRAK%2DAB12CD34", "a=b,api-key: NRAK-AB12CD34"])
+def test_whatever_the_library_complains_of_the_headers_values_are_blacked_out(headers: str) -> None:
+    complain = (
+        "import voice_trio.services.tracing as it",
+        "it._hear_complaints(it.os.environ)",  # the minute in which it says nothing more begins anew
+        "logging.getLogger('opentelemetry.x').error('refused: %s', 'NRAK-AB12CD34 at http://me:mypass@host/v1')",
+    )
+    written = start_in_a_process(
+        *complain, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", OTEL_EXPORTER_OTLP_HEADERS=headers
+    )
+    assert "refused: *** at http://***@host/v1" in written
+    assert "NRAK-AB12" not in written
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"OTEL_BSP_MAX_QUEUE_SIZE": "10"},
+        {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "-17"},
+        {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "some-17"},
+        {"OTEL_BSP_SCHEDULE_DELAY": "-17"},
+        {"OTEL_EXPORTER_OTLP_COMPRESSION": "some-17"},
+    ],
+    ids=lambda variables: next(iter(variables)),
+)
+def test_a_value_that_the_library_does_not_take_is_one_warning_and_no_end(variables: dict[str, str]) -> None:
+    written = start_in_a_process(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", **variables)
+    (warning,) = [line for line in written.splitlines() if "traces_not_sent" in line]
+    assert next(iter(variables)) in warning
+    assert "NoTraces" in written
+    assert "Traceback" not in written
+    assert "-17" not in written

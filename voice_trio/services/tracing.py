@@ -11,9 +11,11 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote
 
 import structlog
 
@@ -33,6 +35,10 @@ SERVICE_NAME = "voice-trio"
 FLUSH_SECONDS_MAX = 2.0
 COMPLAIN_EVERY_SECONDS = 60.0
 """A collector that is away makes the library complain at every batch."""
+HEADERS_LOGGER = "opentelemetry.util.re"
+MALFORMED_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS is malformed: name=value, separated by commas, values URL-encoded"
+SECRET_CHARS_MIN = 4
+URL_USER = re.compile(r"//[^/@\s]+@")
 
 log = structlog.get_logger(__name__)
 
@@ -60,20 +66,20 @@ def start_traces(*, instance: str, version: str, model: str, environ: Mapping[st
     if protocol != "http/protobuf":
         log.warning("traces_not_sent", detail=f"OTEL_EXPORTER_OTLP_PROTOCOL: {protocol} is not built; http/protobuf is")
         return NoTraces()
-    try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    except ImportError:
-        log.warning("traces_not_sent", detail="OTEL_… is set, but not installed: pip install 'voice-trio[otel]'")
-        return NoTraces()
-    _hear_complaints()
     named = {"service.version": version, "service.instance.id": instance}
     if "service.name" not in environ.get("OTEL_RESOURCE_ATTRIBUTES", "") and not environ.get("OTEL_SERVICE_NAME"):
         named["service.name"] = SERVICE_NAME
-    provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    _hear_complaints(environ)
+    try:
+        provider = _provider(named)
+    except ImportError:
+        log.warning("traces_not_sent", detail="OTEL_… is set, but not installed: pip install 'voice-trio[otel]'")
+        return NoTraces()
+    except (ValueError, RuntimeError) as error:  # its text may tell a value, and a value may be a secret
+        set_ones = ", ".join(sorted(name for name in environ if name.startswith("OTEL_")))
+        detail = f"OpenTelemetry does not take the value of one of {set_ones} ({type(error).__name__})"
+        log.warning("traces_not_sent", detail=detail)
+        return NoTraces()
     atexit.register(_flush, provider)
     log.info("traces_sent", sampler=provider.sampler.get_description())
     return OtelTraces(provider.get_tracer("voice_trio", version), model)
@@ -84,6 +90,18 @@ def _is_wanted(environ: Mapping[str, str]) -> bool:
         return False
     exporters = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
     return exporters == "otlp" or (not exporters and any(environ.get(name) for name in ENDPOINTS))
+
+
+def _provider(named: dict[str, str]) -> TracerProvider:
+    """As the SDK reads the environment; raises what it raises of values that it does not take."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return provider
 
 
 class OtelTraces:
@@ -147,18 +165,35 @@ def _flush(provider: TracerProvider) -> None:
 class _Complaints(logging.Handler):
     """What the library complains of is our warning, once a minute: errors are for what people here can mend."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, environ: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(logging.WARNING)
+        self._environ = environ
         self._clock = clock
         self._next_at = -COMPLAIN_EVERY_SECONDS
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._clock() >= self._next_at:
             self._next_at = self._clock() + COMPLAIN_EVERY_SECONDS
-            log.warning("traces_trouble", detail=record.getMessage()[:300])
+            is_of_headers = record.name == HEADERS_LOGGER  # it quotes what it could not read, and that is a key
+            detail = MALFORMED_HEADERS if is_of_headers else _without_secrets(record.getMessage(), self._environ)
+            log.warning("traces_trouble", detail=detail[:300])
 
 
-def _hear_complaints() -> None:
+def _without_secrets(text: str, environ: Mapping[str, str]) -> str:
+    """`text` without the headers' values, whole or in parts, as written or decoded, and without a URL's user."""
+    secrets: set[str] = set()
+    for name, value in environ.items():
+        if name.startswith("OTEL_") and name.endswith("HEADERS"):
+            parts = {value, *value.split(",")}
+            parts |= {part.split(mark, 1)[1] for part in parts for mark in "=: " if mark in part}
+            secrets |= {part.strip() for part in parts} | {unquote(part).strip() for part in parts}
+    secrets = {secret for secret in secrets if len(secret) >= SECRET_CHARS_MIN}
+    for secret in sorted(secrets, key=len, reverse=True):  # a part may stand within another
+        text = text.replace(secret, "***")
+    return URL_USER.sub("//***@", text)
+
+
+def _hear_complaints(environ: Mapping[str, str]) -> None:
     library = logging.getLogger("opentelemetry")
     library.propagate = False
-    library.handlers[:] = [_Complaints()]
+    library.handlers[:] = [_Complaints(environ)]
