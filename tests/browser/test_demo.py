@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.desk import attach_meter, keep_figures, keep_picture, logged, serving, silence, talk, wait_for_state
-from tests.browser.test_conversation import QUESTION, spoken
-from tests.wire.deployment import free_port
+from tests.browser.desk import (
+    Stage,
+    attach_meter,
+    attach_recorder,
+    keep_figures,
+    keep_picture,
+    logged,
+    serving,
+    silence,
+    talk,
+    wait_for_state,
+    wait_until,
+)
+from tests.browser.test_conversation import ERROR_MS_MAX, QUESTION, measure_cuts, spoken
+from tests.browser.test_troubles import ask_in_writing
+from tests.wire.deployment import SECRET, free_port
 from voice_trio.embedded.speech import missing_packages
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.browser.desk import Desk
@@ -21,17 +36,25 @@ if TYPE_CHECKING:
 LOUD = 0.05  # of full scale; the embedded voice peaks above 0.3
 
 
+@contextmanager
+def the_demo(folder: Path, port: int) -> Iterator[tuple[Stage, str]]:
+    """It listens at `port`; with the token that it prints. A later one takes tokens of an earlier one."""
+    command = [sys.executable, "-m", "voice_trio.cli", "demo", "--bind", f"127.0.0.1:{port}"]
+    variables = {"XDG_DATA_HOME": str(folder), "JWT_SECRET": SECRET}
+    with serving(command, variables, "The demo is at") as (process, line):
+        printed = re.search(r"#token=(\S+)", line)
+        assert printed is not None
+        yield Stage(port, process), printed[1]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_demo_hears_a_question_and_answers_it_from_the_handbook_aloud(desk: Desk, tmp_path: Path) -> None:
     if missing_packages():
         pytest.skip(f"SKIPPED LOUDLY: no ears on this machine, {missing_packages()} missing")
-    command = [sys.executable, "-m", "voice_trio.cli", "demo", "--bind", f"127.0.0.1:{free_port()}"]
-    with serving(command, {"XDG_DATA_HOME": str(tmp_path)}, "The demo is at") as (_, line):
-        address = re.search(r"http://127\.0\.0\.1:(\d+)/#token=(\S+)", line)
-        assert address is not None
+    with the_demo(tmp_path, free_port()) as (stage, bearer):
         speech = silence(1) + spoken(QUESTION) + silence(7) + spoken("How many hours of light do laying hens need?")
-        page = desk.open(int(address[1]), bearer=address[2], speech=speech)
+        page = desk.open(stage.port, bearer=bearer, speech=speech)
         talk(page)
         attach_meter(page)
         wait_for_state(page, "speaking", 30)
@@ -51,3 +74,59 @@ def test_the_demo_hears_a_question_and_answers_it_from_the_handbook_aloud(desk: 
         assert re.search(r"3[2-5]", answer)
         assert page.locator(".sources li").count() >= 1
         assert desk.complaints == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_demo_is_interrupted_reloaded_killed_and_talked_to_again(desk: Desk, tmp_path: Path) -> None:
+    if missing_packages():
+        pytest.skip(f"SKIPPED LOUDLY: no voice on this machine, {missing_packages()} missing")
+    port = free_port()
+    with the_demo(tmp_path, port) as (stage, bearer):
+        page = desk.open(port, bearer=bearer, is_measured=True)
+        talk(page)
+        attach_recorder(page)
+        ask_in_writing(page, QUESTION)
+        wait_for_state(page, "speaking", 30)
+        page.wait_for_timeout(1200)
+        page.keyboard.press("Escape")
+        wait_until(page, "cuts.filter(({ by }) => by === 'flush').length === 1")
+        page.wait_for_timeout(300)
+        keep_picture(page, "demo-3-cut")
+        errors, delays = measure_cuts(desk, page)
+        keep_figures("demo-cut", {"position_error_ms": errors, "cut_to_silence_ms": delays})
+        assert len(errors) == 1
+        assert max(map(abs, errors)) <= ERROR_MS_MAX
+        assert max(delays) <= ERROR_MS_MAX
+        page.reload()
+        desk.watch(page)
+        page.get_by_role("button", name="Go on talking").click()
+        wait_for_state(page, "listening")
+        assert logged(page, "ready")[0]["resumed"]
+        keep_picture(page, "demo-4-resumed")
+        stage.kill()
+        wait_for_state(page, "connecting")
+        keep_picture(page, "demo-5-gone")
+    with the_demo(tmp_path, port):
+        wait_for_state(page, "listening", 30)
+        ask_in_writing(page, "How many hours of light do laying hens need?")
+        wait_for_state(page, "speaking", 30)
+        page.wait_for_timeout(1500)
+        keep_picture(page, "demo-6-back")
+        assert re.search(r"\b1[4-7]\b", page.locator(".answer").last.inner_text())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_the_demo_is_asked_in_writing_where_the_microphone_is_refused(desk: Desk, tmp_path: Path) -> None:
+    if missing_packages():
+        pytest.skip(f"SKIPPED LOUDLY: no voice on this machine, {missing_packages()} missing")
+    with the_demo(tmp_path, free_port()) as (stage, bearer):
+        page = desk.open(stage.port, bearer=bearer, allow_microphone=False)
+        talk(page)
+        assert page.evaluate("voiceTrio.microphone") == "refused"
+        ask_in_writing(page, QUESTION)
+        wait_for_state(page, "speaking", 30)
+        page.wait_for_timeout(2500)
+        keep_picture(page, "demo-7-in-writing")
+        assert re.search(r"3[2-5]", page.locator(".answer").inner_text())
