@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from voice_trio.services.windows import RELATIVE_ERROR, WINDOWS, Percentiles
+from voice_trio.services.windows import RELATIVE_ERROR, WINDOWS, Percentiles, bins_of, described, sketch_of
 
 
 class Clock:
@@ -62,6 +62,16 @@ def test_nothing_is_measured_as_nothing(clock: Clock) -> None:
     percentiles = Percentiles(["one"], clock)
     percentiles.add("one", 0.0)
     assert percentiles.in_ms("5m")["one"] == {"count": 1, "p50": 0.0, "p95": 0.0, "p99": 0.0}
+
+
+@pytest.mark.parametrize("tenths", [0, 1, 6, 10])
+def test_what_took_no_time_travels_too(clock: Clock, tenths: int) -> None:
+    percentiles = Percentiles(["one"], clock)
+    for number in range(100):
+        percentiles.add("one", 0.0 if number < tenths * 10 else 0.2)
+    sketch = percentiles.merged("5m")["one"]
+    assert described(sketch_of(bins_of(sketch))) == described(sketch)
+    assert described(sketch)["count"] == 100
 
 
 def _size(thing: object, seen: set[int]) -> int:

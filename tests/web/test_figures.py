@@ -46,6 +46,7 @@ class Process:
                 chance.choice(("completed", "cancelled")),
                 chance.choice(tuple(Outcome)),
                 committed=commit,
+                asked=commit + chance.choice((0.0, 0.0, 0.2)),
                 first_audio_out=commit + chance.lognormvariate(-1, 1),
             )
         )

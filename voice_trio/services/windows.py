@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 RELATIVE_ERROR = 0.01
 BINS_MAX = 512
 """Of a sketch: values that differ by more than a factor of 28,000 share their lowest bins."""
+ZEROS = -(2**31)
+"""Stands for the bin of what took no time at all: a sketch counts it apart, and no real bin lies so low."""
 SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 WINDOWS: Mapping[str, tuple[float, int]] = {"5m": (30.0, 10), "1h": (300.0, 12), "24h": (3600.0, 24)}
 """By name: the seconds of a slice, and how many slices make the window."""
@@ -81,16 +83,19 @@ def described(sketch: Sketch) -> dict[str, float | int]:
 
 
 def bins_of(sketch: Sketch) -> dict[int, float]:
-    """How many fell into each bin, for another process to make the sketch anew; zero itself is left out."""
+    """How many fell into each bin, for another process to make the sketch anew; zeros under `ZEROS`."""
     store = sketch._store
-    return {store.offset + index: count for index, count in enumerate(store.bins) if count}
+    bins = {store.offset + index: count for index, count in enumerate(store.bins) if count}
+    if sketch._zero_count:
+        bins[ZEROS] = sketch._zero_count
+    return bins
 
 
 def sketch_of(bins: Mapping[int, float]) -> Sketch:
     """The sketch of such bins: it tells the same percentiles."""
     sketch = Sketch(RELATIVE_ERROR, BINS_MAX)
     for key, count in bins.items():
-        sketch.add(sketch._mapping.value(key), count)
+        sketch.add(0.0 if key == ZEROS else sketch._mapping.value(key), count)
     return sketch
 
 
