@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -137,6 +138,7 @@ class _Crew:
         self._has_served = False
         self._failed_starts = 0
         self._ending = trio.Event()
+        self._last_word = b""
 
     async def watch_signals(
         self, nursery: trio.Nursery, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -176,6 +178,7 @@ class _Crew:
         pause, is_told = PAUSE_SECONDS, False
         while not self._ending.is_set():
             worker = self._workers[slot] = await self._hire(slot)
+            worker.tell(self._last_word)  # that was said while it was being hired
             began_at = trio.current_time()
             if await worker.wait_serving():
                 self._note_serving(slot)
@@ -195,15 +198,18 @@ class _Crew:
     async def _hire(self, slot: int) -> _Worker:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        with theirs:
-            fds = (self._listener.fileno(), theirs.fileno())
+        with theirs, self._listener.dup() as listener:  # the end may close ours meanwhile
+            fds = (listener.fileno(), theirs.fileno())
             command = [sys.executable, "-P", "-m", "voice_trio.cli.worker"]
             command += ["--slot", str(slot), "--count", str(self._count), "--folder", str(self._folder)]
             command += ["--listener", str(fds[0]), "--parent", str(fds[1]), *self._arguments]
             # It imports what we would, wherever we were started: `-P` leaves the working directory out.
             paths = os.pathsep.join(path for path in sys.path if path)
             environ = os.environ | {"PYTHONPATH": paths}
-            return _Worker(await trio.lowlevel.open_process(command, pass_fds=fds, env=environ), ours)
+            # A Ctrl-C goes to the whole group, and would burst into the worker's imports.
+            deafen = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+            process = await trio.lowlevel.open_process(command, pass_fds=fds, env=environ, preexec_fn=deafen)
+            return _Worker(process, ours)
 
     def _note_serving(self, slot: int) -> None:
         self._serving.add(slot)
@@ -235,6 +241,7 @@ class _Crew:
         self._tell_all(DRAIN)
 
     def _tell_all(self, word: bytes) -> None:
+        self._last_word = word
         for worker in self._workers.values():
             worker.tell(word)
 

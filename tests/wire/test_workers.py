@@ -7,7 +7,9 @@ import re
 import shutil
 import signal
 import subprocess
-from contextlib import asynccontextmanager
+import time
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +17,7 @@ import trio
 
 from tests.redis_servers import RedisServer, becomes, redis_server
 from tests.wire.deployment import (
+    SECRET,
     SERVE,
     Place,
     environment,
@@ -31,7 +34,6 @@ from voice_trio.workers import run_workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
     from tests.wire.deployment import GatewayProcess
     from voice_trio.testing import FakeClient
@@ -243,6 +245,39 @@ async def test_what_no_worker_can_start_with_is_said_once(tmp_path: Path, redis:
         done = await trio.run_process(command, env=environ, capture_stderr=True, capture_stdout=True, check=False)
     assert done.returncode == 1
     assert done.stderr.decode().count("Error: --certfile, --keyfile: cannot be used") == 1
+
+
+def test_ctrl_c_while_workers_start_ends_them_without_a_word_of_python(redis: RedisServer) -> None:
+    environ = {"PATH": os.environ["PATH"], "REDIS_URL": redis.url, "JWT_SECRET": SECRET}
+    process = subprocess.Popen(TWO, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        while not any(map(_has_begun, _children_of(process.pid))):
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.2)  # in the middle of its imports
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert "Traceback" not in said
+    assert process.returncode == 0, said
+
+
+def _children_of(pid: int) -> list[str]:
+    """Of all its threads: the one that forked them has them."""
+    with suppress(OSError):  # a thread ends
+        found = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+        return " ".join(found).split()
+    return []
+
+
+def _has_begun(pid: str) -> bool:
+    """Whether that is a worker already; between its fork and its exec it is another parent."""
+    with suppress(OSError):
+        return "voice_trio.cli.worker" in Path(f"/proc/{pid}/cmdline").read_text()
+    return False
 
 
 def test_without_redis_they_are_refused_by_name() -> None:

@@ -23,7 +23,6 @@ NO_REDIS = (
     "and keep sessions for itself. One process serves MAX_CONCURRENT_SESSIONS sessions (60)."
 )
 
-WORKERS_HELP = "Processes to serve with, each with its own MAX_CONCURRENT_SESSIONS; more than one need REDIS_URL."
 bind_option = click.option(
     "--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Where to listen; port 0 for any."
 )
