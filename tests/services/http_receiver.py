@@ -39,7 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        headers = dict(self.headers.items())
+        headers = {name.lower(): value for name, value in self.headers.items()}
         status = self.server.refuses(self.path, headers) or self.server.status
         if status == 200:
             self.server.headers.append(headers)

@@ -56,7 +56,7 @@ class Collector(HttpReceiver):
         return [span for span in self.spans if (span.trace, span.parent) == (turn.trace, turn.id)]
 
     def refuses(self, path: str, headers: Mapping[str, str]) -> int | None:
-        return None if path == "/v1/traces" and headers["Content-Type"] == self.content_type else 404
+        return None if path == "/v1/traces" and headers.get("content-type") == self.content_type else 404
 
     def take(self, body: bytes) -> None:
         super().take(body)

@@ -34,7 +34,7 @@ class Receiver(HttpReceiver):
         return [body for kind, body in self.items if kind == "transaction"]
 
     def refuses(self, path: str, headers: Mapping[str, str]) -> int | None:
-        return None if path == "/api/7/envelope/" and KEY in headers.get("X-Sentry-Auth", "") else 403
+        return None if path == "/api/7/envelope/" and KEY in headers.get("x-sentry-auth", "") else 403
 
     def take(self, envelope: bytes) -> None:
         """One header line, then pairs of an item's header and its body."""
