@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -137,6 +140,22 @@ def test_the_dead_keep_what_they_counted_and_their_successors_go_on(shared: Path
     forget_gauges(shared, 1)
     share_meters(shared, 0)
     assert read(Meters(lambda: 3)) == {"admitted": 15.0, "stage": 3.0, "active": 3.0}
+
+
+def test_the_librarys_variable_alone_shares_nothing(tmp_path: Path) -> None:
+    code = (
+        "from voice_trio.web.meters import Meters\n"
+        "meters = Meters(lambda: 3)\n"
+        "meters.admitted.inc(5)\n"
+        "print(meters.exposition().decode())\n"
+    )
+    for folder in (tmp_path, tmp_path / "is not there"):
+        env = dict(os.environ, PROMETHEUS_MULTIPROC_DIR=str(folder))
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, env=env)
+        assert done.returncode == 0, done.stderr
+        assert "voice_trio_admitted_total 5.0" in done.stdout
+        assert "voice_trio_active_sessions 3.0" in done.stdout
+    assert not list(tmp_path.iterdir())
 
 
 def read(meters: Meters) -> dict[str, float]:

@@ -43,7 +43,19 @@ class Across(Enum):
 def share_meters(folder: Path, slot: int) -> None:
     """From now on this process counts as worker `slot` of those that share `folder`; before any `Meters` is made."""
     os.environ[_FOLDER] = str(folder)
-    values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]  # the library's
+    shared = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]  # the library's
+    shared.is_voice_trio = True
+    values.ValueClass = shared
+
+
+def _is_shared() -> bool:
+    """Whether `share_meters` was called. The library goes by its variable alone, so without it that has to go."""
+    if getattr(values.ValueClass, "is_voice_trio", False):
+        return True
+    for name in (_FOLDER, _FOLDER.lower()):
+        os.environ.pop(name, None)
+    values.ValueClass = values.MutexValue
+    return False
 
 
 def forget_gauges(folder: Path, slot: int) -> None:
@@ -62,7 +74,7 @@ class Meters:
         self._own = self.registry
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
         self._process: _SharedProcess | None = None
-        self._is_shared = _FOLDER in os.environ
+        self._is_shared = _is_shared()
         if self._is_shared:
             self._own = CollectorRegistry()
             MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]  # the library's
