@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -239,6 +240,11 @@ def test_where_the_folder_is_a_file_memory_does(tmp_path: Path) -> None:
     _memory_does(tmp_path / "file")
 
 
+def test_where_a_folder_lies_in_its_place_memory_does(tmp_path: Path) -> None:
+    kept_path(tmp_path / "knowledge.sqlite3", "mine").mkdir()
+    _memory_does(tmp_path)
+
+
 def _memory_does(folder: Path) -> None:
     kept = in_file(folder)
     kept.keep([LIGHT], 0.0)
@@ -294,3 +300,98 @@ def test_processes_share_a_file_and_none_sees_half_of_what_another_keeps(tmp_pat
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("SELECT count(*) FROM terms").fetchone() == (200,)
     connection.close()
+
+
+def test_a_worker_that_finds_the_damage_late_leaves_the_file_that_another_has_begun(tmp_path: Path) -> None:
+    path = kept_path(tmp_path / "knowledge.sqlite3", "mine")
+    files = [KeptFile(path), KeptFile(path)]
+    for file in files:
+        file.for_writing()
+    first, late = (KeptPassages(file=file) for file in files)
+    files[0].start_over()
+    first.keep([LIGHT], 0.0)
+    files[1].start_over()
+    assert ids(late, "light") == ["2"]
+    late.keep([WATER], 0.0)
+    assert (ids(first, "water"), ids(in_file(tmp_path), "water")) == (["3"], ["3"])
+
+
+@pytest.mark.parametrize("use", ["keep", "search"])
+def test_a_file_that_another_worker_has_begun_anew_is_the_one_that_is_used(tmp_path: Path, use: str) -> None:
+    path = kept_path(tmp_path / "knowledge.sqlite3", "mine")
+    file = KeptFile(path)
+    worker, idle = KeptPassages(file=file), in_file(tmp_path)
+    idle.keep([Passage("4", "Feed", "Grit and grain.", "handbook")], 0.0)
+    file.start_over()  # it has opened none: nothing of it lies there
+    assert ids(worker, "grit") == ["4"]
+    file.start_over()
+    worker.keep([LIGHT], 0.0)
+    if use == "keep":
+        idle.keep([WATER], 0.0)
+        assert ids(in_file(tmp_path), "water") == ["3"]
+    assert (ids(idle, "light"), ids(idle, "grit")) == (["2"], [])
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+def test_workers_that_start_together_on_a_damaged_file_end_up_in_one(tmp_path: Path) -> None:
+    kept_path(tmp_path / "knowledge.sqlite3", "mine").write_bytes(b"not a database" * 100)
+    workers = [in_file(tmp_path) for _ in range(4)]
+    together = threading.Barrier(4)
+
+    def start(number: int) -> None:
+        together.wait(5)
+        with suppress(KnowledgeUnavailable):  # locked, or begun anew under it
+            workers[number].keep([Passage(f"first-{number}", "T", "hens", "s")], 0.0)
+
+    threads = [threading.Thread(target=start, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number, worker in enumerate(workers):
+        worker.keep([Passage(str(number), "T", "ducks", "s")], 0.0)
+    for worker in [*workers, in_file(tmp_path)]:
+        assert set(ids(worker, "ducks")) == {"0", "1", "2", "3"}
+
+
+@pytest.mark.parametrize("is_laid_out", [True, False], ids=["in use", "just begun"])
+def test_a_file_that_is_locked_at_the_start_costs_one_result_and_not_the_file(
+    tmp_path: Path, is_laid_out: bool
+) -> None:
+    if is_laid_out:
+        in_file(tmp_path).keep([LIGHT], 0.0)
+    other = sqlite3.connect(kept_path(tmp_path / "knowledge.sqlite3", "mine"), isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    kept = in_file(tmp_path)
+    with pytest.raises(KnowledgeUnavailable, match="locked"):
+        kept.keep([LIGHT], 0.0)
+    other.execute("ROLLBACK")
+    other.close()
+    kept.keep([WATER], 0.0)
+    kept.close()
+    assert ids(in_file(tmp_path), "water") == ["3"]
+
+
+def test_other_files_that_vanish_or_cannot_be_deleted_cost_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "knowledge.sqlite3"
+    vanishing, stubborn = kept_path(base, "vanishing"), kept_path(base, "stubborn")
+    vanishing.write_bytes(b"")
+    stubborn.mkdir()
+    os.utime(stubborn, (0, 0))
+    unix_time = time.time
+
+    def another_worker_is_faster() -> float:
+        vanishing.unlink(missing_ok=True)
+        return unix_time()
+
+    kept = in_file(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", another_worker_is_faster)  # asked between seeing a file and its age
+        kept.keep([LIGHT], 0.0)
+    kept.close()
+    assert not vanishing.exists()
+    assert ids(in_file(tmp_path), "light") == ["2"]

@@ -1,13 +1,14 @@
 """Where kept passages lie: a SQLite database in memory, or one file for each store, collection and key.
 
-A file is a convenience, never the truth: one that cannot be read is begun anew, and where none can be written memory
-does. Several processes may share it. Synchronous, for one worker thread at a time.
+A file is a convenience, never the truth: one that cannot be read is begun anew, and where none can ever be written
+memory does. Several processes may share it. Synchronous, for one worker thread at a time.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -45,69 +46,90 @@ def kept_path(knowledge_path: Path, *whose: str | None) -> Path:
 
 
 class KeptFile:
-    """Opens the database when it is first needed; without a path it is in memory."""
+    """Opens the database when it is first needed; without a path it is in memory.
+
+    Another process may begin the file anew at any time: every use asks whether the one it has open still lies there.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
 
     def for_reading(self) -> sqlite3.Connection | None:
-        """The database, or None where there is none yet."""
-        if self._connection is None and self._path is not None and not self._path.exists():
+        """The database, or None where there is none yet. Raises as `for_writing`."""
+        if self._path is not None and _identity_of(self._path) is None:
             return None
         return self.for_writing()
 
     def for_writing(self) -> sqlite3.Connection:
-        """The database, made if need be. Raises `sqlite3.Error` only where even memory fails."""
+        """The database, made if need be. Raises `sqlite3.Error` for what may pass, such as a lock."""
+        if self._connection is not None and not self._is_in_place():
+            self.close()
         if self._connection is None:
             self._connection = self._opened(self._path) if self._path is not None else _in_memory()
         return self._connection
 
     def start_over(self) -> None:
-        """The database is damaged: the next use finds an empty one."""
-        self.close()
-        if self._path is not None:
+        """The database is damaged: the next use finds an empty one, or the one that another process has begun."""
+        if self._path is not None and self._is_in_place():
             log.warning("kept_passages_begun_anew", path=str(self._path))
             _delete(self._path)
+        self.close()  # only now: the number of an open file is not given to a new one
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        self._identity = None
+
+    def _is_in_place(self) -> bool:
+        return self._path is None or _identity_of(self._path) == self._identity
 
     def _opened(self, path: Path) -> sqlite3.Connection:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _delete_orphans(path)
-            path.touch(mode=0o600)  # what it holds may not be for everybody on this machine
             try:
-                return _laid_out(path)
-            except sqlite3.OperationalError:
-                raise  # locked or read-only: not ours to delete
-            except sqlite3.DatabaseError:
+                return self._laid_out(path)
+            except sqlite3.DatabaseError as error:
+                if type(error) is not sqlite3.DatabaseError:
+                    raise  # locked or read-only: not ours to delete
                 self.start_over()
-                path.touch(mode=0o600)
-                return _laid_out(path)
+                return self._laid_out(path)
         except (OSError, sqlite3.Error) as error:
+            self.close()
+            if isinstance(error, sqlite3.Error) and not _is_refused(error):
+                raise
             log.warning("kept_passages_in_memory_only", path=str(path), reason=str(error))
             self._path = None
             return _in_memory()
 
+    def _laid_out(self, path: Path) -> sqlite3.Connection:
+        path.touch(mode=0o600)  # what it holds may not be for everybody on this machine
+        self._identity = _identity_of(path)  # before it is opened: replaced in between, it is opened once more
+        self._connection = sqlite3.connect(
+            path, timeout=LOCK_SECONDS_MAX, isolation_level=None, check_same_thread=False
+        )
+        _lay_out(self._connection)
+        return self._connection
 
-def _laid_out(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=LOCK_SECONDS_MAX, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (layout,) = connection.execute("PRAGMA user_version").fetchone()
-        if (application, layout) not in ((0, 0), (APPLICATION_ID, LAYOUT)):
-            raise sqlite3.DatabaseError("another layout")
-        connection.executescript(_LAYOUT)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+
+def _lay_out(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (layout,) = connection.execute("PRAGMA user_version").fetchone()
+    if (application, layout) not in ((0, 0), (APPLICATION_ID, LAYOUT)):
+        raise sqlite3.DatabaseError("another layout")
+    connection.executescript(_LAYOUT)
+
+
+def _is_refused(error: sqlite3.Error) -> bool:
+    """Whether this file can never be written; all else may pass, as a lock does."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)  # our own errors have none
+    is_moved = code == sqlite3.SQLITE_READONLY_DBMOVED  # begun anew by another process this very moment
+    return not is_moved and code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
 def _in_memory() -> sqlite3.Connection:
@@ -116,8 +138,18 @@ def _in_memory() -> sqlite3.Connection:
     return connection
 
 
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    """Which file lies there; None where none can be seen."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _delete(path: Path) -> None:
-    for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+    """The database last: whoever begins it anew must not lose a journal that belongs to the new one."""
+    for file in (path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"), path):
         file.unlink(missing_ok=True)
 
 
@@ -125,6 +157,14 @@ def _delete_orphans(path: Path) -> None:
     """What other keys may see is nobody's business once they are not used any more."""
     stem, _, _ = path.name.partition(".kept-")
     for other in path.parent.glob(f"{stem}.kept-*.sqlite3"):
-        files = [file for file in (other, other.with_name(other.name + "-wal")) if file.exists()]
-        if other != path and all(time.time() - file.stat().st_mtime > ORPHAN_SECONDS for file in files):
-            _delete(other)
+        with suppress(OSError):  # deleted by another process meanwhile, or not ours to delete
+            if other != path and time.time() - _written_at(other) > ORPHAN_SECONDS:
+                _delete(other)
+
+
+def _written_at(path: Path) -> float:
+    """Unix time of the last write; raises `OSError`."""
+    times = [path.stat().st_mtime]
+    with suppress(FileNotFoundError):
+        times.append(path.with_name(path.name + "-wal").stat().st_mtime)
+    return max(times)
