@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from contextlib import asynccontextmanager, suppress
@@ -30,7 +31,8 @@ from tests.wire.test_tls import certificate
 from voice_trio.services.listening import open_listener
 from voice_trio.services.shared_folder import shared_folder
 from voice_trio.testing import ScriptedModel
-from voice_trio.workers import run_workers
+from voice_trio.web.polite_accept import Loads
+from voice_trio.workers import DRAIN, _Crew, run_workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -245,6 +247,45 @@ async def test_what_no_worker_can_start_with_is_said_once(tmp_path: Path, redis:
         done = await trio.run_process(command, env=environ, capture_stderr=True, capture_stdout=True, check=False)
     assert done.returncode == 1
     assert done.stderr.decode().count("Error: --certfile, --keyfile: cannot be used") == 1
+
+
+async def test_a_worker_that_was_being_started_at_the_signal_is_told_to_drain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew = _Crew(1, open_listener("127.0.0.1:0"), tmp_path, [])
+    Loads.make(tmp_path, 1)
+    heard: list[bytes] = []
+
+    class Newcomer:
+        """A process that ends when it is told something."""
+
+        def __init__(self, line: socket.socket) -> None:
+            self._line = trio.socket.from_stdlib_socket(line)
+            self._over = trio.Event()
+
+        async def listen(self) -> None:
+            with self._line:
+                heard.append(await self._line.recv(8))
+            self._over.set()
+
+        async def wait(self) -> int:
+            await self._over.wait()
+            return 0
+
+    async with trio.open_nursery() as nursery:
+
+        async def open_process(command: list[str], *, pass_fds: tuple[int, int], **how: Any) -> Newcomer:
+            crew._end()
+            newcomer = Newcomer(socket.socket(fileno=os.dup(pass_fds[1])))
+            nursery.start_soon(newcomer.listen)
+            assert not os.get_inheritable(pass_fds[0])  # is open, although the crew's own socket is closed
+            return newcomer
+
+        monkeypatch.setattr("trio.lowlevel.open_process", open_process)
+        with trio.fail_after(5):
+            await crew.serve()
+    assert heard == [DRAIN]
+    assert crew.exit_code == 0
 
 
 def test_ctrl_c_while_workers_start_ends_them_without_a_word_of_python(redis: RedisServer) -> None:
