@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from voice_trio.conversation.records import Outcome, Stages, TurnRecord
+from voice_trio.conversation.records import Outcome, SearchRecord, Stages, TurnRecord
 from voice_trio.services.presence import Presence
 from voice_trio.services.prices import Cost
 from voice_trio.services.spending import Budget
@@ -54,8 +54,17 @@ class _Day:
         )  # fmt: skip
         outcome = chance.choices(tuple(Outcome), (68, 14, 9, 3, 6))[0]
         status = "cancelled" if is_cut else "completed"
-        self.statistics.turn_finished(replace(A_TURN, status=status, outcome=outcome, stages=stages))
+        self.statistics.turn_finished(
+            replace(A_TURN, status=status, outcome=outcome, stages=stages, searches=self.searches(commit))
+        )
         self.statistics.count_cost("response", Cost(Decimal(str(round(chance.lognormvariate(-5.2, 0.5), 6)))))
+
+    def searches(self, commit: float) -> tuple[SearchRecord, ...]:
+        took = self.chance.lognormvariate(-2.8, 0.5)
+        return (
+            SearchRecord(commit - 2, took, "found", local=False),
+            SearchRecord(commit - 1, took / 40, "found", local=True),
+        )
 
     def session(self) -> None:
         user = f"user {self.chance.randrange(140)}"

@@ -32,7 +32,7 @@ def test_an_administrator_sees_the_figures_and_the_token_leaves_the_address(desk
     page = look(desk, gateway.port, f"#token={token('root', is_admin=True)}")
     page.wait_for_selector("body[data-state=well]")
     assert page.locator("#active").inner_text() == "0"
-    assert page.locator("#stages tr").count() == 10
+    assert page.locator("#stages tr").count() == 12
     assert "token" not in page.url
 
 

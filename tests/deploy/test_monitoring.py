@@ -44,6 +44,8 @@ def told(nursery: trio.Nursery) -> str:
     Attendance(gateway)
     for name in STAGES:
         statistics.meters.stages.labels(name).observe(0.1)
+    statistics.meters.searches.labels("store", "found").inc()
+    statistics.meters.search_seconds.labels("store", "found").observe(0.1)
     return generate_latest(statistics.registry).decode()
 
 

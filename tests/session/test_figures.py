@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
 from tests.session.stage import Stage
+from voice_trio.services.prices import Cost
+from voice_trio.session.turn_log import SEARCHES_MAX, turn_fields
 
 if TYPE_CHECKING:
     from typing import Any
@@ -42,6 +46,37 @@ async def test_a_turn_is_told_in_figures_once_it_was_heard(autojump_clock: MockC
     assert {(query["took_ms"], query["outcome"], query["local"]) for query in event["queries"]} == {
         (50, "found", False)
     }
+
+
+async def test_the_log_and_the_statistics_have_each_search_on_the_turns_clock(
+    autojump_clock: MockClock, stage: Stage
+) -> None:
+    stage.knowledge.answer_after(0.05)
+    await stage.ready()
+    await stage.asks(QUESTION)
+    await trio.sleep(10.0)
+    (record,) = stage.records
+    assert len(record.searches) == record.queries > 0
+    line = turn_fields(record, Cost(Decimal(0)))
+    for search in line["searches"]:
+        assert 0 < search.pop("at_ms") <= line["stages_ms"]["committed"]
+        assert search == {"took_ms": 50.0, "outcome": "found", "local": False}
+    assert "brooder" not in repr(line["searches"])
+
+
+async def test_a_search_that_outlives_its_turn_is_unfinished_and_lines_are_bounded(
+    autojump_clock: MockClock, stage: Stage
+) -> None:
+    stage.knowledge.answer_after(20.0)
+    stage.model.answers_with("Yes.", audio_ms=100)
+    await stage.ready()
+    await stage.asks(QUESTION)
+    await trio.sleep(15.0)
+    (record,) = stage.records
+    told = {(search["took_ms"], search["outcome"]) for search in turn_fields(record, Cost(Decimal(0)))["searches"]}
+    assert told == {(None, "unfinished")}
+    many = replace(record, searches=record.searches * 100)
+    assert len(turn_fields(many, Cost(Decimal(0)))["searches"]) == SEARCHES_MAX
 
 
 async def test_who_does_not_ask_is_told_nothing_of_it(autojump_clock: MockClock, stage: Stage) -> None:
@@ -107,6 +142,9 @@ async def test_a_turn_that_was_gone_on_with_is_told_as_one_from_its_first_word(
     assert event["stages_ms"]["first_word"] > 2900, "counted from the first item's beginning"
     assert len(stage.client.heard_of("turn.metrics")) == 1
     assert event["queries"][0]["at_ms"] < 2900
+    joined, record = stage.records
+    assert (joined.status, joined.searches) == ("joined", ())
+    assert len(record.searches) == len(event["queries"])
 
 
 async def test_a_typed_turn_counts_from_when_it_was_typed_and_names_none_of_our_items(

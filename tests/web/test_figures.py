@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.web.gateway import make_gateway
 from tests.web.test_statistics import ended, turn
-from voice_trio.conversation.records import Outcome
+from voice_trio.conversation.records import Outcome, SearchRecord
 from voice_trio.services.prices import Cost
 from voice_trio.session.endings import Ending
 from voice_trio.web.figures import Figures, Snapshot, WorkerFacts, decode_snapshot, encode_snapshot
@@ -44,15 +44,15 @@ class Process:
         user = f"u{chance.randrange(20)}"
         statistics.admit(user)
         commit = chance.uniform(0, 9)
-        statistics.turn_finished(
-            turn(
-                chance.choice(("completed", "cancelled")),
-                chance.choice(tuple(Outcome)),
-                committed=commit,
-                asked=commit + chance.choice((0.0, 0.0, 0.2)),
-                first_audio_out=commit + chance.lognormvariate(-1, 1),
-            )
+        record = turn(
+            chance.choice(("completed", "cancelled")),
+            chance.choice(tuple(Outcome)),
+            committed=commit,
+            asked=commit + chance.choice((0.0, 0.0, 0.2)),
+            first_audio_out=commit + chance.lognormvariate(-1, 1),
         )
+        search = SearchRecord(commit, chance.uniform(0, 0.3), "found", local=chance.random() < 0.3)
+        statistics.turn_finished(replace(record, searches=(search,)))
         statistics.count_cost("response", Cost(Decimal(chance.randrange(100)) / 1000))
         summary = ended(chance.choice((Ending.CLIENT_LEFT, Ending.UPSTREAM_LOST)), user)
         statistics.session_ended(replace(summary, cost=Cost(Decimal(chance.randrange(100)) / 1000)))

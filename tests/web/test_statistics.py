@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from prometheus_client import generate_latest
 
-from voice_trio.conversation.records import Outcome, Stages, TurnRecord
+from voice_trio.conversation.records import Outcome, SearchRecord, Stages, TurnRecord
 from voice_trio.services.prices import Cost
 from voice_trio.session.endings import Ending
 from voice_trio.session.summary import Summary
@@ -47,6 +48,27 @@ def test_a_turns_stages_become_latencies_in_ms() -> None:
         assert latency["commit_to_ask"]["p99"] == pytest.approx(150, rel=0.01)
         assert latency["commit_to_first_audio_out"]["p50"] == pytest.approx(610, rel=0.01)
         assert latency["speech_to_first_word"] == {"count": 0}
+
+
+def test_searches_become_latencies_by_where_and_counts_by_what_came_of_them() -> None:
+    statistics = Statistics(lambda: 0)
+    searches = (
+        SearchRecord(1.0, 0.08, "found", local=False),
+        SearchRecord(1.1, 0.002, "nothing", local=True),
+        SearchRecord(1.2, 3.0, "failed", local=False),
+        SearchRecord(1.3, None, "unfinished", local=False),
+    )
+    statistics.turn_finished(replace(turn(), searches=searches))
+    latency = statistics.as_json()["latency_ms"]["1h"]
+    assert (latency["search_store"]["count"], latency["search_local"]["count"]) == (1, 1)
+    assert latency["search_store"]["p99"] == pytest.approx(80, rel=0.01)
+    assert latency["search_local"]["p50"] == pytest.approx(2, rel=0.06)  # told in tenths of a ms
+    text = generate_latest(statistics.registry).decode()
+    for outcome in ("found", "failed", "unfinished"):
+        assert f'voice_trio_searches_total{{outcome="{outcome}",source="store"}} 1.0' in text
+    assert 'voice_trio_search_seconds_bucket{le="0.0025",outcome="nothing",source="local"} 1.0' in text
+    assert 'voice_trio_search_seconds_sum{outcome="failed",source="store"} 3.0' in text
+    assert 'voice_trio_search_seconds_count{outcome="unfinished"' not in text
 
 
 def test_memory_is_bounded_in_users() -> None:

@@ -39,6 +39,20 @@ class Stages:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchRecord:
+    """One search, without its words: when it was asked on the session's clock and how long it took, in seconds.
+
+    `took` is `None` for an `outcome` of unfinished: the turn was over first. The others are found, nothing and failed.
+    `local`: among passages kept from searches before, not in the base.
+    """
+
+    at: float
+    took: float | None
+    outcome: str
+    local: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TurnRecord:
     """A finished turn.
 
@@ -65,3 +79,5 @@ class TurnRecord:
     transcription_fallback: bool = False
     """Whether the words came from a model that transcribes only after the commit."""
     stages: Stages = field(default_factory=Stages)
+    searches: tuple[SearchRecord, ...] = ()
+    """In the order they were asked, with those of turns that were joined to this one."""

@@ -5,12 +5,13 @@ Of a query it keeps when and how it went, never its words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
 from voice_trio.conversation.notices import QueryTold, TurnMetrics
+from voice_trio.conversation.records import SearchRecord
 
 if TYPE_CHECKING:
     from voice_trio.conversation.records import Stages, TurnRecord
@@ -19,26 +20,18 @@ if TYPE_CHECKING:
 _NOT_OF_THE_TURN = ("speech_started", "flush_queued", "flush_sent")  # its beginning, and another answer's end
 
 
-@dataclass(slots=True)
-class _Query:
-    turn_id: int
-    at: float
-    local: bool
-    took: float | None = None
-    outcome: str = "unfinished"
-
-
 class Figures:
     """Of the turn under way, with those of turns that were joined to it; `id_prefix` marks items clients never see."""
 
     def __init__(self, id_prefix: str) -> None:
         self._id_prefix = id_prefix
-        self._queries: dict[int, _Query] = {}
+        self._searches: dict[int, tuple[int, SearchRecord]] = {}  # with their turns
         self._began: float | None = None
 
     def did(self, command: do.Command, now: float) -> None:
         if isinstance(command, do.StartSearch):
-            self._queries[command.search_id] = _Query(command.turn_id, now, command.local)
+            search = SearchRecord(now, None, "unfinished", command.local)
+            self._searches[command.search_id] = (command.turn_id, search)
 
     def saw(self, event: object, now: float) -> None:
         """Whatever the session is told."""
@@ -50,38 +43,40 @@ class Figures:
             case _:
                 pass
 
+    def take_searches(self, record: TurnRecord) -> tuple[SearchRecord, ...]:
+        """Those of a turn that is over and of turns joined to it; none yet where it goes on as the next one.
+
+        An interrupted turn is told of when the next has begun to ask: whose a search is, its turn says.
+        """
+        if record.status == "joined":
+            return ()
+        over = [search_id for search_id, (turn_id, _) in self._searches.items() if turn_id <= record.turn_id]
+        return tuple(self._searches.pop(search_id)[1] for search_id in over)
+
     def complete(self, record: TurnRecord, cost: Cost, session_cost: Cost) -> TurnMetrics | None:
-        """What a client is told of a turn that is over; `None` where it goes on as the next one."""
+        """What a client is told of a turn that is over, its searches taken; `None` where it goes on as the next one."""
         stages = record.stages
         began = self._began if self._began is not None else _beginning(stages)
         if record.status == "joined":
             self._began = began
             return None
         self._began = None
-        queries = self._take_queries(record.turn_id)
         return TurnMetrics(
             turn=record.turn_id,
             status=record.status,
             user_items=tuple(item for item, _ in record.said_items if not item.startswith(self._id_prefix)),
             answer_items=tuple(item for item, _ in record.heard_items),
             stages_ms=_since(began, stages),
-            queries=() if began is None else tuple(_told(query, began) for query in queries),
+            queries=() if began is None else tuple(_told(search, began) for search in record.searches),
             cost_usd=float(cost.usd),
             session_cost_usd=float(session_cost.usd),
             cost_is_estimate=cost.is_estimate or session_cost.is_estimate,
         )
 
-    def _take_queries(self, turn_id: int) -> list[_Query]:
-        """Its own and those of turns joined to it; an interrupted turn is told of when the next has begun to ask."""
-        over = {search_id: query for search_id, query in self._queries.items() if query.turn_id <= turn_id}
-        for search_id in over:
-            del self._queries[search_id]
-        return list(over.values())
-
     def _finish(self, search_id: int, outcome: str, now: float) -> None:
-        query = self._queries.get(search_id)
-        if query is not None:
-            query.took, query.outcome = now - query.at, outcome
+        if search_id in self._searches:
+            turn_id, search = self._searches[search_id]
+            self._searches[search_id] = (turn_id, replace(search, took=now - search.at, outcome=outcome))
 
 
 def _beginning(stages: Stages) -> float | None:
@@ -95,9 +90,9 @@ def _since(began: float | None, stages: Stages) -> dict[str, int]:
     return {name: _ms(at - began) for name, at in came.items() if at is not None}
 
 
-def _told(query: _Query, began: float) -> QueryTold:
-    took_ms = None if query.took is None else _ms(query.took)
-    return QueryTold(_ms(query.at - began), took_ms, query.outcome, query.local)
+def _told(search: SearchRecord, began: float) -> QueryTold:
+    took_ms = None if search.took is None else _ms(search.took)
+    return QueryTold(_ms(search.at - began), took_ms, search.outcome, search.local)
 
 
 def _ms(seconds: float) -> int:

@@ -290,7 +290,7 @@ class Session:
     def _report(self, record: TurnRecord) -> None:
         self.summary.count_turn(record)
         if record.status != "joined":
-            record = self._moments.complete(record)
+            record = replace(self._moments.complete(record), searches=self._figures.take_searches(record))
         figures = self._figures.complete(record, self._account.cost_of_turn(record.turn_id), self._account.cost)
         if self.terms.metrics and figures is not None:
             self._client.tell(figures)

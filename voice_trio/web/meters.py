@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SECONDS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Fine around 200 ms, the wait for documents, and around a second, which is when people notice."""
+SEARCH_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, *SECONDS_BUCKETS)
+"""Passages kept at hand, and an embedded base, are searched within milliseconds."""
 SESSION_BUCKETS = (5, 15, 30, 60, 120, 180, 300, 420, 600, 900, 1800, 3600)
 GAUGES_SECONDS = 1.0
 """How old a gauge of another worker may be."""
@@ -91,6 +93,14 @@ class Meters:
         self.cost = self._counter("cost_usd", "US dollars spent, by kind, and whether estimated.", "kind", "estimated")
         self.warnings = self._counter("usage_warnings", "Usage that made no sense or had no price, by name.", "name")
         self.stages = self._histogram("stage_seconds", "Latency of a turn, by stage.", SECONDS_BUCKETS, "stage")
+        self.searches = self._counter("searches", "Searches asked for turns, by place and result.", "source", "outcome")
+        self.search_seconds = self._histogram(
+            "search_seconds",
+            "How long searches took that came to an end, by place and result.",
+            SEARCH_BUCKETS,
+            "source",
+            "outcome",
+        )
         self.durations = self._histogram("session_seconds", "How long sessions were connected.", SESSION_BUCKETS)
 
     def watch_process(self, capacity: Capacity, state: State, workers_wanted: int = 1) -> None:

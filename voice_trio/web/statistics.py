@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from voice_trio.conversation.records import Stages, TurnRecord
+    from voice_trio.conversation.records import SearchRecord, Stages, TurnRecord
     from voice_trio.services.prices import Cost
     from voice_trio.services.spending import Budget
     from voice_trio.session.summary import Summary
@@ -42,6 +42,8 @@ STAGES = {
     "interruption_to_flush": ("flush_queued", "flush_sent"),
 }
 """Each latency, and the two stages of a turn between which it lies."""
+SEARCHES = {"store": "search_store", "local": "search_local"}
+"""The latency of searches that were answered, by where: in the base, or among passages kept from searches before."""
 ANSWER = "commit_to_first_audio_out"
 """The latency that people feel: from the end of their question, as the model heard it, to the first sound."""
 
@@ -81,7 +83,7 @@ class Statistics:
         self._unix_time = unix_time
         self._started_at = unix_time()
         self._active = active
-        self._latency = Percentiles(STAGES, clock)
+        self._latency = Percentiles((*STAGES, *SEARCHES.values()), clock)
         self._minutes = Minutes(active, unix_time)
         self._turns: Counter[str] = Counter()
         self._outcomes: Counter[str] = Counter()
@@ -149,11 +151,21 @@ class Statistics:
         if record.outcome is not None:
             self._outcomes[record.outcome.value] += 1
             self.meters.retrievals.labels(record.outcome.value).inc()
+        for search in record.searches:
+            self._searched(search)
         for name, seconds in durations_of(record.stages).items():
             self._latency.add(name, seconds)
             self.meters.stages.labels(name).observe(seconds)
             if name == ANSWER:
                 self._minutes.answered(seconds)
+
+    def _searched(self, search: SearchRecord) -> None:
+        source = "local" if search.local else "store"
+        self.meters.searches.labels(source, search.outcome).inc()
+        if search.took is not None:
+            self.meters.search_seconds.labels(source, search.outcome).observe(search.took)
+            if search.outcome != "failed":
+                self._latency.add(SEARCHES[source], search.took)
 
     def session_ended(self, summary: Summary) -> None:
         """Count a session by how it ended."""

@@ -8,6 +8,8 @@ const EVERY_MS = 5000;
 const STAGES = {
   speech_to_first_word: "Speech begins → first word",
   silence_to_commit: "Silence noticed → question complete",
+  search_store: "Search asked → result",
+  search_local: "Search asked → result, passages at hand",
   commit_to_context: "Question → documents settled",
   commit_to_ask: "Question → model asked",
   ask_to_response: "Model asked → answer begun",
