@@ -275,7 +275,8 @@ async def test_a_worker_that_was_being_started_at_the_signal_is_told_to_drain(
     async with trio.open_nursery() as nursery:
 
         async def open_process(command: list[str], *, pass_fds: tuple[int, int], **how: Any) -> Newcomer:
-            crew._end()
+            await trio.lowlevel.checkpoint()
+            crew._end()  # the signal
             newcomer = Newcomer(socket.socket(fileno=os.dup(pass_fds[1])))
             nursery.start_soon(newcomer.listen)
             assert not os.get_inheritable(pass_fds[0])  # is open, although the crew's own socket is closed
