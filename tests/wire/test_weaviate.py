@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from tests.session.stage import Stage
 from tests.wire.weaviate_server import WeaviateServer
 from voice_trio.conversation.passages import Passage
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
+from voice_trio.services.shared_knowledge import SharedKnowledge
 from voice_trio.services.weaviate_knowledge import WeaviateAddress, WeaviateKnowledge
 
 if TYPE_CHECKING:
@@ -105,6 +107,49 @@ async def test_an_error_a_hang_and_half_an_answer_are_one_kind_of_error(server: 
         server.behave()
         assert await knowledge.search("brooder", 1)
     knowledge.close()
+
+
+# The driver asks a closed port again and again for about a minute, so these are what stands before it.
+
+
+async def test_a_server_that_has_gone_costs_the_time_limit_three_times_and_then_nothing(
+    nursery: trio.Nursery, server: WeaviateServer
+) -> None:
+    knowledge = knowledge_at(server.url)
+    shared = SharedKnowledge(knowledge, nursery, search_seconds_max=SECONDS_MAX)
+    with trio.fail_after(20):
+        assert await shared.search("brooder", 1)
+        server.close()
+        for question, seconds_max in (("one", 1.0), ("two", 1.0), ("three", 1.0), ("four", 0.1), ("five", 0.1)):
+            began = time.monotonic()
+            with pytest.raises(KnowledgeUnavailable):
+                await shared.search(question, 1)
+            assert time.monotonic() - began < seconds_max
+    assert knowledge.busy == 3  # no thread is held by a question that came after
+    knowledge.close()
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_turn_goes_on_in_time_when_the_server_has_gone(nursery: trio.Nursery, server: WeaviateServer) -> None:
+    knowledge = knowledge_at(server.url)
+    with trio.fail_after(30):
+        await knowledge.search("brooder", 1)
+        stage = Stage(nursery, knows=lambda _: SharedKnowledge(knowledge, nursery, search_seconds_max=SECONDS_MAX))
+        await stage.ready()
+        await stage.asks("how warm must the brooder be", words_at=[0.1 * n for n in range(6)], lasts=1.0)
+        await stage.model.hears("response.create")
+        assert (await stage.client.hears("context.injected")).event["outcome"] == "hidden"
+        await stage.model.says("response.done")
+        server.close()
+        for question in ("does wet litter hurt the eyes", "how much water do hens drink"):
+            await stage.asks(question, words_at=[0.1 * n for n in range(6)], lasts=1.0)
+            committed = time.monotonic()
+            await stage.model.hears("response.create")
+            assert time.monotonic() - committed < 0.4  # 200 ms, and something for a busy machine
+            assert (await stage.client.hears("context.injected")).event["outcome"] in ("late", "none")
+            await stage.model.says("response.done")
+    knowledge.close()
+    nursery.cancel_scope.cancel()
 
 
 async def test_a_cancelled_search_returns_at_once_and_its_thread_ends_by_itself(server: WeaviateServer) -> None:
