@@ -142,6 +142,21 @@ def test_the_dead_keep_what_they_counted_and_their_successors_go_on(shared: Path
     assert read(Meters(lambda: 3)) == {"admitted": 15.0, "stage": 3.0, "active": 3.0}
 
 
+def test_users_of_today_are_counted_by_each_worker_they_came_to_and_a_dead_ones_are_gone(shared: Path) -> None:
+    statistics: list[Statistics] = []
+    for slot, users in enumerate((("ada", "bo"), ("ada",))):
+        share_meters(shared, slot)
+        statistics.append(Statistics(lambda: 0))
+        for user in users:
+            statistics[slot].admit(user)
+        statistics[slot].session_ended(ended(Ending.CLIENT_LEFT, "ada"))
+        statistics[slot].meters.refresh()
+    read = statistics[1].registry.get_sample_value
+    assert (read("voice_trio_users_talked_today"), read("voice_trio_users_admitted_today")) == (2.0, 3.0)
+    forget_gauges(shared, 0)
+    assert (read("voice_trio_users_talked_today"), read("voice_trio_users_admitted_today")) == (1.0, 1.0)
+
+
 def test_the_librarys_variable_alone_shares_nothing(tmp_path: Path) -> None:
     code = (
         "from voice_trio.web.meters import Meters\n"

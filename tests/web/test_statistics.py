@@ -138,9 +138,17 @@ def test_users_are_counted_once_a_day_and_only_if_they_talked() -> None:
         statistics.admit(user)
     told = statistics.as_json()["adoption"]
     assert told == {"users_who_talked_today": 2, "users_admitted_today": 4, "share": 0.5}
+    assert gauges_of_users(statistics) == (2.0, 4.0)
     now[0] = 86_400.0
     told = statistics.as_json()["adoption"]
     assert told == {"users_who_talked_today": 0, "users_admitted_today": 0, "share": None}
+    assert gauges_of_users(statistics) == (0.0, 0.0)
+
+
+def gauges_of_users(statistics: Statistics) -> tuple[float | None, float | None]:
+    """Who talked and who was admitted today, as Prometheus is told."""
+    read = statistics.registry.get_sample_value
+    return read("voice_trio_users_talked_today"), read("voice_trio_users_admitted_today")
 
 
 def test_the_last_session_tells_how_the_upstream_is() -> None:

@@ -100,6 +100,9 @@ class Statistics:
         self.meters.gauge(
             "event_loop_lag_seconds", "The longest lag in the last 5 s.", lambda: self.lag.seconds, Across.MOST
         )
+        meaning = "Users who {} since midnight UTC, once for each process they came to."
+        self.meters.gauge("users_admitted_today", meaning.format("were admitted"), lambda: float(self._admitted.count))
+        self.meters.gauge("users_talked_today", meaning.format("talked"), lambda: float(self._talked.count))
 
     @property
     def registry(self) -> CollectorRegistry:
@@ -249,6 +252,11 @@ class _UsersOfToday:
     def users(self) -> set[str]:
         self._forget_yesterday()
         return set(self._users)
+
+    @property
+    def count(self) -> int:
+        self._forget_yesterday()
+        return len(self._users)
 
     def remember(self, user: str) -> None:
         self._forget_yesterday()
