@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from tests.redis_servers import NOT_TESTED, require_redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
 
 # These run on real clocks, sockets and processes, on machines that do other things as well. Each gets a second chance,
 # and the summary names whoever needed it. What runs on virtual time gets none: there, once is a bug.
-REAL_CLOCKS = ("browser", "cli", "conformance", "embedded", "sdk", "services", "spoken", "wire")
+REAL_CLOCKS = ("browser", "cli", "conformance", "deploy", "embedded", "sdk", "services", "spoken", "wire")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -37,3 +38,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.skipped and isinstance(report.longrepr, tuple) and NOT_TESTED in report.longrepr[2]:
         report.longrepr = ("tests/redis_servers.py", 1, report.longrepr[2])
     return report
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A server that a test runs in this process sets up the logs; the next test finds them as they were."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
