@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
-from voice_trio.conversation.policy import FATAL_CODES, RESPONSE_ATTEMPTS_MAX
+from voice_trio.conversation.policy import ALREADY_ACTIVE, FATAL_CODES, RESPONSE_ATTEMPTS_MAX, SESSION_EXPIRED
 from voice_trio.conversation.turn import TurnState
 
 if TYPE_CHECKING:
     from voice_trio.conversation.turn_flow import TurnFlow
-
-SESSION_EXPIRED = "session_expired"
-ALREADY_ACTIVE = "conversation_already_has_active_response"
 
 
 class Faults:

@@ -9,6 +9,10 @@ PLAYBACK_CHECK_SECONDS_MIN = 0.02  # between two looks whether an answer has bee
 STALE_CONTEXTS = 4  # full contexts that may stay in the conversation before a batch of them is deleted
 TOOL_ROUNDS_MAX = 4  # after so many rounds of function calls in one turn, the model must answer in words
 
+# What the model complains of, by its own codes.
+SESSION_EXPIRED = "session_expired"
+ALREADY_ACTIVE = "conversation_already_has_active_response"
+
 # The model will never answer this account again, however often one asks.
 FATAL_CODES = frozenset(
     {

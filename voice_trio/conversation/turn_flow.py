@@ -8,11 +8,11 @@ from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
 from voice_trio.conversation.answers import Answers
 from voice_trio.conversation.context_ledger import ContextLedger
+from voice_trio.conversation.injection import put_in
 from voice_trio.conversation.outbound import Outbound
 from voice_trio.conversation.policy import PLAYBACK_CHECK_SECONDS_MIN, STALE_CONTEXTS, TOOL_ROUNDS_MAX
 from voice_trio.conversation.questions import Questions
 from voice_trio.conversation.turn import Turn, TurnState
-from voice_trio.conversation.words import token_estimate
 
 if TYPE_CHECKING:
     from voice_trio.conversation.answers import Answer
@@ -68,14 +68,7 @@ class TurnFlow:
         if first_time:
             turn.stages.asked = self.now
             turn.choose_context(self.policy.context_tokens_max)
-        if turn.context is not None and not turn.context_sent:
-            turn.context_sent = True
-            context = do.CreateContextItem(
-                self.out.new_id("e"), self.out.new_id("x"), turn.newest_item_id, turn.context.text
-            )
-            for stale_id in self.contexts.add(context.item_id, token_estimate(context.text)):
-                self.out.to_model(do.DeleteItem(self.out.new_id("d"), stale_id))
-            self.out.to_model(context)
+        put_in(turn, turn.newest_item_id, self.contexts, self.out)
         turn.state = TurnState.ASKED
         turn.attempts += 1
         self.answers.ask(turn, self.now, tools_allowed=turn.tool_rounds < TOOL_ROUNDS_MAX)

@@ -10,6 +10,7 @@ from voice_trio.conversation.commands import CancelResponse, DeleteItem, PassOn,
 from voice_trio.dialects.audio import silence
 from voice_trio.dialects.realtime import SessionState, append_audio, read_event, write_command
 from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
+from voice_trio.session.sending import send_patiently
 from voice_trio.session.uplink import Uplink
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from voice_trio.session.host import Host
     from voice_trio.session.sidecar import Sidecar
 
-STALL_SECONDS_MAX = 10.0
 SILENCE_MS = 100
 SILENCE_AFTER_SECONDS = 0.3  # frames come every 20 to 100 ms; after this gap the microphone is taken to be off
 
@@ -76,14 +76,8 @@ class ModelSide:
         """Everything the model is sent. A cancelled send tears the socket: whoever cancels here gives the model up."""
         while True:
             frame = await self._uplink.next()
-            with trio.move_on_after(STALL_SECONDS_MAX) as patience:
-                try:
-                    await link.send(frame)
-                except LinkClosed as closed:
-                    self.lose(str(closed))
-                    return
-            if patience.cancelled_caught:
-                self.lose("it takes nothing")
+            if trouble := await send_patiently(link, frame):
+                self.lose(trouble)
                 return
 
     def send_command(self, command: ModelCommand) -> None:

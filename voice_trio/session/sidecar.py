@@ -22,6 +22,7 @@ from voice_trio.dialects.realtime import read_event
 from voice_trio.dialects.realtime.transcription import never_streams, transcription_update
 from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
 from voice_trio.session.connect import LET_GO_SECONDS_MAX, UPDATE_ID, reach, wait_for_state
+from voice_trio.session.sending import send_patiently
 from voice_trio.session.sidecar_turns import SidecarTurns
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 CONNECTIONS_MAX = 5  # of one session; whoever is lost more often is not there
 AGAIN_AFTER_SECONDS = 1.0  # the first time; each time twice as long
-STALL_SECONDS_MAX = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +170,8 @@ class Sidecar:
                 await self._news.wait()
             if outgoing.seconds:
                 self._account.streamed(outgoing.source_id, outgoing.seconds)
-            with trio.move_on_after(STALL_SECONDS_MAX) as patience:
-                try:
-                    await link.send(outgoing.text)
-                except LinkClosed as closed:
-                    self._lose(str(closed))
-                    return
-            if patience.cancelled_caught:
-                self._lose("it takes nothing")
+            if trouble := await send_patiently(link, outgoing.text):
+                self._lose(trouble)
                 return
 
     def _lose(self, reason: str) -> None:

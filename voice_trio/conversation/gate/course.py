@@ -14,18 +14,17 @@ from voice_trio.conversation import events as on
 from voice_trio.conversation.context_ledger import ContextLedger
 from voice_trio.conversation.gate.cuts import Cuts
 from voice_trio.conversation.gate.replies import Replies
+from voice_trio.conversation.injection import put_in
 from voice_trio.conversation.outbound import Outbound
-from voice_trio.conversation.policy import PLAYBACK_CHECK_SECONDS_MIN, STALE_CONTEXTS
+from voice_trio.conversation.policy import ALREADY_ACTIVE, PLAYBACK_CHECK_SECONDS_MIN, STALE_CONTEXTS
 from voice_trio.conversation.questions import Questions
 from voice_trio.conversation.turn import TurnState
-from voice_trio.conversation.words import token_estimate
 
 if TYPE_CHECKING:
     from voice_trio.conversation.gate import requests
     from voice_trio.conversation.policy import Policy
     from voice_trio.conversation.turn import Turn
 
-ALREADY_ACTIVE = "conversation_already_has_active_response"
 ALREADY_ACTIVE_SAID = "Conversation already has an active response in progress."
 
 
@@ -97,18 +96,11 @@ class Course:
         return turn
 
     def _put_context_in(self, turn: Turn) -> None:
-        if turn.context_sent or turn.outcome is not None:
-            return
-        turn.choose_context(self._policy.context_tokens_max)
-        if turn.context is None:
-            return
-        turn.context_sent = True
-        newest = turn.newest_item_id
-        after = None if newest is None or newest.startswith(self._prefix) else newest
-        context = do.CreateContextItem(self.out.new_id("e"), self.out.new_id("x"), after, turn.context.text)
-        for stale_id in self._contexts.add(context.item_id, token_estimate(context.text)):
-            self.out.to_model(do.DeleteItem(self.out.new_id("d"), stale_id))
-        self.out.to_model(context)
+        if turn.outcome is None:
+            turn.choose_context(self._policy.context_tokens_max)
+            newest = turn.newest_item_id
+            after = None if newest is None or newest.startswith(self._prefix) else newest
+            put_in(turn, after, self._contexts, self.out)
 
     def begin(self, reason: str, *, interrupts: bool) -> Turn:
         interrupted = interrupts and self.interrupt()

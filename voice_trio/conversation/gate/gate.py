@@ -21,7 +21,7 @@ from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
 from voice_trio.conversation.gate.course import Course
 from voice_trio.conversation.gate.wanted import Wanted
-from voice_trio.conversation.policy import FATAL_CODES
+from voice_trio.conversation.policy import FATAL_CODES, SESSION_EXPIRED
 from voice_trio.conversation.turn import TurnState
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from voice_trio.conversation.gate.replies import Refused
     from voice_trio.conversation.policy import Policy
 
-SESSION_EXPIRED = "session_expired"
 ITEMS_REMEMBERED_MAX = 32  # words come late by seconds, not by minutes
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from voice_trio.conversation import commands as do
 from voice_trio.conversation import events as on
 from voice_trio.conversation.gate import requests
-from voice_trio.conversation.gate.course import ALREADY_ACTIVE, ALREADY_ACTIVE_SAID
+from voice_trio.conversation.gate.course import ALREADY_ACTIVE_SAID
+from voice_trio.conversation.policy import ALREADY_ACTIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, assert_never
 import msgspec
 
 from voice_trio.conversation import commands
+from voice_trio.conversation.gate.replies import METADATA_PAIRS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PCM_24K: Mapping[str, Any] = {"type": "audio/pcm", "rate": 24000}
 PREFIX_PADDING_MS = 300
-METADATA_PAIRS_MAX = 16
 
 # gpt-realtime-2, -2.1, -2.1-mini …, and not gpt-realtime-2025-08-28, which is of the first generation.
 _REASONING_MODEL = re.compile(r"gpt-realtime-2(\.\d+)?(-[a-z]|$)")
