@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from tests.redis_servers import NOT_TESTED, require_redis_server
+from tests.support.redis_servers import NOT_TESTED, require_redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -36,7 +36,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     """Without redis-server the summary says so in one line, not in one for each test that is skipped."""
     report = yield
     if report.skipped and isinstance(report.longrepr, tuple) and NOT_TESTED in report.longrepr[2]:
-        report.longrepr = ("tests/redis_servers.py", 1, report.longrepr[2])
+        report.longrepr = ("tests/support/redis_servers.py", 1, report.longrepr[2])
     return report
 
 

@@ -15,15 +15,15 @@ import structlog
 import trio
 
 from voice_trio.errors import ConfigurationError
-from voice_trio.process import open_gateway
-from voice_trio.services.listening import harden_own_listeners
-from voice_trio.services.logs import configure_logs
+from voice_trio.net.listeners import harden_own_listeners
+from voice_trio.observability.logs import configure_logs
+from voice_trio.server.process import open_gateway
 from voice_trio.settings import load_settings
 from voice_trio.web.application import Application
 
 if TYPE_CHECKING:
     from voice_trio.settings import Settings
-    from voice_trio.web.asgi import Receive, Scope, Send
+    from voice_trio.web.asgi_link import Receive, Scope, Send
 
 log = structlog.get_logger(__name__)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.desk import CHROMIUM, Browsers, Desk, Stage, serving
-from tests.wire.deployment import free_port
+from tests.support.browser_driver import CHROMIUM, Browsers, Desk, Stage, serving
+from tests.support.deployment import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def playwright() -> Iterator[Playwright]:
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """One gateway for all tests of a file that want nothing special of it and are refused nothing by it."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.browser.stage", str(tmp_path_factory.mktemp("stage"))]
+    command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path_factory.mktemp("stage"))]
     command += ["--bind", f"127.0.0.1:{port}", "--answer-ms", "800"]
     with serving(command, {}, '{"port"') as (process, _):
         yield Stage(port, process)
@@ -46,7 +46,7 @@ def stage(tmp_path: Path) -> Callable[..., AbstractContextManager[Stage]]:
     @contextmanager
     def start(*, answer_ms: int = 3000, port: int = 0, **variables: str) -> Iterator[Stage]:
         port = port or free_port()
-        command = [sys.executable, "-m", "tests.browser.stage", str(tmp_path)]
+        command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path)]
         command += ["--bind", f"127.0.0.1:{port}", "--answer-ms", str(answer_ms)]
         with serving(command, variables, '{"port"') as (process, _):
             yield Stage(port, process)

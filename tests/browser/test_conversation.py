@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.desk import (
+from tests.support.browser_driver import (
     Desk,
     Stage,
     attach_meter,

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.a_busy_day import a_busy_day
-from tests.browser.desk import ARTEFACTS, WIDTHS
 from tests.browser.test_looks import contrast
-from tests.wire.deployment import token
+from tests.support.browser_driver import ARTEFACTS, WIDTHS
+from tests.support.busy_day import a_busy_day
+from tests.support.deployment import token
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-    from tests.browser.desk import Desk, Stage
+    from tests.support.browser_driver import Desk, Stage
 
 PATH = "/v1/voice/dashboard"
 

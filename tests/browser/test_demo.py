@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.desk import (
+from tests.browser.test_conversation import ERROR_MS_MAX, QUESTION, measure_cuts, spoken
+from tests.browser.test_troubles import ask_in_writing
+from tests.support.browser_driver import (
     Stage,
     attach_meter,
     attach_recorder,
@@ -22,16 +24,14 @@ from tests.browser.desk import (
     wait_for_state,
     wait_until,
 )
-from tests.browser.test_conversation import ERROR_MS_MAX, QUESTION, measure_cuts, spoken
-from tests.browser.test_troubles import ask_in_writing
-from tests.wire.deployment import SECRET, free_port
+from tests.support.deployment import SECRET, free_port
 from voice_trio.embedded.speech import missing_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.browser.desk import Desk
+    from tests.support.browser_driver import Desk
 
 LOUD = 0.05  # of full scale; the embedded voice peaks above 0.3
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.wire.deployment import token
+from tests.support.deployment import token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from tests.browser.desk import Stage
+    from tests.support.browser_driver import Stage
 
     Stages = Callable[..., AbstractContextManager[Stage]]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.desk import WIDTHS, keep_picture, silence, talk, wait_for_state, wait_until
 from tests.browser.test_conversation import QUESTION, spoken
+from tests.support.browser_driver import WIDTHS, keep_picture, silence, talk, wait_for_state, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from tests.browser.desk import Desk, Stage
+    from tests.support.browser_driver import Desk, Stage
 
     Stages = Callable[..., AbstractContextManager[Stage]]
 

@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.browser.desk import KEEP_WHAT_IS_OPENED, has_open, silence, wait_until
 from tests.browser.test_conversation import QUESTION, spoken
-from tests.wire.deployment import token
+from tests.support.browser_driver import KEEP_WHAT_IS_OPENED, has_open, silence, wait_until
+from tests.support.deployment import token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from tests.browser.desk import Browsers, Stage
+    from tests.support.browser_driver import Browsers, Stage
 
     Stages = Callable[..., AbstractContextManager[Stage]]
 

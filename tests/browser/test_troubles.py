@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.desk import has_open, keep_picture, logged, talk, wait_for_state, wait_until
-from tests.wire.deployment import free_port, token
+from tests.support.browser_driver import has_open, keep_picture, logged, talk, wait_for_state, wait_until
+from tests.support.deployment import free_port, token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from tests.browser.desk import Desk, Stage
+    from tests.support.browser_driver import Desk, Stage
 
     Stages = Callable[..., AbstractContextManager[Stage]]
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from voice_trio.cli.knowledge import knowledge
 from voice_trio.demo import handbook_folder
-from voice_trio.services.sqlite_base import default_knowledge_path
+from voice_trio.knowledge.sqlite.base import default_knowledge_path
 from voice_trio.settings import Retrieval
 
 if TYPE_CHECKING:

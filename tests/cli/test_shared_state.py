@@ -11,10 +11,10 @@ import pytest
 import trio
 from click.testing import CliRunner
 
-from tests.redis_servers import RedisServer, redis_server
-from tests.services.redis_scene import granted, instance
+from tests.support.redis_fixture import granted, instance
+from tests.support.redis_servers import RedisServer, redis_server
 from voice_trio.cli import main
-from voice_trio.services.records import SessionRecord
+from voice_trio.state.session_record import SessionRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from tests.browser.desk import serving
-from tests.wire.deployment import token
-from voice_trio.cli.keys import Line
+from tests.support.browser_driver import serving
+from tests.support.deployment import token
+from voice_trio.cli.line_editor import LineEditor
 from voice_trio.cli.talk_screen import TalkScreen
 from voice_trio.client import Ask, Interrupt, Leave, Report
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from voice_trio.client import ByHand
+    from voice_trio.client import UserAction
 
 
-def deeds(*pressed: str | bytes) -> Sequence[ByHand]:
-    line = Line()
+def deeds(*pressed: str | bytes) -> Sequence[UserAction]:
+    line = LineEditor()
     return [deed for keys in pressed for deed in line.feed(keys.encode() if isinstance(keys, str) else keys)]
 
 
@@ -233,7 +233,7 @@ def terminal(environ: dict[str, str], *arguments: str) -> Iterator[Terminal]:
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A gateway with an automatic model behind it: its address, and the process that logs."""
-    command = [sys.executable, "-m", "tests.browser.stage", str(tmp_path), "--answer-ms", "4000"]
+    command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path), "--answer-ms", "4000"]
     with serving(command, {}, '{"port"') as (process, ready):
         port = re.sub(r"\D", "", ready)
         yield f"ws://127.0.0.1:{port}/v1/ws/voice", process

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from voice_trio.client import Ready, VoiceConnection, talk
-from voice_trio.client.conversation import SILENCE
+from voice_trio.client.recording import SILENCE
 from voice_trio.errors import LinkClosed
 from voice_trio.testing import memory_link_pair
 from voice_trio.testing.sounds import tone_pcm

@@ -9,8 +9,8 @@ import pybase64
 import pytest
 import trio
 
-from tests.client.sound_card import BLOCK, FakeSoundCard
-from voice_trio.client import Ask, ByHand, Interrupt, Leave, Ready, SoundCardUnavailable, VoiceConnection, converse
+from tests.support.fake_sound_card import BLOCK, FakeSoundCard
+from voice_trio.client import Ask, Interrupt, Leave, Ready, SoundCardUnavailable, UserAction, VoiceConnection, converse
 from voice_trio.client.sounds import BYTES_PER_MS
 from voice_trio.client.speaker import Speaker
 from voice_trio.errors import LinkClosed
@@ -88,7 +88,7 @@ class Desk:
         self.gateway = Gateway(theirs)
         self.card = FakeSoundCard(nursery, delay=delay)
         self.page = Page()
-        self.hands, self._deeds = trio.open_memory_channel[ByHand](10)
+        self.hands, self._deeds = trio.open_memory_channel[UserAction](10)
         self.ended: str | Exception | None = None
         self.over = trio.Event()
         self.scope = trio.CancelScope()

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.conformance.servers import NAMES, Server, running, spoken_question
-from tests.embedded.caller import Caller
-from voice_trio.dialects.audio import BYTES_PER_MS, encode_audio
-from voice_trio.services.websockets import open_link
+from tests.support.conformance_servers import NAMES, Server, running, spoken_question
+from tests.support.fake_caller import Caller
+from voice_trio.net.websocket import open_link
+from voice_trio.protocols.audio import BYTES_PER_MS, encode_audio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

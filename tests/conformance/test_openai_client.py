@@ -11,12 +11,12 @@ import pytest
 import trio
 from openai import AsyncOpenAI
 
-from tests.conformance.servers import QUESTION, spoken_question
+from tests.support.conformance_servers import QUESTION, spoken_question
 
 if TYPE_CHECKING:
     from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
-    from tests.conformance.servers import Server
+    from tests.support.conformance_servers import Server
 
 pytest.importorskip("websockets", reason="the client's socket comes with openai[realtime]")
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.conformance.servers import QUESTION, spoken_question
 from tests.conformance.test_responses import begin_something_long
+from tests.support.conformance_servers import QUESTION, spoken_question
 
 if TYPE_CHECKING:
     from tests.conformance.conftest import Client

@@ -7,9 +7,9 @@ import xml.etree.ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_trio.conversation.context import Context, render_context
-from voice_trio.conversation.passages import Passage
-from voice_trio.conversation.words import token_estimate
+from voice_trio.conversation.retrieval.context import Context, render_context
+from voice_trio.conversation.retrieval.passage import Passage
+from voice_trio.conversation.retrieval.text import token_estimate
 
 hostile = st.text(max_size=200) | st.text(alphabet="<>&\"'/ context passage]].。!?\x00\x1b\u202e\n", max_size=200)
 passages = st.lists(st.builds(Passage, id=st.text(max_size=3), title=hostile, text=hostile, source=hostile), max_size=6)

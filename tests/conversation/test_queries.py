@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_trio.conversation.queries import (
+from voice_trio.conversation.retrieval.query import (
     QUERY_CHARACTERS_MAX,
     TOPIC_WORDS_MAX,
     is_follow_up,

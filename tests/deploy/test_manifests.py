@@ -15,7 +15,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from voice_trio.server import ALL_CLOSED_SECONDS
+from voice_trio.server.server import ALL_CLOSED_SECONDS
 from voice_trio.settings import all_variables
 
 yaml = pytest.importorskip("yaml", reason="SKIPPED LOUDLY: no PyYAML; the manifests were not read")

@@ -13,8 +13,8 @@ import trio
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.web.gateway import make_gateway
-from voice_trio.web.attendance import Attendance
+from tests.support.gateway_fixture import make_gateway
+from voice_trio.web.instance_heartbeat import InstanceHeartbeat
 from voice_trio.web.statistics import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def expressions() -> list[str]:
 def told(nursery: trio.Nursery) -> str:
     gateway = make_gateway(nursery)
     statistics = gateway.statistics
-    Attendance(gateway)
+    InstanceHeartbeat(gateway)
     for name in STAGES:
         statistics.meters.stages.labels(name).observe(0.1)
     statistics.meters.searches.labels("store", "found").inc()

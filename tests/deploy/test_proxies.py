@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.browser.desk import keep_figures
-from tests.deploy.proxies import COMMANDS, Proxy, proxy
-from tests.redis_servers import redis_server
-from tests.wire.deployment import SCRIPTS, UPGRADE, gateway_process, model_on_tcp, token
+from tests.support.browser_driver import keep_figures
+from tests.support.deployment import SCRIPTS, UPGRADE, gateway_process, model_on_tcp, token
+from tests.support.proxies import COMMANDS, Proxy, proxy
+from tests.support.redis_servers import redis_server
 from tests.wire.test_tls import certificate
 from voice_trio.errors import VoiceTrioError
-from voice_trio.services.websockets import open_link
+from voice_trio.net.websocket import open_link
 from voice_trio.testing import FakeClient
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.wire.deployment import Place
+    from tests.support.deployment import Place
 
 pytestmark = [pytest.mark.parametrize("name", COMMANDS)]
 _SERVE = (str(SCRIPTS / "voice-trio"), "serve", "--bind")

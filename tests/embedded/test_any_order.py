@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.embedded.desk import CONTEXT, Desk
-from tests.embedded.engines import quiet, voice
+from tests.support.embedded_fixture import CONTEXT, Desk
+from tests.support.fake_engines import quiet, voice
 from voice_trio.embedded.outbound import FinishHearing, ForgetHearing, Listen, Speak, StopSpeaking
 
 IDS = some.integers(0, 5)

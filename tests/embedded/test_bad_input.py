@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from tests.embedded.desk import Desk, error_in
-from voice_trio.dialects.realtime.client_events import CLIENT_EVENT_TYPES
+from tests.support.embedded_fixture import Desk, error_in
+from voice_trio.protocols.realtime.client_events import CLIENT_EVENT_TYPES
 
 
 @pytest.mark.parametrize(

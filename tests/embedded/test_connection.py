@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.embedded.caller import LISTENING, calling
-from tests.embedded.desk import CONTEXT
-from tests.embedded.engines import FakeEars, FakeMouth, fake_engines, quiet, voice
-from voice_trio.dialects.audio import encode_audio
+from tests.support.embedded_fixture import CONTEXT
+from tests.support.fake_caller import LISTENING, calling
+from tests.support.fake_engines import FakeEars, FakeMouth, fake_engines, quiet, voice
 from voice_trio.embedded import outbox, pending_audio
 from voice_trio.embedded.connection import Pace
 from voice_trio.embedded.engines import Engines
 from voice_trio.errors import LinkClosed
+from voice_trio.protocols.audio import encode_audio
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from tests.embedded.caller import Caller
+    from tests.support.fake_caller import Caller
 
 DELTA = "conversation.item.input_audio_transcription.delta"
 COMPLETED = "conversation.item.input_audio_transcription.completed"

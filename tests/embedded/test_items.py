@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.embedded.desk import Desk, error_in, only
-from tests.embedded.engines import voice
-from voice_trio.dialects.audio import encode_audio
+from tests.support.embedded_fixture import Desk, error_in, only
+from tests.support.fake_engines import voice
 from voice_trio.embedded.dialogue import ITEMS_MAX
 from voice_trio.embedded.outbound import FinishHearing, Hear, Listen, Speak
+from voice_trio.protocols.audio import encode_audio
 
 
 def typed(item_id: str, text: str = "hello") -> dict[str, object]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.embedded.desk import Desk, error_in
-from tests.embedded.engines import quiet, voice
+from tests.support.embedded_fixture import Desk, error_in
+from tests.support.fake_engines import quiet, voice
 
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 PUSH_TO_TALK = {"audio": {"input": {"turn_detection": None, "transcription": {"model": "whisper-1"}}}}

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from voice_trio.conversation.context import render_context
-from voice_trio.conversation.passages import Passage
+from voice_trio.conversation.retrieval.context import render_context
+from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.embedded.mind import Line, answer, regret
 from voice_trio.embedded.reading import CONTEXT_CHARACTERS_MAX, Excerpt, excerpts
 

@@ -15,14 +15,14 @@ from voice_trio.embedded.speech import missing_packages
 if missing := missing_packages():
     pytest.skip(f"needs {', '.join(missing)}", allow_module_level=True)
 
-from tests.embedded.caller import LISTENING, Caller
-from tests.embedded.desk import CONTEXT
-from voice_trio.dialects.audio import decode_audio
+from tests.support.embedded_fixture import CONTEXT
+from tests.support.fake_caller import LISTENING, Caller
 from voice_trio.embedded.local import open_local_engines
 from voice_trio.embedded.server import serve_embedded
 from voice_trio.embedded.speech.espeak import Manner
 from voice_trio.embedded.speech.voice import pcm_of
-from voice_trio.services.websockets import open_link
+from voice_trio.net.websocket import open_link
+from voice_trio.protocols.audio import decode_audio
 from voice_trio.testing.sounds import loudness
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.embedded.desk import CONTEXT, Desk, error_in
-from tests.embedded.engines import quiet, voice
+from tests.support.embedded_fixture import CONTEXT, Desk, error_in
+from tests.support.fake_engines import quiet, voice
 from voice_trio.embedded.outbound import Speak, StopSpeaking
 
 

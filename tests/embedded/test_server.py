@@ -10,15 +10,15 @@ import trio
 from structlog.testing import capture_logs
 from trio_websocket import connect_websocket_url
 
-from tests.embedded.caller import LISTENING, Caller
-from tests.embedded.desk import CONTEXT
-from tests.embedded.engines import FakeMouth, FakeSpeech, fake_engines, quiet, voice
-from voice_trio.dialects.realtime import SessionConfig
-from voice_trio.embedded import server as door
+from tests.support.embedded_fixture import CONTEXT
+from tests.support.fake_caller import LISTENING, Caller
+from tests.support.fake_engines import FakeMouth, FakeSpeech, fake_engines, quiet, voice
+from voice_trio.embedded import server
 from voice_trio.embedded.server import ServerSettings, serve_embedded
 from voice_trio.errors import ConfigurationError, ModelRefused, ModelUnavailable
-from voice_trio.services.websockets import open_link
-from voice_trio.session.connect import Persistence, connect
+from voice_trio.net.websocket import open_link
+from voice_trio.protocols.realtime import RealtimeConfig
+from voice_trio.session.upstream.connect import RetryPolicy, connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -59,8 +59,8 @@ async def test_a_question_is_answered_over_tcp() -> None:
 
 async def test_the_gateways_own_handshake_finds_it_ready() -> None:
     async with serving() as (url, nursery):
-        config = SessionConfig(model="gpt-realtime-2.1", instructions="Be kind.", language="en")
-        model = await connect(lambda inside: open_link(inside, url), nursery, config, Persistence(attempts_max=1))
+        config = RealtimeConfig(model="gpt-realtime-2.1", instructions="Be kind.", language="en")
+        model = await connect(lambda inside: open_link(inside, url), nursery, config, RetryPolicy(attempts_max=1))
         assert not model.transcription_fallback
         assert model.updated.create_response is False
         assert model.updated.interrupt_response is True
@@ -160,7 +160,7 @@ async def test_a_server_that_ends_says_that_it_goes_away() -> None:
 
 
 async def test_whoever_connects_and_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "HANDSHAKE_SECONDS_MAX", 0.05)
+    monkeypatch.setattr(server, "HANDSHAKE_SECONDS_MAX", 0.05)
     async with serving() as (url, _):
         host, port = url.removeprefix("ws://").split("/")[0].split(":")
         stream = await trio.open_tcp_stream(host, int(port))

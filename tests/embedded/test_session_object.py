@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.embedded.desk import Desk, error_in, only
+from tests.support.embedded_fixture import Desk, error_in, only
 from voice_trio.embedded.outbound import Speak
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import tracemalloc
 
-from tests.embedded.desk import CONTEXT, Desk, error_in, only
-from tests.embedded.engines import PlainActivity, quiet, voice
-from tests.recorded import BEGINNING, ENDING
+from tests.support.embedded_fixture import CONTEXT, Desk, error_in, only
+from tests.support.fake_engines import PlainActivity, quiet, voice
+from tests.support.recorded import BEGINNING, ENDING
 from voice_trio.embedded.microphone import Microphone
 from voice_trio.embedded.outbound import FinishHearing, ForgetHearing, Listen, Speak, StopSpeaking
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.desk import CHROMIUM
-from tests.sdk.gateway import desk
-from tests.sdk.node import prepared_packages
+from tests.support.browser_driver import CHROMIUM
+from tests.support.sdk_gateway import desk
+from tests.support.sdk_node import prepared_packages
 
-pytest.register_assert_rewrite("tests.sdk.expectations")  # so that what fails says what it saw
+pytest.register_assert_rewrite("tests.support.sdk_expectations")  # so that what fails says what it saw
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.sdk.gateway import Desk
+    from tests.support.sdk_gateway import Desk
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sdk.expectations import (
+from tests.support.sdk_expectations import (
     BROODING,
     INTERRUPTED,
     PLAYING,
@@ -18,11 +18,11 @@ from tests.sdk.expectations import (
     was_asked_with_context_first,
     was_cut_once,
 )
-from tests.sdk.gateway import IS_DIRECT, run_together
-from tests.sdk.node import node_command
+from tests.support.sdk_gateway import IS_DIRECT, run_together
+from tests.support.sdk_node import node_command
 
 if TYPE_CHECKING:
-    from tests.sdk.gateway import Desk, Seen
+    from tests.support.sdk_gateway import Desk, Seen
 
 ROOT = Path(__file__).parents[2]
 

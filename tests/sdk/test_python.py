@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("websockets", reason="SKIPPED LOUDLY: the clients' socket comes with openai[realtime]")
 pytest.importorskip("agents", reason="SKIPPED LOUDLY: openai-agents is not installed")
 
-from tests.sdk.expectations import (
+from tests.support.sdk_expectations import (
     BROODING,
     INTERRUPTED,
     PLAYING,
@@ -22,11 +22,11 @@ from tests.sdk.expectations import (
     was_asked_with_context_first,
     was_cut_once,
 )
-from tests.sdk.gateway import IS_DIRECT, Seen, desk, run_together
-from tests.sdk.likeness import comparable
+from tests.support.sdk_gateway import IS_DIRECT, Seen, desk, run_together
+from tests.support.sdk_likeness import comparable
 
 if TYPE_CHECKING:
-    from tests.sdk.gateway import Desk
+    from tests.support.sdk_gateway import Desk
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,14 +10,14 @@ import pytest
 import trio
 from trio_websocket import open_websocket_url
 
-from tests.sdk.gateway import IS_DIRECT
-from tests.wire.deployment import SECRET, UPGRADE, http
-from voice_trio.services.client_secrets import SESSION_BYTES_MAX, ClientSecrets
-from voice_trio.services.tokens import User
+from tests.support.deployment import SECRET, UPGRADE, http
+from tests.support.sdk_gateway import IS_DIRECT
+from voice_trio.auth.client_secrets import SESSION_BYTES_MAX, ClientSecrets
+from voice_trio.auth.tokens import User
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
-    from tests.sdk.gateway import Desk
+    from tests.support.sdk_gateway import Desk
 
 pytestmark = pytest.mark.skipif(IS_DIRECT, reason="the scripted model asks for no secrets")
 

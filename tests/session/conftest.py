@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.session.stage import Stage
+from tests.support.session_fixture import Stage
 
 if TYPE_CHECKING:
     import trio

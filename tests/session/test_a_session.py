@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.session.stage import UNIX_TIME, Stage, contexts
+from tests.support.session_fixture import UNIX_TIME, Stage, contexts
 from voice_trio.errors import KnowledgeUnavailable, LinkClosed, ModelUnavailable
 from voice_trio.session.endings import Ending
 from voice_trio.testing.script import Answer
@@ -15,7 +15,7 @@ from voice_trio.testing.script import Answer
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from voice_trio.services.links import Link
+    from voice_trio.net.link import Link
 
 QUESTION = "how warm must the brooder be in winter"
 

@@ -14,7 +14,7 @@ from voice_trio.session.endings import Ending
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from tests.session.stage import Stage
+    from tests.support.session_fixture import Stage
 
 SILENCE_40_MS = "A" * 2560
 

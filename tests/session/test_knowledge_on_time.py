@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import trio
 import trio.testing
 
-from tests.session.stage import HANDBOOK, Stage, contexts
+from tests.support.session_fixture import HANDBOOK, Stage, contexts
 from voice_trio.conversation.policy import Policy
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.services.kept_passages import KeptPassages
-from voice_trio.services.shared_knowledge import SharedKnowledge
+from voice_trio.knowledge.passage_cache.cache import PassageCache
+from voice_trio.knowledge.shared_knowledge import SharedKnowledge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from voice_trio.conversation.passages import Passage
+    from voice_trio.conversation.retrieval.passage import Passage
 
 QUESTION = "how warm must the brooder be in winter"
 
@@ -25,7 +25,7 @@ class QuickNet:
     """The real index of kept passages, without its thread: on virtual time there may be none."""
 
     def __init__(self) -> None:
-        self.kept = KeptPassages()
+        self.kept = PassageCache()
 
     async def keep(self, passages: Iterable[Passage]) -> None:
         await trio.lowlevel.checkpoint()
@@ -146,6 +146,6 @@ async def test_what_one_turn_found_serves_the_next_only_as_a_kept_passage(
 
 
 def test_the_handbook_of_the_stage_tells_these_questions_apart() -> None:
-    kept = KeptPassages()
+    kept = PassageCache()
     kept.keep(HANDBOOK, 0.0)
     assert [kept.search(query, 1, 0.0)[0].id for query in ("brooder warm degrees", "ducks water")] == ["p1", "p3"]

@@ -9,25 +9,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.session.stage import TERMS, Stage
-from voice_trio.conversation import commands as do
-from voice_trio.conversation import events as on
+from tests.support.session_fixture import TERMS, Stage
+from voice_trio.billing.prices import load_prices
+from voice_trio.conversation import commands, events
 from voice_trio.errors import StateUnavailable
-from voice_trio.services.memory_state import MemoryState
-from voice_trio.services.prices import load_prices
-from voice_trio.services.rollout import first_rollout
-from voice_trio.services.state import Quotas, Spenders
 from voice_trio.session.endings import Ending
-from voice_trio.session.money import SHARE_SECONDS, Treasury
+from voice_trio.session.spend.daily_budget import SHARE_SECONDS, DailyBudget
 from voice_trio.settings import load_settings
+from voice_trio.state.memory_state import MemoryState
+from voice_trio.state.rollout import first_rollout
+from voice_trio.state.state import Quotas, Spenders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trio.testing import MockClock
 
-    from voice_trio.conversation.notices import BudgetWarning
-    from voice_trio.session.purse import Purse
+    from voice_trio.conversation.session_events import BudgetWarning
+    from voice_trio.session.spend.session_bill import SessionBill
 
 NOON = 1_795_262_400.0
 MODEL = TERMS.model.model
@@ -49,11 +48,11 @@ class Safe:
         settings = load_settings(budgets)
         self.now = NOON
         self.state = AwayState(Quotas(5, 2), first_rollout(settings.access)) if state is None else state
-        self.treasury = Treasury(load_prices(), self.state, settings.limits, unix_time=lambda: self.now)
+        self.treasury = DailyBudget(load_prices(), self.state, settings.limits, unix_time=lambda: self.now)
         self.told: list[BudgetWarning] = []
         self.dry: list[str] = []
 
-    def purse(self, name: str = "s1", **how: Any) -> Purse:
+    def purse(self, name: str = "s1", **how: Any) -> SessionBill:
         purse = self.treasury.open(replace(TERMS, session_id=name, user=name), **how)
         purse.open(self.told.append, lambda: self.dry.append(name))
         return purse
@@ -64,21 +63,21 @@ def response(audio_out: int) -> dict[str, Any]:
     return {"output_tokens": audio_out, "output_token_details": {"audio_tokens": audio_out}}
 
 
-def bill(purse: Purse, source: str, audio_out: int) -> None:
-    purse.did(do.CountUsage("response", source, response(audio_out)))
+def bill(purse: SessionBill, source: str, audio_out: int) -> None:
+    purse.did(commands.CountUsage("response", source, response(audio_out)))
 
 
-def begin(purse: Purse, turn_id: int, response_id: str) -> None:
+def begin(purse: SessionBill, turn_id: int, response_id: str) -> None:
     """A question was asked, and its answer begins."""
-    purse.did(do.BeginTurn(turn_id))
-    purse.did(do.SendToModel(do.CreateResponse(f"tag {turn_id}", {})))
-    purse.saw(on.ResponseCreated(response_id, {"vt": f"tag {turn_id}"}))
+    purse.did(commands.BeginTurn(turn_id))
+    purse.did(commands.SendToUpstream(commands.CreateResponse(f"tag {turn_id}", {})))
+    purse.saw(events.ResponseCreated(response_id, {"vt": f"tag {turn_id}"}))
 
 
 def test_what_is_told_twice_is_counted_once_and_for_the_turn_it_was_asked_in() -> None:
     purse = Safe().purse()
     begin(purse, 1, "r1")
-    purse.did(do.BeginTurn(2))  # the user cuts in; the usage of the first answer is still to come
+    purse.did(commands.BeginTurn(2))  # the user cuts in; the usage of the first answer is still to come
     bill(purse, "r1", 1000)
     bill(purse, "r1", 1000)
     begin(purse, 2, "r2")
@@ -145,7 +144,7 @@ async def test_fractions_of_a_millionth_add_up_and_nothing_is_lost_while_the_sto
     safe.state.is_away = True
     purse = safe.purse()
     for number in range(100):
-        purse.did(do.CountUsage("transcription", f"i{number}", {"seconds": 0.001}))  # 0.283 millionths each
+        purse.did(commands.CountUsage("transcription", f"i{number}", {"seconds": 0.001}))  # 0.283 millionths each
         await safe.treasury.share()
     assert await safe.state.spent("2026-11-21") == 0
     safe.state.is_away = False
@@ -168,20 +167,20 @@ async def test_a_clock_that_goes_back_is_named_and_loses_nothing(capsys: pytest.
 def test_an_answer_lost_with_its_socket_is_estimated() -> None:
     purse = Safe().purse()
     begin(purse, 1, "r1")
-    purse.saw(on.AnswerAudio("r1", "a1", "", 3000.0))
-    purse.saw(on.ModelLost())
+    purse.saw(events.ResponseAudioDelta("r1", "a1", "", 3000.0))
+    purse.saw(events.UpstreamLost())
     # 60 tokens of sound that were received, and the instructions (2 tokens) that were read; nothing else is known.
     assert purse.cost.usd == (60 * Decimal(64) + 2 * Decimal(4)) / 10**6
     assert purse.cost.is_estimate
-    purse.saw(on.ModelLost())
+    purse.saw(events.UpstreamLost())
     purse.close()
     assert purse.costs.estimated_usd == purse.cost.usd == (60 * Decimal(64) + 2 * Decimal(4)) / 10**6
 
 
 def test_words_that_were_never_transcribed_are_estimated_by_their_length() -> None:
     purse = Safe().purse()
-    purse.saw(on.SpeechStarted("i1", 1000))
-    purse.saw(on.SpeechStopped("i1", 4000))
+    purse.saw(events.SpeechStarted("i1", 1000))
+    purse.saw(events.SpeechStopped("i1", 4000))
     purse.close()
     assert purse.cost.usd == Decimal("0.00085")
     assert purse.cost.is_estimate
@@ -190,20 +189,20 @@ def test_words_that_were_never_transcribed_are_estimated_by_their_length() -> No
 def test_where_the_conversation_transcribes_nothing_nothing_of_it_is_estimated() -> None:
     purse = Safe().purse()
     purse.transcribed_by(None)  # a sidecar does, say, and has its own bill
-    purse.saw(on.SpeechStarted("i1", 1000))
-    purse.saw(on.SpeechStopped("i1", 4000))
+    purse.saw(events.SpeechStarted("i1", 1000))
+    purse.saw(events.SpeechStopped("i1", 4000))
     purse.close()
     assert purse.cost.usd == 0
 
 
 def test_a_drop_in_clients_request_is_its_own_turns() -> None:
     purse = Safe().purse()
-    purse.did(do.BeginTurn(1))
-    purse.did(do.SendToModel(do.AskAsClient("t1", {"vt": "t1"})))
-    purse.did(do.BeginTurn(2))  # the user speaks before the response has begun
-    purse.saw(on.ResponseCreated("r1", {"vt": "t1"}))
-    purse.saw(on.AnswerAudio("r1", "a1", "", 1000.0))
-    purse.did(do.CountUsage("response", "r1", None))
+    purse.did(commands.BeginTurn(1))
+    purse.did(commands.SendToUpstream(commands.CreateClientResponse("t1", {"vt": "t1"})))
+    purse.did(commands.BeginTurn(2))  # the user speaks before the response has begun
+    purse.saw(events.ResponseCreated("r1", {"vt": "t1"}))
+    purse.saw(events.ResponseAudioDelta("r1", "a1", "", 1000.0))
+    purse.did(commands.CountUsage("response", "r1", None))
     assert purse.cost_of_turn(1).usd > 0
     assert purse.cost_of_turn(2).usd == 0
 
@@ -211,26 +210,26 @@ def test_a_drop_in_clients_request_is_its_own_turns() -> None:
 def test_a_usage_of_null_is_estimated_too() -> None:
     purse = Safe().purse()
     begin(purse, 1, "r1")
-    purse.saw(on.AnswerAudio("r1", "a1", "", 1000.0))
-    purse.did(do.CountUsage("response", "r1", None))
+    purse.saw(events.ResponseAudioDelta("r1", "a1", "", 1000.0))
+    purse.did(commands.CountUsage("response", "r1", None))
     assert purse.cost.is_estimate
     assert purse.cost.warnings == ("usage_missing",)
     assert purse.cost.usd > 0
 
 
-def account_of(safe: Safe, stage: Stage) -> Purse:
+def account_of(safe: Safe, stage: Stage) -> SessionBill:
     purse = safe.treasury.open(TERMS)
     stage.session._account = purse
     return purse
 
 
 @pytest.fixture
-def hears_money() -> Callable[[Stage, Safe], Purse]:
+def hears_money() -> Callable[[Stage, Safe], SessionBill]:
     return lambda stage, safe: account_of(safe, stage)
 
 
 async def test_a_whole_session_ends_in_mid_answer_when_its_budget_is_spent(
-    stage: Stage, hears_money: Callable[[Stage, Safe], Purse]
+    stage: Stage, hears_money: Callable[[Stage, Safe], SessionBill]
 ) -> None:
     safe = Safe(SESSION_BUDGET_USD="0.000001")
     purse = hears_money(stage, safe)
@@ -247,7 +246,7 @@ async def test_a_whole_session_ends_in_mid_answer_when_its_budget_is_spent(
 
 
 async def test_a_session_that_ends_says_what_it_cost_and_frees_its_purse(
-    stage: Stage, hears_money: Callable[[Stage, Safe], Purse]
+    stage: Stage, hears_money: Callable[[Stage, Safe], SessionBill]
 ) -> None:
     safe = Safe()
     hears_money(stage, safe)

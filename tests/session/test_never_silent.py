@@ -13,8 +13,8 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.session.stage import Stage
 from tests.session.test_schedules import Deed, Story, do, stories
+from tests.support.session_fixture import Stage
 from voice_trio.session.endings import Ending
 
 PATIENCE_SECONDS = 60.0  # a lost response.done costs 6 s, a lost upstream some more; nothing takes longer

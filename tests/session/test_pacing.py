@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from voice_trio.conversation.playback import LEAD_SECONDS_MAX, Playback
-from voice_trio.dialects.audio import audio_ms, decode_audio, encode_audio, split_audio
+from voice_trio.conversation.turn.playback import LEAD_SECONDS_MAX, Playback
+from voice_trio.protocols.audio import audio_ms, decode_audio, encode_audio, split_audio
 from voice_trio.session.endings import Ending
 from voice_trio.testing.script import Answer, Call
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from tests.session.stage import Stage
+    from tests.support.session_fixture import Stage
 
 LONG = "A long answer about brooding that goes on and on."
 

@@ -8,16 +8,16 @@ import pytest
 import trio
 
 from voice_trio.errors import ModelUnavailable
-from voice_trio.session.outbox import AUDIO_SECONDS_MAX, FRAMES_MAX, Frame, Lane, Outbox
-from voice_trio.session.pace import Bucket
-from voice_trio.session.uplink import COMMANDS_MAX, EARLY_SECONDS_MAX, QUEUED_SECONDS_MAX, Uplink
+from voice_trio.session.client.send_queue import AUDIO_SECONDS_MAX, FRAMES_MAX, Frame, Lane, SendQueue
+from voice_trio.session.client.token_bucket import TokenBucket
+from voice_trio.session.upstream.send_queue import COMMANDS_MAX, EARLY_SECONDS_MAX, QUEUED_SECONDS_MAX, UpstreamQueue
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
 
 async def test_before_the_model_is_ready_the_newest_audio_is_kept(autojump_clock: MockClock) -> None:
-    uplink = Uplink()
+    uplink = UpstreamQueue()
     for number in range(100):
         uplink.put_audio(str(number), 100.0)
     assert uplink.audio_seconds == pytest.approx(EARLY_SECONDS_MAX)
@@ -25,7 +25,7 @@ async def test_before_the_model_is_ready_the_newest_audio_is_kept(autojump_clock
 
 
 def test_audio_that_the_model_does_not_take_is_not_piled_up() -> None:
-    uplink = Uplink()
+    uplink = UpstreamQueue()
     uplink.open()
     while uplink.audio_seconds <= QUEUED_SECONDS_MAX:
         uplink.put_audio("x", 100.0)
@@ -35,7 +35,7 @@ def test_audio_that_the_model_does_not_take_is_not_piled_up() -> None:
 
 
 def test_commands_that_the_model_does_not_take_are_not_piled_up() -> None:
-    uplink = Uplink()
+    uplink = UpstreamQueue()
     for _ in range(COMMANDS_MAX):
         uplink.put_command("{}")
     with pytest.raises(ModelUnavailable):
@@ -43,7 +43,7 @@ def test_commands_that_the_model_does_not_take_are_not_piled_up() -> None:
 
 
 async def test_commands_go_before_audio_and_a_lost_model_takes_them_along(autojump_clock: MockClock) -> None:
-    uplink = Uplink()
+    uplink = UpstreamQueue()
     uplink.open()
     uplink.put_audio("sound", 100.0)
     uplink.put_command("command")
@@ -57,7 +57,7 @@ async def test_commands_go_before_audio_and_a_lost_model_takes_them_along(autoju
     ("frame", "most"), [(Frame("x", Lane.ANSWER, "item", 1000.0), AUDIO_SECONDS_MAX), (Frame("x"), FRAMES_MAX)]
 )
 def test_more_than_fits_for_the_client_is_noticed(frame: Frame, most: float) -> None:
-    outbox = Outbox()
+    outbox = SendQueue()
     for _ in range(int(most)):
         outbox.put(frame)
     assert not outbox.is_overfull
@@ -66,7 +66,7 @@ def test_more_than_fits_for_the_client_is_noticed(frame: Frame, most: float) -> 
 
 
 async def test_a_frame_that_was_not_written_is_next_again_and_among_the_last_words(autojump_clock: MockClock) -> None:
-    outbox = Outbox()
+    outbox = SendQueue()
     outbox.put(Frame("first", Lane.URGENT))
     outbox.put(Frame("second", Lane.URGENT))
     outbox.put_back(await outbox.next())
@@ -74,7 +74,7 @@ async def test_a_frame_that_was_not_written_is_next_again_and_among_the_last_wor
 
 
 async def test_a_flush_drops_the_answer_and_nothing_else(autojump_clock: MockClock) -> None:
-    outbox = Outbox()
+    outbox = SendQueue()
     outbox.put(Frame("sound", Lane.ANSWER, "item", 100.0, dies_with_answer=True))
     outbox.put(Frame("done"))
     outbox.drop_answer()
@@ -83,7 +83,7 @@ async def test_a_flush_drops_the_answer_and_nothing_else(autojump_clock: MockClo
 
 
 async def test_who_waits_for_a_frame_is_woken_by_it(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    outbox, uplink = Outbox(), Uplink()
+    outbox, uplink = SendQueue(), UpstreamQueue()
     taken: list[str] = []
 
     async def take() -> None:
@@ -100,13 +100,13 @@ async def test_who_waits_for_a_frame_is_woken_by_it(autojump_clock: MockClock, n
 
 
 def test_a_bucket_lets_a_burst_through_and_then_so_many_a_second() -> None:
-    bucket = Bucket(3.0, 2.0, 0.0)
+    bucket = TokenBucket(3.0, 2.0, 0.0)
     assert [bucket.take(0.0) for _ in range(4)] == [True, True, True, False]
     assert [bucket.take(0.5), bucket.take(0.5)] == [True, False]
 
 
 def test_a_bucket_says_how_long_to_wait_for_what_was_taken_ahead() -> None:
-    bucket = Bucket(5.0, 2.0, 0.0)
+    bucket = TokenBucket(5.0, 2.0, 0.0)
     assert bucket.take_and_wait(0.0, 5.0) == 0.0
     assert bucket.take_and_wait(0.0, 1.0) == 0.5
     assert bucket.take_and_wait(1.0, 1.0) == 0.0

@@ -14,7 +14,7 @@ import trio
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from tests.session.stage import Stage
+    from tests.support.session_fixture import Stage
 
 
 def folded(kinds: list[str]) -> list[str]:

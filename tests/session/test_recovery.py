@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.session.stage import Stage, contexts
+from tests.support.session_fixture import Stage, contexts
 from voice_trio.errors import ModelRefused, ModelUnavailable
 from voice_trio.session.endings import Ending
 

@@ -11,17 +11,17 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.session.drop_in_stage import DropInStage
-from tests.session.stage import TERMS, Stage, contexts
 from tests.session.test_money import Safe
+from tests.support.realtime_session_fixture import DropInStage
+from tests.support.session_fixture import TERMS, Stage, contexts
 from voice_trio.errors import ModelRefused, ModelUnavailable
 from voice_trio.session.endings import Ending
-from voice_trio.session.sidecar import CONNECTIONS_MAX
+from voice_trio.session.sidecar.sidecar import CONNECTIONS_MAX
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from voice_trio.session.purse import Purse
+    from voice_trio.session.spend.session_bill import SessionBill
 
 QUESTION = "how warm must the brooder be in winter"
 DELTA = "conversation.item.input_audio_transcription.delta"
@@ -62,7 +62,7 @@ def words_told(stage: Stage) -> str:
     return "".join(each.event["delta"] for each in stage.client.heard_of(DELTA))
 
 
-def safe() -> tuple[Safe, Purse]:
+def safe() -> tuple[Safe, SessionBill]:
     box = Safe()
     return box, box.treasury.open(TERMS)
 

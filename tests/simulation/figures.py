@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.stores import LOCAL_SECONDS, RemoteStore
 from tests.simulation.ways import title_and_source
-from voice_trio.conversation.words import query_terms
+from voice_trio.conversation.retrieval.text import query_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

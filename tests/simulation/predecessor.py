@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from tests.simulation.questions import Question
     from tests.simulation.stores import Handbook
-    from voice_trio.conversation.passages import Passage
-    from voice_trio.services.links import Link
+    from voice_trio.conversation.retrieval.passage import Passage
+    from voice_trio.net.link import Link
 
 NAME = "the predecessor: one turn late"
 _SET_UP = {

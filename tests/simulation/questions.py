@@ -15,13 +15,13 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voice_trio.conversation.sentences import sentences
-from voice_trio.conversation.words import content_words
+from voice_trio.conversation.retrieval.sentences import sentences
+from voice_trio.conversation.retrieval.text import content_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from voice_trio.services.sqlite_base import Chunk
+    from voice_trio.knowledge.sqlite.base import Chunk
 
 WORDS_MIN, WORDS_MAX = 3, 25
 FIRST_WORD_SECONDS = 1.2

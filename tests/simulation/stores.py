@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.conversation.words import content_words, fold, query_terms
+from voice_trio.conversation.retrieval.text import content_words, fold, query_terms
 from voice_trio.demo import handbook_folder
-from voice_trio.services.documents import find_documents, import_documents
-from voice_trio.services.kept_passages import KeptPassages
-from voice_trio.services.sqlite_base import Chunk, KnowledgeWriter
-from voice_trio.services.sqlite_knowledge import SqliteKnowledge
+from voice_trio.knowledge.importing.documents import find_documents, import_documents
+from voice_trio.knowledge.passage_cache.cache import PassageCache
+from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeWriter
+from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from voice_trio.conversation.passages import Passage
+    from voice_trio.conversation.retrieval.passage import Passage
 
 MEDIAN_SECONDS = 0.447
 P99_SECONDS = 2.0
@@ -143,7 +143,7 @@ class ImmediateNet:
     """Kept passages as sessions have them, but on virtual time, where no thread may be."""
 
     def __init__(self) -> None:
-        self.kept = KeptPassages()
+        self.kept = PassageCache()
 
     async def keep(self, passages: Iterable[Passage]) -> None:
         await trio.lowlevel.checkpoint()
@@ -155,7 +155,7 @@ class ImmediateNet:
 
     def forget(self) -> None:
         self.kept.close()
-        self.kept = KeptPassages()
+        self.kept = PassageCache()
 
 
 def chunks_of(folder: Path) -> list[Chunk]:

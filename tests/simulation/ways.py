@@ -15,11 +15,11 @@ import trio.testing
 from tests.simulation.questions import COMPLETED_SECONDS, SILENCE_SECONDS, Question
 from tests.simulation.stores import ImmediateNet, RemoteStore
 from voice_trio.conversation.policy import Policy
-from voice_trio.dialects.realtime import SessionConfig
-from voice_trio.services.shared_knowledge import SharedKnowledge
+from voice_trio.knowledge.shared_knowledge import SharedKnowledge
+from voice_trio.protocols.realtime import RealtimeConfig
+from voice_trio.session.config import SessionConfig
 from voice_trio.session.session import Session
-from voice_trio.session.summary import NoObserver
-from voice_trio.session.terms import Terms
+from voice_trio.session.telemetry.summary import NoObserver
 from voice_trio.testing import model_ears
 from voice_trio.testing.client import FakeClient
 from voice_trio.testing.links import memory_link_pair
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.simulation.stores import Handbook
-    from voice_trio.conversation.passages import Passage
-    from voice_trio.conversation.records import TurnRecord
-    from voice_trio.services.knowledge import Knowledge
-    from voice_trio.services.links import Link
+    from voice_trio.conversation.retrieval.passage import Passage
+    from voice_trio.conversation.turn.record import TurnRecord
+    from voice_trio.knowledge.knowledge import Knowledge
+    from voice_trio.net.link import Link
 
 FIRST_AUDIO_SECONDS = 0.558
 ANSWER_MS = 1_000
@@ -152,9 +152,9 @@ def utterance(question: Question, *, hears_words: bool = True) -> model_ears.Utt
     )
 
 
-def _terms(way: Way) -> Terms:
-    config = SessionConfig(model="simulated", instructions="")
-    return Terms("sess_bench", config, duration_seconds=3_400.0, policy=way.policy)
+def _terms(way: Way) -> SessionConfig:
+    config = RealtimeConfig(model="simulated", instructions="")
+    return SessionConfig("sess_bench", config, duration_seconds=3_400.0, policy=way.policy)
 
 
 def _turn(question: Question, record: TurnRecord) -> Turn:

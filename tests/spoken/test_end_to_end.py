@@ -22,20 +22,20 @@ from voice_trio.embedded.speech import missing_packages
 if missing := missing_packages():
     pytest.skip(f"needs {', '.join(missing)}", allow_module_level=True)
 
-from tests.wire.deployment import environment, token
+from tests.support.deployment import environment, token
 from voice_trio.client import Report, connect_voice, talk
 from voice_trio.demo import handbook_folder
-from voice_trio.dialects.audio import audio_ms
 from voice_trio.embedded.connection import Connection
 from voice_trio.embedded.dialogue import Beginning
 from voice_trio.embedded.local import open_local_engines
 from voice_trio.embedded.speech.samples import question_pcm
-from voice_trio.server import run_server
-from voice_trio.services.documents import find_documents, import_documents
-from voice_trio.services.listening import open_listener
-from voice_trio.services.sqlite_base import KnowledgeWriter
-from voice_trio.services.sqlite_readers import read_texts
-from voice_trio.services.websockets import WebSocketLink, open_link
+from voice_trio.knowledge.importing.documents import find_documents, import_documents
+from voice_trio.knowledge.sqlite.base import KnowledgeWriter
+from voice_trio.knowledge.sqlite.readers import read_texts
+from voice_trio.net.listeners import open_listener
+from voice_trio.net.websocket import WebSocketLink, open_link
+from voice_trio.protocols.audio import audio_ms
+from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
 from voice_trio.testing import FakeClient
 from voice_trio.testing.sounds import loudness
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from trio_websocket import WebSocketRequest
 
-    from voice_trio.services.links import Link
+    from voice_trio.net.link import Link
 
 pytestmark = pytest.mark.timeout(150)
 QUESTION = "How warm must the brooder be in the first week?"

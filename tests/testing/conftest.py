@@ -11,8 +11,8 @@ import trio.testing
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
-from voice_trio.dialects.realtime import SessionConfig, session_update
 from voice_trio.errors import LinkClosed
+from voice_trio.protocols.realtime import RealtimeConfig, session_update
 from voice_trio.testing.model import ScriptedModel
 from voice_trio.testing.recorder import Recorder
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from voice_trio.testing.links import MemoryLink
 
 OPENAI: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
-CONFIG = SessionConfig(model="scripted", instructions="Be kind.")
+CONFIG = RealtimeConfig(model="scripted", instructions="Be kind.")
 
 
 class Caller:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from voice_trio.dialects.audio import silence
-from voice_trio.dialects.realtime import SessionConfig, append_audio, session_update
+from voice_trio.protocols.audio import silence
+from voice_trio.protocols.realtime import RealtimeConfig, append_audio, session_update
 from voice_trio.testing import AutomaticModel
 from voice_trio.testing.sounds import tone
 
@@ -31,7 +31,7 @@ async def play(link: MemoryLink, *, loud: bool, seconds: float) -> None:
 async def ready(model: AutomaticModel, nursery: trio.Nursery) -> MemoryLink:
     link = model.connect()
     nursery.start_soon(drain, link)
-    await link.send(session_update(SessionConfig(model="any", instructions="", silence_ms=480)))
+    await link.send(session_update(RealtimeConfig(model="any", instructions="", silence_ms=480)))
     await model.says("session.updated")
     return link
 

@@ -10,9 +10,9 @@ import trio
 import trio.testing
 
 from voice_trio.conversation import commands, events
-from voice_trio.dialects import voice
-from voice_trio.dialects.audio import silence
 from voice_trio.errors import LinkClosed
+from voice_trio.protocols.audio import silence
+from voice_trio.protocols.voice import client_events
 from voice_trio.testing.client import FakeClient
 from voice_trio.testing.links import MemoryLink, memory_link_pair
 
@@ -28,17 +28,17 @@ class Gateway:
     def __init__(self, link: MemoryLink) -> None:
         self.link = link
 
-    async def hears(self) -> voice.FromClient:
-        return voice.read_client(await self.link.receive())
+    async def hears(self) -> client_events.FromClient:
+        return client_events.read_client(await self.link.receive())
 
     async def says(self, event: Any) -> None:
-        frame = voice.write(event)
+        frame = client_events.write(event)
         assert frame is not None
         await self.link.send(frame)
         await trio.testing.wait_all_tasks_blocked()
 
     async def plays(self, item_id: str, audio_ms: int, response_id: str = "resp_1") -> None:
-        await self.says(events.AnswerAudio(response_id, item_id, silence(audio_ms), audio_ms))
+        await self.says(events.ResponseAudioDelta(response_id, item_id, silence(audio_ms), audio_ms))
 
 
 @pytest.fixture
@@ -63,12 +63,12 @@ async def test_it_speaks_in_real_time(autojump_clock: MockClock, client: FakeCli
     began = trio.current_time()
     await client.speak(0.2)
     assert trio.current_time() - began == pytest.approx(0.2)
-    assert [await gateway.hears() for _ in range(5)] == [voice.Audio(silence(40), 40.0)] * 5
+    assert [await gateway.hears() for _ in range(5)] == [client_events.Audio(silence(40), 40.0)] * 5
 
 
 async def test_it_speaks_in_binary_too(autojump_clock: MockClock, client: FakeClient, gateway: Gateway) -> None:
     await client.speak(0.04, binary=True)
-    assert await gateway.hears() == voice.Audio(silence(40), 40.0)
+    assert await gateway.hears() == client_events.Audio(silence(40), 40.0)
 
 
 async def test_everything_it_says_belongs_to_the_protocol(
@@ -90,11 +90,11 @@ async def test_everything_it_says_belongs_to_the_protocol(
         events.Interrupt("item_1", 250.0),
         events.PlaybackPosition("item_1", 300.5),
         events.PlaybackPosition("item_1", 301.0, flushed=True),
-        voice.Auth("token"),
+        client_events.Auth("token"),
         events.LanguageDetected("zh"),
-        voice.Ping(),
-        voice.Ping(3),
-        voice.SessionEnd(),
+        client_events.Ping(),
+        client_events.Ping(3),
+        client_events.SessionEnd(),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.recorded import ENDING
+from tests.support.recorded import ENDING
 from voice_trio.errors import ModelRefused
 from voice_trio.testing.script import Answer
 

@@ -9,9 +9,9 @@ import pytest
 import trio
 from trio_websocket import open_websocket_url
 
-from voice_trio.dialects.realtime import SessionConfig, append_audio, session_update
 from voice_trio.errors import LinkClosed, ModelRefused
-from voice_trio.services.upstream import make_dial
+from voice_trio.net.dial import make_dial
+from voice_trio.protocols.realtime import RealtimeConfig, append_audio, session_update
 from voice_trio.testing.automatic import UNKNOWING, AutomaticModel
 from voice_trio.testing.model import ScriptedModel
 from voice_trio.testing.model_server import serve_scripted_model
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from trio_websocket import WebSocketConnection
 
-CONFIG = SessionConfig(model="scripted", instructions="Be kind.", silence_ms=200)
+CONFIG = RealtimeConfig(model="scripted", instructions="Be kind.", silence_ms=200)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from voice_trio.errors import LinkClosed
-from voice_trio.web.asgi import AsgiLink
+from voice_trio.web.asgi_link import AsgiLink
 
 if TYPE_CHECKING:
     from trio.testing import MockClock

@@ -10,10 +10,10 @@ import pytest
 import trio
 from openai.types.realtime import ClientSecretCreateResponse, RealtimeSessionCreateResponse
 
-from tests.web.gateway import make_gateway, settings, token
-from voice_trio.services.client_secrets import ClientSecrets, Vouched
-from voice_trio.services.tokens import User, issue_token
-from voice_trio.web.pages import make_pages
+from tests.support.gateway_fixture import make_gateway, settings, token
+from voice_trio.auth.client_secrets import ClientSecrets, Vouched
+from voice_trio.auth.tokens import User, issue_token
+from voice_trio.web.routes import make_pages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

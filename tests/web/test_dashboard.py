@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.web.gateway import make_gateway, token
+from tests.support.gateway_fixture import make_gateway, token
 from voice_trio.web.dashboard import TYPES
-from voice_trio.web.pages import make_pages
+from voice_trio.web.routes import make_pages
 
 if TYPE_CHECKING:
     import trio

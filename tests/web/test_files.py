@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.web.gateway import make_gateway
+from tests.support.gateway_fixture import make_gateway
 from voice_trio.web.files import CLIENT_FILES, CONSOLE_FILES, content_policy
-from voice_trio.web.pages import make_pages
+from voice_trio.web.routes import make_pages
 
 if TYPE_CHECKING:
     from trio.testing import MockClock

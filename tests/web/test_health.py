@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tests.web.gateway import CHECKED, settings
-from voice_trio.services.memory_knowledge import MemoryKnowledge
-from voice_trio.services.memory_state import MemoryState
-from voice_trio.services.rollout import first_rollout
-from voice_trio.services.state import Quotas
-from voice_trio.session.capacity import Capacity
+from tests.support.gateway_fixture import CHECKED, settings
+from voice_trio.admission.capacity import Capacity
+from voice_trio.knowledge.memory_knowledge import MemoryKnowledge
 from voice_trio.session.endings import Ending
-from voice_trio.session.summary import Summary
+from voice_trio.session.telemetry.summary import Summary
+from voice_trio.state.memory_state import MemoryState
+from voice_trio.state.rollout import first_rollout
+from voice_trio.state.state import Quotas
 from voice_trio.web.health import Health
 from voice_trio.web.statistics import Statistics
 

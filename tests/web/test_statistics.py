@@ -8,10 +8,10 @@ from decimal import Decimal
 import pytest
 from prometheus_client import generate_latest
 
-from voice_trio.conversation.records import Outcome, SearchRecord, Stages, TurnRecord
-from voice_trio.services.prices import Cost
+from voice_trio.billing.prices import Cost
+from voice_trio.conversation.turn.record import Outcome, SearchRecord, TurnRecord, TurnTimestamps
 from voice_trio.session.endings import Ending
-from voice_trio.session.summary import Summary
+from voice_trio.session.telemetry.summary import Summary
 from voice_trio.web.statistics import USERS_REMEMBERED, Statistics
 
 
@@ -29,7 +29,7 @@ def turn(status: str = "completed", outcome: Outcome | None = Outcome.HIDDEN, **
         passages=(),
         heard_ms=0,
         received_ms=0,
-        stages=Stages(**stages),
+        stages=TurnTimestamps(**stages),
     )
 
 

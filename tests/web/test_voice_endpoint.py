@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.web.gateway import make_gateway, token
+from tests.support.gateway_fixture import make_gateway, token
 from tests.web.test_asgi_link import Server
 from voice_trio.web.application import Application
 

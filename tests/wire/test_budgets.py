@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tests.wire.deployment import gateway, token, wait_until_empty
+from tests.support.deployment import gateway, token, wait_until_empty
 
 if TYPE_CHECKING:
     from pathlib import Path

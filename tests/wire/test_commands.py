@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.wire.deployment import (
+from tests.support.deployment import (
     SCRIPTS,
     GatewayProcess,
     Place,

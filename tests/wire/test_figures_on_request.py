@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.browser.desk import serving
-from tests.wire.deployment import token
+from tests.support.browser_driver import serving
+from tests.support.deployment import token
 from voice_trio.client import connect_voice
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ ANSWER_MS = 300
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.browser.stage", str(tmp_path), "--answer-ms", str(ANSWER_MS)]
+    command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path), "--answer-ms", str(ANSWER_MS)]
     with serving(command, {}, '{"port"') as (_, ready):
         yield f"ws://127.0.0.1:{re.sub(r'[^0-9]', '', ready)}/v1/ws/voice"
 

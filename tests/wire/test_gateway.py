@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.wire.deployment import UPGRADE, Place, gateway, http, reset_on_close, token, wait_until_empty
+from tests.support.deployment import UPGRADE, Place, gateway, http, reset_on_close, token, wait_until_empty
 from voice_trio.errors import ModelUnavailable
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import pytest
 import trio
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from voice_trio.auth.plans import Entitlement, open_plans
+from voice_trio.auth.tokens import TokenVerifier, User
 from voice_trio.errors import PlanUnverified, TokenUncheckable
-from voice_trio.services.plans import Entitlement, open_plans
-from voice_trio.services.tokens import TokenVerifier, User
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, cast
 import pytest
 import trio
 
-from tests.wire.weaviate_server import WeaviateServer
-from voice_trio.conversation.passages import Passage
-from voice_trio.services import kept_checks
-from voice_trio.services.open_knowledge import open_knowledge
+from tests.support.weaviate_server import WeaviateServer
+from voice_trio.conversation.retrieval.passage import Passage
+from voice_trio.knowledge.open_knowledge import open_knowledge
+from voice_trio.knowledge.passage_cache import checks
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from voice_trio.services.shared_knowledge import SharedKnowledge
+    from voice_trio.knowledge.shared_knowledge import SharedKnowledge
 
 BROODING = Passage("1", "Brooding", "The brooder must be at 34 degrees in the first week.", "handbook")
 WATER = Passage("2", "Water", "Ducks need water deep enough for their bills.", "handbook")
@@ -76,7 +76,7 @@ async def test_what_was_deleted_or_changed_meanwhile_is_known_within_moments_of_
     by_title = {properties["title"]: key for key, properties in server.objects.items()}
     del server.objects[by_title["Water"]]
     server.objects[by_title["Light"]]["content"] = "Layers need 14 hours of lamps."
-    monkeypatch.setattr(kept_checks, "CHECK_SECONDS", 0.0)  # ten minutes have passed
+    monkeypatch.setattr(checks, "CHECK_SECONDS", 0.0)  # ten minutes have passed
     async with knowledge(tmp_path, server.url) as shared:
         while "Water" in await kept_titles(shared):  # noqa: ASYNC110 - as above
             await trio.sleep(0.01)
@@ -98,7 +98,7 @@ async def test_another_key_collection_or_property_finds_nothing_of_it(
 
 
 async def test_looking_up_finds_those_that_there_are(server: WeaviateServer) -> None:
-    from voice_trio.services.weaviate_knowledge import WeaviateAddress, WeaviateKnowledge
+    from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge
 
     store = WeaviateKnowledge(WeaviateAddress.of(server.url), search_seconds_max=0.5)
     with trio.fail_after(20):

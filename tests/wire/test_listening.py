@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from voice_trio.errors import ConfigurationError
-from voice_trio.services.listening import (
+from voice_trio.net.listeners import (
     UNTAKEN_MS_MAX,
     drop_connections,
     harden,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.wire.deployment import environment, fill_knowledge, token
+from tests.support.deployment import environment, fill_knowledge, token
 from voice_trio.client import write_wav
-from voice_trio.server import run_server
-from voice_trio.services.listening import open_listener
+from voice_trio.net.listeners import open_listener
+from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
 from voice_trio.testing import AutomaticModel, serve_scripted_model
 from voice_trio.testing.sounds import tone_pcm

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.wire.deployment import BARE, SECRET, SERVE, UPGRADE, gateway_process, http, token, wait_until_empty
+from tests.support.deployment import BARE, SECRET, SERVE, UPGRADE, gateway_process, http, token, wait_until_empty
 from voice_trio.errors import LinkClosed, VoiceTrioError
-from voice_trio.services.websockets import open_link
+from voice_trio.net.websocket import open_link
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.wire.deployment import Place
+    from tests.support.deployment import Place
 
 KEY = "sk-proj-THEKEYTHATCOSTS"
 CONFIGURED = {

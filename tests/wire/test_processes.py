@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.wire.deployment import BARE, SERVE, UPGRADE, Place, gateway_process, http, token, wait_until_empty
+from tests.support.deployment import BARE, SERVE, UPGRADE, Place, gateway_process, http, token, wait_until_empty
 
 LONG_ANSWER: dict[str, Any] = {"audio_ms": 100_000, "pace": 20.0}
 

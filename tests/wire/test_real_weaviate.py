@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.services.test_knowledge_contract import (  # noqa: F401 - these tests run here too
+from tests.knowledge.test_knowledge_contract import (  # noqa: F401 - these tests run here too
     test_a_base_that_answers_is_available,
     test_a_passage_comes_with_all_that_is_known_of_it,
     test_an_empty_base_answers_with_nothing,
@@ -22,13 +22,13 @@ from tests.services.test_knowledge_contract import (  # noqa: F401 - these tests
     test_scores_fall_from_first_to_last_and_the_limit_holds,
     test_the_passage_that_shares_most_words_comes_first,
 )
-from voice_trio.services.sqlite_base import Chunk
-from voice_trio.services.weaviate_import import WeaviateTarget
-from voice_trio.services.weaviate_knowledge import WeaviateAddress, WeaviateKnowledge, connect
+from voice_trio.knowledge.sqlite.base import Chunk
+from voice_trio.knowledge.weaviate.importer import WeaviateTarget
+from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge, connect
 
 if TYPE_CHECKING:
-    from tests.services.test_knowledge_contract import Holding
-    from voice_trio.services.knowledge import Knowledge
+    from tests.knowledge.test_knowledge_contract import Holding
+    from voice_trio.knowledge.knowledge import Knowledge
 
 URL = os.environ.get("WEAVIATE_TEST_URL", "")
 KEY = os.environ.get("WEAVIATE_TEST_API_KEY")

@@ -9,10 +9,10 @@ import pybase64
 import pytest
 import trio
 
-from tests.wire.deployment import SECRET, UPGRADE, Answer, Place, gateway, http, token
-from voice_trio.services.client_secrets import ClientSecrets
-from voice_trio.services.tokens import User
-from voice_trio.services.websockets import open_link
+from tests.support.deployment import SECRET, UPGRADE, Answer, Place, gateway, http, token
+from voice_trio.auth.client_secrets import ClientSecrets
+from voice_trio.auth.tokens import User
+from voice_trio.net.websocket import open_link
 from voice_trio.settings import load_settings
 from voice_trio.testing import FakeClient
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.redis_servers import RedisServer, becomes, redis_server
-from tests.wire.deployment import SCRIPTS, SERVE, GatewayProcess, environment, token
-from voice_trio.services.sqlite_base import Chunk, KnowledgeWriter
-from voice_trio.services.websockets import open_link
+from tests.support.deployment import SCRIPTS, SERVE, GatewayProcess, environment, token
+from tests.support.redis_servers import RedisServer, becomes, redis_server
+from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeWriter
+from voice_trio.net.websocket import open_link
 from voice_trio.testing import FakeClient
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.redis_servers import RedisServer, SlowProxy, redis_server
-from tests.wire.deployment import (
+from tests.support.deployment import (
     SERVE,
     GatewayProcess,
     Place,
@@ -23,6 +22,7 @@ from tests.wire.deployment import (
     model_on_tcp,
     token,
 )
+from tests.support.redis_servers import RedisServer, SlowProxy, redis_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

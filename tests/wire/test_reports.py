@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.services.sentry_receiver import receiver
-from tests.wire.deployment import SCRIPTS, gateway_process, token
+from tests.support.deployment import SCRIPTS, gateway_process, token
+from tests.support.sentry_receiver import receiver
 
 if TYPE_CHECKING:
     from pathlib import Path

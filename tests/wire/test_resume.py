@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import trio
 import trio.lowlevel
 
-from tests.wire.deployment import gateway, token
+from tests.support.deployment import gateway, token
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.wire.deployment import Place
+    from tests.support.deployment import Place
     from voice_trio.testing import FakeClient
 
 SECONDS_MAX = 20

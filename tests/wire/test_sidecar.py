@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tests.embedded.engines import FakeEars, fake_engines
-from tests.wire.deployment import Place, gateway, wait_until_empty
+from tests.support.deployment import Place, gateway, wait_until_empty
+from tests.support.fake_engines import FakeEars, fake_engines
 from voice_trio.embedded.server import ServerSettings, serve_embedded
 
 if TYPE_CHECKING:

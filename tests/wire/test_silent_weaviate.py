@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tests.session.stage import Stage
-from tests.wire.deployment import gateway
-from tests.wire.weaviate_server import WeaviateServer
-from voice_trio.conversation.passages import Passage
+from tests.support.deployment import gateway
+from tests.support.session_fixture import Stage
+from tests.support.weaviate_server import WeaviateServer
 from voice_trio.conversation.policy import Policy
-from voice_trio.services.shared_knowledge import SharedKnowledge
-from voice_trio.services.weaviate_knowledge import WeaviateAddress, WeaviateKnowledge
+from voice_trio.conversation.retrieval.passage import Passage
+from voice_trio.knowledge.shared_knowledge import SharedKnowledge
+from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from voice_trio.services.knowledge import Knowledge
+    from voice_trio.knowledge.knowledge import Knowledge
 
 BROODING = Passage("1", "Brooding", "The brooder must be at 34 degrees in the first week.", "handbook")
 

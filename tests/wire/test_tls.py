@@ -12,10 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.wire.deployment import gateway, token
+from tests.support.deployment import gateway, token
 from voice_trio.errors import ModelUnavailable
-from voice_trio.server import Tls
-from voice_trio.services.websockets import open_link
+from voice_trio.net.websocket import open_link
+from voice_trio.server.server import Tls
 from voice_trio.testing import FakeClient
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.services.otlp_receiver import collector
-from tests.wire.deployment import gateway_process
+from tests.support.deployment import gateway_process
+from tests.support.otlp_receiver import collector
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.wire.deployment import Place
+    from tests.support.deployment import Place
 
 QUESTION = "how warm must the brooder be"
 ANSWER = "Thirty-four degrees, mind the chicks."
@@ -110,7 +110,7 @@ async def test_a_collector_that_is_away_is_named_once_and_holds_nobody_up(tmp_pa
 def test_without_the_extra_there_is_one_clear_warning() -> None:
     code = (
         "import sys; sys.modules['opentelemetry.sdk.trace'] = None\n"
-        "from voice_trio.services.tracing import NoTraces, start_traces\n"
+        "from voice_trio.observability.tracing import NoTraces, start_traces\n"
         "traces = start_traces(instance='i', version='1', model='m', environ={'OTEL_EXPORTER_OTLP_ENDPOINT': 'x'})\n"
         "assert isinstance(traces, NoTraces)\n"
     )
@@ -122,7 +122,7 @@ def test_without_the_extra_there_is_one_clear_warning() -> None:
 
 def test_who_wants_no_traces_does_not_pay_for_them() -> None:
     code = (
-        "import sys; from voice_trio.services.tracing import start_traces\n"
+        "import sys; from voice_trio.observability.tracing import start_traces\n"
         "start_traces(instance='i', version='1', model='m', environ={})\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])\n"
     )
@@ -134,7 +134,7 @@ def start_in_a_process(*more: str, **variables: str) -> str:
     """What a process writes that starts traces, and then does `more`."""
     lines = (
         "import logging",
-        "from voice_trio.services.tracing import start_traces",
+        "from voice_trio.observability.tracing import start_traces",
         "print(type(start_traces(instance='i', version='1', model='m')).__name__)",
         *more,
     )
@@ -165,7 +165,7 @@ def test_headers_that_cannot_be_read_are_complained_of_without_their_values(
 @pytest.mark.parametrize("headers", ["api-key=NRAK-AB12CD34", "api-key=NRAK%2DAB12CD34", "a=b,api-key: NRAK-AB12CD34"])
 def test_whatever_the_library_complains_of_the_headers_values_are_blacked_out(headers: str) -> None:
     complain = (
-        "import voice_trio.services.tracing as it",
+        "import voice_trio.observability.tracing as it",
         "it._hear_complaints(it.os.environ)",  # the minute in which it says nothing more begins anew
         "logging.getLogger('opentelemetry.x').error('refused: %s', 'NRAK-AB12CD34 at http://me:mypass@host/v1')",
     )

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.session.stage import Stage
-from tests.wire.weaviate_server import WeaviateServer
-from voice_trio.conversation.passages import Passage
+from tests.support.session_fixture import Stage
+from tests.support.weaviate_server import WeaviateServer
+from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
-from voice_trio.services.shared_knowledge import SharedKnowledge
-from voice_trio.services.weaviate_knowledge import WeaviateAddress, WeaviateKnowledge
+from voice_trio.knowledge.shared_knowledge import SharedKnowledge
+from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,7 +203,7 @@ async def test_a_port_that_accepts_and_never_answers_costs_no_more_than_the_time
 
 
 def test_the_client_library_is_imported_only_when_it_is_needed() -> None:
-    code = "import sys, voice_trio.services.weaviate_knowledge; sys.exit('weaviate' in sys.modules)"
+    code = "import sys, voice_trio.knowledge.weaviate.knowledge; sys.exit('weaviate' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 

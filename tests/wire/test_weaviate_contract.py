@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.services.test_knowledge_contract import (  # noqa: F401 - these tests run here too
+from tests.knowledge.test_knowledge_contract import (  # noqa: F401 - these tests run here too
     test_a_base_that_answers_is_available,
     test_a_passage_comes_with_all_that_is_known_of_it,
     test_an_empty_base_answers_with_nothing,
@@ -21,13 +21,13 @@ from tests.services.test_knowledge_contract import (  # noqa: F401 - these tests
     test_the_passage_that_shares_most_words_comes_first,
     test_words_in_the_title_weigh_more_than_words_in_the_text,
 )
-from tests.wire.weaviate_server import WeaviateServer
-from voice_trio.conversation.passages import Passage
-from voice_trio.services.weaviate_knowledge import WeaviateAddress, WeaviateKnowledge
+from tests.support.weaviate_server import WeaviateServer
+from voice_trio.conversation.retrieval.passage import Passage
+from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge
 
 if TYPE_CHECKING:
-    from tests.services.test_knowledge_contract import Holding
-    from voice_trio.services.knowledge import Knowledge
+    from tests.knowledge.test_knowledge_contract import Holding
+    from voice_trio.knowledge.knowledge import Knowledge
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import pytest
 import trio
 from click.testing import CliRunner
 
-from tests.wire.weaviate_server import WeaviateServer
+from tests.support.weaviate_server import WeaviateServer
 from voice_trio.cli.knowledge import knowledge
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.services.documents import Status, find_documents, import_documents
-from voice_trio.services.sqlite_base import Chunk
-from voice_trio.services.weaviate_import import BATCH, WeaviateTarget
-from voice_trio.services.weaviate_knowledge import WeaviateAddress, WeaviateKnowledge
+from voice_trio.knowledge.importing.documents import Status, find_documents, import_documents
+from voice_trio.knowledge.sqlite.base import Chunk
+from voice_trio.knowledge.weaviate.importer import BATCH, WeaviateTarget
+from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.redis_servers import RedisServer, becomes, redis_server
-from tests.wire.deployment import (
+from tests.support.deployment import (
     SECRET,
     SERVE,
     Place,
@@ -27,17 +26,18 @@ from tests.wire.deployment import (
     token,
     wait_until_empty,
 )
+from tests.support.redis_servers import RedisServer, becomes, redis_server
 from tests.wire.test_tls import certificate
-from voice_trio.services.listening import open_listener
-from voice_trio.services.shared_folder import shared_folder
+from voice_trio.net.listeners import open_listener
+from voice_trio.server.least_loaded_accept import Loads
+from voice_trio.server.shared_folder import shared_folder
+from voice_trio.server.workers import DRAIN, _Crew, run_workers
 from voice_trio.testing import ScriptedModel
-from voice_trio.web.polite_accept import Loads
-from voice_trio.workers import DRAIN, _Crew, run_workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from tests.wire.deployment import GatewayProcess
+    from tests.support.deployment import GatewayProcess
     from voice_trio.testing import FakeClient
 
 TWO = (*SERVE, "--workers", "2")

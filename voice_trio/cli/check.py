@@ -12,17 +12,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from voice_trio.auth.tokens import User
 from voice_trio.cli.shared_state import only_errors_logged
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable, ModelUnavailable
-from voice_trio.services.open_knowledge import open_knowledge
-from voice_trio.services.sentry import send_test_event
-from voice_trio.services.sqlite_knowledge import SqliteKnowledge
-from voice_trio.services.states import open_state
-from voice_trio.services.tokens import User
-from voice_trio.services.upstream import make_dial
-from voice_trio.session.connect import Persistence, connect
+from voice_trio.knowledge.open_knowledge import open_knowledge
+from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
+from voice_trio.net.dial import make_dial
+from voice_trio.observability.sentry import send_test_event
+from voice_trio.session.upstream.connect import RetryPolicy, connect
 from voice_trio.settings import load_settings
-from voice_trio.web.terms import model_for
+from voice_trio.state.open_state import open_state
+from voice_trio.web.session_config import realtime_config_for
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -83,11 +83,11 @@ async def _look_at_upstream(settings: Settings) -> tuple[bool, str]:
     upstream = settings.upstream
     if not upstream.is_configured:
         return False, "OPENAI_API_KEY is not set"
-    config = model_for(User(id="voice-trio check"), settings)
+    config = realtime_config_for(User(id="voice-trio check"), settings)
     dial = make_dial(upstream.url, upstream.model, upstream.api_key.get_secret_value() if upstream.api_key else None)
     try:
         async with trio.open_nursery() as nursery:
-            model = await connect(dial, nursery, config, Persistence(1, UPSTREAM_SECONDS_MAX))
+            model = await connect(dial, nursery, config, RetryPolicy(1, UPSTREAM_SECONDS_MAX))
             await model.link.aclose()
     except* ModelUnavailable as group:
         reason = str(group.exceptions[0])

@@ -15,23 +15,23 @@ import trio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 
-from voice_trio.cli.reporting import plain_errors
+from voice_trio.auth.tokens import User, issue_token
+from voice_trio.cli.one_line_errors import one_line_errors
 from voice_trio.cli.serve import bind_option
 from voice_trio.demo import handbook_folder
 from voice_trio.embedded.local import open_local_engines
 from voice_trio.embedded.server import serve_embedded
 from voice_trio.embedded.speech import missing_packages
 from voice_trio.errors import ConfigurationError
-from voice_trio.server import run_server
-from voice_trio.services.documents import find_documents, import_documents
-from voice_trio.services.listening import open_listener
-from voice_trio.services.logs import configure_logs
-from voice_trio.services.prices import FREE
-from voice_trio.services.sqlite_base import KnowledgeWriter
-from voice_trio.services.sqlite_knowledge import SqliteKnowledge
-from voice_trio.services.sqlite_readers import read_texts
-from voice_trio.services.tokens import User, issue_token
+from voice_trio.knowledge.importing.documents import find_documents, import_documents
+from voice_trio.knowledge.sqlite.base import KnowledgeWriter
+from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
+from voice_trio.knowledge.sqlite.readers import read_texts
+from voice_trio.net.listeners import open_listener
+from voice_trio.observability.logs import configure_logs
+from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
+from voice_trio.settings.price_table import FREE
 
 if TYPE_CHECKING:
     import socket
@@ -66,7 +66,7 @@ def demo(ctx: click.Context, bind: str) -> None:
     (OPENAI_REALTIME_URL).
     """
     defaults = _defaults(os.environ)
-    with plain_errors():
+    with one_line_errors():
         settings = load_settings(os.environ, **defaults)
         configure_logs(settings.observability)
         listener = open_listener(bind)

@@ -12,12 +12,12 @@ import click
 import trio
 from rich.console import Console
 
-from voice_trio.cli.reporting import plain_errors
+from voice_trio.cli.one_line_errors import one_line_errors
 from voice_trio.demo import handbook_folder
 from voice_trio.embedded.local import open_local_engines
 from voice_trio.embedded.server import ServerSettings, serve_embedded
-from voice_trio.services.documents import find_documents
-from voice_trio.services.listening import parse_bind
+from voice_trio.knowledge.importing.documents import find_documents
+from voice_trio.net.listeners import parse_bind
 
 if TYPE_CHECKING:
     from voice_trio.embedded.engines import Engines
@@ -52,10 +52,10 @@ def embedded(
     The mind answers from what the conversation holds: put documents into it with a system item after the question,
     between <context> and </context>, as the gateway does. It is a test bed and no rival to a language model.
     """
-    with plain_errors():
+    with one_line_errors():
         host, port = parse_bind(bind)
     wishes = _Wishes(host, port, documents or (handbook_folder(),), ears, adapted)
-    with plain_errors():
+    with one_line_errors():
         trio.run(_serve, wishes, ServerSettings(token=token, sessions_max=sessions))
 
 

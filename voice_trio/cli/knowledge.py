@@ -12,21 +12,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from voice_trio.conversation.words import matching_spans, query_terms
+from voice_trio.conversation.retrieval.text import matching_spans, query_terms
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
-from voice_trio.services.documents import Found, Result, Status, Target, find_documents, import_documents
-from voice_trio.services.formats import FORMATS
-from voice_trio.services.sqlite_base import KnowledgeStats, KnowledgeWriter, default_knowledge_path
-from voice_trio.services.sqlite_knowledge import SqliteKnowledge
-from voice_trio.services.weaviate_import import WeaviateTarget
-from voice_trio.services.weaviate_knowledge import WeaviateAddress
+from voice_trio.knowledge.importing.documents import Found, Result, Status, Target, find_documents, import_documents
+from voice_trio.knowledge.importing.formats import FORMATS
+from voice_trio.knowledge.sqlite.base import KnowledgeStats, KnowledgeWriter, default_knowledge_path
+from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
+from voice_trio.knowledge.weaviate.importer import WeaviateTarget
+from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from voice_trio.conversation.passages import Passage
+    from voice_trio.conversation.retrieval.passage import Passage
 
 HOW_TO_IMPORT = "Fill it with: voice-trio knowledge import FOLDER"
 

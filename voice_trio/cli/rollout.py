@@ -10,11 +10,11 @@ import msgspec
 
 from voice_trio.cli.shared_state import with_shared_state
 from voice_trio.errors import BadMessage
-from voice_trio.services.rollout import parse_rollout, rollout_as_json
+from voice_trio.state.rollout import parse_rollout, rollout_as_json
 
 if TYPE_CHECKING:
-    from voice_trio.services.rollout import Rollout
-    from voice_trio.services.state import State
+    from voice_trio.state.rollout import Rollout
+    from voice_trio.state.state import State
 
 
 @click.group()

@@ -9,10 +9,10 @@ import click
 import trio
 
 from voice_trio.errors import ConfigurationError
-from voice_trio.services.listening import open_listener
-from voice_trio.services.logs import configure_logs
+from voice_trio.net.listeners import open_listener
+from voice_trio.observability.logs import configure_logs
+from voice_trio.server.workers import run_workers
 from voice_trio.settings import load_settings
-from voice_trio.workers import run_workers
 
 if TYPE_CHECKING:
     from voice_trio.settings import Settings
@@ -63,7 +63,7 @@ def serve(ctx: click.Context, bind: str, workers: int, certfile: str | None, key
 
 
 async def _serve_alone(settings: Settings, bind: str, certfile: str | None, keyfile: str | None) -> int:
-    from voice_trio.server import Tls, run_server  # here: a parent of workers needs none of it
+    from voice_trio.server.server import Tls, run_server  # here: a parent of workers needs none of it
 
     tls = Tls(certfile, keyfile) if certfile and keyfile else None
     return await run_server(settings, open_listener(bind), tls=tls)

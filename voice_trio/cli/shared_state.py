@@ -13,14 +13,14 @@ import structlog
 import trio
 
 from voice_trio.errors import BadMessage, ConfigurationError, StateUnavailable
-from voice_trio.services.states import open_state
 from voice_trio.settings import load_settings
+from voice_trio.state.open_state import open_state
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from voice_trio.services.state import State
     from voice_trio.settings import Settings
+    from voice_trio.state.state import State
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from voice_trio.cli.call import DEFAULT_URL, INTERRUPTED
-from voice_trio.cli.keys import Line, keys_one_by_one, pressed_keys
+from voice_trio.cli.line_editor import LineEditor, keys_one_by_one, pressed_keys
 from voice_trio.cli.talk_screen import TalkScreen
 from voice_trio.client import PortAudioCard, VoiceRefused, VoiceUnreachable, connect_voice, converse, devices
 from voice_trio.errors import VoiceTrioError
@@ -19,7 +19,7 @@ from voice_trio.errors import VoiceTrioError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from voice_trio.client import ByHand, SoundCard
+    from voice_trio.client import SoundCard, UserAction
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
@@ -107,11 +107,11 @@ async def _cancel_on_signal(signals: AsyncIterator[int], scope: Callable[[], tri
         scope().cancel(reason="interrupted")
 
 
-async def _by_hand(terminal: int | None, screen: TalkScreen) -> AsyncIterator[ByHand]:
+async def _by_hand(terminal: int | None, screen: TalkScreen) -> AsyncIterator[UserAction]:
     """What the user wants by the keys they press; nothing where there are no keys."""
     if terminal is None:
         return
-    line = Line()
+    line = LineEditor()
     async for pressed in pressed_keys(terminal):
         for deed in line.feed(pressed):
             yield deed

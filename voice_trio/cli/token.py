@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from voice_trio.auth.tokens import User, issue_token
 from voice_trio.errors import ConfigurationError
-from voice_trio.services.tokens import User, issue_token
 from voice_trio.settings import load_settings
 
 

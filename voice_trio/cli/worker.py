@@ -14,11 +14,11 @@ import structlog
 import trio
 
 from voice_trio.errors import ConfigurationError
-from voice_trio.server import Tls, Worker, run_server
-from voice_trio.services.logs import configure_logs
+from voice_trio.observability.logs import configure_logs
+from voice_trio.observability.prometheus import share_metrics
+from voice_trio.server.server import Tls, Worker, run_server
+from voice_trio.server.worker_peers import FolderWorkerPeers
 from voice_trio.settings import load_settings
-from voice_trio.web.meters import share_meters
-from voice_trio.web.siblings import SiblingsByFolder
 
 
 @click.command()
@@ -46,8 +46,8 @@ def worker(
         settings = load_settings()
         configure_logs(settings.observability)
         structlog.contextvars.bind_contextvars(worker=slot)
-        share_meters(folder, slot)
-        this = Worker(SiblingsByFolder(folder, slot, count), socket.socket(fileno=parent))
+        share_metrics(folder, slot)
+        this = Worker(FolderWorkerPeers(folder, slot, count), socket.socket(fileno=parent))
         exit_code = trio.run(partial(run_server, settings, socket.socket(fileno=listener), tls=tls, worker=this))
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error

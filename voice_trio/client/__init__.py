@@ -12,17 +12,16 @@ microphone and loudspeaker.
 from __future__ import annotations
 
 from voice_trio.client.connection import Ready, VoiceConnection, VoiceRefused, VoiceUnreachable, connect_voice
-from voice_trio.client.conversation import talk
 from voice_trio.client.live import converse
 from voice_trio.client.portaudio import PortAudioCard, devices
+from voice_trio.client.recording import talk
 from voice_trio.client.sound_card import Device, SoundCard, SoundCardUnavailable
 from voice_trio.client.sounds import read_sound, write_wav
 from voice_trio.client.turns import Report
-from voice_trio.client.user import Ask, ByHand, Interrupt, Leave, Screen
+from voice_trio.client.user_action import Ask, Interrupt, Leave, Screen, UserAction
 
 __all__ = [
     "Ask",
-    "ByHand",
     "Device",
     "Interrupt",
     "Leave",
@@ -32,6 +31,7 @@ __all__ = [
     "Screen",
     "SoundCard",
     "SoundCardUnavailable",
+    "UserAction",
     "VoiceConnection",
     "VoiceRefused",
     "VoiceUnreachable",

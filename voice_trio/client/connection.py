@@ -12,12 +12,12 @@ import trio
 from trio_websocket import ConnectionRejected
 
 from voice_trio.errors import LinkClosed, ModelUnavailable, VoiceTrioError
-from voice_trio.services.websockets import open_link
+from voice_trio.net.websocket import open_link
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from voice_trio.services.links import Link
+    from voice_trio.net.link import Link
 
 CONNECT_SECONDS_MAX = 10.0
 GOODBYE_SECONDS_MAX = 1.0

@@ -25,7 +25,7 @@ from voice_trio.client.sound_card import SoundCardUnavailable
 from voice_trio.client.sounds import end_of_sound_ms
 from voice_trio.client.speaker import Speaker
 from voice_trio.client.turns import Turns
-from voice_trio.client.user import Ask, Interrupt, Leave
+from voice_trio.client.user_action import Ask, Interrupt, Leave
 from voice_trio.errors import LinkClosed
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from voice_trio.client.connection import VoiceConnection
     from voice_trio.client.sound_card import SoundCard
     from voice_trio.client.speaker import Position
-    from voice_trio.client.user import ByHand, Screen
+    from voice_trio.client.user_action import Screen, UserAction
 
 POSITION_SECONDS = 0.25
 GOODBYE_SECONDS_MAX = 1.0
@@ -47,7 +47,7 @@ async def converse(
     voice: VoiceConnection,
     card: SoundCard,
     screen: Screen,
-    by_hand: AsyncIterable[ByHand],
+    by_hand: AsyncIterable[UserAction],
     *,
     muted: bool = False,
     speaker: Speaker | None = None,
@@ -152,7 +152,7 @@ class _Live:
                 self._loud_at = trio.current_time()
             await self._say(partial(self._voice.send_audio, block))
 
-    async def obey(self, by_hand: AsyncIterable[ByHand]) -> None:
+    async def obey(self, by_hand: AsyncIterable[UserAction]) -> None:
         async for deed in by_hand:
             match deed:
                 case Ask(text):

@@ -1,7 +1,7 @@
 """Floor 0: everything that is decided about a conversation, and nothing that waits.
 
 No clock, no task, no JSON, no socket: events with their times go in, commands come out, and the same events always
-give the same commands. What waits lives in `voice_trio.session`; how each side spells things in `voice_trio.dialects`.
+give the same commands. What waits lives in `voice_trio.session`; how each side spells things in `voice_trio.protocols`.
 
 Glossary (each word means one thing, here and everywhere)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voice_trio.conversation.events import Event, ModelError, ModelEvent, Usage
-    from voice_trio.conversation.records import Outcome, TurnRecord
+    from voice_trio.conversation.events import Event, UpstreamError, UpstreamEvent, Usage
+    from voice_trio.conversation.turn.record import Outcome, TurnRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class ChangeSpeed:
 
 
 @dataclass(frozen=True, slots=True)
-class AskAsClient:
+class CreateClientResponse:
     """A `response.create` of a drop-in client's, or the one its session promised it: `body` as the client wrote it."""
 
     event_id: str
@@ -98,7 +98,7 @@ class AskAsClient:
 
 
 @dataclass(frozen=True, slots=True)
-class PassOn:
+class ForwardClientEvent:
     """An event of a drop-in client's, known to it as `asked_as`. `overtakes` what waits to be written to the model."""
 
     event_id: str
@@ -108,9 +108,9 @@ class PassOn:
     is_commit: bool = False
 
 
-ModelCommand: TypeAlias = (
-    AskAsClient
-    | PassOn
+UpstreamCommand: TypeAlias = (
+    CreateClientResponse
+    | ForwardClientEvent
     | CreateContextItem
     | CreateUserItem
     | CreateAssistantItem
@@ -151,10 +151,10 @@ class ErrorNotice:
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorPassed:
+class UpstreamErrorForwarded:
     """The model's complaint about something that a drop-in client asked for, known to it as `event_id`."""
 
-    error: ModelError = field(repr=False)
+    error: UpstreamError = field(repr=False)
     event_id: str | None = None
 
 
@@ -171,7 +171,7 @@ class RequestRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class CutAcknowledged:
+class TruncateAck:
     """The item is cut already: a drop-in client is told what it expects to hear."""
 
     item_id: str
@@ -180,7 +180,7 @@ class CutAcknowledged:
 
 
 @dataclass(frozen=True, slots=True)
-class DropAcknowledged:
+class DeleteAck:
     item_id: str
 
 
@@ -191,18 +191,18 @@ class EmptyItemShown:
     item_id: str
 
 
-DropInNotice: TypeAlias = ErrorPassed | RequestRefused | CutAcknowledged | DropAcknowledged | EmptyItemShown
+PassthroughNotice: TypeAlias = UpstreamErrorForwarded | RequestRefused | TruncateAck | DeleteAck | EmptyItemShown
 ClientNotice: TypeAlias = ContextInjected | PlaybackFlush | ErrorNotice
 
 
 @dataclass(frozen=True, slots=True)
-class SendToModel:
-    command: ModelCommand
+class SendToUpstream:
+    command: UpstreamCommand
 
 
 @dataclass(frozen=True, slots=True)
 class SendToClient:
-    event: ModelEvent | ClientNotice | DropInNotice
+    event: UpstreamEvent | ClientNotice | PassthroughNotice
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,7 @@ class CallTool:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedAt:
+class ScheduleEvent:
     """Feed `event` back at time `at`; with a `turn_id` only while that turn's scope is open."""
 
     at: float
@@ -262,7 +262,7 @@ class ReportTurn:
 
 
 @dataclass(frozen=True, slots=True)
-class Warn:
+class LogWarning:
     """Worth a line in the log; the user need not know."""
 
     code: str
@@ -278,15 +278,15 @@ class EndSession:
 
 
 Command: TypeAlias = (
-    SendToModel
+    SendToUpstream
     | SendToClient
     | BeginTurn
     | EndTurn
     | StartSearch
     | CallTool
-    | FeedAt
+    | ScheduleEvent
     | CountUsage
     | ReportTurn
-    | Warn
+    | LogWarning
     | EndSession
 )

@@ -11,38 +11,38 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from voice_trio.conversation.passages import Passage
+    from voice_trio.conversation.retrieval.passage import Passage
 
 Usage: TypeAlias = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FromModel:
+class FromUpstream:
     """An event of the upstream."""
 
     wire: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStarted(FromModel):
+class SpeechStarted(FromUpstream):
     item_id: str
     audio_start_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStopped(FromModel):
+class SpeechStopped(FromUpstream):
     item_id: str
     audio_end_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechCommitted(FromModel):
+class SpeechCommitted(FromUpstream):
     item_id: str
     previous_item_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptDelta(FromModel):
+class TranscriptDelta(FromUpstream):
     """A piece of what the user is saying: a hint, append-only; a new word begins with its space."""
 
     item_id: str
@@ -51,7 +51,7 @@ class TranscriptDelta(FromModel):
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptCompleted(FromModel):
+class TranscriptCompleted(FromUpstream):
     """All of what the user said in an item; it overrules the deltas."""
 
     item_id: str
@@ -61,27 +61,27 @@ class TranscriptCompleted(FromModel):
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptFailed(FromModel):
+class TranscriptFailed(FromUpstream):
     item_id: str
     code: str = ""
     message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseCreated(FromModel):
+class ResponseCreated(FromUpstream):
     response_id: str
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class OutputItemAdded(FromModel):
+class OutputItemAdded(FromUpstream):
     response_id: str
     item_id: str
     kind: str = "message"
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerAudio(FromModel):
+class ResponseAudioDelta(FromUpstream):
     response_id: str
     item_id: str
     audio: str = field(repr=False)
@@ -89,13 +89,13 @@ class AnswerAudio(FromModel):
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerAudioDone(FromModel):
+class ResponseAudioDone(FromUpstream):
     response_id: str
     item_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerText(FromModel):
+class ResponseTranscriptDelta(FromUpstream):
     """A piece of what the assistant says, just ahead of its sound."""
 
     response_id: str
@@ -104,14 +104,14 @@ class AnswerText(FromModel):
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerTextDone(FromModel):
+class ResponseTranscriptDone(FromUpstream):
     response_id: str
     item_id: str
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionCalled(FromModel):
+class FunctionCalled(FromUpstream):
     response_id: str
     item_id: str
     call_id: str
@@ -120,7 +120,7 @@ class FunctionCalled(FromModel):
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseDone(FromModel):
+class ResponseDone(FromUpstream):
     """The end of a response; `status` is completed, cancelled, failed or incomplete."""
 
     response_id: str
@@ -131,7 +131,7 @@ class ResponseDone(FromModel):
 
 
 @dataclass(frozen=True, slots=True)
-class ModelError(FromModel):
+class UpstreamError(FromUpstream):
     """The upstream complains; `event_id` is the event of ours that it complains about, where it says so."""
 
     code: str
@@ -141,28 +141,28 @@ class ModelError(FromModel):
 
 
 @dataclass(frozen=True, slots=True)
-class AudioCleared(FromModel):
+class AudioCleared(FromUpstream):
     """What was heard since the last commit is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
-class ItemTruncated(FromModel):
+class ItemTruncated(FromUpstream):
     item_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class ItemDeleted(FromModel):
+class ItemDeleted(FromUpstream):
     item_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class OtherModelEvent(FromModel):
+class OtherUpstreamEvent(FromUpstream):
     """Anything else the upstream says; nothing is decided by it."""
 
     type: str
 
 
-ModelEvent: TypeAlias = (
+UpstreamEvent: TypeAlias = (
     SpeechStarted
     | SpeechStopped
     | SpeechCommitted
@@ -171,17 +171,17 @@ ModelEvent: TypeAlias = (
     | TranscriptFailed
     | ResponseCreated
     | OutputItemAdded
-    | AnswerAudio
-    | AnswerAudioDone
-    | AnswerText
-    | AnswerTextDone
+    | ResponseAudioDelta
+    | ResponseAudioDone
+    | ResponseTranscriptDelta
+    | ResponseTranscriptDone
     | FunctionCalled
     | ResponseDone
-    | ModelError
+    | UpstreamError
     | AudioCleared
     | ItemTruncated
     | ItemDeleted
-    | OtherModelEvent
+    | OtherUpstreamEvent
 )
 
 
@@ -273,24 +273,24 @@ class DoneOverdue:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelReady:
+class UpstreamReady:
     """A model that knows nothing yet is there: the first one, or the next after one was lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class ModelLost:
+class UpstreamLost:
     """The model is gone, with all it knew and was doing."""
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerStalled:
+class ResponseStalled:
     """An active response may have said nothing for long."""
 
     tag: str
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignOverdue:
+class UnsolicitedOverdue:
     """A response nobody asked for, and that was cancelled, should long have been done."""
 
     response_id: str
@@ -317,7 +317,7 @@ class PlaybackCheck:
     turn_id: int
 
 
-SessionEvent: TypeAlias = (
+InternalEvent: TypeAlias = (
     AudioSent
     | SearchFinished
     | SearchFailed
@@ -327,12 +327,12 @@ SessionEvent: TypeAlias = (
     | CreationOverdue
     | DoneOverdue
     | PlaybackCheck
-    | AnswerStalled
-    | ForeignOverdue
+    | ResponseStalled
+    | UnsolicitedOverdue
     | SpeechOverdue
     | CommitOverdue
-    | ModelReady
-    | ModelLost
+    | UpstreamReady
+    | UpstreamLost
 )
 
-Event: TypeAlias = ModelEvent | ClientEvent | SessionEvent
+Event: TypeAlias = UpstreamEvent | ClientEvent | InternalEvent

@@ -6,10 +6,10 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from voice_trio.conversation import commands as do
+from voice_trio.conversation import commands
 
 if TYPE_CHECKING:
-    from voice_trio.conversation.events import ModelEvent
+    from voice_trio.conversation.events import UpstreamEvent
 
 # Errors name the event they are about within a round trip; older ones are of no interest. A drop-in client may have
 # sent hundreds by then.
@@ -20,28 +20,28 @@ class Outbound:
     """The commands of one `handle`, in order; and what was sent to the model lately, by `event_id`."""
 
     def __init__(self, id_prefix: str = "vt_") -> None:
-        self._commands: list[do.Command] = []
-        self._sent: OrderedDict[str, do.ModelCommand] = OrderedDict()
+        self._commands: list[commands.Command] = []
+        self._sent: OrderedDict[str, commands.UpstreamCommand] = OrderedDict()
         self._prefix = id_prefix
         self._ids = 0
 
-    def add(self, command: do.Command) -> None:
+    def add(self, command: commands.Command) -> None:
         self._commands.append(command)
 
-    def to_model(self, command: do.ModelCommand) -> None:
+    def to_model(self, command: commands.UpstreamCommand) -> None:
         self._sent[command.event_id] = _without_body(command)
         if len(self._sent) > REMEMBERED_COMMANDS_MAX:
             self._sent.popitem(last=False)
-        self._commands.append(do.SendToModel(command))
+        self._commands.append(commands.SendToUpstream(command))
 
-    def to_client(self, event: ModelEvent | do.ClientNotice | do.DropInNotice) -> None:
-        self._commands.append(do.SendToClient(event))
+    def to_client(self, event: UpstreamEvent | commands.ClientNotice | commands.PassthroughNotice) -> None:
+        self._commands.append(commands.SendToClient(event))
 
-    def take(self) -> list[do.Command]:
-        commands, self._commands = self._commands, []
-        return commands
+    def take(self) -> list[commands.Command]:
+        issued, self._commands = self._commands, []
+        return issued
 
-    def recall(self, event_id: str | None) -> do.ModelCommand | None:
+    def recall(self, event_id: str | None) -> commands.UpstreamCommand | None:
         """The command of ours that an error is about, told once."""
         return self._sent.pop(event_id, None) if event_id else None
 
@@ -51,10 +51,10 @@ class Outbound:
         return f"{self._prefix}{kind}{self._ids}"
 
 
-def _without_body(command: do.ModelCommand) -> do.ModelCommand:
+def _without_body(command: commands.UpstreamCommand) -> commands.UpstreamCommand:
     """What is remembered: an error needs to know what it is about, not all that was in it."""
-    if isinstance(command, do.PassOn | do.AskAsClient):
+    if isinstance(command, commands.ForwardClientEvent | commands.CreateClientResponse):
         return replace(command, body={})
-    if isinstance(command, do.CreateContextItem | do.CreateUserItem | do.CreateAssistantItem):
+    if isinstance(command, commands.CreateContextItem | commands.CreateUserItem | commands.CreateAssistantItem):
         return replace(command, text="")
     return command

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, assert_never
 
 import trio
 
-from voice_trio.dialects.audio import BYTES_PER_MS
 from voice_trio.embedded.dialogue import Beginning, Dialogue
 from voice_trio.embedded.outbound import FinishHearing, ForgetHearing, HangUp, Hear, Listen, Speak, StopSpeaking
 from voice_trio.embedded.outbox import Outbox
 from voice_trio.embedded.pending_audio import PendingAudio
 from voice_trio.errors import LinkClosed, VoiceTrioError
+from voice_trio.protocols.audio import BYTES_PER_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from voice_trio.embedded.engines import Engines, Speech
     from voice_trio.embedded.outbound import Order, Output
-    from voice_trio.services.links import Link
+    from voice_trio.net.link import Link
 
 FAREWELL_SECONDS_MAX = 2.0
 

@@ -17,25 +17,23 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voice_trio.dialects.audio import BYTES_PER_MS, decode_audio
-from voice_trio.dialects.realtime import client_events as asked
-from voice_trio.dialects.realtime import server_events as say
-from voice_trio.dialects.realtime import sessions
-from voice_trio.dialects.realtime.item_list import ItemList
-from voice_trio.dialects.realtime.items import as_kept
 from voice_trio.embedded.input_buffer import InputBuffer
 from voice_trio.embedded.outbound import HangUp, Outbound
 from voice_trio.embedded.replies import Replies
 from voice_trio.embedded.session_object import DEFAULT_VOICE, SessionObject
 from voice_trio.embedded.utterances import Utterances
 from voice_trio.errors import BadMessage, InvalidEvent
+from voice_trio.protocols.audio import BYTES_PER_MS, decode_audio
+from voice_trio.protocols.realtime import client_events, server_events, sessions
+from voice_trio.protocols.realtime.item_list import ItemList
+from voice_trio.protocols.realtime.items import as_kept
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from voice_trio.dialects.realtime.items import Item
     from voice_trio.embedded.engines import Activity
     from voice_trio.embedded.outbound import Output
+    from voice_trio.protocols.realtime.items import Item
 
 SESSION_SECONDS_MAX = 3600
 ITEMS_MAX = 4000
@@ -75,7 +73,7 @@ class Dialogue:
         return self._ends_at if due is None else min(due, self._ends_at)
 
     def begin(self) -> list[Output]:
-        self._out.emit(say.SessionCreated(session=self._session.shown))
+        self._out.emit(server_events.SessionCreated(session=self._session.shown))
         return self._out.take()
 
     @property
@@ -92,11 +90,11 @@ class Dialogue:
     def receive(self, frame: str | bytes, now: float) -> list[Output]:
         """One frame from the client."""
         self._now = now
-        event: asked.ClientEvent | None = None
+        event: client_events.ClientEvent | None = None
         while self._buffer.is_behind:
             self._buffer.catch_up(now)
         try:
-            event = asked.read_client_event(frame)
+            event = client_events.read_client_event(frame)
             self._obey(event)
         except InvalidEvent as refused:
             self._out.complain(refused, event.event_id if event else None)
@@ -125,7 +123,7 @@ class Dialogue:
 
     def unheard(self, hearing_id: int, message: str) -> list[Output]:
         """Nobody was free to listen, or hearing failed."""
-        trouble = say.Trouble(message=message, type="server_error", code="ears_unavailable")
+        trouble = server_events.Trouble(message=message, type="server_error", code="ears_unavailable")
         return self._after_hearing(self._utterances.unheard(hearing_id, trouble))
 
     def _after_hearing(self, item_id: str | None) -> list[Output]:
@@ -147,42 +145,42 @@ class Dialogue:
 
     # What the client wants
 
-    def _obey(self, event: asked.ClientEvent) -> None:
+    def _obey(self, event: client_events.ClientEvent) -> None:
         match event:
-            case asked.AppendAudio(audio=audio):
+            case client_events.AppendAudio(audio=audio):
                 self._buffer.append(decode_audio(audio), self._now)
-            case asked.CommitAudio():
+            case client_events.CommitAudio():
                 self._buffer.commit_by_hand()
-            case asked.ClearAudio():
+            case client_events.ClearAudio():
                 self._buffer.clear()
-            case asked.UpdateSession(session=change):
+            case client_events.UpdateSession(session=change):
                 self._session.update(change)
                 self._buffer.tune()
-                self._out.emit(say.SessionUpdated(session=self._session.shown))
-            case asked.CreateItem():
+                self._out.emit(server_events.SessionUpdated(session=self._session.shown))
+            case client_events.CreateItem():
                 self._create_item(event)
-            case asked.RetrieveItem(item_id=item_id):
-                self._out.emit(say.ItemRetrieved(item=self._items.find(item_id)))
-            case asked.DeleteItem(item_id=item_id):
+            case client_events.RetrieveItem(item_id=item_id):
+                self._out.emit(server_events.ItemRetrieved(item=self._items.find(item_id)))
+            case client_events.DeleteItem(item_id=item_id):
                 self._items.delete(item_id)
                 self._utterances.forget(item_id)
-                self._out.emit(say.ItemDeleted(item_id=item_id))
-            case asked.TruncateItem(item_id=item_id, content_index=index, audio_end_ms=end_ms):
+                self._out.emit(server_events.ItemDeleted(item_id=item_id))
+            case client_events.TruncateItem(item_id=item_id, content_index=index, audio_end_ms=end_ms):
                 self._items.truncate(item_id, index, end_ms)
-                self._out.emit(say.ItemTruncated(item_id=item_id, content_index=index, audio_end_ms=end_ms))
-            case asked.CreateResponse(response=params):
+                self._out.emit(server_events.ItemTruncated(item_id=item_id, content_index=index, audio_end_ms=end_ms))
+            case client_events.CreateResponse(response=params):
                 self._check_can_answer()
-                self._replies.create(params or asked.ResponseParams(), self._now)
-            case asked.CancelResponse(response_id=response_id):
+                self._replies.create(params or client_events.ResponseParams(), self._now)
+            case client_events.CancelResponse(response_id=response_id):
                 self._replies.cancel(response_id)
-            case asked.ClearOutput():
+            case client_events.ClearOutput():
                 raise InvalidEvent("output_audio_buffer.clear is for WebRTC and SIP only.", param="type")
 
     def _check_can_answer(self) -> None:
         if self._session.is_transcription:
             raise InvalidEvent("A transcription session creates no responses.", param="type")
 
-    def _create_item(self, event: asked.CreateItem) -> None:
+    def _create_item(self, event: client_events.CreateItem) -> None:
         if len(self._items.order) >= ITEMS_MAX:
             raise InvalidEvent(f"A conversation holds at most {ITEMS_MAX} items.", code="conversation_full")
         item = as_kept(event.item, event.item.id or self._out.new_id("item"))
@@ -190,8 +188,8 @@ class Dialogue:
         previous = self._items.add(item, event.previous_item_id)
         if pcm:
             self._items.audio_ms[item.id or ""] = len(pcm) / BYTES_PER_MS
-        self._out.emit(say.ItemAdded(item=item, previous_item_id=previous))
-        self._out.emit(say.ItemDone(item=item, previous_item_id=previous))
+        self._out.emit(server_events.ItemAdded(item=item, previous_item_id=previous))
+        self._out.emit(server_events.ItemDone(item=item, previous_item_id=previous))
         if pcm and item.role == "user" and not item.text and not self._buffer.is_deaf:
             # Heard for the answer only: the API transcribes what comes through the buffer, not what is created.
             self._utterances.listen_to(item, pcm)

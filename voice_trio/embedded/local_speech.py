@@ -14,7 +14,7 @@ from voice_trio.embedded.speech.ears import open_ears
 from voice_trio.embedded.speech.preparation import prepare_model
 from voice_trio.embedded.speech.voice import VOICES, Voice
 from voice_trio.errors import ConfigurationError
-from voice_trio.services.threads import Bulkhead
+from voice_trio.net.threads import Bulkhead
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterable

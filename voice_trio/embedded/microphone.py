@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from voice_trio.dialects.audio import BYTES_PER_MS
 from voice_trio.embedded.engines import VoiceBegan
+from voice_trio.protocols.audio import BYTES_PER_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from voice_trio.dialects.realtime.sessions import TurnDetection
     from voice_trio.embedded.engines import Activity
+    from voice_trio.protocols.realtime.sessions import TurnDetection
 
 THRESHOLD, PREFIX_PADDING_MS, SILENCE_DURATION_MS = 0.5, 300, 500
 """The API's documented defaults: for what is left open, for semantic_vad, and for sessions without detection."""

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voice_trio.conversation.words import content_words, fold, query_terms, stem
+from voice_trio.conversation.retrieval.text import content_words, fold, query_terms, stem
 from voice_trio.embedded.phrases import PHRASES, Phrases
 from voice_trio.embedded.reading import Excerpt, excerpts
 from voice_trio.embedded.speech.language import guess_language

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from voice_trio.dialects.realtime import server_events as say
+from voice_trio.protocols.realtime import server_events
 
 if TYPE_CHECKING:
     from voice_trio.errors import InvalidEvent
@@ -80,19 +80,19 @@ class Outbound:
         self._count += 1
         return f"{kind}_{self._tag}{self._count:x}"
 
-    def emit(self, event: say.ServerEvent) -> None:
+    def emit(self, event: server_events.ServerEvent) -> None:
         """Say something. It is written down now: what it speaks of may change later, what was said may not."""
-        self._outputs.append(say.write_event(event, self.new_id("event")))
+        self._outputs.append(server_events.write_event(event, self.new_id("event")))
 
     def order(self, order: Order) -> None:
         self._outputs.append(order)
 
     def complain(self, refused: InvalidEvent, event_id: str | None = None) -> None:
         """An `error` event that names the client's event, where it has a name."""
-        trouble = say.Trouble(
+        trouble = server_events.Trouble(
             message=str(refused), code=refused.code, param=refused.param, event_id=refused.event_id or event_id
         )
-        self.emit(say.error_event(trouble))
+        self.emit(server_events.error_event(trouble))
 
     def take(self) -> list[Output]:
         """Everything since the last time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from voice_trio.dialects.audio import BYTES_PER_MS
+from voice_trio.protocols.audio import BYTES_PER_MS
 
 PIECE_BYTES_MAX = 200 * BYTES_PER_MS
 BYTES_QUEUED_MAX = 32 * 1024 * 1024

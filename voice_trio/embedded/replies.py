@@ -15,12 +15,12 @@ from voice_trio.embedded.session_object import check_format, check_output_tokens
 from voice_trio.errors import InvalidEvent
 
 if TYPE_CHECKING:
-    from voice_trio.dialects.realtime.client_events import ResponseParams
-    from voice_trio.dialects.realtime.item_list import ItemList
-    from voice_trio.dialects.realtime.items import Item
     from voice_trio.embedded.outbound import Outbound
     from voice_trio.embedded.session_object import SessionObject
     from voice_trio.embedded.utterances import Utterances
+    from voice_trio.protocols.realtime.client_events import ResponseParams
+    from voice_trio.protocols.realtime.item_list import ItemList
+    from voice_trio.protocols.realtime.items import Item
 
 LAST_WORDS_SECONDS_MAX = 0.2
 """How long an answer waits for the transcript of what was just said; then it is made of the words there are."""

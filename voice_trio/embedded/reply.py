@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pybase64
 
-from voice_trio.dialects.audio import BYTES_PER_MS
-from voice_trio.dialects.realtime import server_events as say
-from voice_trio.dialects.realtime.items import Item, Part
+from voice_trio.protocols.audio import BYTES_PER_MS
+from voice_trio.protocols.realtime import server_events
+from voice_trio.protocols.realtime.items import Item, Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voice_trio.dialects.realtime.item_list import ItemList
     from voice_trio.embedded.outbound import Outbound
+    from voice_trio.protocols.realtime.item_list import ItemList
 
 TOKENS_A_MINUTE = 250_000
 """What `rate_limits.updated` claims: this server limits nobody, clients expect the event."""
@@ -50,14 +50,14 @@ class Reply:
         self._text = ""
 
     def begin(self) -> None:
-        self._out.emit(say.ResponseCreated(response=self._shown("in_progress")))
+        self._out.emit(server_events.ResponseCreated(response=self._shown("in_progress")))
 
     def write(self, piece: str) -> None:
         """More words: of the text, or of the transcript of the sound that comes next."""
         place = self._place()
         self._text += piece
         if piece:
-            delta = say.TextDelta if self.terms.written else say.AudioTranscriptDelta
+            delta = server_events.TextDelta if self.terms.written else server_events.AudioTranscriptDelta
             self._out.emit(delta(**place, delta=piece))
 
     def sound(self, pcm: bytes) -> None:
@@ -65,7 +65,7 @@ class Reply:
         # The client may have deleted the item in the meantime.
         so_far = self._items.audio_ms.get(place["item_id"], 0.0)
         self._items.audio_ms[place["item_id"]] = so_far + len(pcm) / BYTES_PER_MS
-        self._out.emit(say.AudioDelta(**place, delta=pybase64.b64encode(pcm).decode("ascii")))
+        self._out.emit(server_events.AudioDelta(**place, delta=pybase64.b64encode(pcm).decode("ascii")))
 
     @property
     def is_too_long(self) -> bool:
@@ -76,7 +76,7 @@ class Reply:
     def _tokens(self) -> int:
         return len(self._text.split()) + (self._items.audio_tokens(self._item) if self._item else 0)
 
-    def end(self, status: say.ResponseStatus, details: dict[str, Any] | None = None) -> None:
+    def end(self, status: server_events.ResponseStatus, details: dict[str, Any] | None = None) -> None:
         """The one end of it; `details` say why it is not `completed`."""
         self.is_over = True
         if self._item is not None:
@@ -85,9 +85,9 @@ class Reply:
         response.usage = self._items.usage(
             self.terms.read, response.output, text_tokens_before=len(self.terms.instructions.split())
         )
-        self._out.emit(say.ResponseDone(response=response))
+        self._out.emit(server_events.ResponseDone(response=response))
         limit = {"name": "tokens", "limit": TOKENS_A_MINUTE, "remaining": TOKENS_A_MINUTE, "reset_seconds": 0.0}
-        self._out.emit(say.RateLimitsUpdated(rate_limits=[limit]))
+        self._out.emit(server_events.RateLimitsUpdated(rate_limits=[limit]))
         if not self.terms.in_conversation and self._item is not None:
             self._items.audio_ms.pop(self._item.id or "", None)
 
@@ -104,14 +104,18 @@ class Reply:
             role="assistant",
             content=[],
         )
-        self._out.emit(say.OutputItemAdded(response_id=self.id, output_index=0, item=item))
+        self._out.emit(server_events.OutputItemAdded(response_id=self.id, output_index=0, item=item))
         if self.terms.in_conversation:
             previous = self._items.add(item)
-            self._out.emit(say.ItemAdded(item=item, previous_item_id=previous))
+            self._out.emit(server_events.ItemAdded(item=item, previous_item_id=previous))
         if not self.terms.written:
             self._items.audio_ms[item.id or ""] = 0.0
-        empty = say.ContentPart(type="text", text="") if self.terms.written else say.ContentPart(type="audio")
-        self._out.emit(say.ContentPartAdded(**self._place(), part=empty))
+        empty = (
+            server_events.ContentPart(type="text", text="")
+            if self.terms.written
+            else server_events.ContentPart(type="audio")
+        )
+        self._out.emit(server_events.ContentPartAdded(**self._place(), part=empty))
         item.content = [self._part]
         return item
 
@@ -119,23 +123,25 @@ class Reply:
         place, text = self._place(), self._text
         if self.terms.written:
             self._part.text = text
-            self._out.emit(say.TextDone(**place, text=text))
-            whole = say.ContentPart(type="text", text=text)
+            self._out.emit(server_events.TextDone(**place, text=text))
+            whole = server_events.ContentPart(type="text", text=text)
         else:
             self._part.transcript = text
-            self._out.emit(say.AudioDone(**place))
-            self._out.emit(say.AudioTranscriptDone(**place, transcript=text))
-            whole = say.ContentPart(type="audio", transcript=text)
-        self._out.emit(say.ContentPartDone(**place, part=whole))
+            self._out.emit(server_events.AudioDone(**place))
+            self._out.emit(server_events.AudioTranscriptDone(**place, transcript=text))
+            whole = server_events.ContentPart(type="audio", transcript=text)
+        self._out.emit(server_events.ContentPartDone(**place, part=whole))
         item.status = "completed" if completed else "incomplete"
         if self.terms.in_conversation:
-            self._out.emit(say.ItemDone(item=item, previous_item_id=self._items.before(item)))
-        self._out.emit(say.OutputItemDone(response_id=self.id, output_index=0, item=item))
+            self._out.emit(server_events.ItemDone(item=item, previous_item_id=self._items.before(item)))
+        self._out.emit(server_events.OutputItemDone(response_id=self.id, output_index=0, item=item))
 
-    def _shown(self, status: say.ResponseStatus, details: dict[str, Any] | None = None) -> say.Response:
+    def _shown(
+        self, status: server_events.ResponseStatus, details: dict[str, Any] | None = None
+    ) -> server_events.Response:
         terms = self.terms
         spoken = {"format": {"type": "audio/pcm", "rate": 24000}, "voice": terms.voice}
-        return say.Response(
+        return server_events.Response(
             id=self.id,
             status=status,
             status_details=details,

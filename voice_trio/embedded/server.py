@@ -22,8 +22,8 @@ from wsproto.utilities import ProtocolError
 
 from voice_trio.embedded.connection import Connection, Pace
 from voice_trio.embedded.dialogue import Beginning
-from voice_trio.services.listening import open_listener
-from voice_trio.services.websockets import WebSocketLink
+from voice_trio.net.listeners import open_listener
+from voice_trio.net.websocket import WebSocketLink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from voice_trio.dialects.realtime import sessions
 from voice_trio.errors import InvalidEvent
+from voice_trio.protocols.realtime import sessions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

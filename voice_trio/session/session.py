@@ -24,43 +24,43 @@ from typing import TYPE_CHECKING, assert_never
 import structlog
 import trio
 
-from voice_trio.conversation import commands as do
-from voice_trio.conversation.conversation import Conversation
-from voice_trio.conversation.events import Interrupt, ModelLost, ModelReady
-from voice_trio.conversation.gate import Gate
-from voice_trio.conversation.gate.requests import FromDropIn
-from voice_trio.conversation.notices import SessionDraining, SessionRecovered, SessionRecovering
+from voice_trio.conversation import commands
+from voice_trio.conversation.events import Interrupt, UpstreamLost, UpstreamReady
+from voice_trio.conversation.managed.conversation import ManagedConversation
+from voice_trio.conversation.passthrough import PassthroughConversation
+from voice_trio.conversation.passthrough.requests import ClientRequest
+from voice_trio.conversation.session_events import SessionDraining, SessionRecovered, SessionRecovering
 from voice_trio.errors import ModelUnavailable
-from voice_trio.session.accounts import NoAccount
-from voice_trio.session.client_side import ClientSide
-from voice_trio.session.clocks import announce_deadline, finish_answer_then_end, watch_for_idleness
-from voice_trio.session.connect import connect
-from voice_trio.session.drop_in_side import DropInSide
+from voice_trio.session.client.realtime_client import RealtimeClientConnection
+from voice_trio.session.client.voice_client import VoiceClientConnection
 from voice_trio.session.endings import Ending
-from voice_trio.session.figures import Figures
-from voice_trio.session.jobs import call_tool, search
-from voice_trio.session.model_side import ModelSide
-from voice_trio.session.moments import Moments
-from voice_trio.session.sidecar import Sidecar
-from voice_trio.session.summary import NoObserver, Summary
-from voice_trio.session.turn_log import turn_fields
-from voice_trio.session.turns import TurnScopes
+from voice_trio.session.sidecar.sidecar import Sidecar
+from voice_trio.session.spend.cost_meter import NoCostMeter
+from voice_trio.session.telemetry.playback_timestamps import PlaybackTimestamps
+from voice_trio.session.telemetry.summary import NoObserver, Summary
+from voice_trio.session.telemetry.turn_log import turn_fields
+from voice_trio.session.telemetry.turn_metrics import TurnMetricsBuilder
+from voice_trio.session.timers import announce_deadline, finish_answer_then_end, watch_for_idleness
+from voice_trio.session.turn_scopes import TurnScopes
+from voice_trio.session.turn_tasks import call_tool, search
+from voice_trio.session.upstream.connect import connect
+from voice_trio.session.upstream.connection import UpstreamConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voice_trio.conversation.events import Event
-    from voice_trio.conversation.gate.requests import Request
-    from voice_trio.conversation.records import TurnRecord
-    from voice_trio.dialects.realtime import SessionState
-    from voice_trio.services.knowledge import Knowledge
-    from voice_trio.services.links import Link
-    from voice_trio.session.accounts import Account
-    from voice_trio.session.connect import Dial, Model
-    from voice_trio.session.host import Front, Talk
-    from voice_trio.session.sidecar import SidecarPlan
-    from voice_trio.session.summary import Observer
-    from voice_trio.session.terms import Terms
+    from voice_trio.conversation.passthrough.requests import Request
+    from voice_trio.conversation.turn.record import TurnRecord
+    from voice_trio.knowledge.knowledge import Knowledge
+    from voice_trio.net.link import Link
+    from voice_trio.protocols.realtime import SessionState
+    from voice_trio.session.config import SessionConfig
+    from voice_trio.session.ports import ClientConnection, DecisionCore
+    from voice_trio.session.sidecar.sidecar import SidecarPlan
+    from voice_trio.session.spend.cost_meter import CostMeter
+    from voice_trio.session.telemetry.summary import Observer
+    from voice_trio.session.upstream.connect import ConnectedUpstream, Dial
 
 CONNECTING_SECONDS_MAX = 60.0  # all attempts to reach the model together
 RECOVERIES_MAX = 10  # of one session; an upstream that is lost more often is not there
@@ -75,10 +75,10 @@ class Session:
         client: Link,
         dial: Dial,
         knowledge: Knowledge,
-        terms: Terms,
+        terms: SessionConfig,
         *,
         observer: Observer | None = None,
-        account: Account | None = None,
+        account: CostMeter | None = None,
         sidecar: SidecarPlan | None = None,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
@@ -88,9 +88,9 @@ class Session:
         self._dial = dial
         self._knowledge = knowledge
         self._observer: Observer = observer or NoObserver()
-        self._account: Account = account or NoAccount()
-        self._moments = Moments(self._publish)
-        self._figures = Figures(terms.id_prefix)
+        self._account: CostMeter = account or NoCostMeter()
+        self._moments = PlaybackTimestamps(self._publish)
+        self._figures = TurnMetricsBuilder(terms.id_prefix)
         self._unix_time = unix_time
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
@@ -98,17 +98,17 @@ class Session:
         self.is_over = False
         """Whether all has been said and counted; a stalled client's socket may still be on its way out."""
         self._sidecar = Sidecar(sidecar, self, self._account)
-        self._model = ModelSide(self, self._describe, self._sidecar)
-        self._conversation: Talk
-        self._client: Front
+        self._model = UpstreamConnection(self, self._describe, self._sidecar)
+        self._conversation: DecisionCore
+        self._client: ClientConnection
         now = trio.current_time()
         if terms.drop_in is None:
-            conversation = Conversation(terms.policy, id_prefix=terms.id_prefix, now=now, history=terms.history)
+            conversation = ManagedConversation(terms.policy, id_prefix=terms.id_prefix, now=now, history=terms.history)
             self._conversation = conversation
-            self._client = ClientSide(client, self, self._model, conversation.sound_may_leave_at)
+            self._client = VoiceClientConnection(client, self, self._model, conversation.sound_may_leave_at)
         else:
-            self._conversation = Gate(terms.policy, id_prefix=terms.id_prefix, now=now)
-            self._client = DropInSide(client, self, self._model, terms.drop_in)
+            self._conversation = PassthroughConversation(terms.policy, id_prefix=terms.id_prefix, now=now)
+            self._client = RealtimeClientConnection(client, self, self._model, terms.drop_in)
 
     async def run(self) -> Summary:
         """Live until either side, the clock or the operator ends it; returns what it came to.
@@ -154,7 +154,7 @@ class Session:
         self._client.tell(SessionDraining(self.terms.resume_token))
         self._nursery.start_soon(finish_answer_then_end, self._conversation, self)
 
-    def count(self, usage: do.CountUsage) -> None:
+    def count(self, usage: commands.CountUsage) -> None:
         """Something was used beside the conversation, and is billed."""
         self._carry_out(usage)
 
@@ -166,7 +166,7 @@ class Session:
         """Hand an event to the conversation and carry out what follows, before anything else can happen."""
         if self._scope.cancel_called:
             return
-        if not isinstance(event, FromDropIn):
+        if not isinstance(event, ClientRequest):
             self._account.saw(event)
             self._moments.saw(event, trio.current_time())
         self._figures.saw(event, trio.current_time())
@@ -188,13 +188,13 @@ class Session:
                 is_heard = model.updated.transcription_model is not None
                 self._account.transcribed_by(model.transcription_model if is_heard else None)
                 self._sidecar.attend(model, nursery, sockets)
-                self.feed(ModelReady())
+                self.feed(UpstreamReady())
                 await self._model.talk_with(model)
                 model = await self._recover(sockets)
 
-    async def _recover(self, sockets: trio.Nursery) -> Model | None:
+    async def _recover(self, sockets: trio.Nursery) -> ConnectedUpstream | None:
         """The model was lost: another one takes its place and is told what was said, or the session ends."""
-        self.feed(ModelLost())
+        self.feed(UpstreamLost())
         with trio.move_on_after(GOODBYE_SECONDS_MAX):
             await self._model.leave()
         self.summary.recoveries += 1
@@ -210,7 +210,7 @@ class Session:
 
     async def _reach_model(
         self, sockets: trio.Nursery, otherwise: Ending = Ending.UPSTREAM_UNAVAILABLE
-    ) -> Model | None:
+    ) -> ConnectedUpstream | None:
         try:
             return await connect(self._dial, sockets, self.terms.model, self.terms.persistence)
         except ModelUnavailable as error:
@@ -218,7 +218,7 @@ class Session:
             self.end(otherwise)
             return None
 
-    def _become_ready(self, model: Model) -> None:
+    def _become_ready(self, model: ConnectedUpstream) -> None:
         self._ready_at = trio.current_time()
         self._scope.deadline = self._ready_at + self.terms.duration_seconds
         self.summary.was_ready = True
@@ -244,7 +244,7 @@ class Session:
     def _silence(self, now: float) -> None:
         """What is being said stops at the client now, not when all that was sent is played out."""
         for command in self._conversation.handle(Interrupt(), now):
-            if isinstance(command, do.SendToClient | do.CountUsage | do.ReportTurn):
+            if isinstance(command, commands.SendToClient | commands.CountUsage | commands.ReportTurn):
                 self._carry_out(command)
 
     async def _say_goodbye(self, ending: Ending) -> None:
@@ -259,26 +259,32 @@ class Session:
             return Ending.DRAINING
         return Ending.UPSTREAM_UNAVAILABLE if self._ready_at is None else Ending.TIMEOUT
 
-    def _carry_out(self, command: do.Command) -> None:
+    def _carry_out(self, command: commands.Command) -> None:
         self._account.did(command)
         self._figures.did(command, trio.current_time())
         match command:
-            case do.SendToClient(event):
-                if isinstance(event, do.PlaybackFlush) and self.terms.drop_in is None:
+            case commands.SendToClient(event):
+                if isinstance(event, commands.PlaybackFlush) and self.terms.drop_in is None:
                     self._moments.silencing()
                 self._client.tell(event)
-            case do.SendToModel(model_command):
+            case commands.SendToUpstream(model_command):
                 self._model.send_command(model_command)
-            case do.BeginTurn() | do.EndTurn() | do.StartSearch() | do.CallTool() | do.FeedAt():
+            case (
+                commands.BeginTurn()
+                | commands.EndTurn()
+                | commands.StartSearch()
+                | commands.CallTool()
+                | commands.ScheduleEvent()
+            ):
                 self._work(command)
-            case do.CountUsage(kind, source_id, usage):
+            case commands.CountUsage(kind, source_id, usage):
                 self.summary.usages.setdefault(source_id, (kind, usage))
                 self.summary.cost = self._account.cost
-            case do.ReportTurn(record):
+            case commands.ReportTurn(record):
                 self._report(record)
-            case do.Warn(code, message):
+            case commands.LogWarning(code, message):
                 self.log.warning("conversation_warning", code=code, detail=message[:200])
-            case do.EndSession(code, fatal):
+            case commands.EndSession(code, fatal):
                 if fatal:
                     self.log.error("upstream_refused", code=code)
                     self.end(Ending.UPSTREAM_UNAVAILABLE)
@@ -301,22 +307,29 @@ class Session:
             self.log.info("turn", **turn_fields(record, self._account.cost_of_turn(record.turn_id)))
         self._observer.turn_finished(replace(record, transcription_fallback=self.summary.transcription_fallback))
 
-    def _work(self, command: do.BeginTurn | do.EndTurn | do.StartSearch | do.CallTool | do.FeedAt) -> None:
+    def _work(
+        self,
+        command: commands.BeginTurn
+        | commands.EndTurn
+        | commands.StartSearch
+        | commands.CallTool
+        | commands.ScheduleEvent,
+    ) -> None:
         """Start or stop what waits; each piece is a task in its turn's scope, or in the session's nursery."""
         match command:
-            case do.BeginTurn(turn_id):
+            case commands.BeginTurn(turn_id):
                 self._turns.begin(turn_id)
                 if self.terms.drop_in is None:  # a drop-in client's sound is counted by it, and must not grow
                     self._turns.start(
                         turn_id, lambda: self._model.keep_audible(lambda: self._conversation.is_listening)
                     )
-            case do.EndTurn(turn_id, reason):
+            case commands.EndTurn(turn_id, reason):
                 self._turns.end(turn_id, reason)
-            case do.StartSearch(turn_id):
+            case commands.StartSearch(turn_id):
                 self._turns.start(turn_id, lambda: search(command, self._knowledge, self))
-            case do.CallTool(turn_id):
+            case commands.CallTool(turn_id):
                 self._turns.start(turn_id, lambda: call_tool(command, self))
-            case do.FeedAt(at, event, turn_id):
+            case commands.ScheduleEvent(at, event, turn_id):
                 self._turns.start_anywhere(turn_id, lambda: self._feed_at(at, event))
             case _:
                 assert_never(command)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from voice_trio.errors import ConfigurationError
-from voice_trio.services.prices import load_prices
 from voice_trio.settings.groups import (
     DEFAULT_INSTRUCTIONS,
     HMAC_ALGORITHMS,
@@ -32,6 +31,7 @@ from voice_trio.settings.groups import (
     Weaviate,
     Web,
 )
+from voice_trio.settings.price_table import read_price_table
 from voice_trio.settings.reading import (
     Fault,
     Group,
@@ -202,7 +202,7 @@ def _instances_share_a_signing_secret(settings: Settings) -> str:
 
 def _prices_can_be_read(settings: Settings) -> str:
     try:
-        load_prices(settings.limits.prices_file)
+        read_price_table(settings.limits.prices_file)
     except ConfigurationError as error:
         return str(error).partition(": ")[2]
     return ""

@@ -13,9 +13,9 @@ from platformdirs import user_data_path
 from pydantic import AfterValidator, SecretStr
 
 import voice_trio
-from voice_trio.dialects.drop_in.wishes import ALL_WISHES, SAFE_WISHES
-from voice_trio.services.redis_urls import parse_redis_url
+from voice_trio.protocols.openai_client.client_settings import CLIENT_SETTINGS, SAFE_CLIENT_SETTINGS
 from voice_trio.settings.reading import CommaList, Group, HttpUrl, SecretList, SocketUrl, any_case, check_url, env
+from voice_trio.settings.redis_url import parse_redis_url
 
 DEFAULT_INSTRUCTIONS = """\
 You are an expert assistant whom people talk to by voice.
@@ -295,8 +295,8 @@ def _client_wishes(names: tuple[str, ...]) -> tuple[str, ...]:
     known = tuple(name.lower() for name in names)
     if known == ("none",):
         return ()
-    if not set(known) <= set(ALL_WISHES):
-        raise ValueError(f"must be a list of {', '.join(ALL_WISHES)}, or none")
+    if not set(known) <= set(CLIENT_SETTINGS):
+        raise ValueError(f"must be a list of {', '.join(CLIENT_SETTINGS)}, or none")
     return known
 
 
@@ -317,11 +317,11 @@ class Web(Group):
     )
     client_config: Annotated[CommaList, AfterValidator(_client_wishes)] = env(
         "VOICE_CLIENT_CONFIG",
-        SAFE_WISHES,
+        SAFE_CLIENT_SETTINGS,
         "what a client of `/v1/realtime` may set of its session: any of "
-        + ", ".join(f"`{name}`" for name in ALL_WISHES)
+        + ", ".join(f"`{name}`" for name in CLIENT_SETTINGS)
         + "; or `none`",
-        shown=f"`{','.join(SAFE_WISHES)}`",
+        shown=f"`{','.join(SAFE_CLIENT_SETTINGS)}`",
     )
     client_models: CommaList = env(
         "VOICE_CLIENT_MODELS", (), "models it may ask for; unset: it gets `OPENAI_REALTIME_MODEL`, whatever it asks for"

@@ -9,7 +9,7 @@ telling: it hears by loudness and answers from the context it was given.
 A test of your own code, on virtual time and exact to the millisecond:
 
     import trio
-    from voice_trio.dialects.realtime import SessionConfig, session_update
+    from voice_trio.protocols.realtime import RealtimeConfig, session_update
     from voice_trio.testing import ScriptedModel
 
     async def test_an_answer_begins_300_ms_after_it_was_asked_for(autojump_clock):
@@ -17,7 +17,7 @@ A test of your own code, on virtual time and exact to the millisecond:
             model = ScriptedModel(nursery)
             model.answers_with("Thirty-three degrees.", audio_ms=1200, first_audio_after=0.3)
             link = model.connect()
-            await link.send(session_update(SessionConfig(model="any", instructions="")))
+            await link.send(session_update(RealtimeConfig(model="any", instructions="")))
             await model.hear_speech("how warm should the brooder be")
             await link.send('{"type": "response.create"}')
             asked = await model.hears("response.create")
@@ -25,7 +25,8 @@ A test of your own code, on virtual time and exact to the millisecond:
             assert round(first_audio.at - asked.at, 3) == 0.3
             await link.aclose()
 
-Knowledge and shared state have their memory twins beside the real ones, in `voice_trio.services`.
+Knowledge and shared state have in-memory twins: `voice_trio.knowledge.memory_knowledge` and
+`voice_trio.state.memory_state`.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.dialects.audio import audio_ms, decode_audio
-from voice_trio.dialects.realtime import sessions
+from voice_trio.protocols.audio import audio_ms, decode_audio
+from voice_trio.protocols.realtime import sessions
 from voice_trio.testing import model_ears, script
 from voice_trio.testing.model import ScriptedModel
 from voice_trio.testing.script import Answer
@@ -23,8 +23,8 @@ from voice_trio.testing.sounds import loudness
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voice_trio.dialects.realtime.item_list import ItemList
-    from voice_trio.services.links import Link
+    from voice_trio.net.link import Link
+    from voice_trio.protocols.realtime.item_list import ItemList
     from voice_trio.testing.model_session import ModelSession
 
 LOUD = 300.0  # root mean square of 16-bit samples; speech is above 1000, a quiet room below 100

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from voice_trio.dialects.audio import audio_ms, decode_audio, silence
 from voice_trio.errors import LinkClosed
+from voice_trio.protocols.audio import audio_ms, decode_audio, silence
 from voice_trio.testing.links import Losable, MemoryLink
 from voice_trio.testing.recorder import Received, Recorder
 from voice_trio.testing.sounds import tone
 
 if TYPE_CHECKING:
-    from voice_trio.services.links import Link
+    from voice_trio.net.link import Link
 
 FRAME_MS = 40
 

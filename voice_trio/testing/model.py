@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from voice_trio.dialects.realtime import server_events as say
-from voice_trio.dialects.realtime.client_events import ResponseParams
-from voice_trio.dialects.realtime.items import shown
+from voice_trio.protocols.realtime import server_events
+from voice_trio.protocols.realtime.client_events import ResponseParams
+from voice_trio.protocols.realtime.items import shown
 from voice_trio.testing import model_ears, script
 from voice_trio.testing.links import Losable, MemoryLink, memory_link_pair
-from voice_trio.testing.model_session import Gate, ModelSession
+from voice_trio.testing.model_session import Latch, ModelSession
 from voice_trio.testing.recorder import Received, Recorder
 from voice_trio.testing.script import Answer, Script
 from voice_trio.testing.transcriber import ScriptedTranscriber
@@ -24,9 +24,9 @@ from voice_trio.testing.transcriber import ScriptedTranscriber
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voice_trio.dialects.realtime.item_list import ItemList
     from voice_trio.errors import LinkClosed, VoiceTrioError
-    from voice_trio.services.links import Link
+    from voice_trio.net.link import Link
+    from voice_trio.protocols.realtime.item_list import ItemList
     from voice_trio.testing.model_server import Handshake
 
 
@@ -42,8 +42,8 @@ class ScriptedModel(Script):
         self.connections = 0
         self.losses: list[LinkClosed] = []
         self.handshakes: list[Handshake] = []
-        self.done_gate = Gate()
-        self.speech_gate = Gate()
+        self.done_gate = Latch()
+        self.speech_gate = Latch()
         self.transcriber = ScriptedTranscriber(nursery, kept=kept)
         """Serves those who connect with `?intent=transcription`."""
         self._nursery = nursery
@@ -189,7 +189,9 @@ class ScriptedModel(Script):
     # Trouble
 
     def send_error(self, code: str, event_id: str | None = None, message: str = "Something went wrong.") -> None:
-        self._live().emit(say.error_event(say.Trouble(message=message, code=code, event_id=event_id)))
+        self._live().emit(
+            server_events.error_event(server_events.Trouble(message=message, code=code, event_id=event_id))
+        )
 
     def stall(self) -> None:
         """Say nothing and, in memory, take nothing, until `resume`."""

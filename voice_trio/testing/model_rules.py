@@ -7,21 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from voice_trio.dialects.audio import audio_ms
-from voice_trio.dialects.realtime import client_events as asked
-from voice_trio.dialects.realtime import server_events as say
-from voice_trio.dialects.realtime import sessions
-from voice_trio.dialects.realtime.items import as_kept
 from voice_trio.errors import InvalidEvent
+from voice_trio.protocols.audio import audio_ms
+from voice_trio.protocols.realtime import client_events, server_events, sessions
+from voice_trio.protocols.realtime.items import as_kept
 
 if TYPE_CHECKING:
-    from voice_trio.dialects.realtime.items import Item
+    from voice_trio.protocols.realtime.items import Item
     from voice_trio.testing.model_session import ModelSession
 
 MANUAL_COMMIT_MS_MIN = 100
 
 
-def obey(session: ModelSession, event: asked.ClientEvent) -> None:
+def obey(session: ModelSession, event: client_events.ClientEvent) -> None:
     """Do what is asked; raises `InvalidEvent`, with the event's id, where a server would refuse."""
     try:
         _do(session, event)
@@ -30,34 +28,34 @@ def obey(session: ModelSession, event: asked.ClientEvent) -> None:
         raise
 
 
-def _do(session: ModelSession, event: asked.ClientEvent) -> None:
+def _do(session: ModelSession, event: client_events.ClientEvent) -> None:
     match event:
-        case asked.AppendAudio(audio=audio):
+        case client_events.AppendAudio(audio=audio):
             session.heard_ms += audio_ms(audio)
             session.uncommitted_ms += audio_ms(audio)
             session.model.heard_audio(session, audio)
-        case asked.UpdateSession(session=update):
+        case client_events.UpdateSession(session=update):
             _update(session, update)
-        case asked.CreateItem(item=item, previous_item_id=previous):
+        case client_events.CreateItem(item=item, previous_item_id=previous):
             _create_item(session, item, previous)
-        case asked.RetrieveItem(item_id=item_id):
-            session.emit(say.ItemRetrieved(item=session.items.find(item_id)))
-        case asked.DeleteItem(item_id=item_id):
+        case client_events.RetrieveItem(item_id=item_id):
+            session.emit(server_events.ItemRetrieved(item=session.items.find(item_id)))
+        case client_events.DeleteItem(item_id=item_id):
             session.items.delete(item_id)
-            session.emit(say.ItemDeleted(item_id=item_id))
-        case asked.TruncateItem(item_id=item_id, content_index=index, audio_end_ms=end):
+            session.emit(server_events.ItemDeleted(item_id=item_id))
+        case client_events.TruncateItem(item_id=item_id, content_index=index, audio_end_ms=end):
             session.items.truncate(item_id, index, end)
-            session.emit(say.ItemTruncated(item_id=item_id, content_index=index, audio_end_ms=end))
-        case asked.CreateResponse(response=params):
-            _create_response(session, params or asked.ResponseParams())
-        case asked.CancelResponse(response_id=response_id):
+            session.emit(server_events.ItemTruncated(item_id=item_id, content_index=index, audio_end_ms=end))
+        case client_events.CreateResponse(response=params):
+            _create_response(session, params or client_events.ResponseParams())
+        case client_events.CancelResponse(response_id=response_id):
             _cancel_response(session, response_id)
-        case asked.CommitAudio():
+        case client_events.CommitAudio():
             _commit_by_hand(session)
-        case asked.ClearAudio():
+        case client_events.ClearAudio():
             session.uncommitted_ms = 0.0
-            session.emit(say.BufferCleared())
-        case asked.ClearOutput():
+            session.emit(server_events.BufferCleared())
+        case client_events.ClearOutput():
             raise InvalidEvent("output_audio_buffer.clear is for WebRTC and SIP only.", param="type")
 
 
@@ -77,17 +75,17 @@ def _update(session: ModelSession, update: dict[str, Any]) -> None:
         detection["create_response"] = True
     session.state = after
     if manners.acknowledges_updates:
-        session.emit(say.SessionUpdated(session=after))
+        session.emit(server_events.SessionUpdated(session=after))
 
 
 def _create_item(session: ModelSession, item: Item, previous: str | None) -> None:
     kept = as_kept(item, item.id or session.new_id("item"))
     before = session.items.add(kept, previous)
-    session.emit(say.ItemAdded(item=kept, previous_item_id=before))
-    session.emit(say.ItemDone(item=kept, previous_item_id=before))
+    session.emit(server_events.ItemAdded(item=kept, previous_item_id=before))
+    session.emit(server_events.ItemDone(item=kept, previous_item_id=before))
 
 
-def _create_response(session: ModelSession, params: asked.ResponseParams) -> None:
+def _create_response(session: ModelSession, params: client_events.ResponseParams) -> None:
     if params.conversation != "none" and session.active is not None:
         message = "Conversation already has an active response in progress."
         raise InvalidEvent(message, code="conversation_already_has_active_response")

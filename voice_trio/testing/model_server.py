@@ -13,7 +13,7 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, wrap_server_stream
 from wsproto.utilities import ProtocolError
 
-from voice_trio.services.websockets import WebSocketLink
+from voice_trio.net.websocket import WebSocketLink
 
 if TYPE_CHECKING:
     from trio_websocket import WebSocketConnection, WebSocketRequest

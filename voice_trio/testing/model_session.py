@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.dialects.realtime import client_events as asked
-from voice_trio.dialects.realtime import server_events as say
-from voice_trio.dialects.realtime import sessions
-from voice_trio.dialects.realtime.item_list import ItemList
-from voice_trio.dialects.realtime.items import Item, Part, as_kept
 from voice_trio.errors import InvalidEvent, LinkClosed
+from voice_trio.protocols.realtime import client_events, server_events, sessions
+from voice_trio.protocols.realtime.item_list import ItemList
+from voice_trio.protocols.realtime.items import Item, Part, as_kept
 from voice_trio.testing.model_rules import obey
 from voice_trio.testing.performance import Performance
 
 if TYPE_CHECKING:
-    from voice_trio.services.links import Link
+    from voice_trio.net.link import Link
     from voice_trio.testing.model import ScriptedModel
     from voice_trio.testing.script import Answer
 
@@ -63,7 +61,7 @@ class ModelSession:
                 self._nursery = nursery
                 nursery.start_soon(self._write)
                 if not await self._refused():
-                    self.emit(say.SessionCreated(session=self.state))
+                    self.emit(server_events.SessionCreated(session=self.state))
                     self.greeted.set()
                     await self._read()
                 nursery.cancel_scope.cancel()
@@ -90,9 +88,9 @@ class ModelSession:
 
     # What a performance needs
 
-    def emit(self, event: say.ServerEvent) -> None:
+    def emit(self, event: server_events.ServerEvent) -> None:
         """Say something now; it leaves in its turn."""
-        frame = say.write_event(event, self.new_id("event"))
+        frame = server_events.write_event(event, self.new_id("event"))
         self._model.spoke(frame, self.number)
         try:
             self._frames.send_nowait(frame)
@@ -108,7 +106,7 @@ class ModelSession:
 
     # Answers
 
-    def respond(self, params: asked.ResponseParams, answer: Answer | None) -> Performance:
+    def respond(self, params: client_events.ResponseParams, answer: Answer | None) -> Performance:
         """Begin a response; the caller has seen to it that none is active in the conversation."""
         if params.output_modalities is None:
             params.output_modalities = self.state["output_modalities"]
@@ -138,17 +136,17 @@ class ModelSession:
     def commit(self, item_id: str, duration_ms: float) -> None:
         """Take the user's sound as an item; answer it if this session does so by itself."""
         previous = self.items.last_id
-        self.emit(say.BufferCommitted(item_id=item_id, previous_item_id=previous))
+        self.emit(server_events.BufferCommitted(item_id=item_id, previous_item_id=previous))
         content = [Part(type="input_audio")]
         item = as_kept(Item(type="message", role="user", content=content), item_id)
         self.items.add(item)
         self.items.audio_ms[item_id] = duration_ms
         self.uncommitted_ms = 0.0
-        self.emit(say.ItemAdded(item=item, previous_item_id=previous))
-        self.emit(say.ItemDone(item=item, previous_item_id=previous))
+        self.emit(server_events.ItemAdded(item=item, previous_item_id=previous))
+        self.emit(server_events.ItemDone(item=item, previous_item_id=previous))
         detection = sessions.turn_detection_of(self.state)
         if detection is not None and detection.create_response and self.active is None:
-            self.respond(asked.ResponseParams(), self._model.next_answer())
+            self.respond(client_events.ResponseParams(), self._model.next_answer())
 
     # Reading and writing
 
@@ -174,7 +172,7 @@ class ModelSession:
                 return
             self._model.heard_frame(frame, self.number)
             try:
-                obey(self, asked.read_client_event(frame))
+                obey(self, client_events.read_client_event(frame))
             except InvalidEvent as refused:
                 self.complain(refused)
 
@@ -182,7 +180,9 @@ class ModelSession:
         if self._model.manners.refusal is None:
             return False
         code, message = self._model.manners.refusal
-        frame = say.write_event(say.error_event(say.Trouble(message=message, code=code)), self.new_id("event"))
+        frame = server_events.write_event(
+            server_events.error_event(server_events.Trouble(message=message, code=code)), self.new_id("event")
+        )
         self._model.spoke(frame, self.number)
         with contextlib.suppress(LinkClosed):
             await self.link.send(frame)
@@ -191,11 +191,13 @@ class ModelSession:
 
     def complain(self, refused: InvalidEvent) -> None:
         """An `error` event; the session lives on."""
-        trouble = say.Trouble(message=str(refused), code=refused.code, param=refused.param, event_id=refused.event_id)
-        self.emit(say.error_event(trouble))
+        trouble = server_events.Trouble(
+            message=str(refused), code=refused.code, param=refused.param, event_id=refused.event_id
+        )
+        self.emit(server_events.error_event(trouble))
 
 
-class Gate:
+class Latch:
     """Open or closed; those who wait pass when it opens."""
 
     def __init__(self) -> None:

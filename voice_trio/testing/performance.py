@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from voice_trio.dialects.audio import silence
-from voice_trio.dialects.realtime import server_events as say
-from voice_trio.dialects.realtime.items import Item, Part
+from voice_trio.protocols.audio import silence
+from voice_trio.protocols.realtime import server_events
+from voice_trio.protocols.realtime.items import Item, Part
 from voice_trio.testing.sounds import tone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from voice_trio.dialects.realtime.client_events import ResponseParams
-    from voice_trio.dialects.realtime.item_list import ItemList
+    from voice_trio.protocols.realtime.client_events import ResponseParams
+    from voice_trio.protocols.realtime.item_list import ItemList
     from voice_trio.testing.script import Answer, Call
 
 
@@ -30,7 +30,7 @@ class Stage(Protocol):
     items: ItemList
     voice_is_fixed: bool
 
-    def emit(self, event: say.ServerEvent) -> None: ...
+    def emit(self, event: server_events.ServerEvent) -> None: ...
 
     def new_id(self, kind: str) -> str: ...
 
@@ -80,14 +80,14 @@ class Performance:
         if self._open is not None:
             self._close_message("incomplete")
         await self._stage.wait_until_done_may_leave()
-        self._stage.emit(say.ResponseDone(response=self._ended()))
+        self._stage.emit(server_events.ResponseDone(response=self._ended()))
         limits = [{"name": "tokens", "limit": 250_000, "remaining": 249_000, "reset_seconds": 0.2}]
-        self._stage.emit(say.RateLimitsUpdated(rate_limits=limits))
+        self._stage.emit(server_events.RateLimitsUpdated(rate_limits=limits))
 
     async def _perform(self, answer: Answer) -> None:
         await trio.sleep(answer.created_after)
         self.created = True
-        self._stage.emit(say.ResponseCreated(response=self._shown("in_progress")))
+        self._stage.emit(server_events.ResponseCreated(response=self._shown("in_progress")))
         await trio.sleep(answer.first_audio_after)
         if answer.status == "failed":
             return
@@ -117,8 +117,8 @@ class Performance:
         content = [Part(type="output_text" if self._written else "output_audio")]
         item = self._begin(Item(type="message", role="assistant", content=[], id=self._stage.new_id("item")))
         message = self._open = _OpenMessage(item, len(self._output) - 1, content[0])
-        part = say.ContentPart(type="text" if kind == "output_text" else "audio")
-        self._stage.emit(say.ContentPartAdded(**self._place(message), part=part))
+        part = server_events.ContentPart(type="text" if kind == "output_text" else "audio")
+        self._stage.emit(server_events.ContentPartAdded(**self._place(message), part=part))
         item.content = content
         if not self._written:
             self._stage.items.audio_ms[message.id] = 0.0
@@ -128,15 +128,15 @@ class Performance:
         item.object, item.status = "realtime.item", "in_progress"
         self._output.append(item)
         index = len(self._output) - 1
-        self._stage.emit(say.OutputItemAdded(response_id=self.id, output_index=index, item=item))
+        self._stage.emit(server_events.OutputItemAdded(response_id=self.id, output_index=index, item=item))
         if self.in_conversation:
             previous = self._stage.items.add(item)
-            self._stage.emit(say.ItemAdded(item=item, previous_item_id=previous))
+            self._stage.emit(server_events.ItemAdded(item=item, previous_item_id=previous))
         return item
 
     def _write(self, message: _OpenMessage, piece: str) -> None:
         message.text += piece
-        delta = say.TextDelta if self._written else say.AudioTranscriptDelta
+        delta = server_events.TextDelta if self._written else server_events.AudioTranscriptDelta
         self._stage.emit(delta(**self._place(message), delta=piece))
 
     def _sound(self, message: _OpenMessage, start_ms: int, duration_ms: int, *, loud: bool) -> None:
@@ -144,7 +144,7 @@ class Performance:
         lengths = self._stage.items.audio_ms
         lengths[message.id] = lengths.get(message.id, 0.0) + duration_ms
         self._stage.voice_is_fixed = True
-        self._stage.emit(say.AudioDelta(**self._place(message), delta=audio))
+        self._stage.emit(server_events.AudioDelta(**self._place(message), delta=audio))
 
     def _close_message(self, status: str) -> None:
         message, self._open = self._open, None
@@ -153,21 +153,21 @@ class Performance:
         place, text = self._place(message), message.text
         if self._written:
             message.part.text = text
-            self._stage.emit(say.TextDone(**place, text=text))
-            part = say.ContentPart(type="text", text=text)
+            self._stage.emit(server_events.TextDone(**place, text=text))
+            part = server_events.ContentPart(type="text", text=text)
         else:
             message.part.transcript = text
-            self._stage.emit(say.AudioDone(**place))
-            self._stage.emit(say.AudioTranscriptDone(**place, transcript=text))
-            part = say.ContentPart(type="audio", transcript=text)
-        self._stage.emit(say.ContentPartDone(**place, part=part))
+            self._stage.emit(server_events.AudioDone(**place))
+            self._stage.emit(server_events.AudioTranscriptDone(**place, transcript=text))
+            part = server_events.ContentPart(type="audio", transcript=text)
+        self._stage.emit(server_events.ContentPartDone(**place, part=part))
         self._end(message.item, message.index, completed=status == "completed")
 
     def _end(self, item: Item, index: int, *, completed: bool) -> None:
         item.status = "completed" if completed else "incomplete"
         if self.in_conversation:
-            self._stage.emit(say.ItemDone(item=item, previous_item_id=self._stage.items.before(item)))
-        self._stage.emit(say.OutputItemDone(response_id=self.id, output_index=index, item=item))
+            self._stage.emit(server_events.ItemDone(item=item, previous_item_id=self._stage.items.before(item)))
+        self._stage.emit(server_events.OutputItemDone(response_id=self.id, output_index=index, item=item))
 
     def _call(self, call: Call) -> None:
         call_id = self._stage.new_id("call")
@@ -176,16 +176,16 @@ class Performance:
         index = len(self._output) - 1
         place: dict[str, Any] = {"response_id": self.id, "item_id": item.id, "output_index": index, "call_id": call_id}
         for piece in re.findall(r"[\s\S]{1,8}", call.arguments):
-            self._stage.emit(say.ArgumentsDelta(**place, delta=piece))
+            self._stage.emit(server_events.ArgumentsDelta(**place, delta=piece))
         item.arguments = call.arguments
-        self._stage.emit(say.ArgumentsDone(**place, name=call.name, arguments=call.arguments))
+        self._stage.emit(server_events.ArgumentsDone(**place, name=call.name, arguments=call.arguments))
         self._end(item, index, completed=True)
 
     def _place(self, message: _OpenMessage) -> dict[str, Any]:
         where = {"output_index": message.index, "content_index": 0}
         return {"response_id": self.id, "item_id": message.id, **where}
 
-    def _ended(self) -> say.Response:
+    def _ended(self) -> server_events.Response:
         answer = self._answer
         if self._cut_reason:
             response = self._shown("cancelled", {"type": "cancelled", "reason": self._cut_reason})
@@ -204,8 +204,10 @@ class Performance:
         said = {item.id for item in self._output}
         return [item for item in self._stage.items.order if item.id not in said]
 
-    def _shown(self, status: say.ResponseStatus, details: dict[str, Any] | None = None) -> say.Response:
-        return say.Response(
+    def _shown(
+        self, status: server_events.ResponseStatus, details: dict[str, Any] | None = None
+    ) -> server_events.Response:
+        return server_events.Response(
             id=self.id,
             status=status,
             status_details=details,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from voice_trio.dialects.audio import audio_ms
+from voice_trio.protocols.audio import audio_ms
 from voice_trio.testing.links import Losable, MemoryLink, memory_link_pair
 from voice_trio.testing.recorder import Received, Recorder
 from voice_trio.testing.transcriber_session import Heard, TranscriberSession
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import trio
 
     from voice_trio.errors import LinkClosed, VoiceTrioError
-    from voice_trio.services.links import Link
+    from voice_trio.net.link import Link
 
 
 class ScriptedTranscriber:

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from voice_trio.dialects.audio import audio_ms
-from voice_trio.dialects.realtime import client_events as asked
-from voice_trio.dialects.realtime import server_events as say
-from voice_trio.dialects.realtime import sessions
-from voice_trio.dialects.realtime.transcription import COMMIT_MS_MIN
 from voice_trio.errors import InvalidEvent, LinkClosed
+from voice_trio.protocols.audio import audio_ms
+from voice_trio.protocols.realtime import client_events, server_events, sessions
+from voice_trio.protocols.realtime.transcription import COMMIT_MS_MIN
 from voice_trio.testing import script
 
 if TYPE_CHECKING:
-    from voice_trio.services.links import Link
+    from voice_trio.net.link import Link
     from voice_trio.testing.transcriber import ScriptedTranscriber
 
 SESSION_SECONDS = 3600
@@ -71,7 +69,7 @@ class TranscriberSession:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._write)
-                self._emit(say.SessionCreated(session=self._state))
+                self._emit(server_events.SessionCreated(session=self._state))
                 await self._read()
                 nursery.cancel_scope.cancel(reason="the client is gone")
 
@@ -86,14 +84,14 @@ class TranscriberSession:
                 self._transcriber.losses.append(closed)
                 return
             self._transcriber.record(frame, self._number)
-            event = asked.read_client_event(frame)
+            event = client_events.read_client_event(frame)
             try:
                 self._obey(event)
             except InvalidEvent as refused:
-                trouble = say.Trouble(
+                trouble = server_events.Trouble(
                     message=str(refused), code=refused.code, param=refused.param, event_id=event.event_id
                 )
-                self._emit(say.error_event(trouble))
+                self._emit(server_events.error_event(trouble))
 
     async def _write(self) -> None:
         async for frame in self._outgoing:
@@ -102,22 +100,22 @@ class TranscriberSession:
             except LinkClosed:
                 return
 
-    def _obey(self, event: asked.ClientEvent) -> None:
+    def _obey(self, event: client_events.ClientEvent) -> None:
         match event:
-            case asked.UpdateSession(session=update):
+            case client_events.UpdateSession(session=update):
                 self._update(update)
-            case asked.AppendAudio(audio=audio):
+            case client_events.AppendAudio(audio=audio):
                 if self._utterance is None:
                     self._begin()
                 assert self._utterance is not None
                 self._utterance.ms += audio_ms(audio)
-            case asked.CommitAudio():
+            case client_events.CommitAudio():
                 self._commit()
-            case asked.ClearAudio():
+            case client_events.ClearAudio():
                 if self._utterance is not None:
                     self._utterance.words.cancel(reason="cleared")
                 self._utterance = None
-                self._emit(say.BufferCleared())
+                self._emit(server_events.BufferCleared())
             case _:
                 raise InvalidEvent("A transcription session only hears.", param="type")
 
@@ -133,7 +131,7 @@ class TranscriberSession:
             message = "Turn detection is not supported for this transcription model."
             raise InvalidEvent(message, param="session.audio.input.turn_detection")
         self._state = after
-        self._emit(say.SessionUpdated(session=after))
+        self._emit(server_events.SessionUpdated(session=after))
 
     def _begin(self) -> None:
         self._utterance = _Utterance(self._new_id("item"), self._transcriber.next_heard(), trio.current_time())
@@ -146,7 +144,7 @@ class TranscriberSession:
             message = f"Expected at least {COMMIT_MS_MIN:g}ms of audio, got {ms:.2f}ms."
             raise InvalidEvent(message, code="input_audio_buffer_commit_empty")
         self._utterance = None
-        self._emit(say.BufferCommitted(item_id=utterance.item_id, previous_item_id=self._last_item))
+        self._emit(server_events.BufferCommitted(item_id=utterance.item_id, previous_item_id=self._last_item))
         self._last_item = utterance.item_id
         utterance.words.cancel(reason="committed")
         self._nursery.start_soon(self._say_the_rest, utterance)
@@ -166,17 +164,17 @@ class TranscriberSession:
         await trio.sleep_until(committed_at + utterance.heard.completed_after)
         usage = utterance.heard.usage or {"type": "duration", "seconds": math.ceil(utterance.ms / 1000)}
         self._emit(
-            say.TranscriptionCompleted(
+            server_events.TranscriptionCompleted(
                 item_id=utterance.item_id, content_index=0, transcript=utterance.heard.text, usage=usage
             )
         )
 
     def _say(self, utterance: _Utterance, piece: str) -> None:
         utterance.told += 1
-        self._emit(say.TranscriptionDelta(item_id=utterance.item_id, content_index=0, delta=piece))
+        self._emit(server_events.TranscriptionDelta(item_id=utterance.item_id, content_index=0, delta=piece))
 
-    def _emit(self, event: say.ServerEvent) -> None:
-        self._frames.send_nowait(say.write_event(event, self._new_id("event")))
+    def _emit(self, event: server_events.ServerEvent) -> None:
+        self._frames.send_nowait(server_events.write_event(event, self._new_id("event")))
 
     def _new_id(self, kind: str) -> str:
         self._ids += 1

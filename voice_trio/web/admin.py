@@ -9,18 +9,18 @@ import structlog
 import trio
 from quart import Response, request
 
+from voice_trio.auth.tokens import User, user_hash
 from voice_trio.errors import BadMessage, StateUnavailable
-from voice_trio.services.rollout import Rollout, parse_rollout, rollout_as_json
-from voice_trio.services.tokens import User, user_hash
 from voice_trio.session.endings import Ending
-from voice_trio.web.answers import administrator, error_answer, json_answer
+from voice_trio.state.rollout import Rollout, parse_rollout, rollout_as_json
+from voice_trio.web.responses import administrator, error_answer, json_answer
 
 if TYPE_CHECKING:
     from quart_trio import QuartTrio
 
-    from voice_trio.services.state import State
+    from voice_trio.state.state import State
     from voice_trio.web.gateway import Gateway
-    from voice_trio.web.live import LiveSessions
+    from voice_trio.web.live_sessions import LiveSessions
 
 log = structlog.get_logger(__name__)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from voice_trio.web.handshake import hide_secrets
-from voice_trio.web.pages import make_pages
+from voice_trio.web.http_refusals import respond
 from voice_trio.web.realtime_endpoint import RealtimeEndpoint
-from voice_trio.web.refusing import respond
+from voice_trio.web.routes import make_pages
 from voice_trio.web.voice_endpoint import VoiceEndpoint
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
     from hypercorn.typing import Scope as HypercornScope
 
-    from voice_trio.web.asgi import Receive, Scope, Send
+    from voice_trio.web.asgi_link import Receive, Scope, Send
     from voice_trio.web.gateway import Gateway
 
 VOICE_PATHS = frozenset({"/v1/ws/voice", "/api/v1/ws/voice"})

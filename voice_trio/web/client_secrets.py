@@ -14,24 +14,24 @@ import structlog
 from quart import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from voice_trio.dialects.drop_in import Wishes
-from voice_trio.dialects.realtime import sessions
-from voice_trio.dialects.realtime.client_events import UpdateSession, read_client_event
-from voice_trio.dialects.realtime.refusals import refusal_json
+from voice_trio.admission.client_address import origin_is_allowed
+from voice_trio.admission.refusals import Refusal
+from voice_trio.auth.client_secrets import SECONDS_DEFAULT, SECONDS_MAX, SECONDS_MIN, ClientSecrets
+from voice_trio.auth.tokens import User, user_hash
 from voice_trio.errors import BadMessage, InvalidEvent
-from voice_trio.services.client_secrets import SECONDS_DEFAULT, SECONDS_MAX, SECONDS_MIN, ClientSecrets
-from voice_trio.services.tokens import User, user_hash
-from voice_trio.session.callers import origin_is_allowed
-from voice_trio.session.refusals import Refusal
-from voice_trio.web.answers import json_answer
+from voice_trio.protocols.openai_client import ClientSettings
+from voice_trio.protocols.realtime import sessions
+from voice_trio.protocols.realtime.client_events import UpdateSession, read_client_event
+from voice_trio.protocols.realtime.errors import refusal_json
 from voice_trio.web.files import cors_headers
 from voice_trio.web.handshake import read_handshake
-from voice_trio.web.terms import model_for
+from voice_trio.web.responses import json_answer
+from voice_trio.web.session_config import realtime_config_for
 
 if TYPE_CHECKING:
     from quart_trio import QuartTrio
 
-    from voice_trio.web.asgi import Scope
+    from voice_trio.web.asgi_link import Scope
     from voice_trio.web.gateway import Gateway
 
 log = structlog.get_logger(__name__)
@@ -110,10 +110,10 @@ class _Routes:
 
     def _shown(self, user: User, preset: dict[str, Any] | None) -> sessions.Session:
         """The session as it will begin; raises `InvalidEvent` if the preset asks for what cannot be had."""
-        config = model_for(user, self._settings)
+        config = realtime_config_for(user, self._settings)
         # A session that has not begun has no end yet, and says 0.
         fresh = sessions.new_session(f"sess_{secrets.token_hex(12)}", config.model, 0, voice=config.voice)
-        wishes = Wishes(config, frozenset(self._settings.web.client_config))
+        wishes = ClientSettings(config, frozenset(self._settings.web.client_config))
         if preset is not None:
             fresh = sessions.merged(fresh, wishes.ask("preset", preset))
             wishes.accept()

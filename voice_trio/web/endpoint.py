@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from voice_trio.admission.refusals import Refusal
 from voice_trio.errors import LinkClosed
-from voice_trio.services.upstream import make_dial
+from voice_trio.net.dial import make_dial
 from voice_trio.session.endings import Ending
-from voice_trio.session.keeping import RecordKeeper
-from voice_trio.session.refusals import Refusal
 from voice_trio.session.session import Session
-from voice_trio.session.summary import Observers, TurnTraces
-from voice_trio.web.asgi import AsgiLink
+from voice_trio.session.telemetry.record_writer import RecordWriter
+from voice_trio.session.telemetry.summary import Observers, TurnTraces
+from voice_trio.web.asgi_link import AsgiLink
 from voice_trio.web.handshake import hide_secrets, read_handshake
-from voice_trio.web.hypercorn_seams import bound_messages, decline_compression, wait_until_stopping
-from voice_trio.web.refusing import respond
-from voice_trio.web.terms import record_for, sidecar_for
+from voice_trio.web.http_refusals import respond
+from voice_trio.web.hypercorn_internals import bound_messages, decline_compression, wait_until_stopping
+from voice_trio.web.session_config import record_for, sidecar_for
 
 if TYPE_CHECKING:
-    from voice_trio.session.admitted import Admitted
-    from voice_trio.session.terms import Terms
-    from voice_trio.web.asgi import Receive, Scope, Send
+    from voice_trio.admission.grant import SessionGrant
+    from voice_trio.session.config import SessionConfig
+    from voice_trio.web.asgi_link import Receive, Scope, Send
     from voice_trio.web.gateway import Gateway
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ AFTERLIFE_SECONDS_MAX = 60.0  # the server ends the connection when the handler 
 _ONLY_HTTP_1 = b'{"error":{"code":"not_allowed","message":"WebSockets are served over HTTP/1.1 only."}}'
 
 
-class Knock:
+class ConnectionAttempt:
     """One connection on its way in."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, trusted_hops: int, bytes_max: int) -> None:
@@ -73,21 +73,21 @@ class Endpoint(ABC):
         self._settings = gateway.settings
 
     @abstractmethod
-    async def _welcome(self, knock: Knock) -> None:
+    async def _welcome(self, knock: ConnectionAttempt) -> None:
         """Find out who knocks, and `_settle` what becomes of it."""
 
     @abstractmethod
-    async def _refuse(self, knock: Knock, refusal: Refusal) -> None:
+    async def _refuse(self, knock: ConnectionAttempt, refusal: Refusal) -> None:
         """Tell a refusal."""
 
     @abstractmethod
-    def _terms(self, knock: Knock, admitted: Admitted) -> Terms:
+    def _terms(self, knock: ConnectionAttempt, admitted: SessionGrant) -> SessionConfig:
         """What is agreed with whoever was admitted."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection from its opening request to its end; raises nothing but cancellation."""
         hops = self._settings.web.trusted_proxy_hops
-        knock = Knock(scope, receive, send, trusted_hops=hops, bytes_max=self.message_bytes_max)
+        knock = ConnectionAttempt(scope, receive, send, trusted_hops=hops, bytes_max=self.message_bytes_max)
         hide_secrets(scope)
         decline_compression(send)
         bound_messages(send, self.message_bytes_max)
@@ -106,13 +106,13 @@ class Endpoint(ABC):
         finally:
             self._gateway.nursery.start_soon(knock.link.read_to_the_end, AFTERLIFE_SECONDS_MAX)
 
-    async def _settle(self, knock: Knock, outcome: Admitted | Refusal) -> None:
+    async def _settle(self, knock: ConnectionAttempt, outcome: SessionGrant | Refusal) -> None:
         """Tell a refusal, or run the session; whatever was taken for it is given back in any case."""
         if isinstance(outcome, Refusal):
             await self._refuse(knock, outcome)
             return
         with self._gateway.live.handling(outcome.session_id):
-            keeper = RecordKeeper(self._gateway.state, record_for(outcome, self._settings))
+            keeper = RecordWriter(self._gateway.state, record_for(outcome, self._settings))
             was_ready = False
             try:
                 if self._settings.upstream.is_configured:
@@ -132,7 +132,7 @@ class Endpoint(ABC):
                     await keeper.write_last()
                     await (outcome.end() if was_ready else outcome.release_unused())
 
-    def _session(self, knock: Knock, admitted: Admitted, keeper: RecordKeeper) -> Session:
+    def _session(self, knock: ConnectionAttempt, admitted: SessionGrant, keeper: RecordWriter) -> Session:
         upstream = self._settings.upstream
         terms = self._terms(knock, admitted)
         key = upstream.api_key.get_secret_value() if upstream.api_key else None
@@ -147,7 +147,9 @@ class Endpoint(ABC):
             knock.link, dial, self._gateway.knowledge, terms, observer=observer, account=purse, sidecar=sidecar
         )
 
-    async def _talk(self, knock: Knock, admitted: Admitted, session: Session, keeper: RecordKeeper) -> None:
+    async def _talk(
+        self, knock: ConnectionAttempt, admitted: SessionGrant, session: Session, keeper: RecordWriter
+    ) -> None:
         with (
             structlog.contextvars.bound_contextvars(session_id=admitted.session_id),
             self._gateway.reports.session(admitted.session_id, session.terms.user),
@@ -173,7 +175,7 @@ class Endpoint(ABC):
         self._gateway.statistics.refused(refusal.code)
         log.info("refused", code=refusal.code, at_handshake=at_handshake)
 
-    def _note_unreached(self, knock: Knock, admitted: Admitted) -> Refusal:
+    def _note_unreached(self, knock: ConnectionAttempt, admitted: SessionGrant) -> Refusal:
         shown = knock.handshake.token
         return self._gateway.admission.note_unreached(
             admitted, shown or knock.late_token, knock.handshake.address, is_late=shown is None

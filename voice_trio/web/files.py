@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from quart import Response, request
 from werkzeug.exceptions import NotFound
 
-from voice_trio.dialects.voice_schema import voice_schema
-from voice_trio.session.callers import origin_is_allowed
+from voice_trio.admission.client_address import origin_is_allowed
+from voice_trio.protocols.voice.schema import voice_schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

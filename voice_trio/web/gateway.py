@@ -6,26 +6,25 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voice_trio.services.tracing import NoTraces
-from voice_trio.web.figures import Snapshot, WorkerFacts
-from voice_trio.web.siblings import NoSiblings
+from voice_trio.observability.tracing import NoTraces
+from voice_trio.web.process_stats import NoWorkerPeers, Snapshot, WorkerFacts
 
 if TYPE_CHECKING:
     import trio
 
-    from voice_trio.services.knowledge import Knowledge
-    from voice_trio.services.sentry import Reports
-    from voice_trio.services.state import State
-    from voice_trio.services.tokens import TokenVerifier
-    from voice_trio.services.tracing import Traces
-    from voice_trio.services.webhook import Webhook
-    from voice_trio.session.admission import Admission
-    from voice_trio.session.capacity import Capacity
-    from voice_trio.session.money import Treasury
+    from voice_trio.admission.admission import Admission
+    from voice_trio.admission.capacity import Capacity
+    from voice_trio.auth.tokens import TokenVerifier
+    from voice_trio.knowledge.knowledge import Knowledge
+    from voice_trio.observability.sentry import Reports
+    from voice_trio.observability.tracing import Traces
+    from voice_trio.observability.webhook import Webhook
+    from voice_trio.session.spend.daily_budget import DailyBudget
     from voice_trio.settings import Settings
+    from voice_trio.state.state import State
     from voice_trio.web.health import Health
-    from voice_trio.web.live import LiveSessions
-    from voice_trio.web.siblings import Siblings
+    from voice_trio.web.live_sessions import LiveSessions
+    from voice_trio.web.process_stats import WorkerPeers
     from voice_trio.web.statistics import Statistics
 
 
@@ -39,14 +38,14 @@ class Gateway:
     state: State
     webhook: Webhook
     capacity: Capacity
-    treasury: Treasury
+    treasury: DailyBudget
     knowledge: Knowledge
     live: LiveSessions
     statistics: Statistics
     reports: Reports
     health: Health
     nursery: trio.Nursery
-    siblings: Siblings = field(default_factory=NoSiblings)
+    siblings: WorkerPeers = field(default_factory=NoWorkerPeers)
     traces: Traces = field(default_factory=NoTraces)
 
     def snapshot(self) -> Snapshot:

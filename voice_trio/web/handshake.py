@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote_plus
 
-from voice_trio.session.callers import client_address
+from voice_trio.admission.client_address import client_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from voice_trio.web.asgi import Scope
+    from voice_trio.web.asgi_link import Scope
 
 QUERY_BYTES_MAX = 32_768
 REALTIME = "realtime"

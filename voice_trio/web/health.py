@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 if TYPE_CHECKING:
-    from voice_trio.services.knowledge import Knowledge
-    from voice_trio.services.state import State, StateHealth
-    from voice_trio.session.capacity import Capacity
+    from voice_trio.admission.capacity import Capacity
+    from voice_trio.knowledge.knowledge import Knowledge
     from voice_trio.settings import Settings
+    from voice_trio.state.state import State, StateHealth
     from voice_trio.web.statistics import Statistics
 
 FRESH_SECONDS = 5.0

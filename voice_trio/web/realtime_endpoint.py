@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from voice_trio.dialects.realtime.refusals import refusal_json
-from voice_trio.session import refusals
-from voice_trio.session.callers import origin_is_allowed
+from voice_trio.admission import refusals
+from voice_trio.admission.client_address import origin_is_allowed
+from voice_trio.protocols.realtime.errors import refusal_json
 from voice_trio.web.endpoint import Endpoint
-from voice_trio.web.refusing import respond
-from voice_trio.web.terms import drop_in_terms_for
+from voice_trio.web.http_refusals import respond
+from voice_trio.web.session_config import passthrough_config_for
 
 if TYPE_CHECKING:
-    from voice_trio.session.admitted import Admitted
-    from voice_trio.session.refusals import Refusal
-    from voice_trio.session.terms import Terms
-    from voice_trio.web.endpoint import Knock
+    from voice_trio.admission.grant import SessionGrant
+    from voice_trio.admission.refusals import Refusal
+    from voice_trio.session.config import SessionConfig
+    from voice_trio.web.endpoint import ConnectionAttempt
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class RealtimeEndpoint(Endpoint):
 
     message_bytes_max = 16 * 1024 * 1024
 
-    async def _welcome(self, knock: Knock) -> None:
+    async def _welcome(self, knock: ConnectionAttempt) -> None:
         handshake = knock.handshake
         if fault := self._fault(knock):
             self._gateway.statistics.refused(fault.code)
@@ -55,7 +55,7 @@ class RealtimeEndpoint(Endpoint):
         outcome = await self._gateway.admission.admit(handshake.key, handshake.address, client_secrets=True)
         await self._settle(knock, outcome)
 
-    def _fault(self, knock: Knock) -> _Fault | None:
+    def _fault(self, knock: ConnectionAttempt) -> _Fault | None:
         """What is wrong with the request itself, whoever asks."""
         handshake = knock.handshake
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
@@ -66,20 +66,20 @@ class RealtimeEndpoint(Endpoint):
             return _Fault("model_not_found", "This model cannot be had here.", 403, "model")
         return None
 
-    async def _refused_without_token(self, knock: Knock) -> Refusal | None:
+    async def _refused_without_token(self, knock: ConnectionAttempt) -> Refusal | None:
         """A caller without any token is told so, and costs no look at the limits."""
         if knock.handshake.key:
             return None
         early = await self._gateway.admission.refuse_before_token(knock.handshake.address)
         return early or refusals.token_invalid("the token is missing")
 
-    async def _refuse(self, knock: Knock, refusal: Refusal) -> None:
+    async def _refuse(self, knock: ConnectionAttempt, refusal: Refusal) -> None:
         self._note(refusal, at_handshake=True)
         await self._tell(knock, refusal.code, refusal.message, refusal.http_status, retry_after=refusal.retry_after)
 
     async def _tell(
         self,
-        knock: Knock,
+        knock: ConnectionAttempt,
         code: str,
         message: str,
         status: int,
@@ -92,11 +92,11 @@ class RealtimeEndpoint(Endpoint):
             headers.append((b"www-authenticate", b"Bearer"))
         await respond(knock.scope, knock.send, status, refusal_json(code, message, status, param), headers)
 
-    def _terms(self, knock: Knock, admitted: Admitted) -> Terms:
+    def _terms(self, knock: ConnectionAttempt, admitted: SessionGrant) -> SessionConfig:
         model = self._model(knock) or self._settings.upstream.model
-        return drop_in_terms_for(admitted, self._settings, model)
+        return passthrough_config_for(admitted, self._settings, model)
 
-    def _model(self, knock: Knock) -> str | None:
+    def _model(self, knock: ConnectionAttempt) -> str | None:
         """The model for this caller; None if it asks for one it may not have. Azure's clients call it a deployment."""
         wishes, allowed = knock.handshake.wishes, self._settings.web.client_models
         asked = wishes.get("model") or wishes.get("deployment")

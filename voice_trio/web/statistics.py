@@ -10,22 +10,21 @@ from collections import Counter, OrderedDict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
-from voice_trio.services.windows import WINDOWS, Percentiles
+from voice_trio.observability.loop_lag import LoopLag
+from voice_trio.observability.minute_series import MinuteSeries
+from voice_trio.observability.percentiles import WINDOWS, Percentiles
+from voice_trio.observability.prometheus import Across, PrometheusMetrics
 from voice_trio.session.endings import Ending
-from voice_trio.web.figures import Figures, added
-from voice_trio.web.loop_lag import LoopLag
-from voice_trio.web.meters import Across, Meters
-from voice_trio.web.minutes import Minutes
+from voice_trio.web.process_stats import ProcessStats, added
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from prometheus_client import CollectorRegistry
-
-    from voice_trio.conversation.records import SearchRecord, Stages, TurnRecord
-    from voice_trio.services.prices import Cost
-    from voice_trio.services.spending import Budget
-    from voice_trio.session.summary import Summary
+    from voice_trio.billing.prices import Cost
+    from voice_trio.billing.spending import Budget
+    from voice_trio.conversation.turn.record import SearchRecord, TurnRecord, TurnTimestamps
+    from voice_trio.observability.prometheus import Registry
+    from voice_trio.session.telemetry.summary import Summary
 
 USERS_REMEMBERED = 10_000
 
@@ -84,7 +83,7 @@ class Statistics:
         self._started_at = unix_time()
         self._active = active
         self._latency = Percentiles((*STAGES, *SEARCHES.values()), clock)
-        self._minutes = Minutes(active, unix_time)
+        self._minutes = MinuteSeries(active, unix_time)
         self._turns: Counter[str] = Counter()
         self._outcomes: Counter[str] = Counter()
         self._sessions: Counter[str] = Counter()
@@ -96,7 +95,7 @@ class Statistics:
         self._money: Money | None = None
         self._cost_of_ended = Decimal(0)
         self.lag = LoopLag()
-        self.meters = Meters(active)
+        self.meters = PrometheusMetrics(active)
         self.meters.gauge(
             "event_loop_lag_seconds", "The longest lag in the last 5 s.", lambda: self.lag.seconds, Across.MOST
         )
@@ -105,7 +104,7 @@ class Statistics:
         self.meters.gauge("users_talked_today", meaning.format("talked"), lambda: float(self._talked.count))
 
     @property
-    def registry(self) -> CollectorRegistry:
+    def registry(self) -> Registry:
         """For Prometheus."""
         return self.meters.registry
 
@@ -209,9 +208,9 @@ class Statistics:
         for name in cost.warnings:
             self.meters.warnings.labels(name).inc()
 
-    def figures(self) -> Figures:
+    def figures(self) -> ProcessStats:
         """Everything that was counted, as a value."""
-        return Figures(
+        return ProcessStats(
             since=self._started_at,
             active=self._active(),
             turns=dict(self._turns),
@@ -227,7 +226,7 @@ class Statistics:
             minutes=self._minutes.by_number(),
         )
 
-    def as_json(self, *others: Figures) -> dict[str, Any]:
+    def as_json(self, *others: ProcessStats) -> dict[str, Any]:
         """Everything, for the stats page, with the figures of `others`; latencies in ms by window, then by stage."""
         told = added(self.figures(), *others).as_json()
         if (money := self._money) is not None:
@@ -273,7 +272,7 @@ class _UsersOfToday:
         return int(self._unix_time() // 86_400)
 
 
-def durations_of(stages: Stages) -> dict[str, float]:
+def durations_of(stages: TurnTimestamps) -> dict[str, float]:
     """The latencies in seconds of the stages that a turn had."""
     found: dict[str, float] = {}
     for name, (first, last) in STAGES.items():

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.dialects import voice
+from voice_trio.admission.client_address import origin_is_allowed
+from voice_trio.admission.refusals import Refusal
 from voice_trio.errors import BadMessage, LinkClosed
-from voice_trio.session.callers import origin_is_allowed
+from voice_trio.protocols.voice import client_events
 from voice_trio.session.endings import Ending
-from voice_trio.session.refusals import Refusal
-from voice_trio.web.asgi import TOO_BIG
+from voice_trio.web.asgi_link import TOO_BIG
 from voice_trio.web.endpoint import Endpoint
-from voice_trio.web.refusing import refuse_at_handshake
-from voice_trio.web.terms import terms_for
+from voice_trio.web.http_refusals import refuse_at_handshake
+from voice_trio.web.session_config import session_config_for
 
 if TYPE_CHECKING:
-    from voice_trio.session.admitted import Admitted
-    from voice_trio.session.terms import Terms
-    from voice_trio.web.asgi import AsgiLink
-    from voice_trio.web.endpoint import Knock
+    from voice_trio.admission.grant import SessionGrant
+    from voice_trio.session.config import SessionConfig
+    from voice_trio.web.asgi_link import AsgiLink
+    from voice_trio.web.endpoint import ConnectionAttempt
 
 TOKEN_MESSAGE_SECONDS_MAX = 5.0
 
@@ -38,7 +38,7 @@ class VoiceEndpoint(Endpoint):
 
     message_bytes_max = 1024 * 1024
 
-    async def _welcome(self, knock: Knock) -> None:
+    async def _welcome(self, knock: ConnectionAttempt) -> None:
         handshake = knock.handshake
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
             await self._refuse_at_handshake(knock, _FOREIGN_ORIGIN)
@@ -61,25 +61,27 @@ class VoiceEndpoint(Endpoint):
             )
             await self._settle(knock, outcome)
 
-    async def _refuse(self, knock: Knock, refusal: Refusal) -> None:
+    async def _refuse(self, knock: ConnectionAttempt, refusal: Refusal) -> None:
         if refusal.at_handshake and not knock.is_accepted:
             await self._refuse_at_handshake(knock, refusal)
             return
         self._note(refusal, at_handshake=False)
         await _say(knock, refusal)
 
-    async def _refuse_at_handshake(self, knock: Knock, refusal: Refusal) -> None:
+    async def _refuse_at_handshake(self, knock: ConnectionAttempt, refusal: Refusal) -> None:
         self._note(refusal, at_handshake=True)
         await refuse_at_handshake(knock.scope, knock.send, refusal)
 
-    def _terms(self, knock: Knock, admitted: Admitted) -> Terms:
-        return replace(terms_for(admitted, self._settings), metrics=knock.handshake.wishes.get("metrics") == "1")
+    def _terms(self, knock: ConnectionAttempt, admitted: SessionGrant) -> SessionConfig:
+        return replace(
+            session_config_for(admitted, self._settings), metrics=knock.handshake.wishes.get("metrics") == "1"
+        )
 
 
-async def _say(knock: Knock, refusal: Refusal) -> None:
+async def _say(knock: ConnectionAttempt, refusal: Refusal) -> None:
     """Tell a refusal so that people can read it, and close."""
     await knock.accept()
-    await knock.link.send(voice.refusal(refusal.code, refusal.message, refusal.retry_after))
+    await knock.link.send(client_events.refusal(refusal.code, refusal.message, refusal.retry_after))
     await knock.link.aclose(refusal.close_code, refusal.reason)
 
 
@@ -87,8 +89,8 @@ async def _first_message_token(link: AsgiLink) -> str | None:
     """The token of the first message; None if that is something else or does not come in time."""
     with trio.move_on_after(TOKEN_MESSAGE_SECONDS_MAX):
         try:
-            event = voice.read_client(await link.receive())
+            event = client_events.read_client(await link.receive())
         except BadMessage:
             return None
-        return event.token if isinstance(event, voice.Auth) else None
+        return event.token if isinstance(event, client_events.Auth) else None
     return None

@@ -13,8 +13,8 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from tests.browser.desk import CHROMIUM
 from tests.sdk.clients.listener import read_job
+from tests.support.browser_driver import CHROMIUM
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 

@@ -1,0 +1,175 @@
+"""Prices: what a model says it used becomes dollars exactly, and whatever it says, something sensible."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voice_trio.billing.prices import Cost, UsageEstimate, load_prices
+from voice_trio.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PRICES = load_prices()
+MODEL = "gpt-realtime-2.1"
+
+
+def usage(text: int = 0, audio: int = 0, *, cached: tuple[int, int] = (0, 0), out: tuple[int, int] = (0, 0)) -> Any:
+    """(text, audio) each, as a server tells it."""
+    details = {"text_tokens": cached[0], "audio_tokens": cached[1]}
+    return {
+        "input_tokens": text + audio,
+        "output_tokens": sum(out),
+        "input_token_details": {
+            "text_tokens": text,
+            "audio_tokens": audio,
+            "cached_tokens": sum(cached),
+            "cached_tokens_details": details,
+        },
+        "output_token_details": {"text_tokens": out[0], "audio_tokens": out[1]},
+    }
+
+
+def test_each_modality_has_its_price_and_cached_input_is_a_part_of_the_input() -> None:
+    cost = PRICES.of_response(MODEL, usage(119, 27, cached=(64, 10), out=(20, 100)))
+    by_hand = (55 * Decimal(4) + 64 * Decimal("0.40") + 17 * 32 + 10 * Decimal("0.40") + 20 * 24 + 100 * 64) / 10**6
+    assert cost == Cost(by_hand)
+    assert cost.usd == Decimal("0.0076736")
+
+
+def test_a_million_tokens_cost_what_the_table_says() -> None:
+    million = 1_000_000
+    assert PRICES.of_response("gpt-realtime-2.1-mini", usage(audio=million)).usd == 10
+    assert PRICES.of_response("gpt-realtime-2.1-mini", usage(audio=million, cached=(0, million))).usd == Decimal("0.30")
+    assert PRICES.of_response("gpt-realtime-1.5", usage(out=(million, 0))).usd == 16
+
+
+def test_transcription_is_paid_by_the_second_or_by_the_token() -> None:
+    by_second = PRICES.of_transcription("gpt-realtime-whisper", {"type": "duration", "seconds": 2.84})
+    assert by_second == Cost(Decimal("0.000804666667"))
+    tokens = {"type": "tokens", "input_tokens": 28, "input_token_details": {"audio_tokens": 28}, "output_tokens": 9}
+    by_token = PRICES.of_transcription("gpt-realtime-whisper", tokens)
+    assert by_token == Cost(Decimal("0.000793333333"), is_estimate=True)
+
+
+def test_a_table_may_price_transcription_by_the_token(tmp_path: Path) -> None:
+    table = tmp_path / "prices.toml"
+    table.write_text(
+        "dated = 2026-12-01\n[models.m]\ntext = {input=1, cached=1, output=1}\naudio = {input=2, cached=1, output=2}\n"
+        "image = {input=1, cached=1, output=1}\n"
+        "[transcription]\nt = {per_million_tokens = {audio = 3, text = 1.25, output = 5}}\n"
+    )
+    prices = load_prices(table)
+    tokens = {"input_tokens": 110, "input_token_details": {"audio_tokens": 100, "text_tokens": 10}, "output_tokens": 10}
+    assert prices.of_transcription("t", tokens) == Cost(Decimal("0.0003625"))
+    assert prices.of_transcription("t", {"type": "duration", "seconds": 10}) == Cost(
+        Decimal("0.0003"), is_estimate=True
+    )
+
+
+def test_a_dated_name_has_the_price_of_its_model() -> None:
+    assert PRICES.of_response("gpt-realtime-2.1-2026-07-06", usage(1000)) == PRICES.of_response(MODEL, usage(1000))
+    assert PRICES.knows("gpt-realtime-2.1-2026-07-06")
+
+
+def test_a_model_without_a_price_is_counted_at_the_dearest_and_named() -> None:
+    cost = PRICES.of_response("gpt-realtime-9", usage(1000, 1000, out=(10, 10)))
+    assert cost.warnings == ("price_missing",)
+    assert cost.is_estimate
+    assert cost.usd == PRICES.of_response(MODEL, usage(1000, 1000, out=(10, 10))).usd > 0
+    assert not PRICES.knows("gpt-realtime-9")
+
+
+def test_a_negative_count_is_named_and_everything_else_is_counted() -> None:
+    told = usage(1000, out=(0, 10))
+    told["input_token_details"]["audio_tokens"] = -5
+    cost = PRICES.of_response(MODEL, told)
+    assert cost.warnings == ("usage_negative",)
+    assert cost.usd == PRICES.of_response(MODEL, usage(1000, out=(0, 10))).usd
+
+
+def test_more_cached_than_read_is_named_and_counts_as_all_of_it() -> None:
+    cost = PRICES.of_response(MODEL, usage(100, cached=(200, 0)))
+    assert cost.warnings == ("usage_inconsistent",)
+    assert cost.usd == PRICES.of_response(MODEL, usage(100, cached=(100, 0))).usd
+
+
+def test_tokens_of_no_stated_kind_are_taken_for_the_dearest() -> None:
+    cost = PRICES.of_response(MODEL, {"input_tokens": 10, "output_tokens": 10})
+    assert cost == Cost((10 * Decimal(32) + 10 * Decimal(64)) / 10**6, is_estimate=True)
+
+
+def test_reasoning_is_paid_as_text() -> None:
+    told = usage(out=(10, 10))
+    told["output_tokens"] = 50
+    told["output_token_details"]["reasoning_tokens"] = 30
+    assert PRICES.of_response(MODEL, told) == Cost((40 * Decimal(24) + 10 * Decimal(64)) / 10**6)
+
+
+def test_what_was_never_told_is_estimated_by_the_published_rules_and_says_so() -> None:
+    guess = UsageEstimate(input_text_tokens=100, input_audio_tokens=30, output_audio_seconds=2.0, output_characters=38)
+    cost = PRICES.estimated_response(MODEL, guess)
+    assert cost.usd == (100 * Decimal(4) + 30 * Decimal(32) + 40 * Decimal(64) + 10 * Decimal(24)) / 10**6
+    assert cost.is_estimate
+    assert cost.warnings == ("usage_missing",)
+    assert PRICES.estimated_transcription("gpt-realtime-whisper", 60.0).usd == Decimal("0.017")
+
+
+def test_ones_own_models_may_be_free(tmp_path: Path) -> None:
+    free = load_prices(tmp_path.__class__("free"))
+    assert free.of_response("whatever", usage(1000)) == free.of_transcription("x", {"seconds": 9}) == Cost()
+    assert free.estimated_response("x", UsageEstimate(1000)) == free.estimated_transcription("x", 5.0) == Cost()
+    assert free.knows("whatever")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("dated = 2026-01-01", "'models' is missing"),
+        ("dated = [", "cannot be read"),
+        ("dated = 2026-01-01\nmodels = 5\ntranscription = {}", "cannot be read"),
+        ("dated = 2026-01-01\n[models.m]\ntext = {input = 1, cached = 1}\n[transcription]", "'output' is missing"),
+        ("dated = 2026-01-01\n[models]\n[transcription]\nt = {per_minute = -1}", "-1 is not a price"),
+        ("dated = 2026-01-01\n[models]\n[transcription]\nt = {per_minute = nan}", "cannot be read"),
+        ('dated = 2026-01-01\n[models]\n[transcription]\nt = {per_minute = "1"}', "'1' is not a price"),
+    ],
+)
+def test_a_wrong_table_stops_the_start_by_name(tmp_path: Path, text: str, fault: str) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match="VOICE_PRICES_FILE: ") as raised:
+        load_prices(path)
+    assert fault in str(raised.value)
+
+
+def test_a_missing_table_stops_the_start_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="VOICE_PRICES_FILE: cannot be read"):
+        load_prices(tmp_path / "nowhere.toml")
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.dictionaries(
+        st.sampled_from(
+            [
+                *("input_tokens", "output_tokens", "input_token_details", "output_token_details", "text_tokens"),
+                *("audio_tokens", "image_tokens", "cached_tokens", "cached_tokens_details", "seconds", "type"),
+            ]
+        ),
+        inner,
+        max_size=8,
+    ),
+    max_leaves=12,
+)
+
+
+@given(anything.filter(lambda value: isinstance(value, dict)))
+def test_whatever_a_server_says_it_costs_something_finite_and_never_less_than_nothing(told: Any) -> None:
+    for cost in (PRICES.of_response(MODEL, told), PRICES.of_transcription("gpt-transcribe", told)):
+        assert cost.usd.is_finite()
+        assert cost.usd >= 0

@@ -1,0 +1,131 @@
+"""Statistics as after a busy morning, made by the real `Statistics` from turns that follow a plausible clock."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from voice_trio.billing.prices import Cost
+from voice_trio.billing.spending import Budget
+from voice_trio.conversation.turn.record import Outcome, SearchRecord, TurnRecord, TurnTimestamps
+from voice_trio.session.endings import Ending
+from voice_trio.session.telemetry.summary import Summary
+from voice_trio.state.instance_registry import InstanceInfo
+from voice_trio.web.statistics import Statistics
+
+A_TURN = TurnRecord(1, False, "", "", "completed", Outcome.HIDDEN, False, 0, 2, (), 0, 0)
+HOUR = 3600.0
+
+
+class _Money:
+    def __init__(self) -> None:
+        self.spent_today_usd = Decimal("31.482")
+        self.day_budget, self.session_budget = Budget.of(40.0), Budget.of(0.5)
+        self.is_exhausted = False
+
+
+class _Day:
+    """One hour of it, ending now."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.at = time.time() - HOUR
+        self.active = 0.0
+        self.statistics = Statistics(lambda: round(self.active), unix_time=lambda: self.at, clock=lambda: self.at)
+        self.statistics.watch_money(_Money())
+
+    def turn(self) -> None:
+        chance, commit = self.chance, 100.0
+        asked = commit + chance.choices((0.0, chance.uniform(0.02, 0.2), 0.2), (80, 15, 5))[0]
+        created = asked + chance.lognormvariate(-2.9, 0.4)
+        sound = created + chance.lognormvariate(-1.0, 0.35)
+        sent = sound + chance.lognormvariate(-6.6, 0.5)
+        is_cut = chance.random() < 0.12
+        stages = TurnTimestamps(
+            speech_started=commit - 4, first_word=commit - 4 + chance.lognormvariate(0.2, 0.2), committed=commit,
+            speech_stopped=commit - 0.012, context_settled=asked, asked=asked, response_created=created,
+            first_audio_in=sound, first_audio_out=sent, playback_started=sent + chance.lognormvariate(-2.4, 0.4),
+            flush_queued=commit + 9 if is_cut else None, flush_sent=commit + 9.003 if is_cut else None,
+        )  # fmt: skip
+        outcome = chance.choices(tuple(Outcome), (68, 14, 9, 3, 6))[0]
+        status = "cancelled" if is_cut else "completed"
+        self.statistics.turn_finished(
+            replace(A_TURN, status=status, outcome=outcome, stages=stages, searches=self.searches(commit))
+        )
+        self.statistics.count_cost("response", Cost(Decimal(str(round(chance.lognormvariate(-5.2, 0.5), 6)))))
+
+    def searches(self, commit: float) -> tuple[SearchRecord, ...]:
+        took = self.chance.lognormvariate(-2.8, 0.5)
+        return (
+            SearchRecord(commit - 2, took, "found", local=False),
+            SearchRecord(commit - 1, took / 40, "found", local=True),
+        )
+
+    def session(self) -> None:
+        user = f"user {self.chance.randrange(140)}"
+        self.statistics.admit(user)
+        endings = (Ending.CLIENT_LEFT, Ending.CLIENT_ENDED, Ending.TIMEOUT, Ending.IDLE, Ending.UPSTREAM_LOST)
+        ending = self.chance.choices(endings, (60, 25, 6, 8, 1))[0]
+        summary = Summary("s", user, ending, was_ready=self.chance.random() < 0.9, duration_s=95.0)
+        summary.cost = Cost(Decimal(str(round(self.chance.lognormvariate(-2.6, 0.5), 6))))
+        summary.interruptions = self.chance.choices((0, 1, 2), (70, 20, 10))[0]
+        self.statistics.session_ended(summary)
+
+
+def a_busy_day() -> dict[str, Any]:
+    """The body of `/v1/voice/stats`; the same every time but for the clock."""
+    day = _Day(random.Random(7))
+    for second in range(0, int(HOUR), 5):
+        day.at = time.time() - HOUR + second
+        day.active = 22 + 12 * (second / HOUR) + day.chance.uniform(-4, 4)
+        if day.chance.random() < 0.55:
+            day.turn()
+        if day.chance.random() < 0.12:
+            day.session()
+        if day.chance.random() < 0.01:
+            day.statistics.refused(day.chance.choice(("rate_limited", "plan_required", "not_in_rollout")))
+    day.at = time.time()
+    limiter = {"state": "redis", "places_taken": 34, "places": 60, "draining": False}
+    instance = {"id": "3f9a1c07", "version": "0.1.0", "loop_lag_ms": 2.4}
+    workers = {"count": 2, "answered": [{}, {}]}
+    more = {"limiter": limiter, "instance": instance, "prices": {"dated": "2026-11-17"}, "configuration": {}}
+    more |= {"workers": workers, "instances": _instances()}
+    figures = day.statistics.as_json()
+    figures["cost"]["top_users"] = [
+        {"user": f"{number * 7919**7:032x}"[-32:], "usd": usd}
+        for number, usd in enumerate((4.2, 2.81, 2.35, 0.9, 0.412, 0.2), 40_000)
+    ]
+    return figures | more | {"since": time.time() - 9.3 * HOUR}
+
+
+def _instances() -> list[dict[str, Any]]:
+    """Two workers of this instance, one that drains, one that has not been heard of for a while."""
+    shown = (
+        ("3f9a1c07", "gateway-1", 0, 19, 2.4, 9.3, False, 1.2),
+        ("b07d55e2", "gateway-1", 1, 15, 1.9, 9.3, False, 4.0),
+        ("77c1e9aa", "gateway-2", None, 3, 0.8, 31.5, True, 0.3),
+        ("0d2f6b14", "gateway-3.eu-central.example", None, 57, 143.0, 77.0, False, 22.4),
+    )
+    return [
+        msgspec.to_builtins(
+            InstanceInfo(
+                instance=instance,
+                host=host,
+                pid=7,
+                worker=worker,
+                version="0.1.0",
+                started=time.time() - hours * HOUR,
+                active=active,
+                places=60,
+                draining=is_draining,
+                loop_lag_ms=lag,
+                seen_seconds=seen,
+            )
+        )
+        for instance, host, worker, active, lag, hours, is_draining, seen in shown
+    ]

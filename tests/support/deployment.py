@@ -1,0 +1,264 @@
+"""The gateway as it is deployed, for tests: hypercorn on a real socket, the scripted model on TCP, and who calls."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import struct
+import subprocess
+import sysconfig
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from voice_trio.auth.tokens import User, issue_token
+from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeWriter
+from voice_trio.net.listeners import open_listener
+from voice_trio.net.websocket import open_link
+from voice_trio.server.server import Tls, run_server
+from voice_trio.settings import Settings, load_settings
+from voice_trio.testing import FakeClient, ScriptedModel, serve_scripted_model
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+SECRET = "a secret of exactly that length: 40 bytes"
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+
+
+def environment(model_url: str, knowledge: Path, **variables: str) -> dict[str, str]:
+    """What a gateway needs to be told; `variables` win."""
+    usual = {
+        "ENABLE_VOICE_REALTIME": "true",
+        "JWT_SECRET": SECRET,
+        "OPENAI_REALTIME_URL": model_url,
+        "KNOWLEDGE_PATH": str(knowledge),
+        "MAX_SESSIONS_PER_USER_PER_HOUR": "1000",
+    }
+    return usual | variables
+
+
+def token(user: str = "ada", **claims: Any) -> str:
+    """A user's token; `plan` is one that includes voice unless told otherwise."""
+    settings = load_settings({"JWT_SECRET": SECRET})
+    return issue_token(settings.tokens, User(**({"id": user, "plan": "elite"} | claims)))
+
+
+def fill_knowledge(path: Path) -> None:
+    with KnowledgeWriter(path) as writer:
+        for title, text in (
+            ("Brooding", "The brooder must be at 34 degrees in the first week."),
+            ("Light", "Layers need 16 hours of light."),
+            ("Water", "Ducks need water deep enough for their bills."),
+        ):
+            writer.import_chunks(title, "1", [Chunk(title, text, f"{title}.md")])
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a gateway listens, and the model behind it."""
+
+    port: int
+    model: ScriptedModel
+    process: GatewayProcess | None = None
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/v1/ws/voice"
+
+    async def join(self, nursery: trio.Nursery, url: str = "", *, shown: str | None = "", **how: Any) -> FakeClient:
+        """A client whose session is being opened; `shown` is its token, a fresh one by default, None for none."""
+        headers = {} if shown is None else {"Authorization": f"Bearer {shown or token()}"}
+        client = FakeClient(await open_link(nursery, url or self.url, headers=headers), **how)
+        nursery.start_soon(client.run)
+        return client
+
+    async def get(self, path: str, bearer: str = "") -> Answer:
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        return await http(self.port, path, headers)
+
+    async def active_sessions(self) -> int:
+        stats = await self.get("/v1/voice/stats", token("root", is_admin=True))
+        return int(stats.json["sessions"]["active"])
+
+
+@asynccontextmanager
+async def model_on_tcp() -> AsyncIterator[tuple[ScriptedModel, str]]:
+    async with trio.open_nursery() as nursery:
+        model = ScriptedModel()
+        url = await nursery.start(serve_scripted_model, model)
+        yield model, url
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def gateway(tmp_path: Path, tls: Tls | None = None, /, **variables: str) -> AsyncIterator[Place]:
+    """A gateway in this very process, on hypercorn as deployed."""
+    knowledge = tmp_path / "knowledge.sqlite3"
+    fill_knowledge(knowledge)
+    async with model_on_tcp() as (model, model_url), trio.open_nursery() as nursery:
+        settings: Settings = load_settings(environment(model_url, knowledge, **variables))
+        listener = open_listener("127.0.0.1:0")
+        port = listener.getsockname()[1]
+        started = trio.Event()
+        nursery.start_soon(partial(run_server, settings, listener, tls=tls, when_started=started.set))
+        await started.wait()
+        yield Place(port, model)
+        nursery.cancel_scope.cancel()
+
+
+SERVE = (str(SCRIPTS / "voice-trio"), "serve", "--bind", "127.0.0.1:0")
+BARE = (str(SCRIPTS / "hypercorn"), "-k", "trio", "--access-logfile", "-", "voice_trio.asgi:app")
+
+
+@asynccontextmanager
+async def gateway_process(tmp_path: Path, command: Sequence[str] = SERVE, **variables: str) -> AsyncIterator[Place]:
+    """A gateway in a process of its own, by one of the commands that people start it with."""
+    knowledge = tmp_path / "knowledge.sqlite3"
+    fill_knowledge(knowledge)
+    async with model_on_tcp() as (model, model_url), trio.open_nursery() as nursery:
+        environ = environment(model_url, knowledge, LOG_FORMAT="json", **variables)
+        process = GatewayProcess(command, environ)
+        await nursery.start(process.run)
+        yield Place(process.port, model, process)
+        process.kill()
+
+
+_SERVING = re.compile(r'"port": (\d+).*"event": "serving"|Running on http://127.0.0.1:(\d+)')
+
+
+class GatewayProcess:
+    """`log` is every line it wrote. It is killed when the test ends."""
+
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
+        self.port = 0
+        self.log: list[str] = []
+        self.returncode: int | None = None
+        self.ended = trio.Event()
+        self._command = list(command)
+        self._environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", ""), **environ}
+        self._process: trio.Process | None = None
+        if "hypercorn" in command[0]:
+            self._command += ["-b", f"127.0.0.1:{free_port()}"]
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        process = self._process = await trio.lowlevel.open_process(
+            self._command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self._environ,
+            start_new_session=True,  # a Ctrl-C of the test's own terminal is not for it
+        )
+        assert process.stdout is not None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read, process.stdout, task_status)
+                self.returncode = await process.wait()
+                self.ended.set()
+                with trio.move_on_after(1):
+                    await trio.sleep(0.05)
+                nursery.cancel_scope.cancel()
+        finally:
+            self.kill()
+            with trio.move_on_after(5, shield=True):
+                await process.wait()
+                await process.stdout.aclose()
+
+    async def _read(self, stdout: Any, task_status: trio.TaskStatus[None]) -> None:
+        rest = b""
+        async for chunk in stdout:
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                self.log.append(line.decode())
+                serving = re.search(
+                    r'"port": (\d+).*"event": "serving"|Running on http://127.0.0.1:(\d+)', self.log[-1]
+                )
+                if serving and not self.port:
+                    self.port = int(serving[1] or serving[2])
+                    task_status.started()
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """The process and whatever it started; it leads a group of its own."""
+        if self._process is not None and self._process.returncode is None:
+            os.killpg(self._process.pid, 9)
+
+    def children(self) -> list[int]:
+        """Processes it started."""
+        assert self._process is not None
+        path = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        return [int(pid) for pid in path.read_text().split()]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Log lines with `event: name`."""
+        parsed = [json.loads(line) for line in self.log if line.startswith("{")]
+        return [line for line in parsed if line.get("event") == name]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+async def wait_until_empty(place: Place) -> None:
+    """No session is left."""
+    while await place.active_sessions():  # noqa: ASYNC110  # in another process, perhaps: one can only ask
+        await trio.sleep(0.02)
+
+
+async def http(port: int, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """A GET; with upgrade headers, what comes instead of an upgrade (or the upgrade's head)."""
+    stream = await trio.open_tcp_stream("127.0.0.1", port)
+    async with stream:
+        lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        await stream.send_all(("\r\n".join(lines) + "\r\n\r\n").encode())
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += await stream.receive_some() or _hung_up()
+        head, _, body = data.partition(b"\r\n\r\n")
+        first, *rest = head.decode().split("\r\n")
+        named = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
+        while len(body) < int(named.get("content-length", 0)):
+            body += await stream.receive_some() or _hung_up()
+        return Answer(int(first.split()[1]), named, body)
+
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+def _hung_up() -> bytes:
+    raise AssertionError("the server hung up")
+
+
+def free_port() -> int:
+    """For commands that cannot be told to take any."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def reset_on_close(stream: trio.SocketStream) -> None:
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

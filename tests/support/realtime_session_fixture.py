@@ -1,0 +1,92 @@
+"""The stage with a client of OpenAI's own protocol on it, and verbs for what such a client says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pybase64
+
+from tests.support.session_fixture import Stage
+from voice_trio.session.config import PassthroughConfig
+
+if TYPE_CHECKING:
+    from voice_trio.session.telemetry.summary import Summary
+
+SPEECH_EVENTS = (
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.speech_stopped",
+    "input_audio_buffer.committed",
+)
+
+
+class DropInStage(Stage):
+    """As `Stage`; `allowed` and `preset` are those of `PassthroughConfig`."""
+
+    def __init__(
+        self, nursery: Any, *, allowed: frozenset[str] | None = None, preset: dict[str, Any] | None = None, **terms: Any
+    ) -> None:
+        drop_in = PassthroughConfig(preset=preset) if allowed is None else PassthroughConfig(allowed, preset)
+        super().__init__(nursery, drop_in=drop_in, **terms)
+
+    async def ready(self) -> None:
+        await self.client.hears("session.created")
+
+    async def send(self, kind: str, event_id: str | None = None, **fields: Any) -> None:
+        named = {} if event_id is None else {"event_id": event_id}
+        await self.client.send({"type": kind, **named, **fields})
+
+    async def update(self, event_id: str | None = None, **session: Any) -> dict[str, Any]:
+        """Ask for a session, and return the one that is shown."""
+        await self.send("session.update", event_id, session={"type": "realtime", **session})
+        shown: dict[str, Any] = (await self.client.hears("session.updated")).event["session"]
+        return shown
+
+    async def listen_by_hand(self) -> None:
+        """From now on the client says when it has spoken."""
+        await self.update(audio={"input": {"turn_detection": None}})
+
+    async def answer_when_asked(self) -> None:
+        """From now on the client asks for each answer."""
+        await self.update(audio={"input": {"turn_detection": {"type": "server_vad", "create_response": False}}})
+
+    async def write(self, text: str, **item: Any) -> None:
+        """The user writes; nothing is asked yet."""
+        content = [{"type": "input_text", "text": text}]
+        await self.send(
+            "conversation.item.create", item={"type": "message", "role": "user", "content": content, **item}
+        )
+
+    async def ask(self, event_id: str | None = None, **response: Any) -> None:
+        await self.send("response.create", event_id, **({"response": response} if response else {}))
+
+    async def cut(self, item_id: str, ms: int, event_id: str | None = None) -> None:
+        await self.send("conversation.item.truncate", event_id, item_id=item_id, content_index=0, audio_end_ms=ms)
+
+    async def append(self, seconds: float) -> None:
+        """Sound, all at once."""
+        audio = pybase64.b64encode(bytes(int(seconds * 48_000))).decode()
+        await self.send("input_audio_buffer.append", audio=audio)
+
+    def told(self, *ignored: str) -> list[str]:
+        """What the client was told, sound and text apart, in order."""
+        noise = {"response.output_audio.delta", "response.output_audio_transcript.delta", *ignored}
+        return [kind for kind in self.client.types() if kind not in noise]
+
+    def audio_of(self, response_id: str) -> list[float]:
+        """When sound of a response reached the client."""
+        heard = self.client.heard_of("response.output_audio.delta")
+        return [entry.at for entry in heard if entry.event["response_id"] == response_id]
+
+    def answer_item(self, index: int = -1) -> str:
+        """The id of the message that an answer brought."""
+        added = [entry.event["item"] for entry in self.client.heard_of("response.output_item.added")]
+        return str([item["id"] for item in added if item["type"] == "message"][index])
+
+    def response_id(self, index: int = -1) -> str:
+        return str(self.client.heard_of("response.created")[index].event["response"]["id"])
+
+    def errors(self) -> list[dict[str, Any]]:
+        return [entry.event["error"] for entry in self.client.heard_of("error")]
+
+    def summary_so_far(self) -> Summary:
+        return self.session.summary

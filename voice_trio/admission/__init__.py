@@ -1,0 +1,1 @@
+"""Admission: authenticates a client, then refuses it or grants it a session."""

@@ -1,0 +1,105 @@
+"""Client secrets: what a page is given in place of a user's token, for a while. They open realtime sessions, no more.
+
+A secret stands for its user as they were entitled when it was made, and may carry presets of the sessions it opens.
+It is signed, not encrypted: whoever holds it can read it. It can be used again until it expires.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import jwt
+
+from voice_trio.auth.tokens import CLIENT_SECRET_TYPE, User, user_from_claims
+from voice_trio.errors import BadMessage, TokenInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pydantic import SecretStr
+
+ALGORITHM = "HS256"
+PREFIX = "ek_"
+"""Clients look for it, before they let a token into a page."""
+SECONDS_MIN, SECONDS_MAX, SECONDS_DEFAULT = 10, 7200, 600
+"""OpenAI's; from the types of its own client."""
+SESSION_BYTES_MAX = 4096
+"""Of compact JSON: the secret travels in one header, and proxies take 8 KiB of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """`expires_at` is Unix time in whole seconds."""
+
+    value: str = field(repr=False)
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """Whom a secret stands for, and the `session` it presets, as the client's backend asked for it."""
+
+    user: User
+    session: dict[str, Any] | None = None
+
+
+class ClientSecrets:
+    """Signs and reads them with `VOICE_SIGNING_SECRET`; none passes as a user's token or a resume token."""
+
+    def __init__(self, secret: SecretStr, *, unix_time: Callable[[], float] = time.time) -> None:
+        self._secret = secret
+        self._unix_time = unix_time
+
+    def issue(self, user: User, *, seconds: int, session: Mapping[str, Any] | None = None) -> Secret:
+        """A secret good for `seconds` from now; raises `BadMessage` for a `session` that is too large."""
+        expires = int(self._unix_time()) + seconds
+        claims = {
+            "typ": CLIENT_SECRET_TYPE,
+            "sub": user.id,
+            "email": user.email,
+            "plan": user.plan,
+            "is_admin": user.is_admin,
+            "voice": user.voice,
+            "voice_speed": user.voice_speed,
+            "exp": expires,
+        }
+        if session is not None:
+            if len(_compact(session)) > SESSION_BYTES_MAX:
+                raise BadMessage(f"session: has more than {SESSION_BYTES_MAX} bytes of JSON")
+            claims["session"] = session
+        key = self._secret.get_secret_value()
+        # Not by jwt.encode: it escapes what is not ASCII, which doubles a preset in most of the world's scripts.
+        signed = jwt.PyJWS().encode(_compact(claims), key, algorithm=ALGORITHM, headers={"typ": CLIENT_SECRET_TYPE})
+        return Secret(PREFIX + signed, expires)
+
+    def read(self, value: str) -> Vouched:
+        """Whom `value` stands for; raises `TokenInvalid` for what is foreign, changed or expired, never quoting it."""
+        if not value.startswith(PREFIX):
+            raise TokenInvalid("not a client secret")
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                value.removeprefix(PREFIX),
+                self._secret.get_secret_value(),
+                algorithms=[ALGORITHM],
+                options={"require": ["exp", "sub", "typ"], "verify_exp": False, "verify_sub": False},
+            )
+            is_expired = float(claims["exp"]) <= self._unix_time()
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise TokenInvalid("not a client secret of ours") from error
+        if claims["typ"] != CLIENT_SECRET_TYPE:
+            raise TokenInvalid("not a client secret of ours")
+        if is_expired:
+            raise TokenInvalid("the client secret has expired")
+        return Vouched(user_from_claims(claims), claims.get("session"))
+
+
+def _compact(value: object) -> bytes:
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError as error:
+        raise BadMessage("session: is nested too deeply") from error
+    # A lone surrogate may stand in a user's own token, and is passed on as it came.
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,211 @@
+"""User tokens: JWTs checked with PyJWT, and made for development. Knows nothing of plans, limits or sockets.
+
+What is checked: the signature, by one of the configured algorithms with the kind of key that goes with it; `exp`, which
+must be there; `nbf` and `iat` with a small tolerance; `aud` and `iss` where configured; that it is not one of our own
+internal tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jwt
+
+from voice_trio.auth.key_set import KeySet, key_fetcher
+from voice_trio.errors import ConfigurationError, TokenInvalid
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from voice_trio.settings import Tokens
+
+CLOCK_TOLERANCE_SECONDS = 5.0
+"""For `nbf` and `iat` only: an issuer's clock may run a little ahead of ours. `exp` is exact."""
+TOKEN_CHARS_MAX = 8192
+ID_CHARS_MAX = 256
+VOICE_SPEED_MIN, VOICE_SPEED_MAX = 0.25, 1.5
+
+RESUME_TYPE = "voice-trio-resume"
+CLIENT_SECRET_TYPE = "voice-trio-client-secret"
+INTERNAL_TYPES = frozenset({RESUME_TYPE, CLIENT_SECRET_TYPE})
+"""`typ` of the tokens we make for ourselves, in the header or as a claim; none of them is a user's token."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who is talking, as their token says; `voice` and `voice_speed` are None where the server's default holds."""
+
+    id: str
+    email: str = ""
+    plan: str = ""
+    is_admin: bool = False
+    voice: str | None = None
+    voice_speed: float | None = None
+
+
+class TokenVerifier:
+    """Turns tokens into users. `key_set` replaces the one that `settings.jwks_url` names."""
+
+    def __init__(self, settings: Tokens, key_set: KeySet | None = None) -> None:
+        self._secrets = tuple(secret.get_secret_value() for secret in settings.jwt_secrets)
+        self._algorithms = settings.algorithms
+        self._audience, self._issuer = settings.audience, settings.issuer
+        self._key_set = key_set or (KeySet(key_fetcher(settings.jwks_url)) if settings.jwks_url else None)
+
+    async def verify(self, token: str) -> User:
+        """The user whose token this is.
+
+        Raises `TokenInvalid`, whose message says what is wrong and never quotes the token, and its subclass
+        `TokenUncheckable` when the keys to check it with could not be fetched.
+        """
+        if not token or len(token) > TOKEN_CHARS_MAX:
+            raise TokenInvalid("the token is missing" if not token else "the token is too long")
+        try:
+            header = jwt.get_unverified_header(token)
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
+            raise TokenInvalid("the token is not a JWT") from error
+        if _is_internal(header):
+            raise TokenInvalid("this is not a user's token")
+        claims = await self._verified_claims(token, header)
+        if _is_internal(claims):
+            raise TokenInvalid("this is not a user's token")
+        return user_from_claims(claims)
+
+    async def _verified_claims(self, token: str, header: dict[str, Any]) -> dict[str, Any]:
+        algorithm = header.get("alg")
+        if algorithm not in self._algorithms:
+            raise TokenInvalid("the token's algorithm is not accepted")
+        is_shared = algorithm.startswith("HS")
+        if is_shared and self._secrets:
+            return self._decode_by_secrets(token, algorithm)
+        if is_shared or self._key_set is None:
+            raise TokenInvalid("the token's algorithm is not accepted")
+        key = await self._key_set.key(header.get("kid"))
+        # PyJWT would read an RSA key with the algorithm it was published for, not with the one the token names.
+        if key.algorithm_name != algorithm and not _is_same_family(key.algorithm_name, algorithm):
+            raise TokenInvalid("signed with a key of another kind")
+        return self._decode(token, key.key, algorithm)
+
+    def _decode_by_secrets(self, token: str, algorithm: str) -> dict[str, Any]:
+        for secret in self._secrets[:-1]:
+            try:
+                return self._decode(token, secret, algorithm)
+            except _WrongSignatureError:
+                continue
+        return self._decode(token, self._secrets[-1], algorithm)
+
+    def _decode(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                audience=self._audience,
+                issuer=self._issuer,
+                leeway=CLOCK_TOLERANCE_SECONDS,
+                options={"require": ["exp"], "verify_aud": self._audience is not None, "verify_sub": False},
+            )
+            is_expired = float(claims["exp"]) <= time.time()
+        except jwt.InvalidSignatureError as error:
+            raise _WrongSignatureError("the signature is wrong") from error
+        except jwt.PyJWTError as error:
+            raise TokenInvalid(_said_plainly(error)) from error
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise TokenInvalid("the token is malformed") from error
+        if is_expired:
+            raise TokenInvalid("the token has expired")
+        return claims
+
+
+class _WrongSignatureError(TokenInvalid):
+    """Another secret may still fit."""
+
+
+def user_from_claims(claims: dict[str, Any]) -> User:
+    """The user a verified token names: `user_id`, else `sub`; a claim of the wrong type counts as absent."""
+    user_id = claims.get("user_id")
+    if user_id is None or user_id == "":
+        user_id = claims.get("sub")
+    if isinstance(user_id, bool) or not isinstance(user_id, str | int) or not 0 < len(str(user_id)) <= ID_CHARS_MAX:
+        raise TokenInvalid("the token names no user")
+    return User(
+        id=str(user_id),
+        email=_text(claims.get("email")) or "",
+        plan=_text(claims.get("plan")) or "",
+        is_admin=claims.get("is_admin") is True,
+        voice=_text(claims.get("voice")),
+        voice_speed=voice_speed(claims.get("voice_speed")),
+    )
+
+
+def voice_speed(value: object) -> float | None:
+    """`value` as a speed of speech within what the upstream takes; None for anything that is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return min(max(float(value), VOICE_SPEED_MIN), VOICE_SPEED_MAX)
+
+
+def issue_token(settings: Tokens, user: User, *, seconds_valid: float = 3600.0) -> str:
+    """A user token for development, signed with the first secret and the first HS* algorithm.
+
+    Raises `ConfigurationError` without a `JWT_SECRET`: with published keys only the provider can sign.
+    """
+    algorithm = next((name for name in settings.algorithms if name.startswith("HS")), None)
+    if algorithm is None or not settings.jwt_secrets:
+        raise ConfigurationError("JWT_SECRET: must be set to make tokens; with JWT_JWKS_URL only the provider can")
+    now = int(time.time())
+    claims = {
+        "sub": user.id,
+        "user_id": user.id,
+        "email": user.email,
+        "plan": user.plan,
+        "is_admin": user.is_admin,
+        "voice": user.voice,
+        "voice_speed": user.voice_speed,
+        "aud": settings.audience,
+        "iss": settings.issuer,
+    }
+    stated = {name: value for name, value in claims.items() if value not in (None, "", False)}
+    times = {"iat": now, "exp": now + math.ceil(seconds_valid)}
+    return jwt.encode(stated | times, settings.jwt_secrets[0].get_secret_value(), algorithm=algorithm)
+
+
+def user_hash(user_id: str, signing_secret: SecretStr) -> str:
+    """32 hex digits that stand for a user in logs and towards the upstream; nobody without the secret can go back."""
+    message = b"voice_trio user " + user_id.encode("utf-8", "surrogatepass")
+    return hmac.new(signing_secret.get_secret_value().encode(), message, hashlib.sha256).hexdigest()[:32]
+
+
+def _is_internal(fields: dict[str, Any]) -> bool:
+    typ = fields.get("typ")
+    return isinstance(typ, str) and typ.lower() in INTERNAL_TYPES
+
+
+def _is_same_family(published: str, named: str) -> bool:
+    """Whether a key published for one algorithm may check another: RSA keys serve all RS* and PS*."""
+    return published == "RS256" and named[:2] in ("RS", "PS")
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= ID_CHARS_MAX else None
+
+
+def _said_plainly(error: jwt.PyJWTError) -> str:
+    match error:
+        case jwt.ExpiredSignatureError():
+            return "the token has expired"
+        case jwt.ImmatureSignatureError():
+            return "the token is not valid yet"
+        case jwt.MissingRequiredClaimError():
+            return f"the token has no claim {error.claim}"
+        case jwt.InvalidAudienceError():
+            return "the token is for another audience"
+        case jwt.InvalidIssuerError():
+            return "the token is from another issuer"
+        case _:
+            return "the token is malformed"

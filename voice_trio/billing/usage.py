@@ -1,0 +1,89 @@
+"""What a model says it used, read with suspicion: counts by modality, and names for whatever makes no sense.
+
+Nothing that was stated is dropped. Knows nothing of prices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from voice_trio.settings.price_table import MODALITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TOKENS_MAX = 1_000_000_000
+"""More in one usage is a mistake, not a bill."""
+
+
+@dataclass(slots=True)
+class Faults:
+    """The odd things found in one usage."""
+
+    names: list[str] = field(default_factory=list)
+
+    def count(self, usage: Mapping[str, Any], name: str) -> int:
+        """The tokens under `name`: 0 where it is missing, and named where it is no count."""
+        value = usage.get(name)
+        if value is None:
+            return 0
+        if isinstance(value, bool) or not isinstance(value, int) or value > TOKENS_MAX:
+            self.names.append("usage_malformed")
+            return 0
+        if value < 0:
+            self.names.append("usage_negative")
+            return 0
+        return value
+
+    def inner(self, usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+        """What stands under `name`, empty where it is missing or no object."""
+        value = usage.get(name)
+        if value is not None and not isinstance(value, dict):
+            self.names.append("usage_malformed")
+        return value if isinstance(value, dict) else {}
+
+
+def input_tokens(usage: Mapping[str, Any], faults: Faults) -> tuple[dict[str, tuple[int, int]], bool]:
+    """(uncached, cached) tokens by modality, and whether something had to be guessed."""
+    details = faults.inner(usage, "input_token_details")
+    counts = {kind: faults.count(details, f"{kind}_tokens") for kind in MODALITIES}
+    # Tokens of no stated kind are taken for the dearest kind: a budget errs on the safe side.
+    unclear = faults.count(usage, "input_tokens") - sum(counts.values())
+    counts["audio"] += max(0, unclear)
+    stated = faults.inner(details, "cached_tokens_details")
+    cached = {kind: faults.count(stated, f"{kind}_tokens") for kind in MODALITIES}
+    # Cached tokens of no stated kind are taken for the kind whose discount is least.
+    rest = max(0, faults.count(details, "cached_tokens") - sum(cached.values()))
+    is_guessed = unclear > 0 or rest > 0
+    for kind in ("image", "text", "audio"):
+        part = min(rest, max(0, counts[kind] - cached[kind]))
+        cached[kind] += part
+        rest -= part
+    if rest or any(cached[kind] > counts[kind] for kind in MODALITIES):
+        faults.names.append("usage_inconsistent")
+    both = {kind: min(cached[kind], counts[kind]) for kind in MODALITIES}
+    return {kind: (counts[kind] - both[kind], both[kind]) for kind in MODALITIES}, is_guessed
+
+
+def output_tokens(usage: Mapping[str, Any], faults: Faults) -> tuple[dict[str, int], bool]:
+    """Tokens by modality, and whether something had to be guessed. Reasoning is text that is not shown."""
+    details = faults.inner(usage, "output_token_details")
+    counts = {kind: faults.count(details, f"{kind}_tokens") for kind in MODALITIES}
+    rest = max(0, faults.count(usage, "output_tokens") - sum(counts.values()))
+    reasoning = min(rest, faults.count(details, "reasoning_tokens"))
+    counts["text"] += reasoning
+    counts["audio"] += rest - reasoning
+    return counts, rest > reasoning
+
+
+def seconds_of(value: object, faults: Faults) -> Decimal:
+    """As the model wrote it: 2.84 is 2.84, not the nearest binary fraction."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) > 1e6:
+        faults.names.append("usage_malformed")
+        return Decimal(0)
+    if value < 0:
+        faults.names.append("usage_negative")
+        return Decimal(0)
+    return Decimal(repr(value))

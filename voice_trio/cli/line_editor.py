@@ -1,0 +1,87 @@
+"""Keys: a terminal that hands them over one by one, and what they mean. Ctrl-C stays the terminal's own."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from voice_trio.client import Ask, Interrupt, Leave
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from voice_trio.client import UserAction
+
+QUESTION_CHARACTERS_MAX = 4000  # the protocol's own limit
+ESCAPE, BACKSPACES, CLEAR_LINE, END_OF_INPUT = "\x1b", "\x7f\b", "\x15", "\x04"
+
+
+class LineEditor:
+    """What is typed, as it grows: Enter asks it, or interrupts where there is nothing; Esc interrupts."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="ignore")
+
+    def feed(self, pressed: bytes) -> list[UserAction]:
+        """Keys as the terminal gave them in one go; what the user wants by them."""
+        typed = self._decoder.decode(pressed)
+        if typed.startswith(ESCAPE):
+            if len(typed) > 1:  # an arrow, a function key: nothing of ours
+                return []
+            self.text = ""
+            return [Interrupt()]
+        return [deed for key in typed for deed in self._press(key)]
+
+    def _press(self, key: str) -> list[UserAction]:
+        if key in "\r\n":
+            question, self.text = self.text.strip(), ""
+            return [Ask(question) if question else Interrupt()]
+        if key == END_OF_INPUT and not self.text:
+            return [Leave()]
+        if key in BACKSPACES:
+            self.text = self.text[:-1]
+        elif key == CLEAR_LINE:
+            self.text = ""
+        elif key.isprintable() and len(self.text) < QUESTION_CHARACTERS_MAX:
+            self.text += key
+        return []
+
+
+@contextmanager
+def keys_one_by_one() -> Iterator[int | None]:
+    """The terminal hands over each key at once and shows none; the block gets its descriptor.
+
+    It is as it was afterwards, however the block ends. `None` where there is no terminal that could do it.
+    """
+    try:
+        import termios
+        import tty
+    except ImportError:  # not a Unix
+        yield None
+        return
+    if not sys.stdin.isatty():
+        yield None
+        return
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    try:
+        tty.setcbreak(terminal)
+        yield terminal
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+async def pressed_keys(terminal: int) -> AsyncIterator[bytes]:
+    """Keys as they come; ends with the terminal."""
+    while True:
+        await trio.lowlevel.wait_readable(terminal)
+        pressed = os.read(terminal, 1024)
+        if not pressed:
+            return
+        yield pressed

@@ -1,0 +1,1 @@
+"""The gateway leads: the conversation policy of the voice protocol. The gateway itself asks for each response."""

@@ -1,0 +1,77 @@
+"""What was said and heard so far, as a model can be told it again: after a lost upstream, or in a resumed session."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from voice_trio.conversation.turn.record import TurnRecord
+
+ITEMS_MAX = 80  # about forty turns; what came before is not told again
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One item of the conversation, in words."""
+
+    item_id: str
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class History:
+    """The newest items, oldest first; without words there is nothing to tell again."""
+
+    def __init__(self, items: Iterable[Said] = ()) -> None:
+        self._items: OrderedDict[str, Said] = OrderedDict()
+        self._corrections: OrderedDict[str, str] = OrderedDict()
+        for said in items:
+            self.tell(said)
+
+    def __iter__(self) -> Iterator[Said]:
+        return (said for said in self._items.values() if said.text.strip())
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._items
+
+    def add(self, record: TurnRecord) -> None:
+        """A turn is over; a joined one goes on as the next and is added with it."""
+        if record.status == "joined":
+            return
+        for item_id, text in record.said_items:
+            self.tell(Said(item_id, "user", text))
+        for item_id, text in record.heard_items:
+            self.tell(Said(item_id, "assistant", text))
+
+    def tell(self, said: Said) -> None:
+        """Add an item at the end, once: a question whose answer was cancelled unheard is part of two turns."""
+        if said.item_id not in self._items:
+            self._items[said.item_id] = replace(said, text=self._corrections.pop(said.item_id, said.text))
+            if len(self._items) > ITEMS_MAX:
+                self._items.popitem(last=False)
+
+    def correct(self, item_id: str, text: str) -> None:
+        """All of what was said in an item; it may be told before its turn is reported, or long after."""
+        if item_id in self._items:
+            self._items[item_id] = replace(self._items[item_id], text=text.strip())
+            return
+        self._corrections[item_id] = text.strip()
+        if len(self._corrections) > ITEMS_MAX:
+            self._corrections.popitem(last=False)
+
+
+def heard_part(text: str, heard_ms: float, received_ms: float) -> str:
+    """As much of an item's text as was heard, by its share of the sound, up to a whole word.
+
+    Text runs just ahead of its sound and speech is even enough: the error is a word or two. Characters without spaces
+    between words are cut where the share ends.
+    """
+    if received_ms <= 0 or heard_ms >= received_ms:
+        return text
+    end = int(len(text) * heard_ms / received_ms)
+    blank = text.rfind(" ", 0, end + 1)
+    return text[: blank if blank > 0 and text[end : end + 1] != " " else end].rstrip()

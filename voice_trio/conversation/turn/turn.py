@@ -1,0 +1,131 @@
+"""One turn: what the user said, how far its answer has come, and what is reported of it in the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from voice_trio.conversation.retrieval.context import Context, render_context
+from voice_trio.conversation.turn.history import heard_part
+from voice_trio.conversation.turn.record import Outcome, TurnRecord, TurnTimestamps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from voice_trio.conversation.retrieval.prefetch import Prefetch
+    from voice_trio.conversation.turn.playback import Heard
+
+
+class TurnState(Enum):
+    LISTENING = "the user is speaking"
+    WAITING = "committed; a fresher result may still come"
+    READY = "the context is settled; the answer is asked for as soon as the model is free"
+    ASKED = "response.create has left"
+    OVER = "answered and heard, interrupted, failed, or joined to the next turn"
+
+
+@dataclass(slots=True)
+class Turn:
+    id: int
+    prefetch: Prefetch
+    typed: bool = False
+    state: TurnState = TurnState.LISTENING
+    texts: dict[str, str] = field(default_factory=dict)
+    """What was said, by user item, in order; a turn that was joined to this one left its items here."""
+    transcribed: set[str] = field(default_factory=set)
+    committed: set[str] = field(default_factory=set)
+    """Items of this very turn that were complete; a second word about one changes nothing."""
+    newest_item_id: str | None = None
+    stages: TurnTimestamps = field(default_factory=TurnTimestamps)
+    context: Context | None = None
+    context_sent: bool = False
+    outcome: Outcome | None = None
+    stale: bool = False
+    tool_rounds: int = 0
+    attempts: int = 0
+    answer: dict[str, str] = field(default_factory=dict)
+    """What the assistant says, by item."""
+    answer_forwarded: bool = False
+    status: str = "completed"
+    """How the newest response of this turn ended."""
+    reported: bool = False
+
+    @property
+    def said(self) -> str:
+        return " ".join(text.strip() for text in self.texts.values() if text.strip())
+
+    @property
+    def is_open(self) -> bool:
+        return self.state is not TurnState.OVER
+
+    @property
+    def is_unasked(self) -> bool:
+        return self.state in (TurnState.LISTENING, TurnState.WAITING, TurnState.READY)
+
+    @property
+    def waited_ms(self) -> int:
+        settled, committed = self.stages.context_settled, self.stages.committed
+        return 0 if settled is None or committed is None else round((settled - committed) * 1000)
+
+    def context_is_settled(self, now: float) -> bool:
+        """Nothing better than what is in can be expected: there is no reason to wait."""
+        if not self.prefetch.has_words:  # they may still come, unless the transcription is finished
+            return self.texts.keys() <= self.transcribed
+        return not self.prefetch.can_improve(now, more_words=not self.texts.keys() <= self.transcribed)
+
+    def choose_context(self, tokens_max: int) -> None:
+        """Take the best result that is in; called once, when the answer is asked for."""
+        best = self.prefetch.best
+        self.context = render_context(best.passages, tokens_max) if best else None
+        if best is None or best.finished_at is None or self.context is None:
+            self.outcome = Outcome.LATE if self.prefetch.is_running else Outcome.NONE
+            return
+        if best.local:
+            self.outcome = Outcome.LOCAL
+            return
+        self.stale = best is not self.prefetch.newest
+        committed = self.stages.committed
+        in_at_commit = committed is not None and best.finished_at <= committed
+        self.outcome = Outcome.HIDDEN if in_at_commit else Outcome.WAITED
+
+    @property
+    def sources(self) -> tuple[tuple[str, str], ...]:
+        """(title, source) of what the model was given."""
+        if self.context is None:
+            return ()
+        return tuple((passage.title, passage.source) for passage in self.context.passages)
+
+    def forget_model(self) -> None:
+        """The model is gone and knows nothing of this turn: what it was given must be given again."""
+        self.context_sent = False
+        self.attempts = 0
+
+    def record(self, status: str, heard: Sequence[Heard]) -> TurnRecord:
+        """What is reported of the turn; `heard` are the items of its answer that have sound."""
+        return TurnRecord(
+            turn_id=self.id,
+            typed=self.typed,
+            said=self.said,
+            answer=" ".join(self.answer.values()),
+            status=status,
+            outcome=self.outcome,
+            stale=self.stale,
+            waited_ms=self.waited_ms,
+            queries=self.prefetch.queries,
+            passages=self.sources,
+            heard_ms=round(sum(item.heard_ms for item in heard)),
+            received_ms=round(sum(item.received_ms for item in heard)),
+            said_items=tuple((item_id, text.strip()) for item_id, text in self.texts.items()),
+            heard_items=tuple(self.heard_items(heard)),
+            stages=self.stages,
+        )
+
+    def heard_items(self, heard: Sequence[Heard]) -> Iterator[tuple[str, str]]:
+        """(item, words) of the answer as far as it was heard."""
+        by_id = {item.item_id: item for item in heard}
+        for item_id, text in self.answer.items():
+            sound = by_id.get(item_id)
+            part = text.strip() if sound is None else heard_part(text.strip(), sound.heard_ms, sound.received_ms)
+            if part and (sound is None or sound.heard_ms > 0):
+                yield item_id, part

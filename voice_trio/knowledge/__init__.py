@@ -1,0 +1,1 @@
+"""Knowledge bases: what a session searches for passages, and how documents get in."""

@@ -1,0 +1,1 @@
+"""Passages that a remote knowledge base returned, kept and indexed on this machine."""

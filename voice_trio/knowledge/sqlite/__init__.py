@@ -1,0 +1,1 @@
+"""The embedded knowledge base: SQLite FTS5 with BM25 ranking."""

@@ -1,0 +1,201 @@
+"""The knowledge base as one SQLite file: its layout, its one writer, its readers. Synchronous; it may not know Trio.
+
+The index holds words as `conversation.words` folds and stems them, for documents and queries alike, so that it never
+depends on how SQLite would split a language. WAL: readers see an import as soon as a document is committed, and a
+process that is killed leaves whole documents only.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from platformdirs import user_data_path
+
+from voice_trio.conversation.retrieval.text import index_terms
+from voice_trio.errors import KnowledgeUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+APPLICATION_ID = 0x76747269  # "vtri", in the file's header, so that no other program's file is taken for ours
+SCHEMA_VERSION = 1
+WRITE_WAIT_SECONDS = 30.0
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS documents (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, chunks INTEGER NOT NULL DEFAULT 0,
+    imported_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+CREATE TABLE IF NOT EXISTS chunks (
+    id INTEGER PRIMARY KEY, document_id INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+    ordinal INTEGER NOT NULL, title TEXT NOT NULL, text TEXT NOT NULL, source TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS chunks_of_document ON chunks (document_id);
+CREATE VIRTUAL TABLE IF NOT EXISTS terms USING fts5 (title, body, tokenize = 'unicode61 remove_diacritics 0');
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+COMMIT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One piece of a document as it is stored and found; about 200 to 300 tokens."""
+
+    title: str
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeStats:
+    """How much a base holds; `size_bytes` counts the file and its write-ahead log."""
+
+    documents: int
+    chunks: int
+    size_bytes: int
+    last_import: str | None
+
+
+def default_knowledge_path() -> Path:
+    """Where the base lies unless `KNOWLEDGE_PATH` says otherwise: the user's data directory."""
+    return user_data_path("voice-trio", appauthor=False) / "knowledge.sqlite3"
+
+
+class KnowledgeWriter:
+    """The one writer of a base, made with its folder when missing; a context manager.
+
+    Another writer is waited for up to 30 s at each document. Raises `KnowledgeUnavailable` when the file cannot be
+    written, is no knowledge base, or is newer than this program.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with mapping_errors(path):
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise KnowledgeUnavailable(f"cannot make the folder of {path}: {error.strerror}") from error
+            self._connection = sqlite3.connect(
+                path, timeout=WRITE_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._prepare(path)
+            except BaseException:
+                self._connection.close()
+                raise
+        self._path = path
+
+    def __enter__(self) -> KnowledgeWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def holds(self, key: str, digest: str) -> bool:
+        """Whether the document `key` is in the base with exactly this content."""
+        with mapping_errors(self._path):
+            row = self._connection.execute("SELECT digest FROM documents WHERE key = ?", (key,)).fetchone()
+        return row is not None and row[0] == digest
+
+    def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
+        """Replace everything known of the document `key` by `chunks`, in one transaction; returns how many.
+
+        `chunks` may be a generator; when it raises, the base stays as it was.
+        """
+        with mapping_errors(self._path), self._transaction():
+            self._forget(key)
+            document = self._connection.execute(
+                "INSERT INTO documents (key, digest) VALUES (?, ?)", (_storable(key), digest)
+            ).lastrowid
+            count = 0
+            for count, chunk in enumerate(chunks, start=1):
+                self._add(document, count, chunk)
+            self._connection.execute("UPDATE documents SET chunks = ? WHERE id = ?", (count, document))
+        return count
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file, as far as readers allow, and close."""
+        self._connection.close()
+
+    def _prepare(self, path: Path) -> None:
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        if check_layout(self._connection, path, or_empty=True):
+            return
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.executescript(_SCHEMA)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def _forget(self, key: str) -> None:
+        self._connection.execute(
+            "DELETE FROM terms WHERE rowid IN "
+            "(SELECT id FROM chunks WHERE document_id = (SELECT id FROM documents WHERE key = ?))",
+            (_storable(key),),
+        )
+        self._connection.execute("DELETE FROM documents WHERE key = ?", (_storable(key),))
+
+    def _add(self, document: int | None, ordinal: int, chunk: Chunk) -> None:
+        row = self._connection.execute(
+            "INSERT INTO chunks (document_id, ordinal, title, text, source) VALUES (?, ?, ?, ?, ?)",
+            (document, ordinal, _storable(chunk.title), _storable(chunk.text), _storable(chunk.source)),
+        ).lastrowid
+        self._connection.execute(
+            "INSERT INTO terms (rowid, title, body) VALUES (?, ?, ?)",
+            (row, " ".join(index_terms(chunk.title)), " ".join(index_terms(chunk.text))),
+        )
+
+
+def read_stats(connection: sqlite3.Connection, path: Path) -> KnowledgeStats:
+    """What the base holds now."""
+    documents, chunks, last = connection.execute(
+        "SELECT count(*), coalesce(sum(chunks), 0), max(imported_at) FROM documents"
+    ).fetchone()
+    files = (path, path.with_name(path.name + "-wal"))
+    return KnowledgeStats(documents, chunks, sum(file.stat().st_size for file in files if file.exists()), last)
+
+
+def check_layout(connection: sqlite3.Connection, path: Path, *, or_empty: bool = False) -> bool:
+    """Whether the file is a base that this program can read; False for an empty file, where that is allowed.
+
+    Raises `KnowledgeUnavailable` for anything else.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if or_empty and application == 0 and tables == 0:
+        return False
+    if application != APPLICATION_ID:
+        raise KnowledgeUnavailable(f"{path} is not a voice_trio knowledge base")
+    if version != SCHEMA_VERSION:
+        raise KnowledgeUnavailable(f"{path} has layout {version}, this program reads layout {SCHEMA_VERSION}")
+    return True
+
+
+@contextmanager
+def mapping_errors(path: Path) -> Iterator[None]:
+    """SQLite's errors, as the one error that a session knows."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise KnowledgeUnavailable(f"{path}: {error}") from error
+
+
+def _storable(text: str) -> str:
+    """`text` without lone surrogates, which SQLite cannot hold."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,142 @@
+"""Connections that read the knowledge base: kept for the next search, interruptible while they are used.
+
+Synchronous, for worker threads; it may not know Trio nor what is asked.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from voice_trio.errors import KnowledgeUnavailable
+from voice_trio.knowledge.sqlite.base import check_layout, mapping_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class ReaderJob:
+    """One use of a connection, which another thread may interrupt, but only while it lasts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._interrupted = False
+
+    @contextmanager
+    def using(self, connection: sqlite3.Connection) -> Iterator[None]:
+        with self._lock:
+            if self._interrupted:
+                raise KnowledgeUnavailable("abandoned before it began")
+            self._connection = connection
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._connection = None
+
+    def interrupt(self) -> None:
+        """End what runs now, or what has not begun; nothing, when it is over."""
+        with self._lock:
+            self._interrupted = True
+            if self._connection is not None:
+                self._connection.interrupt()
+
+
+class ReaderPool:
+    """Connections that wait to be used, at most as many as there are worker threads."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._size = size
+        self._lock = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._file: tuple[int, int] | None = None
+        self._closed = False
+
+    @contextmanager
+    def reader(self) -> Iterator[sqlite3.Connection | None]:
+        """A connection for one use, None when there is no file."""
+        file = self._identity()
+        if file is None:
+            yield None
+            return
+        connection = self._take(file) or open_to_read(self._path)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._give_back(connection, file)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._drop_idle()
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which file lies at the path now: one that replaced another is not the one we have open."""
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise KnowledgeUnavailable(f"{self._path}: {error.strerror}") from error
+        return (status.st_dev, status.st_ino) if status.st_size else None
+
+    def _take(self, file: tuple[int, int]) -> sqlite3.Connection | None:
+        with self._lock:
+            if self._closed:
+                raise KnowledgeUnavailable("the knowledge base is closed")
+            if file != self._file:
+                self._drop_idle()
+                self._file = file
+            return self._idle.pop() if self._idle else None
+
+    def _give_back(self, connection: sqlite3.Connection, file: tuple[int, int]) -> None:
+        with self._lock:
+            if self._closed or file != self._file or len(self._idle) >= self._size:
+                connection.close()
+            else:
+                self._idle.append(connection)
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+def read_texts(path: Path, characters_max: int) -> list[str]:
+    """Title and text of the base's chunks, the first ones, until they have so many characters; blocking.
+
+    For whoever must know the words that will be spoken of. Raises `KnowledgeUnavailable`.
+    """
+    texts: list[str] = []
+    with mapping_errors(path), closing(open_to_read(path)) as connection:
+        for title, text in connection.execute("SELECT title, text FROM chunks ORDER BY id"):
+            texts.append(f"{title}\n\n{text}")
+            characters_max -= len(text)
+            if characters_max <= 0:
+                break
+    return texts
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that never writes and may be used from any one thread at a time; the file must exist."""
+    options = "mode=rw"
+    if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
+        options = "immutable=1"  # WAL needs a shared-memory file beside the base, and nobody can make one here
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{options}", uri=True, timeout=2.0, isolation_level=None, check_same_thread=False
+    )
+    try:
+        check_layout(connection, path)
+        connection.execute("CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab (main, terms, row)")
+        connection.execute("PRAGMA query_only = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,1 @@
+"""A knowledge base in Weaviate: hybrid search, and import into a collection."""

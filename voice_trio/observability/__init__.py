@@ -1,0 +1,1 @@
+"""Logs, metrics, traces, error reports, percentiles and the session webhook."""

@@ -1,0 +1,147 @@
+"""Sends the record of each session that ended to the company's own back office; nobody ever waits for it.
+
+    POST VOICE_WEBHOOK_URL
+    X-Voice-Event: session.ended
+    X-Voice-Delivery: SESSION.REVISION        the same for every attempt: whoever receives can drop repetitions
+    X-Voice-Signature: t=UNIX,v1=HEX          HMAC-SHA256 over "UNIX." and the body, with VOICE_WEBHOOK_SECRET
+
+A session that is resumed ends again, with a higher revision. What cannot be delivered is given up and logged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import httpx2
+import structlog
+import trio
+
+from voice_trio.state.session_record import SessionRecord, encode_record
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from pydantic import SecretStr
+
+    from voice_trio.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+PAUSES_SECONDS = (1.0, 5.0, 25.0)
+"""Before the second and each later attempt."""
+ATTEMPT_SECONDS_MAX = 10.0
+QUEUED_MAX = 1_000
+COURIERS = 4
+SETTLING_SECONDS_MAX = 2.0
+
+
+class Webhook:
+    """Without a URL it does nothing. `run` must run beside it."""
+
+    def __init__(
+        self,
+        url: str | None,
+        secret: SecretStr | None,
+        *,
+        keeps_words: bool,
+        pauses_seconds: tuple[float, ...] = PAUSES_SECONDS,
+        unix_time: Callable[[], float] = time.time,
+    ) -> None:
+        self._pauses_seconds = pauses_seconds
+        self._url = url
+        self._secret = secret
+        self._keeps_words = keeps_words
+        self._unix_time = unix_time
+        self._queue, self._waiting = trio.open_memory_channel[SessionRecord](QUEUED_MAX)
+        self._on_the_way = 0
+        self._idle = trio.Event()
+
+    def send(self, record: SessionRecord) -> None:
+        """Have `record` delivered some time soon."""
+        if self._url is None:
+            return
+        try:
+            self._queue.send_nowait(record if self._keeps_words else record.without_words())
+        except trio.WouldBlock:
+            log.error("webhook_overfull", session_id=record.session_id)
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        if self._url is None:
+            return
+        async with httpx2.AsyncClient(timeout=None, follow_redirects=False) as client, trio.open_nursery() as nursery:
+            for _ in range(COURIERS):
+                nursery.start_soon(self._deliver_all, client, self._url)
+
+    async def settle(self) -> None:
+        """Return when nothing is on the way any more; the caller bounds it."""
+        while self._on_the_way or self._waiting.statistics().current_buffer_used:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    async def _deliver_all(self, client: httpx2.AsyncClient, url: str) -> None:
+        async for record in self._waiting:
+            self._on_the_way += 1
+            try:
+                await self._deliver(client, url, record)
+            finally:
+                self._on_the_way -= 1
+                self._idle.set()
+
+    async def _deliver(self, client: httpx2.AsyncClient, url: str, record: SessionRecord) -> None:
+        for pause in (*self._pauses_seconds, None):
+            fault = await self._attempt(client, url, record)
+            if fault is None:
+                return
+            if pause is None:
+                log.error("webhook_undelivered", session_id=record.session_id, detail=fault)
+            else:
+                log.warning("webhook_failed", session_id=record.session_id, detail=fault, again_in_s=pause)
+                await trio.sleep(pause)
+
+    async def _attempt(self, client: httpx2.AsyncClient, url: str, record: SessionRecord) -> str | None:
+        """What went wrong, None if it is delivered."""
+        body = encode_record(record)
+        with trio.move_on_after(ATTEMPT_SECONDS_MAX):
+            try:
+                # Only the status is looked at, so the body is not even read.
+                async with client.stream("POST", url, content=body, headers=self._headers(record, body)) as answer:
+                    return None if answer.is_success else f"answered {answer.status_code}"
+            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+                return type(error).__name__
+        return f"no answer within {ATTEMPT_SECONDS_MAX:g} s"
+
+    def _headers(self, record: SessionRecord, body: bytes) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/json",
+            "X-Voice-Event": "session.ended",
+            "X-Voice-Delivery": f"{record.session_id}.{record.revision}",
+        }
+        if self._secret is not None:
+            headers["X-Voice-Signature"] = signature(self._secret, body, int(self._unix_time()))
+        return headers
+
+
+def signature(secret: SecretStr, body: bytes, unix_seconds: int) -> str:
+    """The header that proves who sent `body`, and when."""
+    signed = f"{unix_seconds}.".encode() + body
+    return f"t={unix_seconds},v1={hmac.new(secret.get_secret_value().encode(), signed, hashlib.sha256).hexdigest()}"
+
+
+@asynccontextmanager
+async def open_webhook(settings: Settings) -> AsyncIterator[Webhook]:
+    """The webhook of the settings; what is on its way when the block ends gets 2 s."""
+    shared = settings.shared
+    webhook = Webhook(shared.webhook_url, shared.webhook_secret, keeps_words=shared.store_transcripts)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(webhook.run)
+        try:
+            yield webhook
+        finally:
+            with trio.move_on_after(SETTLING_SECONDS_MAX, shield=True):
+                await webhook.settle()
+            nursery.cancel_scope.cancel(reason="the webhook is closed")

@@ -1,0 +1,1 @@
+"""Server processes: services opened in order, the listening socket, workers and signals."""

@@ -1,0 +1,162 @@
+"""The services of one process, opened in order and closed in the reverse one; what runs beside the sessions.
+
+open_gateway
+├─ services     knowledge, state, webhook, plans
+└─ nursery      what outlives handlers: obeying the rollout, telling what was spent, looking at the loop
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Never
+
+import structlog
+import trio
+
+from voice_trio.admission.admission import Admission
+from voice_trio.admission.capacity import Capacity
+from voice_trio.auth.plans import open_plans
+from voice_trio.auth.tokens import TokenVerifier
+from voice_trio.billing.prices import load_prices
+from voice_trio.knowledge.open_knowledge import open_knowledge
+from voice_trio.observability.prometheus import GAUGES_SECONDS
+from voice_trio.observability.sentry import start_reports
+from voice_trio.observability.tracing import start_traces
+from voice_trio.observability.webhook import open_webhook
+from voice_trio.server.worker_peers import FolderWorkerPeers
+from voice_trio.session.spend.daily_budget import FLUSH_SECONDS_MAX, DailyBudget
+from voice_trio.state.open_state import open_state
+from voice_trio.web.admin import obey_rollout, obey_takeovers
+from voice_trio.web.gateway import Gateway
+from voice_trio.web.health import Health
+from voice_trio.web.instance_heartbeat import InstanceHeartbeat
+from voice_trio.web.live_sessions import LiveSessions
+from voice_trio.web.process_stats import NoWorkerPeers
+from voice_trio.web.statistics import Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from voice_trio.auth.plans import Plans
+    from voice_trio.billing.prices import Prices
+    from voice_trio.knowledge.knowledge import Knowledge
+    from voice_trio.observability.sentry import Reports
+    from voice_trio.observability.webhook import Webhook
+    from voice_trio.settings import Settings
+    from voice_trio.state.state import State
+
+log = structlog.get_logger(__name__)
+
+ALONE = NoWorkerPeers()
+
+
+@dataclass(frozen=True, slots=True)
+class _Services:
+    """What has to be opened and closed."""
+
+    knowledge: Knowledge
+    state: State
+    webhook: Webhook
+    plans: Plans
+
+
+@asynccontextmanager
+async def open_gateway(
+    settings: Settings, siblings: FolderWorkerPeers | NoWorkerPeers = ALONE
+) -> AsyncIterator[Gateway]:
+    """The services of one process, open while the block runs."""
+    prices = load_prices(settings.limits.prices_file)
+    if not prices.knows(settings.upstream.model):
+        log.warning("price_missing", model=settings.upstream.model, detail="counted at the dearest known price")
+    reports = start_reports(settings.observability, model=settings.upstream.model)
+    try:
+        async with _open_services(settings) as services, trio.open_nursery() as nursery:
+            gateway = _make_gateway(settings, services, prices, reports, siblings, nursery)
+            _start_chores(gateway)
+            yield gateway
+            with trio.move_on_after(FLUSH_SECONDS_MAX, shield=True):
+                await gateway.treasury.share()
+            nursery.cancel_scope.cancel(reason="the process ends")
+    finally:
+        reports.close()
+
+
+@asynccontextmanager
+async def _open_services(settings: Settings) -> AsyncIterator[_Services]:
+    async with (
+        open_knowledge(settings) as knowledge,
+        open_state(settings) as state,
+        open_webhook(settings) as webhook,
+        open_plans(settings.access.plan_url) as plans,
+    ):
+        yield _Services(knowledge, state, webhook, plans)
+
+
+def _make_gateway(
+    settings: Settings,
+    services: _Services,
+    prices: Prices,
+    reports: Reports,
+    siblings: FolderWorkerPeers | NoWorkerPeers,
+    nursery: trio.Nursery,
+) -> Gateway:
+    capacity, live, state = Capacity(settings.limits.concurrent), LiveSessions(), services.state
+    verifier, statistics = TokenVerifier(settings.tokens), Statistics(lambda: len(live))
+    treasury = DailyBudget(prices, state, settings.limits, on_cost=statistics.count_cost)
+    statistics.watch_money(treasury)
+    statistics.meters.watch_process(capacity, state, siblings.count)
+    admission = Admission(
+        settings=settings,
+        verifier=verifier,
+        plans=services.plans,
+        state=state,
+        capacity=capacity,
+        let_go=live.take_over,
+        till=treasury,
+    )
+    return Gateway(
+        settings=settings,
+        verifier=verifier,
+        admission=admission,
+        capacity=capacity,
+        treasury=treasury,
+        state=state,
+        webhook=services.webhook,
+        knowledge=services.knowledge,
+        live=live,
+        statistics=statistics,
+        reports=reports,
+        health=Health(settings, services.knowledge, capacity, statistics, state),
+        nursery=nursery,
+        siblings=siblings,
+        traces=start_traces(
+            instance=state.instance, version=settings.observability.app_version, model=settings.upstream.model
+        ),
+    )
+
+
+def _start_chores(gateway: Gateway) -> None:
+    start, siblings = gateway.nursery.start_soon, gateway.siblings
+    start(_look_at_knowledge, gateway.knowledge, gateway.settings)
+    start(obey_rollout, gateway.state, gateway.live)
+    start(obey_takeovers, gateway.state, gateway.live)
+    start(gateway.treasury.run)
+    start(gateway.statistics.lag.run)
+    start(InstanceHeartbeat(gateway).run)
+    if isinstance(siblings, FolderWorkerPeers):
+        start(siblings.answer, gateway.snapshot)
+        start(_keep_gauges_fresh, gateway.statistics)
+
+
+async def _look_at_knowledge(knowledge: Knowledge, settings: Settings) -> None:
+    """A base that cannot be read costs no start, but somebody should know."""
+    if not await knowledge.is_available():
+        log.warning("knowledge_unavailable", where=settings.weaviate.url or str(settings.retrieval.knowledge_path))
+
+
+async def _keep_gauges_fresh(statistics: Statistics) -> Never:
+    """Another worker may be asked for them at any time."""
+    while True:
+        statistics.meters.refresh()
+        await trio.sleep(GAUGES_SECONDS)

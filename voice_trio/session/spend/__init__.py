@@ -1,0 +1,1 @@
+"""What a session costs: its bill, the process's daily budget, and estimates for usage that was never reported."""

@@ -1,0 +1,130 @@
+"""What the model was asked for and has not told the usage of: enough is kept of it to estimate what it costs.
+
+Usage never comes when a socket is lost in mid-answer, or closed by us. Pure; knows tokens and seconds, no prices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from voice_trio.billing.prices import ASSISTANT_TOKENS_PER_SECOND, USER_TOKENS_PER_SECOND, UsageEstimate
+from voice_trio.conversation import events
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voice_trio.conversation.events import Event
+
+
+@dataclass(slots=True)
+class _Answer:
+    seconds: float = 0.0
+    characters: int = 0
+
+
+@dataclass(slots=True)
+class _Context:
+    """What every answer reads again: the conversation so far, in tokens."""
+
+    text_tokens: int
+    audio_tokens: int = 0
+
+
+@dataclass(slots=True)
+class UsageEstimator:
+    """`instructions_tokens` is what the model reads before anything was said."""
+
+    instructions_tokens: int = 0
+    _answers: dict[str, _Answer] = field(default_factory=dict)
+    _speech_began_ms: dict[str, int] = field(default_factory=dict)
+    _speech: dict[str, float] = field(default_factory=dict)
+    _streams: dict[str, float] = field(default_factory=dict)
+    _context: _Context = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._context = _Context(self.instructions_tokens)
+
+    @property
+    def responses(self) -> tuple[str, ...]:
+        """Responses that began and are not billed."""
+        return tuple(self._answers)
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Items that were spoken and whose transcription is not billed."""
+        return tuple(self._speech)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """What was streamed to the sidecar and is not billed."""
+        return tuple(self._streams)
+
+    def streamed(self, source_id: str, seconds: float) -> None:
+        """So much more sound went to the sidecar."""
+        self._streams[source_id] = self._streams.get(source_id, 0.0) + seconds
+
+    def saw(self, event: Event) -> None:
+        """Keep what an estimate will need."""
+        match event:
+            case events.ResponseAudioDelta():  # the hot path
+                if (answer := self._answers.get(event.response_id)) is not None:
+                    answer.seconds += event.duration_ms / 1000
+            case events.ResponseTranscriptDelta():
+                if (answer := self._answers.get(event.response_id)) is not None:
+                    answer.characters += len(event.delta)
+            case events.ResponseCreated():
+                self._answers[event.response_id] = _Answer()
+            case events.SpeechStarted():
+                self._speech_began_ms[event.item_id] = event.audio_start_ms or 0
+            case events.SpeechStopped():
+                began_ms = self._speech_began_ms.get(event.item_id)
+                if began_ms is not None:
+                    self._heard(event.item_id, max(0.0, ((event.audio_end_ms or 0) - began_ms) / 1000))
+            case events.TranscriptFailed():
+                self._speech.pop(event.item_id, None)
+            case _:
+                pass
+
+    def guess(self, response_id: str) -> UsageEstimate:
+        """What that response comes to, as far as can be known."""
+        answer = self._answers.get(response_id, _Answer())
+        context = self._context
+        return UsageEstimate(context.text_tokens, context.audio_tokens, answer.seconds, answer.characters)
+
+    def seconds_of(self, item_id: str) -> float:
+        """How long the item was spoken, or the sidecar's source was heard; 0 if nothing is known of it."""
+        return self._speech.get(item_id, 0.0) or self._streams.get(item_id, 0.0)
+
+    def settle_response(self, response_id: str, usage: Mapping[str, Any] | None) -> None:
+        """The response is billed; its usage tells how long the conversation is."""
+        answer = self._answers.pop(response_id, None)
+        read = (usage or {}).get("input_token_details")
+        wrote = (usage or {}).get("output_token_details")
+        if isinstance(read, dict):
+            self._context.text_tokens = _count(read, "text_tokens") + _count(wrote, "text_tokens")
+            self._context.audio_tokens = _count(read, "audio_tokens") + _count(wrote, "audio_tokens")
+        elif answer is not None:
+            self._context.audio_tokens += round(answer.seconds * ASSISTANT_TOKENS_PER_SECOND)
+
+    def settle_item(self, item_id: str) -> None:
+        """The item's transcription is billed."""
+        self._speech.pop(item_id, None)
+        self._speech_began_ms.pop(item_id, None)
+        self._streams.pop(item_id, None)
+
+    def start_anew(self) -> None:
+        """Another model takes over: it is told the conversation in words, and has heard no sound of it."""
+        self._context = _Context(max(self.instructions_tokens, self._context.text_tokens))
+        self._answers.clear()
+        self._speech.clear()
+        self._speech_began_ms.clear()
+
+    def _heard(self, item_id: str, seconds: float) -> None:
+        self._speech[item_id] = seconds
+        self._context.audio_tokens += round(seconds * USER_TOKENS_PER_SECOND)
+
+
+def _count(details: object, name: str) -> int:
+    value = details.get(name) if isinstance(details, dict) else None
+    return value if isinstance(value, int) and value > 0 else 0

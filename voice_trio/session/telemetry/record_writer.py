@@ -1,0 +1,125 @@
+"""Keeps a session's record: written when it is ready, after each turn and at the end, and never in anybody's way.
+
+It watches a session as its `Observer`. Writing is a task of its own; if writes are slow only the newest state matters.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from voice_trio.billing.spending import micro_usd
+from voice_trio.conversation.turn.history import History, Said
+from voice_trio.errors import StateUnavailable
+from voice_trio.session.endings import Ending
+from voice_trio.state.session_record import RecordedTurn, SessionRecord, Words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from voice_trio.conversation.turn.record import TurnRecord
+    from voice_trio.session.telemetry.summary import Summary
+    from voice_trio.state.state import State
+
+NOT_TO_BE_RESUMED = frozenset({Ending.CLIENT_ENDED, Ending.TIMEOUT, Ending.BUDGET_EXHAUSTED})
+
+
+class RecordWriter:
+    """An `Observer`; `run` writes what it has seen. `record` is the session as it was so far: new, or resumed."""
+
+    def __init__(self, state: State, record: SessionRecord, *, clock: Callable[[], float] = trio.current_time) -> None:
+        self._state = state
+        self._clock = clock
+        self._ready_at: float | None = None
+        self._connected_before = record.connected_seconds
+        self._cost_before = record.cost_micro_usd
+        self._summary: Summary | None = None
+        self._record = msgspec.structs.replace(record, instance=state.instance, end_reason=None)
+        self._changed = trio.Event()
+
+    def session_ready(self, summary: Summary) -> None:
+        self._ready_at = self._clock()
+        self._summary = summary
+        self._note()
+
+    def turn_finished(self, record: TurnRecord) -> None:
+        if record.status == "joined":
+            return
+        turn = RecordedTurn(said=_words(record.said_items), heard=_words(record.heard_items), status=record.status)
+        self._record = msgspec.structs.replace(self._record, turns=(*self._record.turns, turn))
+        self._note()
+
+    def session_ended(self, summary: Summary) -> None:
+        ending = summary.ending
+        usage = dict(self._record.usage)
+        for _, counts in summary.usages.values():
+            for name, count in _counts(counts or {}).items():
+                usage[name] = usage.get(name, 0) + count
+        self._record = msgspec.structs.replace(
+            self._record,
+            usage=usage,
+            end_reason=ending.value.name if ending else None,
+            resumable=ending not in NOT_TO_BE_RESUMED,
+        )
+        self._note()
+
+    async def run(self) -> None:
+        """Write whatever is new, until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed = trio.Event()
+            await self._write()
+
+    @property
+    def record(self) -> SessionRecord | None:
+        """The session as it stands; None if it was never ready."""
+        return None if self._ready_at is None else self._record
+
+    async def write_last(self) -> None:
+        """Write the end, if the session was ever ready; whoever calls this bounds it."""
+        if self._ready_at is not None:
+            await self._write()
+
+    async def _write(self) -> None:
+        with suppress(StateUnavailable):
+            await self._state.put_record(self._record)
+
+    def _note(self) -> None:
+        connected = 0.0 if self._ready_at is None else self._clock() - self._ready_at
+        spent = 0 if self._summary is None else micro_usd(self._summary.cost.usd)
+        self._record = msgspec.structs.replace(
+            self._record,
+            connected_seconds=self._connected_before + connected,
+            cost_micro_usd=self._cost_before + spent,
+            revision=self._record.revision + 1,
+        )
+        self._changed.set()
+
+
+def history_of(record: SessionRecord) -> tuple[Said, ...]:
+    """What a resumed session's model is told, in order, each item once."""
+    history = History()
+    for turn in record.turns:
+        for words in turn.said:
+            history.tell(Said(words.item_id, "user", words.text))
+        for words in turn.heard:
+            history.tell(Said(words.item_id, "assistant", words.text))
+    return tuple(history)
+
+
+def _words(items: tuple[tuple[str, str], ...]) -> tuple[Words, ...]:
+    return tuple(Words(item_id=item_id, text=text) for item_id, text in items if text)
+
+
+def _counts(usage: Mapping[str, object], prefix: str = "") -> dict[str, int]:
+    """Every whole number in a usage, by its path."""
+    counts: dict[str, int] = {}
+    for name, value in usage.items():
+        if isinstance(value, dict):
+            counts |= _counts(value, f"{prefix}{name}.")
+        elif isinstance(value, int) and not isinstance(value, bool):
+            counts[prefix + name] = value
+    return counts

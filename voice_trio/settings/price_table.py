@@ -1,0 +1,90 @@
+"""The price table as a file states it: checked and read, never applied. `voice_trio.billing.prices` applies it."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from decimal import Decimal
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from voice_trio.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+    from pathlib import Path
+
+MODALITIES = ("text", "audio", "image")
+FREE = "free"
+"""In place of a file: nothing costs anything, as with a model of one's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """US dollars for a million tokens of one modality; `cached` input is a part of the input."""
+
+    input: Decimal
+    cached: Decimal
+    output: Decimal
+
+    def __le__(self, other: Rates) -> bool:
+        return self.input + self.output <= other.input + other.output
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRates:
+    """What transcription costs: by the minute of speech, else by the million tokens."""
+
+    per_minute: Decimal | None = None
+    audio: Decimal = Decimal(0)
+    text: Decimal = Decimal(0)
+    output: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """Rates by model and modality; `dated` is the day on which they were looked up, None where everything is free."""
+
+    dated: date | None = None
+    models: Mapping[str, Mapping[str, Rates]] = field(default_factory=dict)
+    transcription: Mapping[str, SpeechRates] = field(default_factory=dict)
+
+
+def read_price_table(given: Path | None = None) -> PriceTable:
+    """The table in the file `given`, else the one that comes with the package; raises `ConfigurationError`."""
+    if given is not None and str(given).lower() == FREE:
+        return PriceTable()
+    source = files("voice_trio.settings") / "prices.toml" if given is None else given.expanduser()
+    try:
+        table = tomllib.loads(source.read_text(encoding="utf-8"), parse_float=Decimal)
+        return PriceTable(
+            table["dated"],
+            {name: {kind: _read_rates(model[kind]) for kind in MODALITIES} for name, model in table["models"].items()},
+            {name: _read_speech_rates(rates) for name, rates in table["transcription"].items()},
+        )
+    except KeyError as error:
+        raise ConfigurationError(f"VOICE_PRICES_FILE: {error.args[0]!r} is missing") from error
+    except (OSError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        raise ConfigurationError(f"VOICE_PRICES_FILE: cannot be read: {str(error)[:200]}") from error
+
+
+def _read_rates(given: Mapping[str, Any]) -> Rates:
+    return Rates(*(_price(given[name]) for name in ("input", "cached", "output")))
+
+
+def _read_speech_rates(given: Mapping[str, Any]) -> SpeechRates:
+    if "per_minute" in given:
+        return SpeechRates(_price(given["per_minute"]))
+    tokens = given["per_million_tokens"]
+    return SpeechRates(None, _price(tokens["audio"]), _price(tokens.get("text", 0)), _price(tokens["output"]))
+
+
+def _price(given: object) -> Decimal:
+    """US dollars; raises `ValueError` for what is no price."""
+    if isinstance(given, bool) or not isinstance(given, int | Decimal):
+        raise TypeError(f"{given!r} is not a price")
+    price = Decimal(given)
+    if not 0 <= price <= 1_000_000 or price != price.quantize(Decimal("1e-6")):
+        raise ValueError(f"{given} is not a price: from 0 to 1000000 with at most 6 decimals")
+    return price

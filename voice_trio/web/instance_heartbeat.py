@@ -1,0 +1,67 @@
+"""Says every 10 s that this process is there, and at once when it drains; leaves word when it ends in order."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import trio
+
+from voice_trio.observability.prometheus import Across
+from voice_trio.state.instance_registry import ANNOUNCE_SECONDS, InstanceInfo
+
+if TYPE_CHECKING:
+    from typing import Never
+
+    from voice_trio.web.gateway import Gateway
+
+LEAVE_SECONDS_MAX = 1.0
+
+
+class InstanceHeartbeat:
+    """Of one gateway; `run` is its task."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._host = socket.gethostname()
+        self._known = 1
+        gateway.statistics.meters.gauge(
+            "instances", "Processes that share the state.", lambda: float(self._known), Across.MOST
+        )
+
+    @property
+    def known(self) -> int:
+        """How many processes were there when this one said last that it is."""
+        return self._known
+
+    async def run(self) -> Never:
+        """Until cancelled."""
+        state, capacity = self._gateway.state, self._gateway.capacity
+        try:
+            while True:
+                was_draining = capacity.is_draining
+                self._known = len(await state.announce(self._presence()))
+                with trio.move_on_after(ANNOUNCE_SECONDS):
+                    if not was_draining:
+                        await capacity.wait_draining()
+                        continue
+                    await trio.sleep_forever()
+        finally:
+            with trio.move_on_after(LEAVE_SECONDS_MAX, shield=True):
+                await state.withdraw()
+
+    def _presence(self) -> InstanceInfo:
+        gateway = self._gateway
+        return InstanceInfo(
+            instance=gateway.state.instance,
+            host=self._host,
+            pid=os.getpid(),
+            worker=gateway.siblings.slot if gateway.siblings.count > 1 else None,
+            version=gateway.settings.observability.app_version,
+            started=gateway.statistics.started_at,
+            active=len(gateway.live),
+            places=gateway.capacity.places_max,
+            draining=gateway.capacity.is_draining,
+            loop_lag_ms=round(gateway.statistics.lag.seconds * 1000, 1),
+        )

@@ -1,0 +1,179 @@
+"""What a process has seen of its sessions, as a value: the figures of several workers add up to those of them all.
+
+They travel between workers as MessagePack; a sketch goes as its bins. Knows nothing of how it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import reduce
+from typing import Any, Protocol
+
+import msgspec
+import trio
+from ddsketch import LogCollapsingLowestDenseDDSketch as Sketch
+
+from voice_trio.observability.minute_series import Minute, last_hour
+from voice_trio.observability.percentiles import bins_of, described, merged_sketch, sketch_of
+
+
+class WorkerFacts(msgspec.Struct, kw_only=True, frozen=True):
+    """One process of an instance as it is now; without workers there is one, of slot 0."""
+
+    slot: int
+    pid: int
+    instance: str
+    started: float
+    """Unix seconds."""
+    active: int
+    places: int
+    taken: int
+    draining: bool
+    unready: str | None
+    """Why no new session should come here."""
+    loop_lag_ms: float
+
+
+class ProcessStats(msgspec.Struct, kw_only=True):
+    """Counts since `since` (Unix seconds), latencies by window and stage, minutes by number, users by their hashes."""
+
+    since: float
+    active: int
+    turns: dict[str, int]
+    outcomes: dict[str, int]
+    sessions: dict[str, int]
+    errors: dict[str, int]
+    refusals: dict[str, int]
+    totals: dict[str, int]
+    talked: set[str]
+    admitted: set[str]
+    cost_of_ended: Decimal
+    latency: dict[str, dict[str, Sketch]]
+    minutes: dict[int, Minute]
+
+    def plus(self, other: ProcessStats) -> ProcessStats:
+        """Of both processes."""
+        return ProcessStats(
+            since=min(self.since, other.since),
+            active=self.active + other.active,
+            turns=_sum(self.turns, other.turns),
+            outcomes=_sum(self.outcomes, other.outcomes),
+            sessions=_sum(self.sessions, other.sessions),
+            errors=_sum(self.errors, other.errors),
+            refusals=_sum(self.refusals, other.refusals),
+            totals=_sum(self.totals, other.totals),
+            talked=self.talked | other.talked,
+            admitted=self.admitted | other.admitted,
+            cost_of_ended=self.cost_of_ended + other.cost_of_ended,
+            latency={
+                window: {name: merged_sketch([sketch, other.latency[window][name]]) for name, sketch in stages.items()}
+                for window, stages in self.latency.items()
+            },
+            minutes={
+                number: self.minutes.get(number, Minute()).plus(other.minutes.get(number, Minute()))
+                for number in self.minutes.keys() | other.minutes.keys()
+            },
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """For the stats page; latencies in ms by window, then by stage."""
+        ended, talks = sum(self.sessions.values()), self.totals.get("talks", 0)
+        return {
+            "since": int(self.since),
+            "sessions": {
+                "active": self.active,
+                "ended": ended,
+                "by_ending": self.sessions,
+                "refused": self.refusals,
+            },
+            "error_rate": round(self.totals.get("failed", 0) / ended, 4) if ended else 0.0,
+            "errors": self.errors,
+            "turns": self.turns,
+            "retrieval": self.outcomes,
+            "interruptions": self.totals.get("interruptions", 0),
+            "audio_in_s": self.totals.get("audio_in_s", 0),
+            "audio_out_s": self.totals.get("audio_out_s", 0),
+            "latency_ms": {
+                window: {name: described(sketch) for name, sketch in stages.items()}
+                for window, stages in self.latency.items()
+            },
+            "cost": {"per_session_usd": round(float(self.cost_of_ended) / talks, 6) if talks else None},
+            "adoption": self._adoption(),
+            "minutes": last_hour(self.minutes),
+        }
+
+    def _adoption(self) -> dict[str, Any]:
+        talked, admitted = len(self.talked), len(self.admitted)
+        share = round(min(1.0, talked / admitted), 4) if admitted else None
+        return {"users_who_talked_today": talked, "users_admitted_today": admitted, "share": share}
+
+
+class Snapshot(msgspec.Struct, kw_only=True):
+    """What a worker tells another one."""
+
+    facts: WorkerFacts
+    figures: ProcessStats
+
+
+class WorkerPeers(Protocol):
+    """The other workers; `count` is how many processes there are to be in all."""
+
+    @property
+    def slot(self) -> int: ...
+
+    @property
+    def count(self) -> int: ...
+
+    async def ask(self) -> list[Snapshot]:
+        """What the others have seen, of those who answer within a second."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoWorkerPeers:
+    """One process is all there is."""
+
+    slot: int = 0
+    count: int = 1
+
+    async def ask(self) -> list[Snapshot]:
+        """There is nobody."""
+        await trio.lowlevel.checkpoint()
+        return []
+
+
+def added(first: ProcessStats, *others: ProcessStats) -> ProcessStats:
+    """Of all processes."""
+    return reduce(ProcessStats.plus, others, first)
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """As MessagePack."""
+    return _ENCODER.encode(snapshot)
+
+
+def decode_snapshot(data: bytes) -> Snapshot:
+    """Raises `msgspec.DecodeError` for anything else."""
+    return _DECODER.decode(data)
+
+
+def _sum(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return dict(Counter(one) + Counter(other))
+
+
+def _encode_sketch(sketch: object) -> dict[int, float]:
+    if isinstance(sketch, Sketch):
+        return bins_of(sketch)
+    raise NotImplementedError(f"{type(sketch).__name__} does not travel")
+
+
+def _decode_sketch(kind: type, bins: Any) -> Sketch:
+    if kind is Sketch:
+        return sketch_of(bins)
+    raise NotImplementedError(f"{kind.__name__} does not travel")
+
+
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_encode_sketch)
+_DECODER = msgspec.msgpack.Decoder(Snapshot, dec_hook=_decode_sketch)

@@ -1,0 +1,99 @@
+"""From the settings and an admitted user, the terms and the record of one session. Nothing here waits."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from voice_trio.auth.resume_tokens import ResumeTokens
+from voice_trio.auth.tokens import user_hash
+from voice_trio.conversation.policy import Policy
+from voice_trio.net.dial import make_sidecar_dial
+from voice_trio.protocols.realtime import RealtimeConfig
+from voice_trio.session.config import PassthroughConfig, SessionConfig
+from voice_trio.session.sidecar.sidecar import SidecarPlan
+from voice_trio.session.telemetry.record_writer import history_of
+from voice_trio.session.upstream.connect import RetryPolicy
+from voice_trio.state.session_record import SessionRecord
+
+if TYPE_CHECKING:
+    from voice_trio.admission.grant import SessionGrant
+    from voice_trio.auth.tokens import User
+    from voice_trio.settings import Settings
+
+
+def record_for(admitted: SessionGrant, settings: Settings) -> SessionRecord:
+    """The record of the session that begins or, if it is resumed, as it was left."""
+    if admitted.resumed is not None:
+        return admitted.resumed
+    return SessionRecord(
+        session_id=admitted.session_id,
+        user_id=admitted.user.id,
+        instance="",
+        started=time.time(),
+        duration_seconds=settings.limits.session_seconds,
+        voice=admitted.user.voice or settings.voice.name,
+    )
+
+
+def session_config_for(admitted: SessionGrant, settings: Settings) -> SessionConfig:
+    """What is agreed with the user; their own voice and speed, where they have any, win over the server's."""
+    user, session_id, resumed = admitted.user, admitted.session_id, admitted.resumed
+    seconds_left = settings.limits.session_seconds if resumed is None else resumed.seconds_left
+    model = realtime_config_for(user, settings)
+    retrieval, limits = settings.retrieval, settings.limits
+    return SessionConfig(
+        session_id=session_id,
+        model=model,
+        user=user_hash(user.id, settings.signing_secret),
+        resume_token=ResumeTokens(settings.signing_secret).issue(user.id, session_id, seconds_left),
+        history=() if resumed is None else history_of(resumed),
+        id_prefix="vt_" if resumed is None else f"vt_r{resumed.revision}_",
+        duration_seconds=seconds_left,
+        idle_seconds=limits.idle_seconds,
+        search_limit=retrieval.limit,
+        search_seconds_max=retrieval.search_timeout_ms / 1000,
+        policy=Policy(
+            wait_seconds_max=retrieval.wait_ms / 1000,
+            prefetch_words_min=retrieval.min_words,
+            context_tokens_max=retrieval.context_tokens,
+            speed=model.speed,
+            local_net=settings.weaviate.url is not None,
+        ),
+        persistence=RetryPolicy(
+            attempts_max=settings.upstream.attempts_max, backoff_factor=settings.upstream.backoff_factor
+        ),
+    )
+
+
+def passthrough_config_for(admitted: SessionGrant, settings: Settings, model: str) -> SessionConfig:
+    """The same for a client of OpenAI's own protocol, which hears nothing of resuming; `model` is what it may have."""
+    terms = session_config_for(admitted, settings)
+    drop_in = PassthroughConfig(frozenset(settings.web.client_config), admitted.preset)
+    return replace(terms, model=replace(terms.model, model=model), resume_token="", drop_in=drop_in)
+
+
+def sidecar_for(user: str, settings: Settings) -> SidecarPlan | None:
+    """Whether and where words are to be had during speech, if the conversation gives none; `user` is hashed."""
+    upstream = settings.upstream
+    if upstream.sidecar_transcription == "off":
+        return None
+    key = upstream.api_key.get_secret_value() if upstream.api_key else None
+    return SidecarPlan(make_sidecar_dial(upstream.url, key, user), always=upstream.sidecar_transcription == "on")
+
+
+def realtime_config_for(user: User, settings: Settings) -> RealtimeConfig:
+    """What the model is asked to be for this user."""
+    voice = settings.voice
+    return RealtimeConfig(
+        model=settings.upstream.model,
+        instructions=settings.instructions,
+        voice=user.voice or voice.name,
+        speed=voice.speed if user.voice_speed is None else user.voice_speed,
+        transcription_model=settings.upstream.transcription_model,
+        silence_ms=voice.vad_silence_ms,
+        threshold=voice.vad_threshold,
+        noise_reduction=None if voice.noise_reduction == "off" else voice.noise_reduction,
+        reasoning_effort=voice.reasoning_effort,
+    )
