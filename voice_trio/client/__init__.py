@@ -1,12 +1,18 @@
-"""A client of the voice protocol, on Trio: `connect_voice` and what it hands out.
+"""A client of the voice protocol, on Trio.
 
     async with connect_voice("wss://voice.example.com/v1/ws/voice", token) as voice:
-        await voice.send_audio(pcm)          # 16-bit little-endian mono at 24 kHz, 20 to 100 ms at a time
-        async for event in voice:            # dicts, as the protocol has them
+        await voice.send_text("How warm must the brooder be?")
+        async for event in voice:            # dicts, with the fields of docs/protocol.md
             ...
 
-`talk` plays a recording to a session in real time and reports what came back and when; `converse` lets somebody talk by
-microphone and loudspeaker.
+`connect_voice` opens a session. `talk` plays a recording to it and measures the response. `converse` connects it to a
+microphone and a loudspeaker.
+
+All audio is PCM: 16-bit, little-endian, mono, 24 kHz, so one millisecond has 48 bytes. Durations are in the unit that
+their name ends with (`played_ms`, `expires_at` in Unix seconds).
+
+Errors are subclasses of `voice_trio.errors.VoiceTrioError`. A send on a connection that has ended raises
+`voice_trio.errors.LinkClosed`, with the close `code` and `reason`; iteration ends without an error instead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One connection to a gateway: opened or refused in words, then events in both directions."""
+"""One connection to a gateway: how it is opened or refused, and the events in both directions."""
 
 from __future__ import annotations
 
@@ -25,36 +25,48 @@ READY_SECONDS_MAX = 65.0  # a gateway tries for a minute to reach its model
 
 
 class VoiceUnreachable(VoiceTrioError):
-    """Nobody answered at the address, or not as a voice gateway does."""
+    """The gateway could not be reached, did not answer in time, or is not a voice gateway. The message says which."""
 
 
 class VoiceRefused(VoiceTrioError):
-    """The gateway said no, or took its yes back before the session was ready.
-
-    `code` is the protocol's `error.code`, empty where none was told; `retry_after` in seconds.
-    """
+    """The gateway refused the session, or closed the connection before the session was ready."""
 
     def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code = code
+        """The protocol's `error.code`, such as `token_invalid`; empty if the gateway gave none."""
         self.retry_after = retry_after
+        """Seconds to wait before another attempt, if the gateway gave a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What the gateway said when the session began; `expires_at` is Unix time in seconds."""
+    """The gateway's `connection.ready`."""
 
     session_id: str
+    """The id that the gateway's logs give for this session."""
     resume_token: str = field(repr=False)
+    """Resumes the session after a lost connection: connect again with `?resume=` within the hour. Keep it secret."""
     expires_at: float
+    """When the session ends at the latest, as Unix time in seconds."""
 
 
 class VoiceConnection:
-    """A session that is ready. Iterate over it for events; it ends when the connection does, see `closed`."""
+    """A session that is ready; `connect_voice` makes it.
+
+    Iterate over it to receive events as dicts; docs/protocol.md lists them. The iteration ends when the connection
+    ends, and `closed` then says how. Cancelling it loses no event.
+
+    One task may send while another one iterates, but only one task may send at a time. Every method that sends raises
+    `voice_trio.errors.LinkClosed` once the connection has ended. A cancelled send may have written half a frame: the
+    connection cannot be used after it, so leave the `connect_voice` block.
+    """
 
     def __init__(self, link: Link, ready: Ready) -> None:
         self.ready = ready
+        """The session's id, its resume token and its end."""
         self.closed: LinkClosed | None = None
+        """How the connection ended; `None` until the iteration has ended."""
         self._link = link
 
     def __aiter__(self) -> VoiceConnection:
@@ -68,38 +80,57 @@ class VoiceConnection:
             raise StopAsyncIteration from closed
 
     async def send_audio(self, pcm: bytes) -> None:
-        """Microphone: 16-bit little-endian mono at 24 kHz. Raises `LinkClosed`, as all that sends."""
+        """Send microphone audio: PCM, best 20 to 100 ms at a time and as fast as it was recorded.
+
+        The gateway refuses more than 2 s in one call. It accepts at most 5 s in advance and reads no faster than twice
+        the speed of speech after that, so this waits.
+        """
         await self._link.send(pcm)
 
     async def send_text(self, text: str) -> None:
-        """A typed question; it interrupts a running answer."""
+        """Ask a typed question of at most 4,000 characters. It interrupts the running response."""
         await self.send({"type": "text.input", "text": text})
 
     async def interrupt(self, item_id: str | None = None, played_ms: float = 0.0) -> None:
-        """Stop the answer; with what was played of which item, if you know."""
+        """Stop the running response.
+
+        `item_id` and `played_ms` say how many milliseconds of which item the user has heard; the model then forgets
+        the rest. Without them the gateway estimates the position.
+        """
         where = {} if item_id is None else {"item_id": item_id, "played_ms": played_ms}
         await self.send({"type": "interrupt", **where})
 
     async def report_position(self, item_id: str, played_ms: float, *, flushed: bool = False) -> None:
-        """How much of an answer's item was really played; `flushed`: the last word on it, after `playback.flush`."""
+        """Report that the user has heard `played_ms` milliseconds of an item.
+
+        Send it while playing, at most 4 times a second. After a `playback.flush` event stop the sound first, then
+        report the final position with `flushed=True`. A client that never reports gets audio at most 1 s in advance.
+        """
         event = {"type": "playback.position", "item_id": item_id, "played_ms": played_ms}
         await self.send({**event, "flushed": True} if flushed else event)
 
     async def end(self) -> None:
-        """The session is over and not to be resumed; the gateway closes."""
+        """End the session for good: it cannot be resumed. The gateway then closes the connection."""
         await self.send({"type": "session.end"})
 
     async def send(self, event: dict[str, Any]) -> None:
-        """Any event of the protocol."""
+        """Send any client event of docs/protocol.md; `event` has at least a `type`."""
         await self._link.send(msgspec.json.encode(event).decode())
 
 
 @asynccontextmanager
 async def connect_voice(url: str, token: str | None = None) -> AsyncIterator[VoiceConnection]:
-    """A session at `url` (ws:// or wss://), ready; closed when the block ends.
+    """Open a session at `url` (`ws://` or `wss://`), wait until it is ready, and close it when the block ends.
 
-    A token in the address is sent as a header instead, so that no log on the way has it. Raises `VoiceUnreachable` and
-    `VoiceRefused`.
+    `token` is the user's token. A `?token=` in `url` is used if `token` is missing. Either is sent as a header, so that
+    no log of a proxy has it.
+
+    Raises `VoiceUnreachable` if the gateway does not answer within 10 s or is not ready within 65 s (it may try for
+    60 s to reach its model). Raises `VoiceRefused` if the gateway refuses the session. An error of the block itself
+    passes unchanged, not in an exception group.
+
+    When the block ends, also by an error or by cancellation, the connection is closed within 1 s. Without a call to
+    `VoiceConnection.end` the session can be resumed.
     """
     address, in_address = _without_token(url)
     shown = token or in_address

@@ -52,9 +52,17 @@ async def converse(
     muted: bool = False,
     speaker: Speaker | None = None,
 ) -> str:
-    """Talk until the user leaves or the gateway closes; returns how it closed, empty if the user left.
+    """Run a conversation by microphone and loudspeaker until the user leaves or the gateway closes the connection.
 
-    Raises `SoundCardUnavailable`. However it ends, also by cancellation, `session.end` is sent where that is possible.
+    `card` records and plays, `screen` shows the turns, and `by_hand` yields the user's actions: `Ask`, `Interrupt`,
+    `Leave`. If `by_hand` ends, the conversation goes on. With `muted` the microphone is not opened. `speaker` replaces
+    the playback queue, for tests on virtual time.
+
+    Returns how the gateway closed the connection; empty if the user left. Raises `SoundCardUnavailable` if `card`
+    cannot be opened or is lost during the conversation.
+
+    Sends `session.end` at the end, also after cancellation, and waits at most 1 s for it. The session cannot be
+    resumed afterwards.
     """
     conversation = _Live(voice, screen, speaker or Speaker())
     microphone = Microphone()

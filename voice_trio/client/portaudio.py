@@ -32,7 +32,7 @@ def _sounddevice() -> Any:
 
 
 def devices() -> list[Device]:
-    """Every sound device there is. Raises as `PortAudioCard.open`."""
+    """List the sound devices of this machine. Raises what `PortAudioCard.open` raises."""
     library = _sounddevice()
     default_input, default_output = library.default.device
     return [
@@ -49,14 +49,20 @@ def devices() -> list[Device]:
 
 
 class PortAudioCard:
-    """A microphone and a loudspeaker, each by number or part of its name; `None` is the system's default."""
+    """The machine's sound card, through PortAudio. Needs the extra `talk`: `pip install 'voice-trio[talk]'`.
+
+    `microphone` and `loudspeaker` are a device's number or part of its name; `None` is the system's default.
+    """
 
     def __init__(self, microphone: str | None = None, loudspeaker: str | None = None) -> None:
         self._microphone = _number_or_name(microphone)
         self._loudspeaker = _number_or_name(loudspeaker)
 
     def check(self, *, microphone: bool) -> None:
-        """Whether the devices are there and do what is needed; raises as `open`, which need not be tried then."""
+        """Check that the devices exist and support 24 kHz mono, without opening them. Raises what `open` raises.
+
+        Call it before `connect_voice`: a session that fails for lack of a microphone counts towards the user's limit.
+        """
         library = _sounddevice()
         _check(library, self._loudspeaker, "output", "loudspeaker")
         if microphone:
@@ -69,7 +75,10 @@ class PortAudioCard:
         play: Callable[[int, float], bytes],
         lost: Callable[[str], None],
     ) -> Iterator[None]:
-        """See `SoundCard`. Raises `SoundCardUnavailable`, and `ConfigurationError` where the extra is missing."""
+        """Open the devices; see `SoundCard.open` for the arguments. Raises `SoundCardUnavailable`.
+
+        Raises `voice_trio.errors.ConfigurationError` if the extra `talk` is not installed.
+        """
         library = _sounddevice()
         is_closing = False
 

@@ -26,10 +26,14 @@ TRANSCRIPT_SECONDS_MAX = 2.0  # for the full text of what was said, which may co
 
 
 async def talk(voice: VoiceConnection, pcm: bytes, *, on_event: Callable[[Report], None] | None = None) -> Report:
-    """Play `pcm`, then silence, until the answer is whole; `on_event` sees the report grow.
+    """Send a recording in real time, then silence until the response is complete. Returns the report of the last turn.
 
-    Ends without an answer when none began within 30 s of the recording's end, or when the gateway closes. Where the
-    recording makes several turns, the report is of the last.
+    `pcm` is 16-bit little-endian mono at 24 kHz. `on_event` is called after every event with the report so far; it must
+    not block.
+
+    Returns without a response if none has begun 30 s after the end of the recording, or if the gateway closes the
+    connection; see `Report.was_answered` and `Report.closed`. Raises nothing of its own. If it is cancelled in the
+    middle of a send, the connection cannot be used afterwards.
     """
     listener = _Listener(voice, on_event or (lambda report: None))
     async with trio.open_nursery() as nursery:

@@ -20,23 +20,25 @@ BLOCK_MS = 20
 
 
 class SoundCardUnavailable(VoiceTrioError):
-    """There is no such device, it does not do what we need, or it went away; the message says what to do."""
+    """A device does not exist, does not support 24 kHz mono, or was lost. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A sound device by the number and name under which it can be asked for; channels in either direction."""
+    """A sound device. `PortAudioCard` accepts its number or part of its name."""
 
     number: int
     name: str
     inputs: int
+    """Number of input channels; 0: no microphone."""
     outputs: int
+    """Number of output channels; 0: no loudspeaker."""
     is_default_input: bool = False
     is_default_output: bool = False
 
 
 class SoundCard(Protocol):
-    """One microphone and one loudspeaker."""
+    """One microphone and one loudspeaker. Any class with this method will do; see examples/custom_sound_card.py."""
 
     def open(
         self,
@@ -44,9 +46,17 @@ class SoundCard(Protocol):
         play: Callable[[int, float], bytes],
         lost: Callable[[str], None],
     ) -> AbstractContextManager[None]:
-        """Both run inside the block. Raises `SoundCardUnavailable`.
+        """Record and play until the block ends. Raises `SoundCardUnavailable` if a device cannot be opened.
 
-        `hear(pcm)`: what the microphone caught; `None` leaves it closed. `play(size, delay)` returns exactly `size`
-        bytes, the first of which will be heard in `delay` seconds. `lost(why)`: it went away.
+        `hear(pcm)` takes what the microphone has recorded. If it is `None`, the microphone stays closed.
+
+        `play(size, delay)` returns the next `size` bytes for the loudspeaker, silence if nothing is queued. `delay` is
+        the time in seconds until the first of these bytes is heard: the latency of the device.
+
+        `lost(why)` reports that a device was lost; `why` is the message of the error that ends the conversation.
+
+        All three may be called from any thread. They neither wait nor raise, so that they may be called from a
+        real-time audio callback. Call `hear` and `play` about every 20 ms: an interruption takes effect at the next
+        call of `play`.
         """
         ...

@@ -22,10 +22,14 @@ class SoundUnreadable(VoiceTrioError):
 
 
 def read_sound(path: Path) -> bytes:
-    """The file's sound as PCM, whatever its rate and number of channels. Raises `SoundUnreadable`.
+    """Read a sound file as 16-bit little-endian mono PCM at 24 kHz.
 
-    WAV, FLAC, OGG and what else libsndfile reads, with the extra `sound`; without it, 24 kHz 16-bit mono WAV only, and
-    `ConfigurationError` for others.
+    With the extra `sound` (`pip install 'voice-trio[sound]'`) it reads WAV, FLAC, OGG and the other formats of
+    libsndfile, at any rate and with any number of channels. Without it, it reads WAV files that are 24 kHz 16-bit mono
+    already and raises `voice_trio.errors.ConfigurationError` for other WAV files.
+
+    Raises `voice_trio.client.sounds.SoundUnreadable` if the file is missing or is not a sound file. It blocks: call it
+    before `trio.run` or in a thread.
     """
     try:
         import numpy
@@ -44,7 +48,7 @@ def read_sound(path: Path) -> bytes:
 
 
 def write_wav(path: Path, pcm: bytes) -> None:
-    """A WAV file of `pcm`."""
+    """Write PCM (16-bit little-endian mono at 24 kHz) as a WAV file. Raises `OSError`. It blocks."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

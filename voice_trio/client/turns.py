@@ -31,26 +31,32 @@ LATENCIES = {
 
 @dataclass(slots=True)
 class Report:
-    """What a conversation came to. `moments` are the last turn's, in seconds since the recording began to play."""
+    """One turn as the client has seen it: the question, the response, and when each part came."""
 
     transcript: str = ""
+    """What the user said, as far as it is transcribed."""
     answer: str = ""
+    """The text of the response, as far as it has come."""
     audio: bytes = field(default=b"", repr=False)
+    """The audio of the response as PCM; filled by `talk` when it returns."""
     context: dict[str, Any] = field(default_factory=dict)
+    """The turn's `context.injected` event: which passages the model was given."""
     moments: dict[str, float] = field(default_factory=dict)
+    """When each event came, in seconds: since the start of the recording in `talk`, on Trio's clock in `converse`."""
     errors: list[dict[str, Any]] = field(default_factory=list)
+    """The `error` field of each `error` event: in `talk` of the whole recording, in `converse` of this turn."""
     status: str = ""
-    """Of the last response: completed, cancelled, failed, incomplete; empty without one."""
+    """The status of the response: `completed`, `cancelled`, `failed` or `incomplete`; empty until it is done."""
     closed: str = ""
-    """How the gateway ended the connection, where it did before we had what we wanted."""
+    """How the gateway closed the connection, if it did so before the response was complete; filled by `talk`."""
 
     @property
     def was_answered(self) -> bool:
-        """Whether an answer came whole: words or sound, and `completed`."""
+        """Whether the response is `completed` and has text or audio."""
         return self.status == "completed" and bool(self.answer or self.audio)
 
     def latency_ms(self) -> dict[str, float]:
-        """Each latency whose two moments came."""
+        """Latencies in milliseconds by name, such as `committed_to_first_audio`; those whose two moments are known."""
         return {
             name: round((self.moments[last] - self.moments[first]) * 1000, 1)
             for name, (first, last) in LATENCIES.items()
@@ -58,7 +64,7 @@ class Report:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """What `voice-trio call --json` prints."""
+        """The object that `voice-trio call --json` prints: all fields but the audio, with latencies in milliseconds."""
         context = {name: self.context.get(name) for name in ("outcome", "waited_ms", "passages")}
         return {
             "transcript": self.transcript.strip(),

@@ -11,35 +11,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question that was typed."""
+    """The user has typed a question."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    pass
+    """The user stops the running response. Playback stops at once, before the gateway has confirmed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    pass
+    """The user ends the conversation."""
 
 
 UserAction: TypeAlias = Ask | Interrupt | Leave
+"""An action of the user other than speaking; `converse` iterates over them."""
 
 
 class Screen(Protocol):
-    """What the user sees."""
+    """Shows a conversation. Any class with these methods will do. `converse` calls them; they must not block."""
 
     def turn_changed(self, turn: Report) -> None:
-        """The turn under way has grown."""
+        """The current turn has changed; called after every event. `turn` is the same object until the turn ends."""
         ...
 
     def turn_over(self, turn: Report) -> None:
-        """Another one begins, or the conversation ends: this one does not grow any more."""
+        """A turn has ended and its report is final: the next one begins, or the conversation ends."""
         ...
 
     def told(self, event: dict[str, Any]) -> None:
-        """An event about the session: an error, a warning, a recovery."""
+        """An event that concerns the session: an `error`, a `budget.warning` or a `session.*` event."""
         ...
