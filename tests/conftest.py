@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 # These run on real clocks, sockets and processes, on machines that do other things as well. Each gets a second chance,
 # and the summary names whoever needed it. What runs on virtual time gets none: there, once is a bug.
-REAL_CLOCKS = ("browser", "cli", "conformance", "deploy", "embedded", "sdk", "services", "spoken", "wire")
+REAL_CLOCKS = ("browser", "cli", "conformance", "deploy", "embedded", "examples", "sdk", "services", "spoken", "wire")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    tests = config.rootpath / "tests"
+    folders = [config.rootpath / "tests" / name for name in REAL_CLOCKS]
     for item in items:
-        if item.path.relative_to(tests).parts[0] in REAL_CLOCKS:
+        if any(item.path.is_relative_to(folder) for folder in folders):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
