@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from voice_trio.conversation.passages import Passage
-from voice_trio.services.memory_knowledge import MemoryKnowledge
-from voice_trio.services.tokens import User
+from voice_trio.auth.tokens import User
+from voice_trio.conversation.retrieval.passage import Passage
+from voice_trio.knowledge.memory_knowledge import MemoryKnowledge
+from voice_trio.session.config import SessionConfig
 from voice_trio.session.session import Session
-from voice_trio.session.terms import Terms
 from voice_trio.settings import load_settings
 from voice_trio.testing import FakeClient, ScriptedModel, memory_link_pair
-from voice_trio.web.terms import model_for
+from voice_trio.web.session_config import realtime_config_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,7 +51,7 @@ class Conversation:
         self.model = ScriptedModel(nursery)
         self.client = FakeClient(theirs)
         settings = load_settings({"VOICE_INSTRUCTIONS": PROMPT})
-        terms = Terms("test", model_for(User("ada"), settings))
+        terms = SessionConfig("test", realtime_config_for(User("ada"), settings))
         self._session = Session(ours, self._connect_upstream, MemoryKnowledge(HANDBOOK), terms)
         nursery.start_soon(self.client.run)
         nursery.start_soon(self._session.run)

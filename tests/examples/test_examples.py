@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.wire.deployment import gateway, token
+from tests.support.deployment import gateway, token
 from voice_trio.client import read_sound, write_wav
 
 if TYPE_CHECKING:
-    from tests.wire.deployment import Place
+    from tests.support.deployment import Place
     from voice_trio.testing import ScriptedModel
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
