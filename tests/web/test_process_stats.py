@@ -20,7 +20,7 @@ from tests.web.test_statistics import ended, turn
 from voice_trio.billing.prices import Cost
 from voice_trio.conversation.turn.record import Outcome, SearchRecord
 from voice_trio.observability.prometheus import PrometheusMetrics, forget_gauges, share_metrics
-from voice_trio.server.worker_peers import FolderWorkerPeers
+from voice_trio.server.shared import FolderWorkerPeers, SharedFolder
 from voice_trio.session.endings import Ending
 from voice_trio.web.process_stats import ProcessStats, Snapshot, WorkerFacts, decode_snapshot, encode_snapshot
 from voice_trio.web.routes import make_pages
@@ -92,9 +92,9 @@ def snapshot_of(statistics: Statistics) -> Snapshot:
 
 
 async def test_who_hangs_or_is_gone_is_left_out(nursery: trio.Nursery, tmp_path: Path) -> None:
-    one, two = FolderWorkerPeers(tmp_path, 0, 4), FolderWorkerPeers(tmp_path, 1, 4)
+    one, two = (FolderWorkerPeers(SharedFolder(tmp_path), slot, 4) for slot in (0, 1))
     gateway = make_gateway(nursery)
-    nursery.start_soon(two.answer, gateway.snapshot)
+    nursery.start_soon(two.serve, gateway.snapshot)
     (tmp_path / "2.sock").touch()  # nobody listens there
     with trio.fail_after(5):
         while not (heard := await one.ask()):  # noqa: ASYNC110  # it has to open its socket first
@@ -104,12 +104,12 @@ async def test_who_hangs_or_is_gone_is_left_out(nursery: trio.Nursery, tmp_path:
 
 async def test_one_worker_that_is_ready_makes_the_instance_ready(nursery: trio.Nursery, tmp_path: Path) -> None:
     full, free = make_gateway(nursery), make_gateway(nursery)
-    full = replace(full, siblings=FolderWorkerPeers(tmp_path, 0, 2))
+    full = replace(full, peers=FolderWorkerPeers(SharedFolder(tmp_path), 0, 2))
     while full.capacity.take():
         pass
     client = make_pages(full).test_client()
     before = await client.get("/readyz")
-    nursery.start_soon(FolderWorkerPeers(tmp_path, 1, 2).answer, free.snapshot)
+    nursery.start_soon(FolderWorkerPeers(SharedFolder(tmp_path), 1, 2).serve, free.snapshot)
     with trio.fail_after(5):
         while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110  # it has to open its socket first
             await trio.sleep(0.01)

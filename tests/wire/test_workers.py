@@ -29,9 +29,8 @@ from tests.support.deployment import (
 from tests.support.redis_servers import RedisServer, becomes, redis_server
 from tests.wire.test_tls import certificate
 from voice_trio.net.listeners import open_listener
-from voice_trio.server.least_loaded_accept import Loads
-from voice_trio.server.shared_folder import shared_folder
-from voice_trio.server.workers import DRAIN, _Crew, run_workers
+from voice_trio.server.shared import SharedFolder, open_shared_folder
+from voice_trio.server.workers import DRAIN, _WorkerPool, run_workers
 from voice_trio.testing import ScriptedModel
 
 if TYPE_CHECKING:
@@ -178,21 +177,21 @@ async def test_a_worker_that_is_killed_is_replaced_and_what_it_counted_stays(
 
 
 def test_a_folder_that_nobody_holds_any_more_is_removed() -> None:
-    with shared_folder() as held:
-        orphan = held.with_name(f"{held.name}-orphan")
+    with open_shared_folder(2) as held:
+        orphan = held.path.with_name(f"{held.path.name}-orphan")
         orphan.mkdir()
         (orphan / "lock").touch()
-        with shared_folder() as another:
-            assert held.exists()
+        with open_shared_folder(2) as another:
+            assert held.path.exists()
             assert not orphan.exists()
-    assert not held.exists()
-    assert not another.exists()
+    assert not held.path.exists()
+    assert not another.path.exists()
 
 
 async def test_a_worker_that_hangs_is_killed_and_replaced(
     tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voice_trio.workers.SILENCE_SECONDS_MAX", 3.0)  # they say every 5 s that they are alive …
+    monkeypatch.setattr("voice_trio.server.workers.SILENCE_SECONDS_MAX", 3.0)  # heartbeats come every 5 s …
     monkeypatch.setenv("REDIS_URL", redis.url)
     ended: list[int] = []
     with trio.fail_after(50):
@@ -252,8 +251,9 @@ async def test_what_no_worker_can_start_with_is_said_once(tmp_path: Path, redis:
 async def test_a_worker_that_was_being_started_at_the_signal_is_told_to_drain(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crew = _Crew(1, open_listener("127.0.0.1:0"), tmp_path, [])
-    Loads.make(tmp_path, 1)
+    folder = SharedFolder(tmp_path)
+    folder.make_connection_counts(1)
+    pool = _WorkerPool(1, open_listener("127.0.0.1:0"), folder, [])
     heard: list[bytes] = []
 
     class Newcomer:
@@ -276,17 +276,17 @@ async def test_a_worker_that_was_being_started_at_the_signal_is_told_to_drain(
 
         async def open_process(command: list[str], *, pass_fds: tuple[int, int], **how: Any) -> Newcomer:
             await trio.lowlevel.checkpoint()
-            crew._end()  # the signal
+            pool._end()  # the signal
             newcomer = Newcomer(socket.socket(fileno=os.dup(pass_fds[1])))
             nursery.start_soon(newcomer.listen)
-            assert not os.get_inheritable(pass_fds[0])  # is open, although the crew's own socket is closed
+            assert not os.get_inheritable(pass_fds[0])  # is open, although the pool's own socket is closed
             return newcomer
 
         monkeypatch.setattr("trio.lowlevel.open_process", open_process)
         with trio.fail_after(5):
-            await crew.serve()
+            await pool.serve()
     assert heard == [DRAIN]
-    assert crew.exit_code == 0
+    assert pool.exit_code == 0
 
 
 def test_ctrl_c_while_workers_start_ends_them_without_a_word_of_python(redis: RedisServer) -> None:

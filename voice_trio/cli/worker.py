@@ -1,4 +1,4 @@
-"""One of the processes of `voice-trio serve --workers N`; started by `voice_trio.workers`, not by people.
+"""One of the processes of `voice-trio serve --workers N`; started by `voice_trio.server.workers`.
 
 Settings come from the environment as for any server. Exit code 1 with one message for what cannot be started.
 """
@@ -15,18 +15,17 @@ import trio
 
 from voice_trio.errors import ConfigurationError
 from voice_trio.observability.logs import configure_logs
-from voice_trio.observability.prometheus import share_metrics
 from voice_trio.server.server import Tls, Worker, run_server
-from voice_trio.server.worker_peers import FolderWorkerPeers
+from voice_trio.server.shared import FolderWorkerPeers, SharedFolder
 from voice_trio.settings import load_settings
 
 
 @click.command()
 @click.option("--slot", type=int, required=True, help="Which of the workers this one is.")
 @click.option("--count", type=int, required=True, help="How many there are.")
-@click.option("--folder", type=click.Path(path_type=Path), required=True, help="What they share.")
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="The folder that they share.")
 @click.option("--listener", type=int, required=True, help="Descriptor of the socket that all listen on.")
-@click.option("--parent", type=int, required=True, help="Descriptor of the line to the parent.")
+@click.option("--parent", type=int, required=True, help="Descriptor of the socket to the parent.")
 @click.option("--certfile")
 @click.option("--keyfile")
 @click.pass_context
@@ -40,14 +39,15 @@ def worker(
     certfile: str | None,
     keyfile: str | None,
 ) -> None:
-    """Serve until the parent says so, or is gone."""
+    """Serve until the parent commands the end, or is gone."""
     tls = Tls(certfile, keyfile) if certfile and keyfile else None
     try:
         settings = load_settings()
         configure_logs(settings.observability)
         structlog.contextvars.bind_contextvars(worker=slot)
-        share_metrics(folder, slot)
-        this = Worker(FolderWorkerPeers(folder, slot, count), socket.socket(fileno=parent))
+        shared = SharedFolder(folder)
+        shared.share_metrics(slot)
+        this = Worker(FolderWorkerPeers(shared, slot, count), socket.socket(fileno=parent))
         exit_code = trio.run(partial(run_server, settings, socket.socket(fileno=listener), tls=tls, worker=this))
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error

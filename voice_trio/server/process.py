@@ -1,8 +1,8 @@
-"""The services of one process, opened in order and closed in the reverse one; what runs beside the sessions.
+"""The services of one process, opened in order and closed in reverse, and the tasks that run beside the sessions.
 
 open_gateway
 ├─ services     knowledge, state, webhook, plans
-└─ nursery      what outlives handlers: obeying the rollout, telling what was spent, looking at the loop
+└─ nursery      background tasks: rollout changes, the daily budget, loop lag, heartbeats, snapshots for peers
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from voice_trio.observability.prometheus import GAUGES_SECONDS
 from voice_trio.observability.sentry import start_reports
 from voice_trio.observability.tracing import start_traces
 from voice_trio.observability.webhook import open_webhook
-from voice_trio.server.worker_peers import FolderWorkerPeers
+from voice_trio.server.shared import FolderWorkerPeers
 from voice_trio.session.spend.daily_budget import FLUSH_SECONDS_MAX, DailyBudget
 from voice_trio.state.open_state import open_state
 from voice_trio.web.admin import obey_rollout, obey_takeovers
@@ -48,12 +48,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-ALONE = NoWorkerPeers()
-
 
 @dataclass(frozen=True, slots=True)
 class _Services:
-    """What has to be opened and closed."""
+    """The services that have to be opened and closed."""
 
     knowledge: Knowledge
     state: State
@@ -63,17 +61,17 @@ class _Services:
 
 @asynccontextmanager
 async def open_gateway(
-    settings: Settings, siblings: FolderWorkerPeers | NoWorkerPeers = ALONE
+    settings: Settings, peers: FolderWorkerPeers | NoWorkerPeers | None = None
 ) -> AsyncIterator[Gateway]:
-    """The services of one process, open while the block runs."""
+    """The services of one process, open while the block runs; `peers` are the other workers, if there are any."""
     prices = load_prices(settings.limits.prices_file)
     if not prices.knows(settings.upstream.model):
         log.warning("price_missing", model=settings.upstream.model, detail="counted at the dearest known price")
     reports = start_reports(settings.observability, model=settings.upstream.model)
     try:
         async with _open_services(settings) as services, trio.open_nursery() as nursery:
-            gateway = _make_gateway(settings, services, prices, reports, siblings, nursery)
-            _start_chores(gateway)
+            gateway = _make_gateway(settings, services, prices, reports, peers or NoWorkerPeers(), nursery)
+            _start_background_tasks(gateway)
             yield gateway
             with trio.move_on_after(FLUSH_SECONDS_MAX, shield=True):
                 await gateway.treasury.share()
@@ -98,14 +96,14 @@ def _make_gateway(
     services: _Services,
     prices: Prices,
     reports: Reports,
-    siblings: FolderWorkerPeers | NoWorkerPeers,
+    peers: FolderWorkerPeers | NoWorkerPeers,
     nursery: trio.Nursery,
 ) -> Gateway:
     capacity, live, state = Capacity(settings.limits.concurrent), LiveSessions(), services.state
     verifier, statistics = TokenVerifier(settings.tokens), Statistics(lambda: len(live))
     treasury = DailyBudget(prices, state, settings.limits, on_cost=statistics.count_cost)
     statistics.watch_money(treasury)
-    statistics.meters.watch_process(capacity, state, siblings.count)
+    statistics.meters.watch_process(capacity, state, peers.count)
     admission = Admission(
         settings=settings,
         verifier=verifier,
@@ -129,34 +127,34 @@ def _make_gateway(
         reports=reports,
         health=Health(settings, services.knowledge, capacity, statistics, state),
         nursery=nursery,
-        siblings=siblings,
+        peers=peers,
         traces=start_traces(
             instance=state.instance, version=settings.observability.app_version, model=settings.upstream.model
         ),
     )
 
 
-def _start_chores(gateway: Gateway) -> None:
-    start, siblings = gateway.nursery.start_soon, gateway.siblings
-    start(_look_at_knowledge, gateway.knowledge, gateway.settings)
+def _start_background_tasks(gateway: Gateway) -> None:
+    start, peers = gateway.nursery.start_soon, gateway.peers
+    start(_check_knowledge, gateway.knowledge, gateway.settings)
     start(obey_rollout, gateway.state, gateway.live)
     start(obey_takeovers, gateway.state, gateway.live)
     start(gateway.treasury.run)
     start(gateway.statistics.lag.run)
     start(InstanceHeartbeat(gateway).run)
-    if isinstance(siblings, FolderWorkerPeers):
-        start(siblings.answer, gateway.snapshot)
-        start(_keep_gauges_fresh, gateway.statistics)
+    if isinstance(peers, FolderWorkerPeers):
+        start(peers.serve, gateway.snapshot)
+        start(_refresh_gauges, gateway.statistics)
 
 
-async def _look_at_knowledge(knowledge: Knowledge, settings: Settings) -> None:
-    """A base that cannot be read costs no start, but somebody should know."""
+async def _check_knowledge(knowledge: Knowledge, settings: Settings) -> None:
+    """A knowledge base that cannot be read does not stop the start, but is logged."""
     if not await knowledge.is_available():
         log.warning("knowledge_unavailable", where=settings.weaviate.url or str(settings.retrieval.knowledge_path))
 
 
-async def _keep_gauges_fresh(statistics: Statistics) -> Never:
-    """Another worker may be asked for them at any time."""
+async def _refresh_gauges(statistics: Statistics) -> Never:
+    """Prometheus may ask another worker for this one's gauges at any time."""
     while True:
         statistics.meters.refresh()
         await trio.sleep(GAUGES_SECONDS)

@@ -1,18 +1,18 @@
-"""The production server: services from settings, our own listening socket, hypercorn's Trio worker, and an orderly end.
+"""The production server: services from settings, our own listening socket, and an orderly shutdown.
 
     run_server
-    ├─ gateway nursery       what outlives handlers
-    ├─ watch signals         first: drain, then stop; second: stop at once (a worker obeys its parent, too)
-    └─ hypercorn.trio.serve  connections
+    ├─ gateway nursery   tasks that outlive the connections
+    ├─ watch_signals     first signal: drain, then stop; second: stop at once
+    ├─ follow_parent     a worker only: heartbeats to the parent, and the parent's commands
+    └─ accept.serve      connections
 
-After SIGTERM or Ctrl-C nobody new is let in, sessions are told and may finish an answer for 8 s, and 10 s after the
-signal the last connection is gone, whatever a client does.
+After SIGTERM or Ctrl-C no new session is admitted. Each open session is notified and may finish a response for 8 s.
+10 s after the signal the last connection is closed, whatever its client does.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 import signal
 from dataclasses import dataclass
 from functools import partial
@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, cast
 import structlog
 import trio
 from hypercorn.config import Config
-from hypercorn.trio import serve
 
 from voice_trio.errors import ConfigurationError
 from voice_trio.net.listeners import BACKLOG, drop_connections
-from voice_trio.server.least_loaded_accept import Loads, serve_least_loaded
-from voice_trio.server.process import ALONE, open_gateway
-from voice_trio.server.workers import ALIVE_EVERY_SECONDS, DRAIN, END_AT_ONCE, SERVING
+from voice_trio.server import accept
+from voice_trio.server.process import open_gateway
+from voice_trio.server.shared import ConnectionCounts, FolderWorkerPeers
+from voice_trio.server.workers import DRAIN, END_AT_ONCE, HEARTBEAT, HEARTBEAT_SECONDS
 from voice_trio.web.application import Application
+from voice_trio.web.process_stats import NoWorkerPeers
 
 if TYPE_CHECKING:
     import socket
@@ -36,14 +37,13 @@ if TYPE_CHECKING:
 
     from hypercorn.typing import ASGIFramework
 
-    from voice_trio.server.worker_peers import FolderWorkerPeers
     from voice_trio.settings import Settings
     from voice_trio.web.gateway import Gateway
 
 log = structlog.get_logger(__name__)
 
-SESSIONS_END_SECONDS_MAX = 9.4  # after the signal: 8 s for an answer, then the goodbye
-ALL_CLOSED_SECONDS = 9.8  # after the signal connections that still stand are dropped
+SESSIONS_END_SECONDS_MAX = 9.4  # after the signal: 8 s for a response, then the closing handshake
+ALL_CLOSED_SECONDS = 9.8  # after the signal: connections that are still open are dropped
 PING_SECONDS = 20.0
 
 
@@ -57,9 +57,9 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """This process is one of several; `parent` is the line to the one that started it."""
+    """Says that this process is one of several workers; `parent` is the socket to the process that started it."""
 
-    siblings: FolderWorkerPeers
+    peers: FolderWorkerPeers
     parent: socket.socket
 
 
@@ -71,103 +71,106 @@ async def run_server(
     worker: Worker | None = None,
     when_started: Callable[[], None] | None = None,
 ) -> int:
-    """Serve on `listener`, which this takes over, until a signal ends it; returns the process's exit code.
+    """Serve on `listener`, which this closes, until a signal; returns the process's exit code.
 
     0 after an orderly end, 128 plus the signal's number when a second signal cut it short. Raises
     `ConfigurationError` for a certificate that cannot be used.
     """
     host, port, *_ = listener.getsockname()
     try:
-        config = _hypercorn_config(listener.fileno(), tls)
+        config = _hypercorn_config(tls)
     except ConfigurationError:
         listener.close()
         raise
-    if worker is None:
-        listener.detach()  # hypercorn owns the socket from here on
-        serving = partial(serve, mode="asgi")
-    else:
-        loads = Loads(worker.siblings.folder, worker.siblings.slot)
-        serving = partial(serve_least_loaded, listener=listener, loads=loads)
-    if worker is None or worker.siblings.slot == 0:
+    peers = worker.peers if worker else NoWorkerPeers()
+    if peers.slot == 0:
         for warning in settings.warnings:
             log.warning("settings", detail=warning)
     async with trio.open_nursery() as nursery:
-        ending = _Ending(port, nursery, worker)
-        await nursery.start(ending.watch_signals)
-        async with open_gateway(settings, worker.siblings if worker else ALONE) as gateway:
-            ending.gateway = gateway
+        shutdown = _Shutdown(port, nursery, worker)
+        await nursery.start(shutdown.watch_signals)
+        async with open_gateway(settings, peers) as gateway:
+            shutdown.gateway = gateway
             application = cast("ASGIFramework", Application(gateway))
-            async with trio.open_nursery() as server:
-                await server.start(partial(serving, application, config, shutdown_trigger=ending.stopping.wait))
+            serve = partial(accept.serve, application, config, listener, _connection_counts(worker))
+            async with trio.open_nursery() as serving:
+                await serving.start(partial(serve, shutdown_trigger=shutdown.stopping.wait))
                 log.info("worker_serving" if worker else "serving", host=host, port=port, tls=tls is not None)
                 if worker is not None:
-                    nursery.start_soon(ending.obey_parent, worker)
+                    nursery.start_soon(shutdown.follow_parent, worker)
                 if when_started is not None:
                     when_started()
         nursery.cancel_scope.cancel(reason="served")
-    return ending.exit_code
+    return shutdown.exit_code
 
 
-class _Ending:
-    """How the server comes to its end."""
+def _connection_counts(worker: Worker | None) -> ConnectionCounts:
+    if worker is None:
+        return ConnectionCounts.of_one_process()
+    return worker.peers.folder.connection_counts(worker.peers.slot)
 
-    def __init__(self, port: int, everything: trio.Nursery, worker: Worker | None) -> None:
+
+class _Shutdown:
+    """The way from the first signal to the end of the process."""
+
+    def __init__(self, port: int, nursery: trio.Nursery, worker: Worker | None) -> None:
         self.gateway: Gateway | None = None
         self.stopping = trio.Event()
         self.exit_code = 0
         self._port = port
-        self._everything = everything
+        self._nursery = nursery
         self._is_worker = worker is not None
-        self._is_winding_down = False
+        self._is_draining = False
 
     async def watch_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """The first one begins the end, the second cuts it short. A worker is told the latter by its parent alone."""
+        """The first signal starts the drain, the second ends it. A worker's second command comes from its parent only:
+        a terminal or a supervisor may signal the whole process group."""
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             task_status.started()
             async for number in signals:
-                if self._is_winding_down and not self._is_worker:
+                if self._is_draining and not self._is_worker:
                     self._end_at_once(number)
                     return
                 self._begin(number)
 
-    async def obey_parent(self, worker: Worker) -> None:
-        """Say that we serve; then end as the parent says, or when it is gone."""
+    async def follow_parent(self, worker: Worker) -> None:
+        """Send heartbeats to the parent; shut down on its command, or when it is gone."""
         with trio.socket.from_stdlib_socket(worker.parent) as parent:
             try:
-                word = await self._hear_last_word(parent)
+                command = await self._wait_last_command(parent)
             except OSError:
-                word = b""
-        if word == END_AT_ONCE:
+                command = b""
+        if command == END_AT_ONCE:
             self._end_at_once(signal.SIGTERM)
         else:
             self._begin(signal.SIGTERM)
-            shutil.rmtree(worker.siblings.folder, ignore_errors=True)  # nobody else will
+            worker.peers.folder.remove()  # the dead parent cannot
 
-    async def _hear_last_word(self, parent: trio.socket.SocketType) -> bytes:
-        """Say every few seconds that this process is alive, and drain when told."""
+    async def _wait_last_command(self, parent: trio.socket.SocketType) -> bytes:
+        """Send a heartbeat every few seconds, and drain on command; returns any other command, b"" at the end."""
         while True:
-            await parent.send(SERVING)
-            with trio.move_on_after(ALIVE_EVERY_SECONDS):
-                word = await parent.recv(1)
-                if word != DRAIN:
-                    return word
+            await parent.send(HEARTBEAT)
+            with trio.move_on_after(HEARTBEAT_SECONDS):
+                command = await parent.recv(1)
+                if command != DRAIN:
+                    return command
                 self._begin(signal.SIGTERM)
 
     def _begin(self, number: int) -> None:
         if self.gateway is None:
             self._end_at_once(number)
-        elif not self._is_winding_down:
+        elif not self._is_draining:
             log.info("stopping", signal=signal.Signals(number).name, sessions=len(self.gateway.live))
-            self._is_winding_down = True
-            self._everything.start_soon(self._wind_down, self.gateway)
+            self._is_draining = True
+            self._nursery.start_soon(self._drain, self.gateway)
 
     def _end_at_once(self, number: int) -> None:
         log.warning("stopping_at_once", signal=signal.Signals(number).name)
         self.exit_code = 128 + number
         drop_connections([self._port])
-        self._everything.cancel_scope.cancel(reason="second signal")
+        self._nursery.cancel_scope.cancel(reason="second signal")
 
-    async def _wind_down(self, gateway: Gateway) -> None:
+    async def _drain(self, gateway: Gateway) -> None:
         signalled_at = trio.current_time()
         gateway.drain()
         with trio.move_on_after(SESSIONS_END_SECONDS_MAX):
@@ -178,7 +181,7 @@ class _Ending:
         log.warning("connections_dropped", count=dropped)
 
 
-def _hypercorn_config(descriptor: int, tls: Tls | None) -> Config:
+def _hypercorn_config(tls: Tls | None) -> Config:
     config = Config()
     config.backlog = BACKLOG
     config.graceful_timeout = 0.5
@@ -186,14 +189,13 @@ def _hypercorn_config(descriptor: int, tls: Tls | None) -> Config:
     config.include_server_header = False
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")
-    config.errorlog.setLevel(logging.WARNING)  # where it runs we say ourselves
+    config.errorlog.setLevel(logging.WARNING)  # `serving` says where
     if tls is not None:
         config.certfile, config.keyfile = tls.certfile, tls.keyfile
-        # HTTP/2 has windows of its own: there TCP would never learn that a client takes nothing.
+        # HTTP/2 has flow control of its own, so TCP_USER_TIMEOUT would not notice a client that stops reading.
         config.alpn_protocols = ["http/1.1"]
         try:
             config.create_ssl_context()
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"--certfile, --keyfile: cannot be used: {error}") from error
-    config.bind = [f"fd://{descriptor}"]
     return config

@@ -1,14 +1,16 @@
-"""Several processes on one listening socket: starts them, replaces those that die, and ends them all together.
+"""Several processes on one listening socket: starts the workers, replaces dead ones, and ends them together.
 
     run_workers
-    ├─ watch signals        first: all drain; second: all end at once
-    └─ keep slot 0 … N-1    start a worker, wait for its end, start another one
+    ├─ watch_signals            first: all drain; second: all end at once
+    └─ supervise slot 0 … N-1   start a worker, wait for its end, start the next one
 
-The parent serves nobody; a worker is `voice_trio.cli.worker`, an ordinary server. All accept from the one socket, the
-freest first, so a worker that dies or hangs costs only those it talks to. (With sockets of their own, by SO_REUSEPORT,
-callers are spread by chance, and those whom the kernel gave to one that hangs wait.) What workers are told goes over a
-pair of sockets, not by signals: a terminal or a supervisor may signal the whole group, and then each would hear the
-same wish twice. When the parent is gone that line ends, and the workers drain.
+The parent serves no connections; a worker is `voice_trio.cli.worker`, an ordinary server. All workers accept from the
+one socket, the least loaded first, so a worker that dies or hangs affects its own connections only. (With one socket
+for each, by SO_REUSEPORT, the kernel assigns connections by hash, and those assigned to a hanging worker wait.)
+
+Commands to workers go over a pair of sockets, not by signals: a terminal or a supervisor may signal the whole group,
+and then each worker would receive the same command twice. When the parent is gone that connection ends, and the
+workers drain.
 """
 
 from __future__ import annotations
@@ -24,33 +26,32 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from voice_trio.observability.prometheus import forget_gauges
-from voice_trio.server.least_loaded_accept import ABSENT, Loads
-from voice_trio.server.shared_folder import shared_folder
+from voice_trio.server.shared import open_shared_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-SERVING = b"s"
-"""A worker's only word: when it serves, and again every `ALIVE_EVERY_SECONDS`."""
+    from voice_trio.server.shared import SharedFolder
+
+HEARTBEAT = b"s"
+"""All that a worker sends: once it serves, and again every `HEARTBEAT_SECONDS`."""
 DRAIN = b"d"
 END_AT_ONCE = b"x"
 
 PAUSE_SECONDS = 0.5
-"""Before a dead worker is replaced; twice as long each time, until one has served for `PROVEN_SECONDS`."""
+"""Before a dead worker is replaced; doubled each time, until one has served for `PROVEN_SECONDS`."""
 PAUSE_SECONDS_MAX = 30.0
 PROVEN_SECONDS = 60.0
 STARTS_MAX = 5
-"""So many starts in a row may fail while nobody serves."""
+"""Starts in a row that may fail while no worker serves."""
 START_SECONDS_MAX = 60.0
 DRAIN_SECONDS_MAX = 15.0
-"""A worker is gone 10 s after it was told; one that is not is killed."""
+"""A worker ends within 10 s of the command; one that does not is killed."""
 ABRUPT_SECONDS_MAX = 2.0
-ALIVE_EVERY_SECONDS = 5.0
+HEARTBEAT_SECONDS = 5.0
 SILENCE_SECONDS_MAX = 15.0
 SILENCES_MAX = 2
-"""A worker that hangs is killed after so many in a row; the first one may be a pause of the whole machine."""
+"""A worker is killed after so many silences in a row; the first may be a pause of the whole machine."""
 
 log = structlog.get_logger(__name__)
 
@@ -58,50 +59,50 @@ log = structlog.get_logger(__name__)
 async def run_workers(count: int, listener: socket.socket, arguments: Sequence[str]) -> int:
     """Serve on `listener` with `count` workers, each given `arguments` too, until a signal; returns the exit code.
 
-    0 after an orderly end; 128 plus the signal's number when a second signal cut it short; that of the first worker
-    if it could not start (it has said why); 1 when later none could, or one had to be killed. Closes the listener.
+    0 after an orderly end; 128 plus the signal's number when a second signal cut it short; the first worker's own code
+    if it could not start (it has reported why); 1 when later none could start, or one was killed at the end. Closes
+    the listener.
     """
-    with listener, shared_folder() as folder:
-        Loads.make(folder, count)
-        crew = _Crew(count, listener, folder, arguments)
+    with listener, open_shared_folder(count) as folder:
+        pool = _WorkerPool(count, listener, folder, arguments)
         async with trio.open_nursery() as nursery:
-            await nursery.start(crew.watch_signals, nursery)
+            await nursery.start(pool.watch_signals, nursery)
             try:
-                await crew.serve()
+                await pool.serve()
             finally:
-                crew.kill()
+                pool.kill()
             nursery.cancel_scope.cancel(reason="all workers are gone")
-    return crew.exit_code
+    return pool.exit_code
 
 
-class _Worker:
-    """One process and the line to it."""
+class _WorkerProcess:
+    """One process, and the parent's end of the socket pair to it."""
 
-    def __init__(self, process: trio.Process, line: socket.socket) -> None:
+    def __init__(self, process: trio.Process, connection: socket.socket) -> None:
         self.process = process
-        self._line = line
+        self._connection = connection
 
-    def tell(self, word: bytes) -> None:
+    def send(self, command: bytes) -> None:
         with suppress(OSError):  # it has just died
-            self._line.send(word)
+            self._connection.send(command)
 
     async def wait_serving(self) -> bool:
-        """Whether it came so far; False when it died on the way. One that takes a minute is killed."""
+        """True at the first heartbeat, False when it died before; kills it after `START_SECONDS_MAX`."""
         with trio.move_on_after(START_SECONDS_MAX), suppress(OSError):
-            await trio.lowlevel.wait_readable(self._line)
-            return self._line.recv(1) == SERVING
+            await trio.lowlevel.wait_readable(self._connection)
+            return self._connection.recv(1) == HEARTBEAT
         self.process.kill()
         return False
 
     async def wait(self) -> int:
-        """Its exit code; one that hangs is killed."""
+        """Its exit code; a process that stops sending heartbeats is killed."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._kill_if_silent)
                 code = await self.process.wait()
                 nursery.cancel_scope.cancel(reason="it has ended")
         finally:
-            self._line.close()
+            self._connection.close()
         return code
 
     async def _kill_if_silent(self) -> None:
@@ -109,36 +110,36 @@ class _Worker:
         while silences < SILENCES_MAX:
             is_silent = True
             with trio.move_on_after(SILENCE_SECONDS_MAX):
-                await trio.lowlevel.wait_readable(self._line)
+                await trio.lowlevel.wait_readable(self._connection)
                 is_silent = False
-            if not is_silent and not self._heard():
+            if not is_silent and not self._received():
                 return  # it is ending
             silences = silences + 1 if is_silent else 0
         log.error("worker_hangs", pid=self.process.pid)
         self.process.kill()
 
-    def _heard(self) -> bytes:
+    def _received(self) -> bytes:
         with suppress(OSError):
-            return self._line.recv(64)
+            return self._connection.recv(64)
         return b""
 
 
-class _Crew:
+class _WorkerPool:
     """The workers by their slots."""
 
-    def __init__(self, count: int, listener: socket.socket, folder: Path, arguments: Sequence[str]) -> None:
+    def __init__(self, count: int, listener: socket.socket, folder: SharedFolder, arguments: Sequence[str]) -> None:
         self.exit_code = 0
         self._count = count
         self._listener = listener
         self._address = listener.getsockname()
         self._folder = folder
         self._arguments = tuple(arguments)
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, _WorkerProcess] = {}
         self._serving: set[int] = set()
         self._has_served = False
         self._failed_starts = 0
         self._ending = trio.Event()
-        self._last_word = b""
+        self._last_command = b""
 
     async def watch_signals(
         self, nursery: trio.Nursery, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -151,7 +152,7 @@ class _Crew:
                 if self._ending.is_set():
                     log.warning("stopping_workers_at_once", signal=name)
                     self.exit_code = 128 + number
-                    self._tell_all(END_AT_ONCE)
+                    self._send_all(END_AT_ONCE)
                     nursery.start_soon(self._kill_after, ABRUPT_SECONDS_MAX)
                 else:
                     log.info("stopping_workers", signal=name)
@@ -159,31 +160,31 @@ class _Crew:
                     nursery.start_soon(self._kill_after, DRAIN_SECONDS_MAX)
 
     async def serve(self) -> None:
-        """Until all are gone. The first worker goes ahead, so that what is wrong with all of them is said once."""
+        """Until all are gone. The first worker starts alone, so that an error common to all is reported once."""
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._keep, 0)
+            await nursery.start(self._supervise, 0)
             async with trio.open_nursery() as starting:
                 for slot in range(1, self._count):
-                    starting.start_soon(nursery.start, self._keep, slot)
+                    starting.start_soon(nursery.start, self._supervise, slot)
             if not self._ending.is_set():
                 log.info("serving", host=self._address[0], port=self._address[1], workers=self._count)
 
     def kill(self) -> None:
-        """Whoever is left."""
+        """Kill all workers that still run."""
         for worker in self._workers.values():
             worker.process.kill()
 
-    async def _keep(self, slot: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Have a worker in that slot until all end; `started` once the first one serves, or all are to end."""
-        pause, is_told = PAUSE_SECONDS, False
+    async def _supervise(self, slot: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep a worker in `slot` until the end; `started` once the first one serves, or the end has begun."""
+        pause, has_started = PAUSE_SECONDS, False
         while not self._ending.is_set():
-            worker = self._workers[slot] = await self._hire(slot)
-            worker.tell(self._last_word)  # that was said while it was being hired
+            worker = self._workers[slot] = await self._start_worker(slot)
+            worker.send(self._last_command)  # sent to the others while this one was starting
             began_at = trio.current_time()
             if await worker.wait_serving():
                 self._note_serving(slot)
-                if not is_told:
-                    is_told = True
+                if not has_started:
+                    has_started = True
                     task_status.started()
             code = await worker.wait()
             self._note_end(slot, code)
@@ -192,24 +193,24 @@ class _Crew:
             with trio.move_on_after(pause):
                 await self._ending.wait()
             pause = min(2 * pause, PAUSE_SECONDS_MAX)
-        if not is_told:
+        if not has_started:
             task_status.started()
 
-    async def _hire(self, slot: int) -> _Worker:
+    async def _start_worker(self, slot: int) -> _WorkerProcess:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        with theirs, self._listener.dup() as listener:  # the end may close ours meanwhile
+        with theirs, self._listener.dup() as listener:  # `_end` may close the listener meanwhile
             fds = (listener.fileno(), theirs.fileno())
             command = [sys.executable, "-P", "-m", "voice_trio.cli.worker"]
-            command += ["--slot", str(slot), "--count", str(self._count), "--folder", str(self._folder)]
+            command += ["--slot", str(slot), "--count", str(self._count), "--folder", str(self._folder.path)]
             command += ["--listener", str(fds[0]), "--parent", str(fds[1]), *self._arguments]
-            # It imports what we would, wherever we were started: `-P` leaves the working directory out.
+            # The worker imports from the same paths as this process: `-P` leaves the working directory out.
             paths = os.pathsep.join(path for path in sys.path if path)
             environ = os.environ | {"PYTHONPATH": paths}
-            # A Ctrl-C goes to the whole group, and would burst into the worker's imports.
-            deafen = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-            process = await trio.lowlevel.open_process(command, pass_fds=fds, env=environ, preexec_fn=deafen)
-            return _Worker(process, ours)
+            # Ctrl-C goes to the whole group, and would raise KeyboardInterrupt within the worker's imports.
+            ignore_sigint = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+            process = await trio.lowlevel.open_process(command, pass_fds=fds, env=environ, preexec_fn=ignore_sigint)
+            return _WorkerProcess(process, ours)
 
     def _note_serving(self, slot: int) -> None:
         self._serving.add(slot)
@@ -220,11 +221,10 @@ class _Crew:
         has_served = slot in self._serving
         self._serving.discard(slot)
         del self._workers[slot]
-        forget_gauges(self._folder, slot)
-        Loads(self._folder, slot).set(ABSENT)
+        self._folder.forget_worker(slot)
         if self._ending.is_set():
             return
-        if not self._has_served:  # nobody ever did, and it has said why
+        if not self._has_served:  # no worker ever did, and this one has reported why
             self.exit_code = code if code > 0 else 1
             self._end()
             return
@@ -237,13 +237,13 @@ class _Crew:
 
     def _end(self) -> None:
         self._ending.set()
-        self._listener.close()  # or callers would wait in it once the workers have closed theirs
-        self._tell_all(DRAIN)
+        self._listener.close()  # otherwise new connections wait in its backlog once the workers have closed theirs
+        self._send_all(DRAIN)
 
-    def _tell_all(self, word: bytes) -> None:
-        self._last_word = word
+    def _send_all(self, command: bytes) -> None:
+        self._last_command = command
         for worker in self._workers.values():
-            worker.tell(word)
+            worker.send(command)
 
     async def _kill_after(self, seconds: float) -> None:
         await trio.sleep(seconds)

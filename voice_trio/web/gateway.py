@@ -45,14 +45,14 @@ class Gateway:
     reports: Reports
     health: Health
     nursery: trio.Nursery
-    siblings: WorkerPeers = field(default_factory=NoWorkerPeers)
+    peers: WorkerPeers = field(default_factory=NoWorkerPeers)
     traces: Traces = field(default_factory=NoTraces)
 
     def snapshot(self) -> Snapshot:
         """What this process has seen and is now."""
         statistics, capacity = self.statistics, self.capacity
         facts = WorkerFacts(
-            slot=self.siblings.slot,
+            slot=self.peers.slot,
             pid=os.getpid(),
             instance=self.state.instance,
             started=statistics.started_at,

@@ -57,7 +57,7 @@ class InstanceHeartbeat:
             instance=gateway.state.instance,
             host=self._host,
             pid=os.getpid(),
-            worker=gateway.siblings.slot if gateway.siblings.count > 1 else None,
+            worker=gateway.peers.slot if gateway.peers.count > 1 else None,
             version=gateway.settings.observability.app_version,
             started=gateway.statistics.started_at,
             active=len(gateway.live),

@@ -70,7 +70,7 @@ class _Routes:
     async def _unready(self) -> str | None:
         """Callers are taken by whichever worker has room: one that is ready is enough."""
         own = self._gateway.health.unready
-        if own is None or any(one.facts.unready is None for one in await self._gateway.siblings.ask()):
+        if own is None or any(one.facts.unready is None for one in await self._gateway.peers.ask()):
             return None
         return own
 

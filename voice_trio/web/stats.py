@@ -17,7 +17,7 @@ SPENDERS_SHOWN = 10
 
 async def stats_of(gateway: Gateway, user: str | None = None) -> dict[str, Any]:
     """Asks the other workers, for at most a second, and the shared state; `user` is an id whose costs are wanted."""
-    others = await gateway.siblings.ask()
+    others = await gateway.peers.ask()
     figures = gateway.statistics.as_json(*(other.figures for other in others))
     figures["cost"] |= await _spenders(gateway, user)
     return figures | await _setup(gateway, [gateway.snapshot().facts, *(other.facts for other in others)])
@@ -47,7 +47,7 @@ async def _setup(gateway: Gateway, facts: list[WorkerFacts]) -> dict[str, Any]:
             "version": gateway.settings.observability.app_version,
             "loop_lag_ms": max(worker.loop_lag_ms for worker in workers),
         },
-        "workers": {"count": gateway.siblings.count, "answered": [msgspec.to_builtins(worker) for worker in workers]},
+        "workers": {"count": gateway.peers.count, "answered": [msgspec.to_builtins(worker) for worker in workers]},
         "instances": [msgspec.to_builtins(presence) for presence in await gateway.state.present()],
         "prices": {"dated": dated.isoformat() if dated else None},
         "configuration": gateway.settings.described(),
