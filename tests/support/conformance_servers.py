@@ -23,7 +23,7 @@ from tests.support.fake_engines import FakeEars, fake_engines
 from voice_trio.embedded.local import open_local_engines
 from voice_trio.embedded.server import ServerSettings, serve_embedded
 from voice_trio.embedded.speech import missing_packages
-from voice_trio.protocols.openai_client import CLIENT_SETTINGS
+from voice_trio.settings import CLIENT_SETTINGS
 from voice_trio.testing.automatic import AutomaticModel
 from voice_trio.testing.model_server import serve_scripted_model
 from voice_trio.testing.sounds import tone_pcm

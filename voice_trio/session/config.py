@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from voice_trio.conversation.policy import Policy
-from voice_trio.protocols.openai_client import SAFE_CLIENT_SETTINGS
 from voice_trio.session.upstream.connect import RetryPolicy
+from voice_trio.settings import SAFE_CLIENT_SETTINGS
 
 if TYPE_CHECKING:
     from voice_trio.conversation.turn.history import Said

@@ -16,20 +16,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from voice_trio.errors import ConfigurationError
-from voice_trio.settings.groups import (
+from voice_trio.settings.conversation import (
     DEFAULT_INSTRUCTIONS,
-    HMAC_ALGORITHMS,
     INSTRUCTIONS_CHARS_MAX,
-    Access,
-    Limits,
-    Observability,
+    Assistant,
     Retrieval,
-    Shared,
-    Tokens,
     Upstream,
-    Voice,
     Weaviate,
-    Web,
 )
 from voice_trio.settings.price_table import read_price_table
 from voice_trio.settings.reading import (
@@ -42,13 +35,27 @@ from voice_trio.settings.reading import (
     unknown_name_warnings,
     variables_of,
 )
+from voice_trio.settings.service import (
+    CLIENT_SETTINGS,
+    HMAC_ALGORITHMS,
+    SAFE_CLIENT_SETTINGS,
+    Access,
+    Limits,
+    Observability,
+    Shared,
+    Tokens,
+    Web,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 __all__ = [
+    "CLIENT_SETTINGS",
     "DEFAULT_INSTRUCTIONS",
+    "SAFE_CLIENT_SETTINGS",
     "Access",
+    "Assistant",
     "ConfigurationError",
     "Limits",
     "Observability",
@@ -57,7 +64,6 @@ __all__ = [
     "Shared",
     "Tokens",
     "Upstream",
-    "Voice",
     "Weaviate",
     "Web",
     "all_variables",
@@ -81,7 +87,7 @@ class Settings(BaseModel):
 
     access: Access
     upstream: Upstream
-    voice: Voice
+    voice: Assistant
     tokens: Tokens
     limits: Limits
     retrieval: Retrieval
@@ -141,7 +147,7 @@ def markdown_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def _read_instructions(voice: Voice) -> tuple[str, list[Fault]]:
+def _read_instructions(voice: Assistant) -> tuple[str, list[Fault]]:
     path = voice.instructions_file
     if path is None:
         return voice.instructions_given, []

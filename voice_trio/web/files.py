@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from quart_trio import QuartTrio
 
-    from voice_trio.settings.groups import Web
+    from voice_trio.settings import Web
 
 CLIENT_FILES = ("voice.js", "voice.d.ts", "voice-capture.js", "voice-playback.js", "react.js", "react.d.ts")
 CONSOLE_FILES = ("console.js", "console.css", "palette.css", "conversation.js", "timeline.js", "words.js", "icon.svg")

@@ -7,7 +7,7 @@ answers    the model's frames with our traces taken out, and our own words in Op
 
 from __future__ import annotations
 
-from voice_trio.protocols.openai_client.client_settings import CLIENT_SETTINGS, SAFE_CLIENT_SETTINGS, ClientSettings
+from voice_trio.protocols.openai_client.client_settings import ClientSettings
 from voice_trio.protocols.openai_client.event_reader import (
     AudioAppended,
     ClientEventReader,
@@ -17,8 +17,6 @@ from voice_trio.protocols.openai_client.event_reader import (
 from voice_trio.protocols.openai_client.event_writer import ClientEventWriter
 
 __all__ = [
-    "CLIENT_SETTINGS",
-    "SAFE_CLIENT_SETTINGS",
     "AudioAppended",
     "ClientEventReader",
     "ClientEventWriter",

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from voice_trio.protocols.realtime import RealtimeConfig
 
-SAFE_CLIENT_SETTINGS = ("voice", "speed", "turn_detection", "tools", "output_modalities", "language", "instructions")
-"""What a client may set unless `VOICE_CLIENT_CONFIG` says otherwise."""
-CLIENT_SETTINGS = (*SAFE_CLIENT_SETTINGS, "noise_reduction", "max_output_tokens", "reasoning", "transcription_model")
 INSTRUCTIONS_CHARACTERS_MAX = 32_000
 TOOLS_MAX = 128
 PENDING_MAX = 64
