@@ -12,7 +12,8 @@
     ├── ModelUnavailable        the upstream could not be reached or refused us; worth another try
     │   └── ModelRefused        … not worth another try: wrong key, no quota, unknown model
     ├── KnowledgeUnavailable    a search failed; the turn goes on without context
-    └── StateUnavailable        shared state failed; admission falls back
+    ├── StateUnavailable        shared state failed; admission falls back
+    └── UnreadableDocument      a file that `knowledge import` cannot read; the import goes on with the next
 
 Foreign exceptions are mapped in the adapter that met them (`raise … from error`); above the adapters only these appear.
 """
@@ -86,3 +87,7 @@ class KnowledgeUnavailable(VoiceTrioError):
 
 class StateUnavailable(VoiceTrioError):
     """Shared state (limits, sessions, rollout) did not answer."""
+
+
+class UnreadableDocument(VoiceTrioError):
+    """A file cannot be imported; the message says why, and what to do."""

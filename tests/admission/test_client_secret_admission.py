@@ -10,8 +10,8 @@ import trio
 from tests.admission.test_admission import HOME, SECRET, Door, token, told
 from voice_trio.admission.grant import SessionGrant
 from voice_trio.admission.refusals import Refusal
-from voice_trio.auth.client_secrets import ClientSecrets
 from voice_trio.auth.plans import Entitlement
+from voice_trio.auth.signed_tokens import ClientSecrets
 from voice_trio.auth.tokens import User
 from voice_trio.settings import load_settings
 

@@ -8,8 +8,7 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
-from voice_trio.auth.client_secrets import PREFIX, SESSION_BYTES_MAX, ClientSecrets, Vouched
-from voice_trio.auth.resume_tokens import ResumeTokens
+from voice_trio.auth.signed_tokens import PREFIX, SESSION_BYTES_MAX, ClientSecrets, ResumeTokens, Vouched
 from voice_trio.auth.tokens import RESUME_TYPE, TOKEN_CHARS_MAX, TokenVerifier, User, issue_token
 from voice_trio.errors import BadMessage, TokenInvalid
 from voice_trio.settings import load_settings

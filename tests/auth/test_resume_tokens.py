@@ -6,7 +6,7 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
-from voice_trio.auth.resume_tokens import ResumeTokens
+from voice_trio.auth.signed_tokens import ResumeTokens
 from voice_trio.auth.tokens import CLIENT_SECRET_TYPE
 from voice_trio.errors import TokenInvalid
 

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from voice_trio.conversation.retrieval.passage import Passage
-from voice_trio.knowledge.memory_knowledge import MemoryKnowledge
+from voice_trio.knowledge.knowledge import MemoryKnowledge
 from voice_trio.knowledge.sqlite.base import Chunk
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 

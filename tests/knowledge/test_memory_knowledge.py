@@ -9,7 +9,7 @@ import trio
 
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.knowledge.memory_knowledge import MemoryKnowledge, Query
+from voice_trio.knowledge.knowledge import MemoryKnowledge, Query
 
 if TYPE_CHECKING:
     from trio.testing import MockClock

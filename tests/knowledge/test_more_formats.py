@@ -10,9 +10,9 @@ import pytest
 from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
+from voice_trio.errors import UnreadableDocument
 from voice_trio.knowledge.importing.chunks import Paragraph
 from voice_trio.knowledge.importing.documents import Status, find_documents, import_documents
-from voice_trio.knowledge.importing.errors import Unreadable
 from voice_trio.knowledge.importing.page_readers import read_html, read_pdf
 from voice_trio.knowledge.importing.record_readers import LINE_CHARACTERS_MAX, read_csv, read_jsonl
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter
@@ -101,7 +101,7 @@ def test_a_pdf_is_read_page_by_page(tmp_path: Path) -> None:
 )
 @pytest.mark.filterwarnings("ignore")
 def test_a_broken_empty_or_locked_pdf_says_why(tmp_path: Path, content: bytes, reason: str) -> None:
-    with pytest.raises(Unreadable, match=reason):
+    with pytest.raises(UnreadableDocument, match=reason):
         list(read_pdf(write(tmp_path / "a.pdf", content), "a.pdf"))
 
 
@@ -125,7 +125,7 @@ def test_json_lines_bring_their_own_titles_and_sources(tmp_path: Path) -> None:
     ],
 )
 def test_broken_json_lines_say_where(tmp_path: Path, lines: str, reason: str) -> None:
-    with pytest.raises(Unreadable, match=reason):
+    with pytest.raises(UnreadableDocument, match=reason):
         list(read_jsonl(write(tmp_path / "a.jsonl", lines), "a.jsonl"))
 
 
@@ -140,7 +140,7 @@ def test_a_table_with_a_text_column_and_one_without(tmp_path: Path) -> None:
     ("table", "reason"), [("", "no header"), ("a,b\n" + "x" * (LINE_CHARACTERS_MAX + 2), "longer")]
 )
 def test_a_broken_table_says_why(tmp_path: Path, table: str, reason: str) -> None:
-    with pytest.raises(Unreadable, match=reason):
+    with pytest.raises(UnreadableDocument, match=reason):
         list(read_csv(write(tmp_path / "a.csv", table), "a.csv"))
 
 

@@ -13,11 +13,9 @@ import trio.testing
 
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.knowledge.knowledge import KeepsPassages, Knowledge
-from voice_trio.knowledge.memory_knowledge import MemoryKnowledge
-from voice_trio.knowledge.passage_cache.cache import PassageCache
-from voice_trio.knowledge.search_cache import SearchCache, key_of
-from voice_trio.knowledge.shared_knowledge import FLIGHTS_MAX, LocalNet, SharedKnowledge
+from voice_trio.knowledge.knowledge import KeepsPassages, Knowledge, MemoryKnowledge
+from voice_trio.knowledge.passage_cache.cache import LocalNet, PassageCache
+from voice_trio.knowledge.shared_knowledge import FLIGHTS_MAX, SearchCache, SharedKnowledge, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator

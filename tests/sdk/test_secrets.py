@@ -12,7 +12,7 @@ from trio_websocket import open_websocket_url
 
 from tests.support.deployment import SECRET, UPGRADE, http
 from tests.support.sdk_gateway import IS_DIRECT
-from voice_trio.auth.client_secrets import SESSION_BYTES_MAX, ClientSecrets
+from voice_trio.auth.signed_tokens import SESSION_BYTES_MAX, ClientSecrets
 from voice_trio.auth.tokens import User
 from voice_trio.settings import load_settings
 

@@ -9,7 +9,7 @@ from voice_trio.admission.capacity import Capacity
 from voice_trio.auth.plans import ClaimedPlans
 from voice_trio.auth.tokens import TokenVerifier, User, issue_token
 from voice_trio.billing.prices import load_prices
-from voice_trio.knowledge.memory_knowledge import MemoryKnowledge
+from voice_trio.knowledge.knowledge import MemoryKnowledge
 from voice_trio.observability.sentry import NoReports
 from voice_trio.observability.webhook import Webhook
 from voice_trio.session.spend.daily_budget import DailyBudget

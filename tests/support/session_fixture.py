@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from voice_trio.conversation.retrieval.passage import Passage
-from voice_trio.knowledge.memory_knowledge import MemoryKnowledge
+from voice_trio.knowledge.knowledge import MemoryKnowledge
 from voice_trio.protocols.realtime import RealtimeConfig
 from voice_trio.session.config import SessionConfig
 from voice_trio.session.endings import Ending

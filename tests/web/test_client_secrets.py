@@ -11,7 +11,7 @@ import trio
 from openai.types.realtime import ClientSecretCreateResponse, RealtimeSessionCreateResponse
 
 from tests.support.gateway_fixture import make_gateway, settings, token
-from voice_trio.auth.client_secrets import ClientSecrets, Vouched
+from voice_trio.auth.signed_tokens import ClientSecrets, Vouched
 from voice_trio.auth.tokens import User, issue_token
 from voice_trio.web.routes import make_pages
 

@@ -8,7 +8,7 @@ import trio
 
 from tests.support.gateway_fixture import CHECKED, settings
 from voice_trio.admission.capacity import Capacity
-from voice_trio.knowledge.memory_knowledge import MemoryKnowledge
+from voice_trio.knowledge.knowledge import MemoryKnowledge
 from voice_trio.session.endings import Ending
 from voice_trio.session.telemetry.summary import Summary
 from voice_trio.state.memory_state import MemoryState

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.support.gateway_fixture import settings
 from voice_trio.admission.capacity import Capacity
 from voice_trio.admission.grant import SessionGrant
-from voice_trio.auth.resume_tokens import ResumeTokens
+from voice_trio.auth.signed_tokens import ResumeTokens
 from voice_trio.auth.tokens import User
 from voice_trio.state.memory_state import MemoryState
 from voice_trio.state.rollout import first_rollout

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.support.deployment import SECRET, UPGRADE, Answer, Place, gateway, http, token
-from voice_trio.auth.client_secrets import ClientSecrets
+from voice_trio.auth.signed_tokens import ClientSecrets
 from voice_trio.auth.tokens import User
 from voice_trio.net.websocket import open_link
 from voice_trio.settings import load_settings

@@ -18,8 +18,7 @@ from voice_trio.admission import refusals
 from voice_trio.admission.grant import SessionGrant
 from voice_trio.admission.recent_events import RecentEvents
 from voice_trio.admission.refusals import Refusal, RefusalMemory
-from voice_trio.auth.client_secrets import PREFIX, ClientSecrets
-from voice_trio.auth.resume_tokens import ResumeTokens
+from voice_trio.auth.signed_tokens import PREFIX, ClientSecrets, ResumeTokens
 from voice_trio.errors import PlanUnverified, StateUnavailable, TokenInvalid, TokenUncheckable
 from voice_trio.state.state import Granted, Limit, Refused
 

@@ -14,8 +14,15 @@ from rich.text import Text
 
 from voice_trio.conversation.retrieval.text import matching_spans, query_terms
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
-from voice_trio.knowledge.importing.documents import Found, Result, Status, Target, find_documents, import_documents
-from voice_trio.knowledge.importing.formats import FORMATS
+from voice_trio.knowledge.importing.documents import (
+    FORMATS,
+    Found,
+    Result,
+    Status,
+    Target,
+    find_documents,
+    import_documents,
+)
 from voice_trio.knowledge.sqlite.base import KnowledgeStats, KnowledgeWriter, default_knowledge_path
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 from voice_trio.knowledge.weaviate.importer import WeaviateTarget

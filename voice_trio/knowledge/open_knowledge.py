@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from voice_trio.knowledge.passage_cache.cache import PassageCache
+from voice_trio.knowledge.passage_cache.cache import LocalNet, PassageCache
 from voice_trio.knowledge.passage_cache.checks import keep_true
 from voice_trio.knowledge.passage_cache.file import PassageCacheFile, passage_cache_path
-from voice_trio.knowledge.shared_knowledge import LocalNet, SharedKnowledge
+from voice_trio.knowledge.shared_knowledge import SharedKnowledge
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge
 

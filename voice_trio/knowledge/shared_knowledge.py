@@ -1,4 +1,8 @@
-"""A remote knowledge base as all sessions of a process share it: asked once, remembered, and left alone when it fails.
+"""A breaker: after a few failures in a row a service is left alone for a while, then tried with one call. Pure.
+
+Results of recent searches by normalised query, bounded in number and age. Pure: times are given by the caller.
+
+A remote knowledge base as all sessions of a process share it: asked once, remembered, and left alone when it fails.
 
     search ─► cache ─► the same search under way ─► breaker ─► the store ─► kept passages
     search_locally ─► kept passages
@@ -8,24 +12,99 @@ A search goes on when whoever asked has left, up to its own time limit: what it 
 
 from __future__ import annotations
 
-import time
+from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import structlog
 import trio
 
+from voice_trio.conversation.retrieval.text import fold
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.knowledge.breaker import Breaker
-from voice_trio.knowledge.passage_cache.cache import PassageCache
-from voice_trio.knowledge.search_cache import Key, SearchCache, key_of
-from voice_trio.net.threads import Bulkhead
+from voice_trio.knowledge.passage_cache.cache import LocalNet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from voice_trio.conversation.retrieval.passage import Passage
     from voice_trio.knowledge.knowledge import Knowledge
+
+FAILURES_MAX = 3
+OPEN_SECONDS = 30.0
+
+
+class Breaker:
+    """Closed: calls pass. Open: none does. After `open_seconds` one call probes; its success closes it again."""
+
+    def __init__(self, failures_max: int = FAILURES_MAX, open_seconds: float = OPEN_SECONDS) -> None:
+        self._failures_max = failures_max
+        self._open_seconds = open_seconds
+        self._failures = 0
+        self._opened_at: float | None = None
+        self._is_probing = False
+
+    def admits(self, now: float) -> bool:
+        """Whether a call may be made now; one that is admitted ends in `succeed` or `fail`."""
+        if self._opened_at is None:
+            return True
+        if self._is_probing or now - self._opened_at < self._open_seconds:
+            return False
+        self._is_probing = True
+        return True
+
+    def succeed(self) -> None:
+        self._failures = 0
+        self._opened_at = None
+        self._is_probing = False
+
+    def fail(self, now: float) -> None:
+        self._failures += 1
+        if self._is_probing or (self._opened_at is None and self._failures >= self._failures_max):
+            self._opened_at = now
+        self._is_probing = False
+
+    def is_open(self, now: float) -> bool:
+        """Whether calls are turned away."""
+        return self._opened_at is not None and (self._is_probing or now - self._opened_at < self._open_seconds)
+
+
+SEARCHES_MAX = 1_024
+AGE_SECONDS_MAX = 60.0
+
+Key: TypeAlias = tuple[str, int]
+
+
+def key_of(query: str, limit: int) -> Key:
+    """What makes two searches equal: the same words, whatever their case, accents, punctuation and spacing."""
+    words = "".join(c if c.isalnum() else " " for c in fold(query)).split()
+    return " ".join(words), limit
+
+
+class SearchCache:
+    """The least recently used result goes first; an old one is never given."""
+
+    def __init__(self, searches_max: int = SEARCHES_MAX, age_seconds_max: float = AGE_SECONDS_MAX) -> None:
+        self._searches_max = searches_max
+        self._age_seconds_max = age_seconds_max
+        self._results: OrderedDict[Key, tuple[float, tuple[Passage, ...]]] = OrderedDict()
+
+    def get(self, key: Key, now: float) -> tuple[Passage, ...] | None:
+        at, passages = self._results.get(key, (float("-inf"), ()))
+        if now - at > self._age_seconds_max:
+            self._results.pop(key, None)
+            return None
+        self._results.move_to_end(key)
+        return passages
+
+    def put(self, key: Key, passages: tuple[Passage, ...], now: float) -> None:
+        self._results[key] = (now, passages)
+        self._results.move_to_end(key)
+        while len(self._results) > self._searches_max:
+            self._results.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._results)
+
 
 log = structlog.get_logger(__name__)
 
@@ -39,41 +118,6 @@ class Net(Protocol):
     async def keep(self, passages: Iterable[Passage]) -> None: ...
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]: ...
-
-
-class LocalNet:
-    """Kept passages behind one worker thread of their own, the only one that touches their file.
-
-    A disk that stands still holds up that thread and whoever waits for it, never a cancellation: a read is left to
-    itself, and as it keeps the one place until it ends, nothing else is at the file meanwhile.
-    """
-
-    def __init__(self, kept: PassageCache | None = None) -> None:
-        self._kept = PassageCache() if kept is None else kept  # an empty one is false
-        self._thread = Bulkhead(1)
-
-    async def keep(self, passages: Iterable[Passage]) -> None:
-        """Hold these; cancellation waits until they are."""
-        await self._thread.write(self._kept.keep, tuple(passages), time.time())
-
-    async def search(self, query: str, limit: int) -> tuple[Passage, ...]:
-        """The best of them; raises `KnowledgeUnavailable`. Cancellation returns at once."""
-        return await self._thread.read(self._kept.search, query, limit, time.time())
-
-    async def unseen_since(self, then: float, limit: int) -> tuple[str, ...]:
-        """The ids of those that the store has not shown since `then` (Unix time); raises `KnowledgeUnavailable`.
-
-        Cancellation returns at once.
-        """
-        return await self._thread.read(self._kept.unseen_since, then, limit)
-
-    async def confirm(self, asked: Sequence[str], found: Iterable[Passage]) -> None:
-        """The store was asked for these and has those; raises `KnowledgeUnavailable`."""
-        await self._thread.write(self._kept.confirm, asked, tuple(found), time.time())
-
-    async def aclose(self) -> None:
-        """Let go of the file; what is in it stays. Cancelled, it leaves that to the thread."""
-        await self._thread.read(self._kept.close)
 
 
 @dataclass(slots=True)

@@ -1,12 +1,21 @@
-"""A WebSocket as a session sees it: three verbs, so that either side can be carried by anything.
+"""A WebSocket as a session sees it, and the dial that opens one to the upstream.
 
-Text frames are `str`, binary frames are `bytes`, in both directions. `voice_trio.net.dial` carries one over
-trio-websocket, `voice_trio.web` over ASGI, `voice_trio.testing` in memory.
+Text frames are `str`, binary frames are `bytes`, in both directions. `net.websocket` carries a link over
+trio-websocket, `voice_trio.web` over ASGI, `voice_trio.testing` in memory. The dial knows URLs and headers. The API key
+goes into a header and nowhere else.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from voice_trio.net.websocket import Keepalive, WebSocketLink, open_link, shared_ssl_context
+
+if TYPE_CHECKING:
+    import ssl
+
+    import trio
 
 
 class Link(Protocol):
@@ -23,3 +32,58 @@ class Link(Protocol):
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Say goodbye and let go; harmless when already closed. `reason` is at most 123 bytes of UTF-8."""
         ...
+
+
+__all__ = ["Keepalive", "ModelDial", "WebSocketLink", "make_dial", "make_sidecar_dial", "with_query"]
+
+
+class ModelDial:
+    """Opens links to the model: a `Dial` for sessions. `safety_identifier` is the user's, hashed by the caller.
+
+    Without a model the links are to sessions that only transcribe.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str | None,
+        key: str | None,
+        *,
+        safety_identifier: str = "",
+        keepalive: Keepalive | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._url = with_query(url, model=model, intent="transcription" if model is None else None)
+        self._keepalive = keepalive or Keepalive()
+        self._ssl_context = ssl_context
+        self._headers: dict[str, str] = {}
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
+        if safety_identifier:
+            self._headers["OpenAI-Safety-Identifier"] = safety_identifier
+
+    async def __call__(self, nursery: trio.Nursery) -> WebSocketLink:
+        """A link whose background work lives in `nursery`; raises `ModelUnavailable` or `ModelRefused`.
+
+        How long it may take is the caller's to bound; cancelled, it leaves nothing behind.
+        """
+        return await open_link(
+            nursery, self._url, headers=self._headers, keepalive=self._keepalive, ssl_context=self._ssl_context
+        )
+
+
+def make_dial(url: str, model: str, key: str | None, safety_identifier: str = "") -> ModelDial:
+    """The `Dial` for one session to `url`, a ws:// or wss:// URL without the model."""
+    return ModelDial(url, model, key, safety_identifier=safety_identifier, ssl_context=shared_ssl_context(url))
+
+
+def make_sidecar_dial(url: str, key: str | None, safety_identifier: str = "") -> ModelDial:
+    """The `Dial` for one session's sidecar, which only transcribes, at the same `url`."""
+    return ModelDial(url, None, key, safety_identifier=safety_identifier, ssl_context=shared_ssl_context(url))
+
+
+def with_query(url: str, **parameters: str | None) -> str:
+    """`url` with `parameters` in its query, in place of those of the same name; None removes one."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True)) | parameters
+    return parts._replace(query=urlencode({name: value for name, value in query.items() if value is not None})).geturl()

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.state.day_totals import DayTotals
 from voice_trio.state.in_memory_store import RecordShelf, RolloutBoard
 from voice_trio.state.instance_registry import OwnInstance
-from voice_trio.state.limit_counters import LimitCounters
+from voice_trio.state.limit_counters import DayTotals, LimitCounters
 from voice_trio.state.state import Spenders, StateHealth
 
 if TYPE_CHECKING:

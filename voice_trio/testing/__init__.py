@@ -25,7 +25,7 @@ A test of your own code, on virtual time and exact to the millisecond:
             assert round(first_audio.at - asked.at, 3) == 0.3
             await link.aclose()
 
-Knowledge and shared state have in-memory twins: `voice_trio.knowledge.memory_knowledge` and
+Knowledge and shared state have in-memory twins: `voice_trio.knowledge.knowledge` and
 `voice_trio.state.memory_state`.
 """
 

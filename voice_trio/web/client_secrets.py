@@ -16,7 +16,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from voice_trio.admission.client_address import origin_is_allowed
 from voice_trio.admission.refusals import Refusal
-from voice_trio.auth.client_secrets import SECONDS_DEFAULT, SECONDS_MAX, SECONDS_MIN, ClientSecrets
+from voice_trio.auth.signed_tokens import SECONDS_DEFAULT, SECONDS_MAX, SECONDS_MIN, ClientSecrets
 from voice_trio.auth.tokens import User, user_hash
 from voice_trio.errors import BadMessage, InvalidEvent
 from voice_trio.protocols.openai_client import ClientSettings

@@ -1,4 +1,6 @@
-"""Documents into a knowledge base: finds files, skips what is unchanged, names what cannot be read, and goes on.
+"""Which kinds of files can be imported, and by which reader.
+
+Documents into a knowledge base: finds files, skips what is unchanged, names what cannot be read, and goes on.
 
 Nothing is held in memory but one chunk and the list of paths. It knows no particular base: whatever offers the two
 verbs of `Target` will do.
@@ -14,15 +16,31 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from voice_trio.errors import UnreadableDocument
 from voice_trio.knowledge.importing.chunks import CHUNKING_VERSION, chunked
-from voice_trio.knowledge.importing.errors import Unreadable
-from voice_trio.knowledge.importing.formats import FORMATS
+from voice_trio.knowledge.importing.page_readers import read_html, read_pdf
+from voice_trio.knowledge.importing.readers import TEXT_FORMATS, Format
+from voice_trio.knowledge.importing.record_readers import read_csv, read_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from voice_trio.knowledge.importing.readers import Format
     from voice_trio.knowledge.sqlite.base import Chunk
+
+_HTML = Format(read_html, is_text=False)  # pages name their own encoding
+
+FORMATS = {
+    **TEXT_FORMATS,
+    ".html": _HTML,
+    ".htm": _HTML,
+    ".xhtml": _HTML,
+    ".jsonl": Format(read_jsonl),
+    ".ndjson": Format(read_jsonl),
+    ".csv": Format(read_csv),
+    ".tsv": Format(read_csv),
+    ".pdf": Format(read_pdf, is_text=False),
+}
+
 
 _BLOCK_BYTES = 1 << 18
 
@@ -82,7 +100,7 @@ def import_documents(found: Iterable[Found], target: Target) -> Iterator[Result]
     for document in found:
         try:
             yield _import(document, target)
-        except Unreadable as error:
+        except UnreadableDocument as error:
             yield Result(document.path, Status.UNREADABLE, problem=str(error))
         except UnicodeDecodeError:
             yield Result(document.path, Status.UNREADABLE, problem="changed while it was read")
@@ -113,9 +131,9 @@ def _in_folder(folder: Path) -> Iterator[Found]:
 def _format(path: Path) -> Format:
     form = FORMATS.get(path.suffix.lower())
     if form is None:
-        raise Unreadable(f"not a kind of file that can be imported; those are {', '.join(FORMATS)}")
+        raise UnreadableDocument(f"not a kind of file that can be imported; those are {', '.join(FORMATS)}")
     if not path.is_file() and path.exists():
-        raise Unreadable("not a regular file")
+        raise UnreadableDocument("not a regular file")
     return form
 
 
@@ -137,11 +155,11 @@ def _digest(path: Path, form: Format) -> str:
 
 def _check_text(block: bytes, decoder: codecs.IncrementalDecoder, offset: int, *, final: bool = False) -> None:
     if (null := block.find(0)) >= 0:
-        raise Unreadable(f"not text: a zero byte at {offset + null}")
+        raise UnreadableDocument(f"not text: a zero byte at {offset + null}")
     try:
         decoder.decode(block, final)
     except UnicodeDecodeError as error:
-        raise Unreadable(
+        raise UnreadableDocument(
             f"not UTF-8: byte 0x{error.object[error.start]:02x} near {offset + error.start}; "
             "convert it, for example with `iconv -f windows-1252 -t utf-8`"
         ) from error

@@ -6,8 +6,8 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
+from voice_trio.errors import UnreadableDocument
 from voice_trio.knowledge.importing.chunks import Paragraph
-from voice_trio.knowledge.importing.errors import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def read_html(path: Path, name: str) -> Iterator[Paragraph]:
         try:
             soup = BeautifulSoup(path.read_bytes(), "html.parser")
         except (RecursionError, ValueError, AssertionError) as error:
-            raise Unreadable(f"not a web page that can be parsed: {error}") from error
+            raise UnreadableDocument(f"not a web page that can be parsed: {error}") from error
     page = _Page(_squeezed(soup.title.get_text()) if soup.title else "", path.stem, name)
     for text in soup.find_all(string=True):
         if type(text) is not NavigableString or text.parent is None:
@@ -72,7 +72,7 @@ def read_pdf(path: Path, name: str) -> Iterator[Paragraph]:
         with path.open("rb") as file:
             reader = PdfReader(file)
             if reader.is_encrypted and not reader.decrypt(""):
-                raise Unreadable("encrypted; save it without a password")
+                raise UnreadableDocument("encrypted; save it without a password")
             title = _squeezed(str((reader.metadata and reader.metadata.title) or "")) or path.stem
             for number, page in enumerate(reader.pages, start=1):
                 text = page.extract_text()[:PDF_PAGE_CHARACTERS_MAX]
@@ -81,9 +81,9 @@ def read_pdf(path: Path, name: str) -> Iterator[Paragraph]:
                         found = True
                         yield Paragraph(title, plain, f"{name}, page {number}")
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise Unreadable(f"not a PDF file that can be read: {_squeezed(str(error))[:200]}") from error
+        raise UnreadableDocument(f"not a PDF file that can be read: {_squeezed(str(error))[:200]}") from error
     if not found:
-        raise Unreadable("holds no text; a scanned document must go through text recognition first")
+        raise UnreadableDocument("holds no text; a scanned document must go through text recognition first")
 
 
 class _Page:
@@ -142,7 +142,9 @@ def _place(tag: Tag) -> tuple[Tag | None, Tag | None, bool]:
 def _check_size(path: Path, bytes_max: int) -> None:
     size = path.stat().st_size
     if size > bytes_max:
-        raise Unreadable(f"{size / 1e6:,.0f} MB, more than the {bytes_max / 1e6:,.0f} MB that can be read at once")
+        raise UnreadableDocument(
+            f"{size / 1e6:,.0f} MB, more than the {bytes_max / 1e6:,.0f} MB that can be read at once"
+        )
 
 
 def _squeezed(text: str) -> str:

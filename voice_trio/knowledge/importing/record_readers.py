@@ -6,8 +6,8 @@ import csv
 import json
 from typing import TYPE_CHECKING, Any, TextIO
 
+from voice_trio.errors import UnreadableDocument
 from voice_trio.knowledge.importing.chunks import Paragraph
-from voice_trio.knowledge.importing.errors import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,7 +36,7 @@ def read_csv(path: Path, name: str) -> Iterator[Paragraph]:
         csv.field_size_limit(LINE_CHARACTERS_MAX)
         names = [column.strip() for column in next(csv.reader([header], delimiter=delimiter), [])]
         if not any(names):
-            raise Unreadable("no header: the first line must name the columns")
+            raise UnreadableDocument("no header: the first line must name the columns")
         try:
             for number, row in enumerate(csv.reader(lines, delimiter=delimiter), start=2):
                 record = dict(zip(names, row, strict=False))
@@ -48,16 +48,16 @@ def read_csv(path: Path, name: str) -> Iterator[Paragraph]:
                     )
                 yield _paragraph(record, f"line {number}", path.stem, name)
         except csv.Error as error:
-            raise Unreadable(f"not a table: {error}") from error
+            raise UnreadableDocument(f"not a table: {error}") from error
 
 
 def _object(line: str, number: int) -> Mapping[str, Any]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"line {number} is not JSON: {error}"[:300]) from error
+        raise UnreadableDocument(f"line {number} is not JSON: {error}"[:300]) from error
     if not isinstance(record, dict):
-        raise Unreadable(f"line {number} is not a JSON object")
+        raise UnreadableDocument(f"line {number} is not a JSON object")
     return record
 
 
@@ -65,7 +65,7 @@ def _paragraph(record: Mapping[str, Any], where: str, stem: str, name: str) -> P
     fields = _folded(record)
     text = _first(fields, TEXT_FIELDS)
     if not text:
-        raise Unreadable(f"{where} has no text under any of {', '.join(TEXT_FIELDS)}")
+        raise UnreadableDocument(f"{where} has no text under any of {', '.join(TEXT_FIELDS)}")
     return Paragraph(_first(fields, TITLE_FIELDS) or stem, text, _first(fields, SOURCE_FIELDS) or f"{name}, {where}")
 
 
@@ -84,5 +84,5 @@ def _lines(file: TextIO) -> Iterator[str]:
     while line := file.readline(LINE_CHARACTERS_MAX + 1):
         number += 1
         if len(line) > LINE_CHARACTERS_MAX:
-            raise Unreadable(f"line {number} is longer than {LINE_CHARACTERS_MAX:,} characters")
+            raise UnreadableDocument(f"line {number} is longer than {LINE_CHARACTERS_MAX:,} characters")
         yield line

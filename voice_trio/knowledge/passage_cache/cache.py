@@ -8,6 +8,7 @@ shown to another.
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from voice_trio.conversation.retrieval.text import index_terms, query_terms
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.passage_cache.file import PassageCacheFile
 from voice_trio.knowledge.sqlite.knowledge import BODY_WEIGHT, QUERY_TERMS_CONSIDERED, TITLE_WEIGHT, match_any
+from voice_trio.net.threads import Bulkhead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -172,3 +174,38 @@ class PassageCache:
 
 def _count(database: sqlite3.Connection) -> int:
     return int(database.execute("SELECT count(*) FROM kept").fetchone()[0])
+
+
+class LocalNet:
+    """Kept passages behind one worker thread of their own, the only one that touches their file.
+
+    A disk that stands still holds up that thread and whoever waits for it, never a cancellation: a read is left to
+    itself, and as it keeps the one place until it ends, nothing else is at the file meanwhile.
+    """
+
+    def __init__(self, kept: PassageCache | None = None) -> None:
+        self._kept = PassageCache() if kept is None else kept  # an empty one is false
+        self._thread = Bulkhead(1)
+
+    async def keep(self, passages: Iterable[Passage]) -> None:
+        """Hold these; cancellation waits until they are."""
+        await self._thread.write(self._kept.keep, tuple(passages), time.time())
+
+    async def search(self, query: str, limit: int) -> tuple[Passage, ...]:
+        """The best of them; raises `KnowledgeUnavailable`. Cancellation returns at once."""
+        return await self._thread.read(self._kept.search, query, limit, time.time())
+
+    async def unseen_since(self, then: float, limit: int) -> tuple[str, ...]:
+        """The ids of those that the store has not shown since `then` (Unix time); raises `KnowledgeUnavailable`.
+
+        Cancellation returns at once.
+        """
+        return await self._thread.read(self._kept.unseen_since, then, limit)
+
+    async def confirm(self, asked: Sequence[str], found: Iterable[Passage]) -> None:
+        """The store was asked for these and has those; raises `KnowledgeUnavailable`."""
+        await self._thread.write(self._kept.confirm, asked, tuple(found), time.time())
+
+    async def aclose(self) -> None:
+        """Let go of the file; what is in it stays. Cancelled, it leaves that to the thread."""
+        await self._thread.read(self._kept.close)

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Literal
 import trio
 
 from voice_trio.errors import StateUnavailable
-from voice_trio.state.day_totals import DayTotals
 from voice_trio.state.in_memory_store import RecordShelf, RolloutBoard
-from voice_trio.state.limit_counters import LimitCounters
+from voice_trio.state.limit_counters import DayTotals, LimitCounters
 from voice_trio.state.redis.attempt_queue import AttemptQueue
 from voice_trio.state.redis.connection import CALL_SECONDS_MAX, RedisConnection
 from voice_trio.state.redis.driver import RedisDriver, RedisFailed, RedisFault
 from voice_trio.state.redis.instance_registry import RedisInstanceRegistry
-from voice_trio.state.redis.pending_writes import Given, PendingWrites
-from voice_trio.state.redis.replay import Memory
+from voice_trio.state.redis.pending_writes import Given, Memory, PendingWrites
 from voice_trio.state.redis.scripts import Scripts
 from voice_trio.state.redis.store import RedisStore
 from voice_trio.state.redis.supervisor import RedisSupervisor, ServersMet

@@ -20,7 +20,7 @@ from voice_trio.errors import StateUnavailable
 from voice_trio.net.threads import Bulkhead
 from voice_trio.state.redis.connection import CALL_SECONDS_MAX
 from voice_trio.state.redis.driver import RedisFailed, RedisFault
-from voice_trio.state.redis.replay import Memory, WriteReplay
+from voice_trio.state.redis.pending_writes import Memory, WriteReplay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
