@@ -17,7 +17,7 @@ import trio
 
 from voice_trio.auth.tokens import User
 from voice_trio.conversation.retrieval.passage import Passage
-from voice_trio.knowledge.memory_knowledge import MemoryKnowledge
+from voice_trio.knowledge.knowledge import MemoryKnowledge
 from voice_trio.session.config import SessionConfig
 from voice_trio.session.session import Session
 from voice_trio.settings import load_settings
