@@ -1,4 +1,4 @@
-"""A realtime voice gateway: browsers talk to an assistant that has read your documents before it answers."""
+"""A realtime voice gateway: browsers talk to an assistant that searches your documents before it answers."""
 
 from importlib.metadata import PackageNotFoundError, version
 

@@ -21,7 +21,7 @@ from tests.support.browser_driver import serving
 from tests.support.deployment import token
 from voice_trio.cli.line_editor import LineEditor
 from voice_trio.cli.talk_screen import TalkScreen
-from voice_trio.client import Ask, Interrupt, Leave, Report
+from voice_trio.client import Ask, InterruptResponse, Leave, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
 def deeds(*pressed: str | bytes) -> Sequence[UserAction]:
     line = LineEditor()
-    return [deed for keys in pressed for deed in line.feed(keys.encode() if isinstance(keys, str) else keys)]
+    return [action for keys in pressed for action in line.feed(keys.encode() if isinstance(keys, str) else keys)]
 
 
 def test_a_line_is_asked_by_enter_and_an_empty_one_interrupts() -> None:
-    assert deeds("how ", "warm?", "\n", "\r") == [Ask("how warm?"), Interrupt()]
+    assert deeds("how ", "warm?", "\n", "\r") == [Ask("how warm?"), InterruptResponse()]
 
 
 def test_escape_interrupts_and_forgets_the_line_but_an_arrow_is_not_an_escape() -> None:
-    assert deeds("how", "\x1b", "\n") == [Interrupt(), Interrupt()]
+    assert deeds("how", "\x1b", "\n") == [InterruptResponse(), InterruptResponse()]
     assert deeds("how", "\x1b[A", "\n") == [Ask("how")]
 
 
@@ -90,7 +90,7 @@ def test_a_turn_that_is_over_stays_with_its_documents_and_its_latency() -> None:
         ({"type": "error", "error": {"code": "idle", "message": "Nobody spoke."}}, "Nobody spoke."),
         ({"type": "session.expiring", "seconds_left": 60}, "60 seconds are left."),
         ({"type": "budget.warning", "scope": "day", "spent_usd": 8.0, "limit_usd": 10.0}, "8.00 of 10.00 USD"),
-        ({"type": "session.recovering"}, "is being called again"),
+        ({"type": "session.recovering"}, "lost; reconnecting"),
     ],
 )
 def test_what_happens_to_the_session_is_said_in_words(event: dict[str, Any], words: str) -> None:
@@ -156,9 +156,9 @@ def test_the_devices_are_listed_with_the_numbers_they_are_asked_for_by(library: 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--input", "nonsense"), "no microphone is called 'nonsense'; --list-devices shows what there is"),
+        (("--input", "nonsense"), "no microphone is called 'nonsense'; --list-devices shows the devices"),
         (("--output", "nonsense"), "no loudspeaker is called 'nonsense'"),
-        (("--output", "7"), "the loudspeaker does not take 24 kHz mono: Invalid sample rate"),
+        (("--output", "7"), "the loudspeaker does not support 24 kHz mono: Invalid sample rate"),
         (("--url", "ws://127.0.0.1:9/v1/ws/voice"), "cannot reach ws://127.0.0.1:9/v1/ws/voice"),
     ],
 )

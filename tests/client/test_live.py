@@ -10,9 +10,18 @@ import pytest
 import trio
 
 from tests.support.fake_sound_card import BLOCK, FakeSoundCard
-from voice_trio.client import Ask, Interrupt, Leave, Ready, SoundCardUnavailable, UserAction, VoiceConnection, converse
+from voice_trio.client import (
+    Ask,
+    InterruptResponse,
+    Leave,
+    Ready,
+    SoundCardUnavailable,
+    UserAction,
+    VoiceConnection,
+    converse,
+)
+from voice_trio.client.audio_queues import PlaybackQueue
 from voice_trio.client.sounds import BYTES_PER_MS
-from voice_trio.client.speaker import Speaker
 from voice_trio.errors import LinkClosed
 from voice_trio.testing.links import MemoryLink, memory_link_pair
 from voice_trio.testing.sounds import tone_pcm
@@ -99,7 +108,7 @@ class Desk:
         try:
             with self.scope:
                 self.ended = await converse(
-                    voice, self.card, self.page, self._deeds, muted=muted, speaker=Speaker(trio.current_time)
+                    voice, self.card, self.page, self._deeds, muted=muted, speaker=PlaybackQueue(trio.current_time)
                 )
         except SoundCardUnavailable as error:
             self.ended = error
@@ -179,7 +188,7 @@ async def test_interrupting_is_heard_before_the_gateway_knows(autojump_clock: Mo
     await desk.gateway.answers(5000)
     await trio.sleep(1.0)
     pressed_at = trio.current_time()
-    await desk.hands.send(Interrupt())
+    await desk.hands.send(InterruptResponse())
     await trio.sleep(0.03)
     assert desk.card.sound(since=pressed_at + 0.02) == b""
     (_, interrupt) = desk.gateway.told_of("interrupt")[0]
@@ -196,7 +205,7 @@ async def test_interrupting_is_heard_before_the_gateway_knows(autojump_clock: Mo
 async def test_an_answer_that_is_only_due_is_interrupted_without_a_position(
     autojump_clock: MockClock, desk: Desk
 ) -> None:
-    await desk.hands.send(Interrupt())
+    await desk.hands.send(InterruptResponse())
     await trio.sleep(0.01)
     assert [event for _, event in desk.gateway.told_of("interrupt")] == [{"type": "interrupt"}]
 
@@ -283,7 +292,7 @@ async def test_a_gateway_that_closes_ends_the_conversation_with_its_reason(
 async def test_a_card_that_comes_unplugged_ends_it_in_words(autojump_clock: MockClock, desk: Desk) -> None:
     desk.card.comes_unplugged()
     await desk.over.wait()
-    assert str(desk.ended) == "the microphone went away"
+    assert str(desk.ended) == "the microphone was disconnected"
     assert desk.gateway.told_of("session.end")
 
 

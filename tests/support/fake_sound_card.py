@@ -67,7 +67,7 @@ class FakeSoundCard:
 
     def comes_unplugged(self) -> None:
         assert self._lost is not None
-        self._lost("the microphone went away")
+        self._lost("the microphone was disconnected")
 
     def sound(self, since: float = 0.0) -> bytes:
         """Everything that was taken from then on, silence apart."""

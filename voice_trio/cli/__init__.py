@@ -1,4 +1,4 @@
-"""`voice-trio`: every command is imported when it is called, so that `--help` and typing mistakes answer at once."""
+"""`voice-trio`: a command's module is imported when the command is used, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from importlib import import_module
 import click
 
 COMMANDS = {
-    "serve": ("serve", "The production server, configured by the environment."),
-    "demo": ("demo", "The server with everything it needs on this machine: no key, no network."),
-    "call": ("call", "Talk to a gateway with a sound file; shows what happened when."),
+    "serve": ("serve", "Run the production server, configured by the environment."),
+    "demo": ("demo", "Run the server with an upstream and documents on this machine: no key, no network."),
+    "call": ("call", "Play a sound file to a gateway; shows each event with its time."),
     "talk": ("talk", "Talk to a gateway by microphone and loudspeaker."),
     "token": ("token", "Print a token for development."),
     "check": ("check", "Try every configured part."),
     "knowledge": ("knowledge", "Fill and read the embedded knowledge base."),
-    "rollout": ("rollout", "Show and change who is let in, live."),
-    "sessions": ("sessions", "Delete what is kept of a user; open their limits."),
-    "embedded": ("embedded", "Only the Realtime-compatible server of this machine."),
+    "rollout": ("rollout", "Show and change the live rollout: which users are admitted."),
+    "sessions": ("sessions", "Delete a user's session records; reset their rate limit."),
+    "embedded": ("embedded", "Run only the embedded Realtime-compatible server."),
 }
-"""Each command: the module here that has it under the same name, and its line in `--help`."""
+"""By command: its module here, which defines it under the same name, and its line in `--help`."""
 
 
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which a newcomer needs them."""
+        """In the order in which a new user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now."""
+        """The command; imports its module."""
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
@@ -37,7 +37,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in `--help`, without importing anything."""
+        """The list in `--help`, without importing a command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
@@ -45,4 +45,4 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="voice-trio", prog_name="voice-trio")
 def main() -> None:
-    """A realtime voice gateway: users talk, and the assistant has read your documents before it answers."""
+    """A realtime voice gateway: users talk to an assistant that searches your documents before it answers."""

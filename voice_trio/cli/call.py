@@ -1,4 +1,4 @@
-"""`voice-trio call`: plays a sound file to a gateway as a client would, and shows what happened when."""
+"""`voice-trio call`: plays a sound file to a gateway in real time and shows each event with its time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEFAULT_URL = "ws://127.0.0.1:8000/v1/ws/voice"
 INTERRUPTED = 130
 BAR_CHARACTERS = 40
 
-_MOMENT_NAMES = {
+_TIMESTAMP_NAMES = {
     "speech_started": "speech noticed",
     "first_word": "first word",
     "sound_ended": "sound ended",
@@ -67,7 +67,7 @@ def call(ctx: click.Context, file: Path, url: str, token: str | None, out: Path 
     except VoiceTrioError as error:
         raise click.ClickException(str(error)) from error
     except (KeyboardInterrupt, BaseExceptionGroup) as stopped:
-        if not _is_interrupt(stopped):
+        if not _is_keyboard_interrupt(stopped):
             raise
         ctx.exit(INTERRUPTED)
     if out is not None and report.audio:
@@ -79,8 +79,8 @@ def call(ctx: click.Context, file: Path, url: str, token: str | None, out: Path 
     ctx.exit(0 if report.was_answered else 1)
 
 
-def _is_interrupt(stopped: BaseException) -> bool:
-    """Whether this is Ctrl-C, which nurseries hand on in a group."""
+def _is_keyboard_interrupt(stopped: BaseException) -> bool:
+    """Whether this is Ctrl-C; a nursery raises it in an exception group."""
     if isinstance(stopped, BaseExceptionGroup):
         return stopped.subgroup(KeyboardInterrupt) is not None
     return isinstance(stopped, KeyboardInterrupt)
@@ -92,13 +92,13 @@ async def _call(pcm: bytes, url: str, token: str | None, console: Console, as_js
             report = await talk(voice, pcm)
         else:
             with Live(console=console, transient=True, refresh_per_second=12) as live:
-                report = await talk(voice, pcm, on_event=_growing(live))
+                report = await talk(voice, pcm, on_event=_live_view(live))
         if not report.closed:
             await voice.end()
         return report
 
 
-def _growing(live: Live) -> Callable[[Report], None]:
+def _live_view(live: Live) -> Callable[[Report], None]:
     return lambda report: live.update(_conversation(report))
 
 
@@ -128,10 +128,10 @@ def _show_result(console: Console, report: Report, out: Path | None) -> None:
     if out is not None and report.audio:
         console.print(f"\nThe answer's sound is in {out}.", soft_wrap=True)
     if not report.was_answered:
-        print(f"No answer: {_what_was_missing(report)}", file=sys.stderr)
+        print(f"No answer: {_failure_reason(report)}", file=sys.stderr)
 
 
-def _what_was_missing(report: Report) -> str:
+def _failure_reason(report: Report) -> str:
     if report.closed:
         return f"the gateway ended the call ({report.closed})"
     if report.status:
@@ -141,12 +141,12 @@ def _what_was_missing(report: Report) -> str:
 
 def _timeline(report: Report) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
-    moments = sorted((at, name) for name, at in report.moments.items() if name in _MOMENT_NAMES)
+    moments = sorted((at, name) for name, at in report.moments.items() if name in _TIMESTAMP_NAMES)
     span = max(at for at, _ in moments) or 1.0
     for at, name in moments:
         place = round(at / span * (BAR_CHARACTERS - 1))
         bar = Text("·" * place, style="dim") + Text("●", style="bold")
-        table.add_row(Text(_MOMENT_NAMES[name]), Text(f"{at:6.2f} s"), bar)
+        table.add_row(Text(_TIMESTAMP_NAMES[name]), Text(f"{at:6.2f} s"), bar)
     return table
 
 

@@ -1,4 +1,4 @@
-"""`voice-trio check`: tries every configured part and says what it found."""
+"""`voice-trio check`: tries every configured part and prints the results."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ KNOWLEDGE_SECONDS_MAX = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of one part; `seconds` is how long it took to find out."""
+    """The result for one part; `seconds` is how long the check took."""
 
     part: str
-    is_well: bool
+    is_ok: bool
     detail: str
     seconds: float = 0.0
 
@@ -53,16 +53,16 @@ def check(ctx: click.Context, sentry: bool) -> None:
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
     with only_errors_logged():
-        findings = [_settings_finding(settings), *trio.run(_find, settings)]
+        findings = [_settings_finding(settings), *trio.run(_check_all, settings)]
         if sentry:
-            findings.append(_look_at_sentry(settings))
+            findings.append(_check_sentry(settings))
     _show(findings)
-    ctx.exit(0 if all(finding.is_well for finding in findings) else 1)
+    ctx.exit(0 if all(finding.is_ok for finding in findings) else 1)
 
 
-async def _find(settings: Settings) -> list[Finding]:
+async def _check_all(settings: Settings) -> list[Finding]:
     findings = []
-    parts = (("upstream", _look_at_upstream), ("knowledge", _look_at_knowledge), ("redis", _look_at_redis))
+    parts = (("upstream", _check_upstream), ("knowledge", _check_knowledge), ("redis", _check_redis))
     for part, look in parts:
         findings.append(await _timed(part, look, settings))
     return findings
@@ -70,16 +70,16 @@ async def _find(settings: Settings) -> list[Finding]:
 
 async def _timed(part: str, look: Callable[[Settings], Awaitable[tuple[bool, str]]], settings: Settings) -> Finding:
     began_at = time.monotonic()
-    is_well, detail = await look(settings)
-    return Finding(part, is_well, detail, time.monotonic() - began_at)
+    is_ok, detail = await look(settings)
+    return Finding(part, is_ok, detail, time.monotonic() - began_at)
 
 
 def _settings_finding(settings: Settings) -> Finding:
     state = "switched on" if settings.access.enabled else "switched off (ENABLE_VOICE_REALTIME)"
-    return Finding("settings", is_well=True, detail="; ".join([state, *settings.warnings]))
+    return Finding("settings", is_ok=True, detail="; ".join([state, *settings.warnings]))
 
 
-async def _look_at_upstream(settings: Settings) -> tuple[bool, str]:
+async def _check_upstream(settings: Settings) -> tuple[bool, str]:
     upstream = settings.upstream
     if not upstream.is_configured:
         return False, "OPENAI_API_KEY is not set"
@@ -98,7 +98,7 @@ async def _look_at_upstream(settings: Settings) -> tuple[bool, str]:
     return return_value
 
 
-async def _look_at_knowledge(settings: Settings) -> tuple[bool, str]:
+async def _check_knowledge(settings: Settings) -> tuple[bool, str]:
     if settings.weaviate.url is not None:
         async with open_knowledge(settings) as remote:
             answers = await remote.is_available()
@@ -120,7 +120,7 @@ async def _look_at_knowledge(settings: Settings) -> tuple[bool, str]:
     return True, f"{path}: {stats.documents:,} documents, {stats.chunks:,} passages"
 
 
-async def _look_at_redis(settings: Settings) -> tuple[bool, str]:
+async def _check_redis(settings: Settings) -> tuple[bool, str]:
     async with open_state(settings) as state:
         health = state.health
     if not health.enabled:
@@ -128,17 +128,17 @@ async def _look_at_redis(settings: Settings) -> tuple[bool, str]:
     return health.available, f"{health.url}: " + (health.fault or f"version {health.version}")
 
 
-def _look_at_sentry(settings: Settings) -> Finding:
+def _check_sentry(settings: Settings) -> Finding:
     if settings.observability.sentry_dsn is None:
-        return Finding("sentry", is_well=False, detail="SENTRY_DSN is not set")
+        return Finding("sentry", is_ok=False, detail="SENTRY_DSN is not set")
     began_at = time.monotonic()
-    is_well, detail = send_test_event(settings.observability)
-    return Finding("sentry", is_well, detail, time.monotonic() - began_at)
+    is_ok, detail = send_test_event(settings.observability)
+    return Finding("sentry", is_ok, detail, time.monotonic() - began_at)
 
 
 def _show(findings: list[Finding]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
-        mark = Text("ok", style="green") if finding.is_well else Text("FAILED", style="bold red")
+        mark = Text("ok", style="green") if finding.is_ok else Text("FAILED", style="bold red")
         table.add_row(mark, Text(finding.part), Text(finding.detail), Text(f"{finding.seconds * 1000:.0f} ms"))
     Console().print(table)

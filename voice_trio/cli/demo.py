@@ -1,4 +1,4 @@
-"""`voice-trio demo`: the gateway with everything it needs on this machine, so that there is something to talk to."""
+"""`voice-trio demo`: the gateway with an upstream, documents and a console page on this machine."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ QUESTIONS = {
     "brooder": "How warm must the brooder be in the first week?",
     "light": "How many hours of light do laying hens need?",
 }
-"""What can be asked without a microphone: a file's name and what is said in it."""
+"""Recordings that the demo makes for use without a microphone: file name and text."""
 UPSTREAM_VARIABLE = "OPENAI_REALTIME_URL"
 EARS = 2
-"""Users who may speak at once; each takes a process and some 50 MiB."""
+"""Users who may speak at the same time; each needs a process and about 50 MiB."""
 DOCUMENT_CHARACTERS_MAX = 2_000_000
-"""Of a big knowledge base the ears learn the words of the first documents only."""
+"""Of a large knowledge base, the recogniser's vocabulary comes from the first documents only."""
 TOKEN_SECONDS = 12 * 3600.0
 WILDCARDS = ("0.0.0.0", "::")
 
@@ -76,7 +76,7 @@ def demo(ctx: click.Context, bind: str) -> None:
 
 
 def _defaults(environ: Mapping[str, str]) -> dict[str, str]:
-    """What the demo sets where the environment is silent."""
+    """The demo's values for variables that are not set."""
     defaults = {"ENABLE_VOICE_REALTIME": "true", "MAX_SESSIONS_PER_USER_PER_HOUR": "1000", "VOICE_CONSOLE": "true"}
     if not environ.get("JWT_JWKS_URL"):
         defaults["JWT_SECRET"] = secrets.token_hex(32)
@@ -91,17 +91,17 @@ async def _serve(listener: socket.socket, defaults: dict[str, str]) -> int:
             nursery = await stack.enter_async_context(trio.open_nursery())
             stack.callback(nursery.cancel_scope.cancel)
             defaults[UPSTREAM_VARIABLE] = await nursery.start(serve_embedded, "127.0.0.1", 0, engines)
-            defaults["VOICE_PRICES_FILE"] = FREE  # a model on this machine: nobody sends a bill
+            defaults["VOICE_PRICES_FILE"] = FREE  # a model on this machine costs nothing
             settings = load_settings(os.environ, **defaults)
-        say_where = partial(_say_where, settings, listener.getsockname())
+        say_where = partial(_print_addresses, settings, listener.getsockname())
         return await run_server(settings, listener, when_started=say_where)
 
 
 @asynccontextmanager
 async def _engines(path: Path) -> AsyncIterator[Engines]:
-    """Ears that know the words of the knowledge base, and a voice; the first time they take some 15 s to make."""
+    """A recogniser adapted to the knowledge base, and a synthesiser; the first start takes about 15 s."""
     texts = read_texts(path, DOCUMENT_CHARACTERS_MAX)
-    columns = (TextColumn("learning to listen: {task.description}"), BarColumn(), TaskProgressColumn())
+    columns = (TextColumn("preparing speech recognition: {task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
         async with open_local_engines(
@@ -114,7 +114,7 @@ async def _engines(path: Path) -> AsyncIterator[Engines]:
 
 
 def _fill(path: Path) -> None:
-    """Put the handbook into an empty base; one that holds anything is left as it is."""
+    """Import the handbook into an empty base; a base with documents is left unchanged."""
     if trio.run(_count_passages, path):
         return
     documents = list(find_documents([handbook_folder()]))
@@ -132,13 +132,13 @@ async def _count_passages(path: Path) -> int:
         knowledge.close()
 
 
-def _say_where(settings: Settings, address: tuple[str, int]) -> None:
+def _print_addresses(settings: Settings, address: tuple[str, int]) -> None:
     host = "127.0.0.1" if address[0] in WILDCARDS else address[0]
     place = f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
     try:
         token = issue_token(settings.tokens, User(id="demo", plan="elite", is_admin=True), seconds_valid=TOKEN_SECONDS)
     except ConfigurationError:
-        token = "TOKEN"  # their provider makes tokens, not we
+        token = "TOKEN"  # tokens come from the configured identity provider
     click.echo(f"\nThe demo is at   http://{place}/#token={token}\n")
     recordings = _recordings(settings.retrieval.knowledge_path.parent / "questions")
     if recordings:
@@ -149,7 +149,7 @@ def _say_where(settings: Settings, address: tuple[str, int]) -> None:
 
 
 def _recordings(folder: Path) -> list[Path]:
-    """Spoken questions to call with, made once; none without a voice on this machine."""
+    """Recorded questions for `voice-trio call`, made once; none if speech synthesis is not installed."""
     if missing_packages():
         return []
     from voice_trio.embedded.speech.samples import write_question  # here: it needs the extra

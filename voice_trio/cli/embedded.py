@@ -1,4 +1,4 @@
-"""`voice-trio embedded`: only the Realtime server that runs on this machine, for any client of that protocol."""
+"""`voice-trio embedded`: only the embedded Realtime server, for any client of that protocol."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DEFAULT_BIND = "127.0.0.1:8766"
     "--documents",
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
-    help="What people will ask about, so that its words are understood; the demo's handbook unless told otherwise.",
+    help="Documents whose words the recogniser should know; default: the demo's handbook.",
 )
 @click.option("--ears", type=click.IntRange(1, 64), default=2, show_default=True, help="Users who may speak at once.")
 @click.option("--sessions", type=click.IntRange(1), default=32, show_default=True, help="Sessions at once.")
@@ -41,26 +41,28 @@ DEFAULT_BIND = "127.0.0.1:8766"
     "--adapted/--stock",
     default=True,
     show_default=True,
-    help="Ears adapted to synthetic voices, as the demo's are, or as they come, for people.",
+    help="Recogniser adapted to synthetic voices, as in the demo, or the stock one, for people.",
 )
-@click.option("--token", envvar="EMBEDDED_TOKEN", show_envvar=True, help="What every client must bring, if anything.")
+@click.option(
+    "--token", envvar="EMBEDDED_TOKEN", show_envvar=True, help="Token that every client must send; default: none."
+)
 def embedded(
     bind: str, documents: tuple[Path, ...], ears: int, sessions: int, adapted: bool, token: str | None
 ) -> None:
-    """Serve OpenAI's Realtime protocol with this machine's own ears, a small mind and a voice, until SIGTERM or Ctrl-C.
+    """Serve OpenAI's Realtime protocol until SIGTERM or Ctrl-C, with speech recognition and synthesis on this machine.
 
-    The mind answers from what the conversation holds: put documents into it with a system item after the question,
-    between <context> and </context>, as the gateway does. It is a test bed and no rival to a language model.
+    Answers are sentences of the conversation: add documents as a system item after the question, between <context>
+    and </context>, as the gateway does. It is a test server, not a language model.
     """
     with one_line_errors():
         host, port = parse_bind(bind)
-    wishes = _Wishes(host, port, documents or (handbook_folder(),), ears, adapted)
+    options = _Options(host, port, documents or (handbook_folder(),), ears, adapted)
     with one_line_errors():
-        trio.run(_serve, wishes, ServerSettings(token=token, sessions_max=sessions))
+        trio.run(_serve, options, ServerSettings(token=token, sessions_max=sessions))
 
 
 @dataclass(frozen=True, slots=True)
-class _Wishes:
+class _Options:
     host: str
     port: int
     documents: tuple[Path, ...]
@@ -68,35 +70,35 @@ class _Wishes:
     adapted: bool
 
 
-async def _serve(wishes: _Wishes, settings: ServerSettings) -> None:
+async def _serve(options: _Options, settings: ServerSettings) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_serve_until_cancelled, wishes, settings)
+            nursery.start_soon(_serve_until_cancelled, options, settings)
             await anext(signals)
             nursery.cancel_scope.cancel(reason="a signal")
 
 
-async def _serve_until_cancelled(wishes: _Wishes, settings: ServerSettings) -> None:
+async def _serve_until_cancelled(options: _Options, settings: ServerSettings) -> None:
     console = Console(stderr=True, highlight=False)
-    texts = [found.path.read_text("utf-8", "replace") for found in find_documents(wishes.documents)]
+    texts = [found.path.read_text("utf-8", "replace") for found in find_documents(options.documents)]
     async with AsyncExitStack() as stack:
-        with console.status("Getting ready to listen; the first time takes some 15 seconds."):
+        with console.status("Preparing speech recognition; the first start takes about 15 seconds."):
             engines = await stack.enter_async_context(
-                open_local_engines(texts, ears_max=wishes.ears, adapted=wishes.adapted)
+                open_local_engines(texts, ears_max=options.ears, adapted=options.adapted)
             )
         async with trio.open_nursery() as nursery:
-            url = await nursery.start(serve_embedded, wishes.host, wishes.port, engines, settings)
-            _say_where(console, url, engines, is_open=settings.token is None and not _is_loopback(wishes.host))
+            url = await nursery.start(serve_embedded, options.host, options.port, engines, settings)
+            _print_addresses(console, url, engines, is_open=settings.token is None and not _is_loopback(options.host))
 
 
-def _say_where(console: Console, url: str, engines: Engines, *, is_open: bool) -> None:
+def _print_addresses(console: Console, url: str, engines: Engines, *, is_open: bool) -> None:
     console.print(f"Realtime server at {url}", soft_wrap=True)
     if engines.ears is None:
         console.print(f"Typed input only. {engines.missing}")
     elif engines.mouth is None:
-        console.print("No espeak-ng was found: answers are written, not spoken.")
+        console.print("espeak-ng was not found: answers are text only.")
     if is_open:
-        console.print("Anybody who reaches this address may use it: set EMBEDDED_TOKEN.", style="yellow")
+        console.print("Every client that reaches this address may use it: set EMBEDDED_TOKEN.", style="yellow")
 
 
 def _is_loopback(host: str) -> bool:

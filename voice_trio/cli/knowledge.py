@@ -1,4 +1,4 @@
-"""`voice-trio knowledge`: fills the embedded knowledge base, searches it, and says what it holds."""
+"""`voice-trio knowledge`: imports documents into a knowledge base, searches it and prints its size."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ base_option = click.option(
     show_envvar=True,
     type=click.Path(dir_okay=False, path_type=Path),
     default=default_knowledge_path,
-    help="The knowledge base file; in the user's data directory unless told otherwise.",
+    help="The knowledge base file; default: in the user's data directory.",
 )
 
 
@@ -85,7 +85,7 @@ def import_command(paths: tuple[Path, ...], store: str, base: Path) -> None:
         after = trio.run(_stats, base) if store == "embedded" else None
     except (ConfigurationError, KnowledgeUnavailable) as error:
         raise click.ClickException(f"import ended early: {error}") from error
-    _say_summary(console, results, chunks)
+    _print_summary(console, results, chunks)
     if after is not None:
         console.print(
             Text(f"The base now holds {after.chunks:,} passages of {after.documents:,} documents: {base}"),
@@ -112,13 +112,13 @@ def search_command(query: tuple[str, ...], limit: int, base: Path) -> None:
     if not passages:
         console.print("Nothing found.", "Every word of the query is too common or unknown to the base.")
     for rank, passage in enumerate(passages, start=1):
-        _say_passage(console, rank, passage, query_terms(question))
+        _print_passage(console, rank, passage, query_terms(question))
 
 
 @knowledge.command("stats")
 @base_option
 def stats_command(base: Path) -> None:
-    """Say how much the knowledge base holds."""
+    """Print how many documents and passages the knowledge base has."""
     try:
         stats = trio.run(_stats, base)
     except KnowledgeUnavailable as error:
@@ -181,7 +181,7 @@ def _with_progress(found: list[Found], target: Target, console: Console) -> Iter
             yield result
 
 
-def _say_summary(console: Console, results: Counter[Status], chunks: int) -> None:
+def _print_summary(console: Console, results: Counter[Status], chunks: int) -> None:
     console.print(
         f"{results[Status.IMPORTED]} imported ({chunks} passage{'s' * (chunks != 1)}), "
         f"{results[Status.UNCHANGED]} unchanged, {results[Status.UNREADABLE]} unreadable",
@@ -189,7 +189,7 @@ def _say_summary(console: Console, results: Counter[Status], chunks: int) -> Non
     )
 
 
-def _say_passage(console: Console, rank: int, passage: Passage, terms: tuple[str, ...]) -> None:
+def _print_passage(console: Console, rank: int, passage: Passage, terms: tuple[str, ...]) -> None:
     console.print(
         Text.assemble((f"{rank}. ", "bold"), (passage.title, "bold"), (f"  {passage.score:.1f}", "dim")), soft_wrap=True
     )

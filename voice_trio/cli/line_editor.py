@@ -1,4 +1,4 @@
-"""Keys: a terminal that hands them over one by one, and what they mean. Ctrl-C stays the terminal's own."""
+"""Keys: a terminal that hands them over one by one, and what they mean. Ctrl-C is left to the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.client import Ask, Interrupt, Leave
+from voice_trio.client import Ask, InterruptResponse, Leave
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -22,26 +22,26 @@ ESCAPE, BACKSPACES, CLEAR_LINE, END_OF_INPUT = "\x1b", "\x7f\b", "\x15", "\x04"
 
 
 class LineEditor:
-    """What is typed, as it grows: Enter asks it, or interrupts where there is nothing; Esc interrupts."""
+    """The line being typed. Enter asks it, or interrupts if it is empty; Esc interrupts."""
 
     def __init__(self) -> None:
         self.text = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="ignore")
 
     def feed(self, pressed: bytes) -> list[UserAction]:
-        """Keys as the terminal gave them in one go; what the user wants by them."""
+        """Take the bytes of one read; returns the user's actions."""
         typed = self._decoder.decode(pressed)
         if typed.startswith(ESCAPE):
-            if len(typed) > 1:  # an arrow, a function key: nothing of ours
+            if len(typed) > 1:  # an arrow or function key
                 return []
             self.text = ""
-            return [Interrupt()]
-        return [deed for key in typed for deed in self._press(key)]
+            return [InterruptResponse()]
+        return [action for key in typed for action in self._press(key)]
 
     def _press(self, key: str) -> list[UserAction]:
         if key in "\r\n":
             question, self.text = self.text.strip(), ""
-            return [Ask(question) if question else Interrupt()]
+            return [Ask(question) if question else InterruptResponse()]
         if key == END_OF_INPUT and not self.text:
             return [Leave()]
         if key in BACKSPACES:
@@ -54,7 +54,7 @@ class LineEditor:
 
 
 @contextmanager
-def keys_one_by_one() -> Iterator[int | None]:
+def unbuffered_keys() -> Iterator[int | None]:
     """The terminal hands over each key at once and shows none; the block gets its descriptor.
 
     It is as it was afterwards, however the block ends. `None` where there is no terminal that could do it.
@@ -78,7 +78,7 @@ def keys_one_by_one() -> Iterator[int | None]:
 
 
 async def pressed_keys(terminal: int) -> AsyncIterator[bytes]:
-    """Keys as they come; ends with the terminal."""
+    """Bytes as keys are pressed; ends when the terminal is closed."""
     while True:
         await trio.lowlevel.wait_readable(terminal)
         pressed = os.read(terminal, 1024)

@@ -1,4 +1,4 @@
-"""Errors made on purpose, as one line for the terminal."""
+"""Prints the package's own errors as one line in the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """What we raise on purpose ends the command with its message, also out of a nursery; a bug keeps its traceback."""
+    """A `VoiceTrioError`, also in a group, ends the command with its message; other errors keep their traceback."""
     try:
         yield
     except VoiceTrioError as error:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @click.group()
 def rollout() -> None:
-    """Who is let in while voice is being introduced: the document that every gateway follows within 2 s.
+    """The live rollout document: which users are admitted. Every gateway applies a change within 2 s.
 
-    It lives in Redis (REDIS_URL). A gateway without Redis has one of its own: use GET and PUT /v1/voice/rollout there.
+    It is stored in Redis (REDIS_URL). A gateway without Redis has its own: use GET and PUT /v1/voice/rollout there.
     """
 
 
@@ -32,19 +32,19 @@ def show() -> None:
 
 
 @rollout.command("set")
-@click.option("--enabled/--disabled", default=None, help="Whether anybody is let in.")
+@click.option("--enabled/--disabled", default=None, help="Whether users are admitted at all.")
 @click.option(
     "--end-sessions/--keep-sessions", default=None, help="With --disabled: open sessions end too, within 5 s."
 )
-@click.option("--percent", type=click.FloatRange(0, 100), help="How many per cent of the users are in.")
-@click.option("--beta-user", "beta_users", multiple=True, metavar="ID", help="In at any percentage; replaces the list.")
-@click.option("--add-beta-user", "added", multiple=True, metavar="ID", help="One more, by id or email.")
-@click.option("--remove-beta-user", "removed", multiple=True, metavar="ID", help="One less.")
+@click.option("--percent", type=click.FloatRange(0, 100), help="Percentage of users who are admitted.")
+@click.option("--beta-user", "beta_users", multiple=True, metavar="ID", help="Always admitted; replaces the list.")
+@click.option("--add-beta-user", "added", multiple=True, metavar="ID", help="Add one, by id or email.")
+@click.option("--remove-beta-user", "removed", multiple=True, metavar="ID", help="Remove one.")
 @click.option("--plan", "plans", multiple=True, metavar="PLAN", help="Plans that include voice; replaces the list.")
-@click.option("--message", help="What those who are refused by it are told.")
+@click.option("--message", help="Message for users whom the rollout refuses.")
 @click.option("--version", type=click.IntRange(0), help="Only if this version is in force.")
 def set_command(added: tuple[str, ...], removed: tuple[str, ...], version: int | None, **given: Any) -> None:
-    """Change what is given, leave the rest, and print the new document. Exit code 1 if somebody was faster."""
+    """Change the given fields and print the new document. Exit code 1 if it was changed meanwhile."""
     changes = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items() if value}
     changes |= {
         name: given[name] for name in ("enabled", "end_sessions", "percent", "message") if given[name] is not None
@@ -58,7 +58,7 @@ async def _change(
     changes: dict[str, Any], added: tuple[str, ...], removed: set[str], version: int | None, state: State
 ) -> Rollout:
     wanted = rollout_as_json(await state.rollout()) | changes
-    wanted["beta_users"] = [who for who in (*wanted["beta_users"], *added) if who not in removed]
+    wanted["beta_users"] = [user for user in (*wanted["beta_users"], *added) if user not in removed]
     if wanted["enabled"]:
         wanted["end_sessions"] = False
     if version is not None:
@@ -66,7 +66,7 @@ async def _change(
     after = await state.replace_rollout(parse_rollout(wanted))
     if after is None:
         current = (await state.rollout()).version
-        raise BadMessage(f"version {current} is in force; somebody was faster. Look at it and try again.")
+        raise BadMessage(f"version {current} is in force; it was changed meanwhile. Look at it and try again.")
     return after
 
 

@@ -43,7 +43,7 @@ bind_option = click.option(
 def serve(ctx: click.Context, bind: str, workers: int, certfile: str | None, keyfile: str | None) -> None:
     """Serve until SIGTERM or Ctrl-C; a second one ends at once.
 
-    Everything else comes from the environment: see docs/configuration.md.
+    All settings come from the environment: see docs/configuration.md.
     """
     if (certfile is None) != (keyfile is None):
         raise click.UsageError("--certfile and --keyfile go together.")

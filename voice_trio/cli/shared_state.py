@@ -1,4 +1,4 @@
-"""The store that the gateways share, for commands that speak to it directly."""
+"""Access to the shared state in Redis, for commands that change it directly."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ T = TypeVar("T")
 
 
 def with_shared_state(do: Callable[[State], Awaitable[T]]) -> T:
-    """What `do` makes of Redis as the environment names it; nothing falls back to this command's own memory.
+    """Run `do` on the state in the configured Redis and return its result; never on this process's own memory.
 
-    Raises `click.ClickException` where there is no Redis, or when it fails, or `do` raises `BadMessage`.
+    Raises `click.ClickException` if Redis is not configured or fails, or if `do` raises `BadMessage`.
     """
     try:
-        # A command serves nobody, so it needs no way to check tokens.
+        # A command serves no clients, so it needs no settings for tokens.
         settings = load_settings(os.environ | {"ENABLE_VOICE_REALTIME": "false"})
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
@@ -48,7 +48,7 @@ def with_shared_state(do: Callable[[State], Awaitable[T]]) -> T:
 
 @contextmanager
 def only_errors_logged() -> Iterator[None]:
-    """A command says itself what there is to say, and nothing else on standard output."""
+    """Log errors only, to standard error: standard output is the command's own."""
     before = structlog.get_config()
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
@@ -61,7 +61,7 @@ def only_errors_logged() -> Iterator[None]:
 
 
 async def _do(settings: Settings, do: Callable[[State], Awaitable[T]]) -> tuple[list[T], str]:
-    """The result, or what went wrong: an error raised through the state's nursery would arrive as a group."""
+    """The result or the error text: an error raised through the state's nursery would arrive in a group."""
     async with open_state(settings) as state:
         if not state.health.available:
             return [], f"Redis at {state.health.url}: {state.health.fault}"

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from voice_trio.cli.call import DEFAULT_URL, INTERRUPTED
-from voice_trio.cli.line_editor import LineEditor, keys_one_by_one, pressed_keys
+from voice_trio.cli.line_editor import LineEditor, pressed_keys, unbuffered_keys
 from voice_trio.cli.talk_screen import TalkScreen
 from voice_trio.client import PortAudioCard, VoiceRefused, VoiceUnreachable, connect_voice, converse, devices
 from voice_trio.errors import VoiceTrioError
@@ -30,7 +30,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 @click.option("--input", "microphone", metavar="DEVICE", help="The microphone: a number or part of a name.")
 @click.option("--output", "loudspeaker", metavar="DEVICE", help="The loudspeaker: a number or part of a name.")
 @click.option("--mute", is_flag=True, help="Leave the microphone closed; ask by typing.")
-@click.option("--list-devices", is_flag=True, help="Show the sound devices there are, and nothing else.")
+@click.option("--list-devices", is_flag=True, help="List the sound devices and exit.")
 @click.pass_context
 def talk(
     ctx: click.Context,
@@ -43,7 +43,7 @@ def talk(
 ) -> None:
     """Talk to a gateway by microphone and loudspeaker; Enter or Esc interrupts, typed text asks, Ctrl-C ends.
 
-    Wear headphones: nothing here keeps the assistant from hearing itself.
+    Wear headphones: there is no echo cancellation.
     """
     console = Console()
     try:
@@ -51,7 +51,7 @@ def talk(
             _show_devices(console)
             return
         card = PortAudioCard(microphone, loudspeaker)
-        card.check(microphone=not mute)  # before a session is begun, which counts
+        card.check(microphone=not mute)  # before a session begins: it would use a rate slot
         closed = trio.run(_talk, card, url, token, console, mute)
     except VoiceRefused as refusal:
         wait = f" (again in {refusal.retry_after:g} s)" if refusal.retry_after else ""
@@ -82,7 +82,7 @@ def _defaults(is_input: bool, is_output: bool) -> tuple[tuple[str, bool], tuple[
 
 
 async def _talk(card: SoundCard, url: str, token: str | None, console: Console, muted: bool) -> str | None:
-    """How the gateway closed; empty if the user left, `None` if they did before it came to a conversation."""
+    """How the gateway closed; empty if the user left, `None` if they left before the session was ready."""
     closed: str | None = None
     conversation: trio.CancelScope | None = None
     trouble: VoiceTrioError | None = None
@@ -91,10 +91,10 @@ async def _talk(card: SoundCard, url: str, token: str | None, console: Console, 
             nursery.start_soon(_cancel_on_signal, signals, lambda: conversation or nursery.cancel_scope)
             try:
                 async with connect_voice(url, token) as voice:
-                    closed, conversation = "", trio.CancelScope()  # inside the connection's: a goodbye still needs it
-                    with conversation, keys_one_by_one() as terminal, TalkScreen(console, muted=muted) as screen:
-                        closed = await converse(voice, card, screen, _by_hand(terminal, screen), muted=muted)
-            except VoiceTrioError as error:  # whatever it is goes on below: a nursery would wrap it in a group
+                    closed, conversation = "", trio.CancelScope()  # inside the connection: `session.end` still needs it
+                    with conversation, unbuffered_keys() as terminal, TalkScreen(console, muted=muted) as screen:
+                        closed = await converse(voice, card, screen, _user_actions(terminal, screen), muted=muted)
+            except VoiceTrioError as error:  # raised again below: a nursery would wrap it in a group
                 trouble = error
             nursery.cancel_scope.cancel(reason="the conversation is over")
     if trouble is not None:
@@ -107,12 +107,12 @@ async def _cancel_on_signal(signals: AsyncIterator[int], scope: Callable[[], tri
         scope().cancel(reason="interrupted")
 
 
-async def _by_hand(terminal: int | None, screen: TalkScreen) -> AsyncIterator[UserAction]:
-    """What the user wants by the keys they press; nothing where there are no keys."""
+async def _user_actions(terminal: int | None, screen: TalkScreen) -> AsyncIterator[UserAction]:
+    """The user's actions, from pressed keys; none without a terminal."""
     if terminal is None:
         return
     line = LineEditor()
     async for pressed in pressed_keys(terminal):
-        for deed in line.feed(pressed):
-            yield deed
+        for action in line.feed(pressed):
+            yield action
         screen.typed(line.text)

@@ -1,4 +1,4 @@
-"""What `voice-trio talk` shows: the turn under way, the line being typed, and above them what is over."""
+"""The screen of `voice-trio talk`: finished turns, then the current turn and the line being typed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from voice_trio.client import Report
 
 HELP = "Enter or Esc interrupts · type to ask · Ctrl-C ends"
-REFRESHES_PER_SECOND = 12  # an answer may come in hundreds of pieces at once, and drawing each would starve the sound
+REFRESHES_PER_SECOND = 12  # hundreds of deltas may come at once; drawing each would delay the audio
 LATENCY_NAMES = {
     "sound_ended_to_heard": "you stopped → heard",
     "committed_to_heard": "question → heard",
 }
-"""The latencies shown of a turn, and in which words."""
+"""The latencies that are shown, with their labels."""
 
 
 class TalkScreen:
-    """A `Screen` for a terminal; elsewhere only what is over is printed, line by line."""
+    """A `Screen` for a terminal; without a terminal, finished turns are printed line by line."""
 
     def __init__(self, console: Console, *, muted: bool) -> None:
         self._console = console
@@ -103,14 +103,14 @@ def _session_in_words(event: dict[str, Any]) -> Text | None:
         case "session.timeout":
             return Text(str(event.get("message", "The session's time is up.")), style="yellow")
         case "session.draining":
-            return Text("The gateway is about to restart; it ends when this answer does.", style="yellow")
+            return Text("The gateway is restarting; the session ends after this response.", style="yellow")
         case "session.recovering":
-            return Text("The model was lost and is being called again …", style="yellow")
+            return Text("The connection to the model was lost; reconnecting …", style="yellow")
         case "session.recovered":
-            return Text("It is back.", style="yellow")
+            return Text("Reconnected.", style="yellow")
         case "budget.warning":
             return Text(
-                f"{event.get('spent_usd'):.2f} of {event.get('limit_usd'):.2f} USD are used up.", style="yellow"
+                f"{event.get('spent_usd'):.2f} of {event.get('limit_usd'):.2f} USD have been spent.", style="yellow"
             )
         case _:
             return None

@@ -1,6 +1,6 @@
-"""One of the processes of `voice-trio serve --workers N`; started by `voice_trio.server.workers`.
+"""One of the processes of `voice-trio serve --workers N`; started by `voice_trio.server.workers`, not by hand.
 
-Settings come from the environment as for any server. Exit code 1 with one message for what cannot be started.
+Settings come from the environment as for any server. Exit code 1 with one message if the server cannot start.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from voice_trio.settings import load_settings
 
 
 @click.command()
-@click.option("--slot", type=int, required=True, help="Which of the workers this one is.")
-@click.option("--count", type=int, required=True, help="How many there are.")
-@click.option("--folder", type=click.Path(path_type=Path), required=True, help="The folder that they share.")
-@click.option("--listener", type=int, required=True, help="Descriptor of the socket that all listen on.")
-@click.option("--parent", type=int, required=True, help="Descriptor of the socket to the parent.")
+@click.option("--slot", type=int, required=True, help="Number of this worker.")
+@click.option("--count", type=int, required=True, help="Number of workers.")
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="The folder that all workers share.")
+@click.option("--listener", type=int, required=True, help="Descriptor of the listening socket.")
+@click.option("--parent", type=int, required=True, help="Descriptor of the connection to the parent.")
 @click.option("--certfile")
 @click.option("--keyfile")
 @click.pass_context
@@ -39,7 +39,7 @@ def worker(
     certfile: str | None,
     keyfile: str | None,
 ) -> None:
-    """Serve until the parent commands the end, or is gone."""
+    """Serve until the parent ends this worker, or has ended itself."""
     tls = Tls(certfile, keyfile) if certfile and keyfile else None
     try:
         settings = load_settings()

@@ -24,12 +24,12 @@ from voice_trio.client.recording import talk
 from voice_trio.client.sound_card import Device, SoundCard, SoundCardUnavailable
 from voice_trio.client.sounds import read_sound, write_wav
 from voice_trio.client.turns import Report
-from voice_trio.client.user_action import Ask, Interrupt, Leave, Screen, UserAction
+from voice_trio.client.user_action import Ask, InterruptResponse, Leave, Screen, UserAction
 
 __all__ = [
     "Ask",
     "Device",
-    "Interrupt",
+    "InterruptResponse",
     "Leave",
     "PortAudioCard",
     "Ready",

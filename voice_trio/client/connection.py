@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS_MAX = 10.0
 GOODBYE_SECONDS_MAX = 1.0
-READY_SECONDS_MAX = 65.0  # a gateway tries for a minute to reach its model
+READY_SECONDS_MAX = 65.0  # a gateway may try for 60 s to connect to its upstream
 
 
 class VoiceUnreachable(VoiceTrioError):
@@ -126,7 +126,7 @@ async def connect_voice(url: str, token: str | None = None) -> AsyncIterator[Voi
     no log of a proxy has it.
 
     Raises `VoiceUnreachable` if the gateway does not answer within 10 s or is not ready within 65 s (it may try for
-    60 s to reach its model). Raises `VoiceRefused` if the gateway refuses the session. An error of the block itself
+    60 s to connect to its upstream). Raises `VoiceRefused` if the gateway refuses the session. An error of the block
     passes unchanged, not in an exception group.
 
     When the block ends, also by an error or by cancellation, the connection is closed within 1 s. Without a call to
@@ -144,7 +144,7 @@ async def connect_voice(url: str, token: str | None = None) -> AsyncIterator[Voi
             finally:
                 with trio.move_on_after(GOODBYE_SECONDS_MAX, shield=True):
                     await link.aclose()
-        except Exception as caught:  # whatever it is goes on below: a nursery would wrap it in a group
+        except Exception as caught:  # raised again below: a nursery would wrap it in a group
             error = caught
     if error is not None:
         raise error
@@ -171,7 +171,7 @@ async def _wait_until_ready(link: Link) -> Ready:
                 if event.get("type") == "connection.ready":
                     return Ready(event["session_id"], event.get("resume_token", ""), event.get("expires_at", 0.0))
                 if event.get("type") == "error":
-                    said = _told(event)
+                    said = _refused_with(event)
     except trio.TooSlowError as error:
         raise VoiceUnreachable(f"not ready within {READY_SECONDS_MAX:g} s") from error
     except LinkClosed as closed:
@@ -184,7 +184,7 @@ async def _next_event(link: Link) -> dict[str, Any]:
         try:
             event = msgspec.json.decode(frame)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            continue  # not of this protocol; a newer gateway may say more than we understand
+            continue  # unknown event: a newer gateway may send more
         if isinstance(event, dict):
             return event
 
@@ -195,11 +195,11 @@ def _refusal(rejected: ConnectionRejected) -> VoiceRefused | VoiceUnreachable:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         body = None
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
-        return _told(body)
+        return _refused_with(body)
     return VoiceUnreachable(f"HTTP {rejected.status_code} instead of a WebSocket")
 
 
-def _told(event: dict[str, Any]) -> VoiceRefused:
+def _refused_with(event: dict[str, Any]) -> VoiceRefused:
     error = event.get("error") or {}
     return VoiceRefused(str(error.get("code", "")), str(error.get("message", "refused")), error.get("retry_after"))
 

@@ -1,6 +1,6 @@
-"""The machine's own sound card, by PortAudio; the one file that knows the `sounddevice` library.
+"""The machine's sound card through PortAudio; the only file that imports the `sounddevice` library.
 
-On macOS and Windows the library's wheels bring PortAudio; on Linux the system has it (Debian: libportaudio2).
+On macOS and Windows the library's wheels contain PortAudio. On Linux the system provides it (Debian: libportaudio2).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STREAM = {"samplerate": RATE, "channels": 1, "dtype": "int16", "blocksize": RAT
 
 
 def _sounddevice() -> Any:
-    """The library; raises `ConfigurationError` or `SoundCardUnavailable` in words that help."""
+    """The library. Raises `ConfigurationError` or `SoundCardUnavailable`; the message says what to install."""
     try:
         import sounddevice
     except ImportError as error:
@@ -84,7 +84,7 @@ class PortAudioCard:
 
         def finished(what: str) -> None:
             if not is_closing:
-                lost(f"the {what} went away")
+                lost(f"the {what} was disconnected")
 
         def capture(data: Any, frames: int, when: Any, status: Any) -> None:
             if hear is not None:
@@ -121,23 +121,23 @@ def _check(library: Any, device: int | str | None, kind: str, what: str) -> None
         library.query_devices(device, kind)
     except (ValueError, library.PortAudioError) as error:
         missing = f"no {what} found" if device is None else f"no {what} is called {device!r}"
-        raise SoundCardUnavailable(f"{missing}; --list-devices shows what there is") from error
+        raise SoundCardUnavailable(f"{missing}; --list-devices shows the devices") from error
     check = library.check_input_settings if kind == "input" else library.check_output_settings
     try:
         check(device=device, samplerate=RATE, channels=1, dtype="int16")
     except (ValueError, library.PortAudioError) as error:
-        raise SoundCardUnavailable(f"the {what} does not take 24 kHz mono: {error}") from error
+        raise SoundCardUnavailable(f"the {what} does not support 24 kHz mono: {error}") from error
 
 
 def _start(library: Any, stream: Any, what: str) -> None:
     try:
         stream.start()
     except library.PortAudioError as error:
-        raise SoundCardUnavailable(f"the {what} would not start: {error}") from error
+        raise SoundCardUnavailable(f"the {what} could not be started: {error}") from error
 
 
 def _delay(when: Any, latency: float) -> float:
-    """Until the first sample of a block is heard; some drivers do not say, and then the stream's latency will do."""
+    """Seconds until the first sample of a block is heard; the stream's latency if the driver gives no time."""
     delay = float(when.outputBufferDacTime - when.currentTime)
     return delay if 0.0 < delay < 5.0 else float(latency)
 

@@ -1,4 +1,4 @@
-"""A recording played to a gateway in real time, as a microphone would be, and what came back when."""
+"""Plays a recording to a gateway in real time, as a microphone would, and reports the events with their times."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class _Listener:
             async for event in self._voice:
                 self._take(event)
                 self._on_event(self.report)
-                await self._say_that_it_plays(event)
+                await self._report_playback(event)
                 if self.has_spoken and self.is_complete:
                     if self._turns.is_transcribed:
                         break
@@ -92,7 +92,7 @@ class _Listener:
             case "playback.flush":
                 self._audio.clear()
 
-    async def _say_that_it_plays(self, event: dict[str, Any]) -> None:
+    async def _report_playback(self, event: dict[str, Any]) -> None:
         """Nobody listens here: it plays without a pause from now, as the gateway's clock has it. Once is enough.
 
         Who never says so is sent the answer no faster than it would play.

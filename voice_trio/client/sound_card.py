@@ -1,7 +1,7 @@
-"""What a conversation needs of a sound card, whatever library has it: ears, a mouth, and word when it is gone.
+"""The interface of a sound card: record, play, and report that the device was lost.
 
-All sound is 16-bit little-endian mono at 24 kHz. The functions given to `open` are called from whatever thread the card
-likes, in the midst of its real-time work: they must neither wait nor raise.
+All audio is 16-bit little-endian mono PCM at 24 kHz. The functions given to `open` may be called from any thread,
+also from a real-time audio callback: they neither wait nor raise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 BLOCK_MS = 20
-"""How much sound is handed over at a time: silence begins at most so long after it was asked for."""
+"""Milliseconds of audio in one block: after a flush, playback stops at most this much later."""
 
 
 class SoundCardUnavailable(VoiceTrioError):

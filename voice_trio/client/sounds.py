@@ -1,4 +1,4 @@
-"""Sound files in and out, as the voice protocol wants sound: 16-bit little-endian mono at 24 kHz."""
+"""Reads and writes sound files as the voice protocol's PCM: 16-bit little-endian mono at 24 kHz."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOUD = 500  # of 32,768: speech peaks above 3,000, a quiet room stays below 200
 
 
 class SoundUnreadable(VoiceTrioError):
-    """A file that holds no sound we can read; the message says why."""
+    """A file could not be read as sound; the message says why."""
 
 
 def read_sound(path: Path) -> bytes:
@@ -57,7 +57,7 @@ def write_wav(path: Path, pcm: bytes) -> None:
 
 
 def end_of_sound_ms(pcm: bytes) -> float:
-    """Where the last loud sample is; 0 for silence."""
+    """Position of the last loud sample in milliseconds; 0 for silence."""
     samples = array("h", pcm[: len(pcm) // 2 * 2])
     if sys.byteorder == "big":
         samples.byteswap()

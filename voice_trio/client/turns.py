@@ -1,4 +1,4 @@
-"""What a gateway's events tell of a conversation, turn by turn. It knows the protocol, but no clock and no sound."""
+"""Turns of a conversation, read from a gateway's events. Pure: no clock and no sound."""
 
 from __future__ import annotations
 
@@ -77,23 +77,23 @@ class Report:
 
 
 class Turns:
-    """Takes events with their times, in seconds on any one clock; `report` is of the turn that is under way."""
+    """Takes events with their times, in seconds on any one clock; `report` is the report of the current turn."""
 
     def __init__(self) -> None:
         self.report = Report()
         self.is_transcribed = False
-        """Whether the words of this turn are all in."""
+        """Whether the transcript of this turn is complete."""
         self._item_id: str | None = None
         self._response_id: str | None = None
 
     def begin(self, began_by: str = "") -> None:
-        """A new turn: by speech, or by a question that was typed (its words are then known)."""
+        """Begin a turn: by speech, or by a typed question, whose text is given."""
         self.report = Report(transcript=began_by)
         self.is_transcribed = bool(began_by)
         self._item_id = self._response_id = None
 
     def take(self, event: dict[str, Any], at: float) -> None:
-        """One event. What it does not know it passes over, and what still comes of an earlier turn."""
+        """Take one event. Unknown events and late events of earlier turns change nothing."""
         kind = str(event.get("type", ""))
         if kind == "input_audio_buffer.speech_started":
             self.begin()

@@ -1,4 +1,4 @@
-"""What a user does by hand in a conversation, and what they see of it."""
+"""What a user does in a conversation besides speaking, and the interface that shows it the turns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Interrupt:
+class InterruptResponse:
     """The user stops the running response. Playback stops at once, before the gateway has confirmed it."""
 
 
@@ -26,7 +26,7 @@ class Leave:
     """The user ends the conversation."""
 
 
-UserAction: TypeAlias = Ask | Interrupt | Leave
+UserAction: TypeAlias = Ask | InterruptResponse | Leave
 """An action of the user other than speaking; `converse` iterates over them."""
 
 

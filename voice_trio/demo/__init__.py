@@ -1,7 +1,7 @@
-"""What the demo brings with it: a handbook on keeping poultry, written for this project, as Markdown files.
+"""The demo's documents: a handbook on keeping poultry, written for this project, as Markdown files.
 
-The handbook is example knowledge for a newcomer's first questions. It is general information, not veterinary advice.
-It may know nothing of the package around it.
+It is example knowledge for first questions: general information, not veterinary advice. It imports nothing of the
+package.
 """
 
 from __future__ import annotations

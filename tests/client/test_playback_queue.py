@@ -6,8 +6,8 @@ import random
 
 import pytest
 
+from voice_trio.client.audio_queues import PlaybackQueue, Position
 from voice_trio.client.sounds import BYTES_PER_MS
-from voice_trio.client.speaker import Position, Speaker
 
 BLOCK = 20 * BYTES_PER_MS
 
@@ -30,7 +30,7 @@ def at(item_id: str, played_ms: float) -> Position:
 
 
 def test_what_is_queued_is_played_in_order_and_silence_after_it() -> None:
-    speaker = Speaker(Clock())
+    speaker = PlaybackQueue(Clock())
     speaker.queue("a", sound(30, 1))
     speaker.queue("b", sound(5, 2))
     assert speaker.play(BLOCK, 0.0) == sound(20, 1)
@@ -40,7 +40,7 @@ def test_what_is_queued_is_played_in_order_and_silence_after_it() -> None:
 
 def test_nothing_was_heard_before_the_card_gave_it_out() -> None:
     clock = Clock()
-    speaker = Speaker(clock)
+    speaker = PlaybackQueue(clock)
     assert speaker.position() is None
     speaker.queue("a", sound(100))
     assert speaker.position() is None
@@ -53,7 +53,7 @@ def test_nothing_was_heard_before_the_card_gave_it_out() -> None:
 
 def test_the_position_goes_on_with_the_clock_and_stops_at_what_was_handed_over() -> None:
     clock = Clock()
-    speaker = Speaker(clock)
+    speaker = PlaybackQueue(clock)
     speaker.queue("a", sound(100))
     speaker.play(BLOCK, 0.0)
     clock.now += 0.015
@@ -65,7 +65,7 @@ def test_the_position_goes_on_with_the_clock_and_stops_at_what_was_handed_over()
 
 def test_a_pause_between_two_blocks_is_not_heard_sound() -> None:
     clock = Clock()
-    speaker = Speaker(clock)
+    speaker = PlaybackQueue(clock)
     speaker.queue("a", sound(20))
     speaker.play(BLOCK, 0.0)
     clock.now += 0.5
@@ -77,7 +77,7 @@ def test_a_pause_between_two_blocks_is_not_heard_sound() -> None:
 
 def test_a_flush_silences_the_next_block_and_counts_what_the_card_still_has() -> None:
     clock = Clock()
-    speaker = Speaker(clock)
+    speaker = PlaybackQueue(clock)
     speaker.queue("a", sound(100))
     speaker.play(BLOCK, 0.040)
     speaker.play(BLOCK, 0.040)
@@ -89,12 +89,12 @@ def test_a_flush_silences_the_next_block_and_counts_what_the_card_still_has() ->
 
 
 def test_a_flush_of_nothing_knows_nothing() -> None:
-    assert Speaker(Clock()).flush() is None
+    assert PlaybackQueue(Clock()).flush() is None
 
 
 def test_each_item_is_counted_from_its_own_beginning() -> None:
     clock = Clock()
-    speaker = Speaker(clock)
+    speaker = PlaybackQueue(clock)
     speaker.queue("a", sound(15))
     speaker.queue("b", sound(100))
     speaker.play(BLOCK, 0.0)
@@ -106,7 +106,7 @@ def test_each_item_is_counted_from_its_own_beginning() -> None:
 
 def test_however_it_is_cut_every_sample_is_played_once() -> None:
     chance = random.Random(7)
-    speaker = Speaker(Clock())
+    speaker = PlaybackQueue(Clock())
     said = bytes(chance.randrange(1, 256) for _ in range(4000))
     place = 0
     heard = b""

@@ -1,7 +1,7 @@
-"""What is played, and exactly how much of it has been heard. Shared by the sound card's thread and the conversation.
+"""Queues between the sound card's thread and the conversation's tasks: playback, and the microphone.
 
-A sample is queued, handed to the card, and heard a little later, when the card's own buffer has played so far; a flush
-drops what is queued, and what was handed over is still heard. Nothing here waits for more than a copy of 20 ms.
+A sample is queued, handed to the sound card, and heard a little later, when the card's own buffer reaches it. A flush
+drops the queue; samples that the card already has are still heard. Each lock is held for at most a copy of 20 ms.
 """
 
 from __future__ import annotations
@@ -9,18 +9,24 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import trio
+
+from voice_trio.client.sound_card import BLOCK_MS
 from voice_trio.client.sounds import BYTES_PER_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
+
+WAITING_MS_MAX = 1000  # of microphone audio; if sending takes longer, the oldest block is dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """`played_ms` of an answer's item have been heard."""
+    """The user has heard `played_ms` milliseconds of an item."""
 
     item_id: str
     played_ms: float
@@ -28,7 +34,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Of an item, from `start_ms` on: heard from `heard_at` on."""
+    """A part of an item: `ms` milliseconds from `start_ms` on, heard from `heard_at` (seconds) on."""
 
     item_id: str
     start_ms: float
@@ -36,8 +42,11 @@ class _Piece:
     heard_at: float
 
 
-class Speaker:
-    """`clock` is read on both sides, in seconds."""
+class PlaybackQueue:
+    """Audio to be played, and the exact position that the user has heard.
+
+    `clock` returns seconds; both threads read it.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -48,13 +57,13 @@ class Speaker:
         self._item_ms = 0.0  # of that item, handed over so far
 
     def queue(self, item_id: str, pcm: bytes) -> None:
-        """To be played after everything queued before."""
+        """Append PCM of an item."""
         if pcm:
             with self._lock:
                 self._queue.append((item_id, memoryview(pcm)))
 
     def play(self, size: int, delay_seconds: float) -> bytes:
-        """The next `size` bytes for the card, to be heard `delay_seconds` from now; silence where there is nothing."""
+        """The next `size` bytes for the card, heard `delay_seconds` from now; silence if the queue is empty."""
         block = bytearray(size)
         with self._lock:
             heard_at, filled = self._clock() + delay_seconds, 0
@@ -69,7 +78,7 @@ class Speaker:
         return bytes(block)
 
     def position(self) -> Position | None:
-        """What is being heard now, or was last; `None` before anything was."""
+        """The position heard now, or the last one; `None` before the first sample is heard."""
         with self._lock:
             now = self._clock()
             while len(self._handed) > 1 and self._handed[1].heard_at <= now:
@@ -80,7 +89,7 @@ class Speaker:
             return Position(piece.item_id, piece.start_ms + min(piece.ms, (now - piece.heard_at) * 1000))
 
     def flush(self) -> Position | None:
-        """Silence from the next block on. Returns what will have been heard when the card is through with its own."""
+        """Drop the queue. Returns the position that will have been heard when the card has played its own buffer."""
         with self._lock:
             self._queue.clear()
             if not self._handed:
@@ -90,7 +99,7 @@ class Speaker:
 
     @property
     def is_playing(self) -> bool:
-        """Whether anything is still to be heard."""
+        """Whether audio is queued or still being heard."""
         with self._lock:
             last = self._handed[-1] if self._handed else None
             return bool(self._queue) or (last is not None and last.heard_at + last.ms / 1000 > self._clock())
@@ -102,3 +111,32 @@ class Speaker:
         self._item_ms += ms
         while len(self._handed) > 1 and self._handed[1].heard_at <= self._clock():
             self._handed.popleft()
+
+
+class MicrophoneQueue:
+    """Microphone audio from the card's thread to a task; when it is full, the newest audio replaces the oldest.
+
+    Make it inside `trio.run`. `hear` may be called from any thread and never waits. Iterate over it to take blocks.
+    """
+
+    def __init__(self) -> None:
+        self._blocks, self._taken = trio.open_memory_channel[bytes](WAITING_MS_MAX // BLOCK_MS)
+        self._trio = trio.lowlevel.current_trio_token()
+        self.dropped = 0
+        """Blocks that were dropped because the queue was full."""
+
+    def hear(self, pcm: bytes) -> None:
+        """Append a block of PCM."""
+        with suppress(trio.RunFinishedError):  # the card's thread may call once more after the run has ended
+            self._trio.run_sync_soon(self._put, pcm)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._taken
+
+    def _put(self, pcm: bytes) -> None:
+        try:
+            self._blocks.send_nowait(pcm)
+        except trio.WouldBlock:
+            self._taken.receive_nowait()
+            self._blocks.send_nowait(pcm)
+            self.dropped += 1
