@@ -39,7 +39,7 @@ def test_a_response_that_failed_for_want_of_money_ends_the_session() -> None:
     scene.ask()
     response, _ = scene.begin_answer()
     scene.done(response, "failed", error_code="insufficient_quota")
-    assert scene.of(commands.EndSession) == [commands.EndSession("insufficient_quota", fatal=True)]
+    assert scene.of(commands.EndSession) == [commands.EndSession("insufficient_quota")]
 
 
 def test_the_model_is_asked_again_after_a_failure() -> None:
@@ -56,7 +56,7 @@ def test_the_model_is_asked_again_after_a_failure() -> None:
 def test_an_expired_session_ends_ours_so_that_it_can_be_resumed() -> None:
     scene = Scene()
     scene.feed(events.UpstreamError("session_expired"))
-    assert scene.of(commands.EndSession) == [commands.EndSession("session_expired", fatal=False)]
+    assert scene.of(commands.ReplaceUpstream) == [commands.ReplaceUpstream("session_expired")]
 
 
 def test_an_answer_that_is_never_created_is_told_and_given_up() -> None:
@@ -270,7 +270,7 @@ def test_an_interrupted_answer_that_fails_for_want_of_money_ends_the_session_too
     response, _ = scene.begin_answer(audio_ms=500)
     scene.speak("stop")
     scene.done(response, "failed", error_code="insufficient_quota")
-    assert scene.of(commands.EndSession) == [commands.EndSession("insufficient_quota", fatal=True)]
+    assert scene.of(commands.EndSession) == [commands.EndSession("insufficient_quota")]
 
 
 def test_rounds_of_functions_are_no_attempts() -> None:

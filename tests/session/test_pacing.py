@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from voice_trio.conversation.turn.playback import LEAD_SECONDS_MAX, Playback
 from voice_trio.protocols.audio import audio_ms, decode_audio, encode_audio, split_audio
+from voice_trio.session.client.send_queue import LEAD_SECONDS_MAX, Frame, Lane, SendQueue
 from voice_trio.session.endings import Ending
 from voice_trio.testing.script import Answer, Call
 
@@ -218,11 +218,27 @@ def test_sound_in_base64_is_cut_into_whole_samples() -> None:
     assert split_audio("", 500) == [""]
 
 
-def test_nothing_is_held_before_the_first_sound_and_nothing_from_who_reports() -> None:
-    playback = Playback()
-    assert playback.may_leave_at(100.0) == float("-inf")
-    playback.forward("item", 3000.0)
-    playback.sent("item", 1000.0, now=10.0)
-    assert playback.may_leave_at(100.0) == pytest.approx(10.1)
-    playback.report("item", 0.0, now=10.0)
-    assert playback.may_leave_at(100.0) == float("-inf")
+async def test_nothing_is_held_before_the_first_sound_and_nothing_from_who_reports(autojump_clock: MockClock) -> None:
+    queue, start = SendQueue(is_paced=True), trio.current_time()
+
+    async def next_leaves(audio_ms: float) -> float:
+        """When the next piece of sound leaves, in seconds from the start."""
+        queue.put(Frame("sound", Lane.ANSWER, "item", audio_ms))
+        queue.written(await queue.next())
+        return trio.current_time() - start
+
+    assert await next_leaves(1000.0) == 0.0
+    assert await next_leaves(100.0) == pytest.approx(0.1)
+    queue.stop_pacing()
+    assert await next_leaves(100.0) == pytest.approx(0.1)
+
+
+async def test_sound_that_was_being_written_at_a_flush_does_not_count(autojump_clock: MockClock) -> None:
+    queue, start = SendQueue(is_paced=True), trio.current_time()
+    queue.put(Frame("interrupted", Lane.ANSWER, "item", 1000.0))
+    interrupted = await queue.next()
+    queue.drop_answer()
+    queue.written(interrupted)
+    queue.put(Frame("next answer", Lane.ANSWER, "other", 1000.0))
+    await queue.next()
+    assert trio.current_time() == start

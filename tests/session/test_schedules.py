@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.session_fixture import Stage
-from voice_trio.conversation.turn.playback import LEAD_SECONDS_MAX
 from voice_trio.protocols.audio import audio_ms
+from voice_trio.session.client.send_queue import LEAD_SECONDS_MAX
 from voice_trio.testing.script import Answer
 
 SECONDS = 30.0

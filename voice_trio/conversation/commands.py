@@ -271,10 +271,26 @@ class LogWarning:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """The conversation cannot go on; `fatal` if a new connection would fare no better."""
+    """The conversation cannot go on, and another upstream would refuse it with the same `code`."""
 
     code: str
-    fatal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceUpstream:
+    """This upstream is of no more use; connect to another one."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartSilence:
+    """The user is speaking: while the client sends no sound, feed the upstream silence, so that it hears the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopSilence:
+    """The user has stopped speaking."""
 
 
 Command: TypeAlias = (
@@ -288,5 +304,8 @@ Command: TypeAlias = (
     | CountUsage
     | ReportTurn
     | LogWarning
+    | StartSilence
+    | StopSilence
+    | ReplaceUpstream
     | EndSession
 )

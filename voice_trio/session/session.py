@@ -103,9 +103,10 @@ class Session:
         self._client: ClientConnection
         now = trio.current_time()
         if terms.drop_in is None:
-            conversation = ManagedConversation(terms.policy, id_prefix=terms.id_prefix, now=now, history=terms.history)
-            self._conversation = conversation
-            self._client = VoiceClientConnection(client, self, self._model, conversation.sound_may_leave_at)
+            self._conversation = ManagedConversation(
+                terms.policy, id_prefix=terms.id_prefix, now=now, history=terms.history
+            )
+            self._client = VoiceClientConnection(client, self, self._model)
         else:
             self._conversation = PassthroughConversation(terms.policy, id_prefix=terms.id_prefix, now=now)
             self._client = RealtimeClientConnection(client, self, self._model, terms.drop_in)
@@ -275,6 +276,8 @@ class Session:
                 | commands.StartSearch()
                 | commands.CallTool()
                 | commands.ScheduleEvent()
+                | commands.StartSilence()
+                | commands.StopSilence()
             ):
                 self._work(command)
             case commands.CountUsage(kind, source_id, usage):
@@ -284,12 +287,11 @@ class Session:
                 self._report(record)
             case commands.LogWarning(code, message):
                 self.log.warning("conversation_warning", code=code, detail=message[:200])
-            case commands.EndSession(code, fatal):
-                if fatal:
-                    self.log.error("upstream_refused", code=code)
-                    self.end(Ending.UPSTREAM_UNAVAILABLE)
-                else:
-                    self._model.lose(code)
+            case commands.ReplaceUpstream(code):
+                self._model.lose(code)
+            case commands.EndSession(code):
+                self.log.error("upstream_refused", code=code)
+                self.end(Ending.UPSTREAM_UNAVAILABLE)
             case _:
                 assert_never(command)
 
@@ -313,16 +315,14 @@ class Session:
         | commands.EndTurn
         | commands.StartSearch
         | commands.CallTool
-        | commands.ScheduleEvent,
+        | commands.ScheduleEvent
+        | commands.StartSilence
+        | commands.StopSilence,
     ) -> None:
         """Start or stop what waits; each piece is a task in its turn's scope, or in the session's nursery."""
         match command:
             case commands.BeginTurn(turn_id):
                 self._turns.begin(turn_id)
-                if self.terms.drop_in is None:  # a drop-in client's sound is counted by it, and must not grow
-                    self._turns.start(
-                        turn_id, lambda: self._model.keep_audible(lambda: self._conversation.is_listening)
-                    )
             case commands.EndTurn(turn_id, reason):
                 self._turns.end(turn_id, reason)
             case commands.StartSearch(turn_id):
@@ -331,6 +331,11 @@ class Session:
                 self._turns.start(turn_id, lambda: call_tool(command, self))
             case commands.ScheduleEvent(at, event, turn_id):
                 self._turns.start_anywhere(turn_id, lambda: self._feed_at(at, event))
+            case commands.StartSilence():
+                if self._nursery is not None:
+                    self._model.start_silence(self._nursery)
+            case commands.StopSilence():
+                self._model.stop_silence()
             case _:
                 assert_never(command)
 

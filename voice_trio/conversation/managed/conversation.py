@@ -96,37 +96,29 @@ class ManagedConversation:
         """What was said and heard in all turns that are over."""
         return iter(self._answers.history)
 
-    @property
-    def is_listening(self) -> bool:
-        """Whether the user is speaking."""
-        return self._questions.is_listening
-
     def is_answering(self, now: float) -> bool:
         """Whether an answer is due, being generated or being heard."""
         return self._questions.is_waiting or self._answers.is_audible(now)
 
-    def sound_may_leave_at(self, duration_ms: float) -> float:
-        """When the client may be sent the next `duration_ms` of an answer; see `Playback.may_leave_at`."""
-        return self._answers.playback.may_leave_at(duration_ms)
-
     def quiet_since(self, now: float) -> float | None:
         """Since when nothing has been said by anybody; `None` while something is."""
-        return None if self.is_listening or self.is_answering(now) else self._flow.active_at
+        return None if self._questions.is_listening or self.is_answering(now) else self._flow.active_at
 
     # The user speaks
 
     def _on_speech_started(self, event: events.SpeechStarted) -> None:
         self._out.to_client(event)
         turn = self._flow.turn
-        if turn is None or not self.is_listening:
+        if turn is None or not self._questions.is_listening:
             # The server cancels its response by itself; a cancel of ours would come late and could hit the next one.
             turn = self._flow.begin("barge-in", cancel=False)
             turn.stages.speech_started = self._flow.now
+            self._out.add(commands.StartSilence())
         turn.texts.setdefault(event.item_id, "")
 
     def _on_speech_stopped(self, event: events.SpeechStopped) -> None:
         self._out.to_client(event)
-        if self._flow.turn is not None and self.is_listening:
+        if self._flow.turn is not None and self._questions.is_listening:
             self._flow.turn.stages.speech_stopped = self._flow.now
 
     def _on_committed(self, event: events.SpeechCommitted) -> None:
@@ -134,8 +126,10 @@ class ManagedConversation:
         turn = self._flow.turn
         if turn is not None and event.item_id in turn.committed:
             return  # told twice
-        if turn is None or not self.is_listening:
+        if turn is None or not self._questions.is_listening:
             turn = self._flow.begin("committed", cancel=True)
+        else:
+            self._out.add(commands.StopSilence())
         self._flow.active_at = self._flow.now
         self._questions.commit(turn, event.item_id, self._flow.now)
 
@@ -154,8 +148,10 @@ class ManagedConversation:
     def _on_text_input(self, event: events.TextInput) -> None:
         """Answered at once, also while speech is open: what is being said then is the next question, or part of it."""
         turn = self._flow.turn
-        if turn is None or not self.is_listening:
+        if turn is None or not self._questions.is_listening:
             turn = self._flow.begin("typed", cancel=True)
+        else:
+            self._out.add(commands.StopSilence())
         turn.typed = True
         item_id = self._out.new_id("u")
         if self._flow.has_model:
@@ -166,7 +162,7 @@ class ManagedConversation:
 
     def _on_interrupt(self, event: events.Interrupt) -> None:
         interrupted = self._answers.interrupt(self._flow.now, cancel=True, heard=event)
-        if not self.is_listening:
+        if not self._questions.is_listening:
             self._flow.finish("unanswered", "interrupt", interrupted=interrupted)
 
     def _on_language_detected(self, event: events.LanguageDetected) -> None:
@@ -208,7 +204,7 @@ class ManagedConversation:
         self._out.add(commands.CountUsage("response", event.response_id, event.usage))
         answer = self._answers.done(event)
         if event.error_code in FATAL_CODES:
-            self._out.add(commands.EndSession(event.error_code, fatal=True))
+            self._out.add(commands.EndSession(event.error_code))
         if answer is None or answer.muted:
             return
         turn = answer.turn

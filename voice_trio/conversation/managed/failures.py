@@ -41,8 +41,10 @@ class Failures:
     def on_model_error(self, event: events.UpstreamError) -> None:
         command = self._out.recall(event.event_id)
         self._out.add(commands.LogWarning(event.code or "error", event.message))
-        if event.code in FATAL_CODES or event.code == SESSION_EXPIRED:
-            self._out.add(commands.EndSession(event.code, fatal=event.code in FATAL_CODES))
+        if event.code in FATAL_CODES:
+            self._out.add(commands.EndSession(event.code))
+        elif event.code == SESSION_EXPIRED:
+            self._out.add(commands.ReplaceUpstream(event.code))
         elif isinstance(command, commands.CreateResponse):
             self._on_answer_refused(command.event_id, event.code)
         elif isinstance(command, commands.CancelResponse):

@@ -95,6 +95,8 @@ class ManagedTurnFlow:
         if turn is None or not turn.is_open:
             return
         self.active_at = self.now
+        if turn.state is TurnState.LISTENING:
+            self.out.add(commands.StopSilence())
         unasked = turn.is_unasked
         turn.state, turn.status = TurnState.OVER, status
         turn.stages.interrupted = self.now if interrupted else None

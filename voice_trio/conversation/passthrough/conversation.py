@@ -100,11 +100,6 @@ class PassthroughConversation:
         self._course.report_over()
         return [command for command in self._out.take() if isinstance(command, commands.ReportTurn)]
 
-    @property
-    def is_listening(self) -> bool:
-        """Whether the user is speaking."""
-        return self._questions.is_listening
-
     def is_answering(self, now: float) -> bool:
         """Whether an answer is due, being generated or, by the clock, being heard."""
         due = self._course.answer_is_due or self._course.held is not None
@@ -113,7 +108,7 @@ class PassthroughConversation:
     def quiet_since(self, now: float) -> float | None:
         """Since when nothing has been said by anybody; `None` while something is."""
         # Without turn detection nobody says when speech has ended: there each word counts by itself.
-        is_speaking = self.is_listening and self._wanted.manner.detects_turns
+        is_speaking = self._questions.is_listening and self._wanted.manner.detects_turns
         return None if is_speaking or self.is_answering(now) else self._course.active_at
 
     # The user speaks
@@ -123,7 +118,7 @@ class PassthroughConversation:
         if self._wanted.manner.interrupts and self._course.held is not None:
             self._course.let_go_unheard()
         turn = self._course.turn
-        if turn is None or not self.is_listening:
+        if turn is None or not self._questions.is_listening:
             turn = self._course.begin("barge-in", interrupts=self._wanted.manner.interrupts)
             turn.stages.speech_started = self._course.now
         turn.texts.setdefault(event.item_id, "")
@@ -131,7 +126,7 @@ class PassthroughConversation:
     def _on_speech_stopped(self, event: events.SpeechStopped) -> None:
         self._out.to_client(event)
         self._ended.append(event.item_id)
-        if self._course.turn is not None and self.is_listening:
+        if self._course.turn is not None and self._questions.is_listening:
             self._course.turn.stages.speech_stopped = self._course.now
 
     def _on_committed(self, event: events.SpeechCommitted) -> None:
@@ -140,7 +135,7 @@ class PassthroughConversation:
         if turn is not None and event.item_id in turn.committed:
             return  # told twice
         due = self._course.answer_is_due
-        if turn is None or not self.is_listening:
+        if turn is None or not self._questions.is_listening:
             turn = self._course.begin("committed", interrupts=False)
         self._over.append(event.item_id)
         by_itself = event.item_id in self._ended  # the model's turn detection announced its end
@@ -156,7 +151,7 @@ class PassthroughConversation:
         self._out.to_client(event)
         if not self._wanted.manner.detects_turns and event.item_id not in self._over:
             self._course.active_at = self._course.now
-            if not self.is_listening:  # without turn detection nobody announces speech
+            if not self._questions.is_listening:  # without turn detection nobody announces speech
                 self._course.begin("heard", interrupts=False).texts[event.item_id] = ""
         self._questions.hear(event.item_id, event.delta, self._course.now)
 
@@ -164,7 +159,7 @@ class PassthroughConversation:
         """What was being said was not meant: the next words are another question's."""
         self._out.to_client(event)
         turn = self._course.turn
-        if turn is not None and self.is_listening:
+        if turn is not None and self._questions.is_listening:
             self._over.extend(turn.texts)
             self._course.finish("unanswered", "cleared")
 
@@ -216,7 +211,7 @@ class PassthroughConversation:
         self._out.add(commands.CountUsage("response", event.response_id, event.usage))
         reply = self._replies.done(event.response_id)
         if event.error_code in FATAL_CODES:
-            self._out.add(commands.EndSession(event.error_code, fatal=True))
+            self._out.add(commands.EndSession(event.error_code))
             return
         self._out.to_client(event)
         if reply is None:
@@ -248,8 +243,11 @@ class PassthroughConversation:
 
     def _on_model_error(self, event: events.UpstreamError) -> None:
         self._out.add(commands.LogWarning(event.code or "error", event.message))
-        if event.code in FATAL_CODES or event.code == SESSION_EXPIRED:
-            self._out.add(commands.EndSession(event.code, fatal=event.code in FATAL_CODES))
+        if event.code in FATAL_CODES:
+            self._out.add(commands.EndSession(event.code))
+            return
+        if event.code == SESSION_EXPIRED:
+            self._out.add(commands.ReplaceUpstream(event.code))
             return
         match self._out.recall(event.event_id):
             case commands.ForwardClientEvent() as passed:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CLOCK_SLACK_SECONDS = 0.0005  # sums of floating-point durations are equal only to within this
-LEAD_SECONDS_MAX = 1.0  # what a client that never says how far it is may have lying unplayed
 
 
 @dataclass(slots=True)
@@ -105,16 +104,6 @@ class Playback:
     def dry_at(self, now: float) -> float:
         """When all that was forwarded will have been heard, if the rest is sent from now on."""
         return max(self._dry_at, now) + self.unsent_ms / 1000 if self._items else now
-
-    def may_leave_at(self, duration_ms: float) -> float:
-        """When the next piece of sound may be sent: in the past to a client that reports, which can be silenced.
-
-        Others may not know how to fall silent; so that a cut is heard soon they get at most `LEAD_SECONDS_MAX` ahead
-        of what must have been played by then.
-        """
-        if self.client_reports:
-            return float("-inf")
-        return self._dry_at + duration_ms / 1000 - LEAD_SECONDS_MAX
 
     @property
     def unsent_ms(self) -> float:

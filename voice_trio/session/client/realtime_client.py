@@ -19,7 +19,7 @@ from voice_trio.protocols.openai_client import (
 )
 from voice_trio.session.client.limits import RealtimeFrameDecoder
 from voice_trio.session.client.receive_queue import ReceiveQueue
-from voice_trio.session.client.send_queue import Frame, Lane
+from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
 from voice_trio.session.client.writer import ClientWriter
 from voice_trio.session.endings import Ending
 
@@ -69,7 +69,7 @@ class RealtimeClientConnection:
         self._wishes = ClientSettings(host.terms.model, terms.allowed)
         self._disguise = ClientEventWriter(self._wishes, prefix)
         self._ears = RealtimeFrameDecoder(ClientEventReader(self._wishes, prefix), trio.current_time())
-        self._writer = ClientWriter(link, host)
+        self._writer = ClientWriter(link, host, SendQueue())
         self._inbox = ReceiveQueue()
         self._ready = trio.Event()
         self._expires_at = 0.0

@@ -4,8 +4,9 @@ Only `playback.flush`, `speech_started`, `error` and `session.*` overtake; the e
 its sound. A flush drops the queued answer. Nothing here waits but `next`, and nothing is dropped from the middle of an
 answer.
 
-Sound may be held until its time (`may_leave_at`), and then the rest of the answer waits behind it; what does not belong
-to the answer does not, as if the model spoke no faster than that.
+A paced queue holds sound until its time, and then the rest of the answer waits behind it; what does not belong to the
+answer does not wait, as if the model spoke no faster than that. A client that never says how far it has played may not
+know how to fall silent: so that an interruption is heard soon it has at most `LEAD_SECONDS_MAX` of sound unplayed.
 """
 
 from __future__ import annotations
@@ -14,15 +15,12 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
 
 import trio
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 AUDIO_SECONDS_MAX = 240.0  # the longest answer a model gives is about 205 s (4,096 audio tokens of 50 ms)
 FRAMES_MAX = 20_000  # what that much audio comes to in 20 ms pieces with their text, and then some
+LEAD_SECONDS_MAX = 1.0  # of sound that a client which never reports its position may have unplayed
 
 
 class Lane(Enum):
@@ -46,13 +44,12 @@ class Frame:
 
 
 class SendQueue:
-    """One writer takes; anybody puts, without waiting.
+    """One writer takes frames and says when each is `written`; anybody puts, without waiting."""
 
-    `may_leave_at(duration_ms)` says when the next piece of sound may go; without it none is ever held.
-    """
-
-    def __init__(self, may_leave_at: Callable[[float], float] = lambda duration_ms: -math.inf) -> None:
-        self._may_leave_at = may_leave_at
+    def __init__(self, *, is_paced: bool = False) -> None:
+        self._is_paced = is_paced
+        self._dry_at = -math.inf  # when all sound that was written will have been played
+        self._taken: Frame | None = None  # being written
         self._lanes: dict[Lane, deque[tuple[int, Frame]]] = {lane: deque() for lane in Lane}
         self._number = 0
         self._audio_ms = 0.0
@@ -70,12 +67,20 @@ class SendQueue:
         self._audio_ms += frame.audio_ms
         self._changed.set()
 
-    def look_again(self) -> None:
-        """What may leave may have changed."""
+    def written(self, frame: Frame) -> None:
+        """The frame that was taken has left; its sound can be heard from now on, unless a flush came meanwhile."""
+        if frame.audio_ms and frame is self._taken:
+            self._dry_at = max(self._dry_at, trio.current_time()) + frame.audio_ms / 1000
+
+    def stop_pacing(self) -> None:
+        """The client reports its position: it knows how to fall silent, and may have everything at once."""
+        self._is_paced = False
         self._changed.set()
 
     def drop_answer(self) -> None:
         """The answer was interrupted: what of it has not left dies here."""
+        self._dry_at = -math.inf
+        self._taken = None
         kept = [entry for entry in self._lanes[Lane.ANSWER] if not entry[1].dies_with_answer]
         self._lanes[Lane.ANSWER] = deque(kept)
         self._audio_ms = 0.0
@@ -88,6 +93,7 @@ class SendQueue:
                 await self._changed.wait()
         _, frame = self._lanes[lane].popleft()
         self._audio_ms -= frame.audio_ms
+        self._taken = frame
         return frame
 
     def take_urgent(self) -> list[Frame]:
@@ -116,4 +122,6 @@ class SendQueue:
         if not self._lanes[Lane.ANSWER]:
             return math.inf
         _, frame = self._lanes[Lane.ANSWER][0]
-        return self._may_leave_at(frame.audio_ms) if frame.audio_ms else -math.inf
+        if not self._is_paced or not frame.audio_ms:
+            return -math.inf
+        return self._dry_at + frame.audio_ms / 1000 - LEAD_SECONDS_MAX

@@ -12,12 +12,12 @@ from voice_trio.errors import BadMessage, LinkClosed
 from voice_trio.protocols.audio import audio_ms, split_audio
 from voice_trio.protocols.voice import client_events
 from voice_trio.session.client.limits import VoiceFrameDecoder
-from voice_trio.session.client.send_queue import Frame, Lane
+from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
 from voice_trio.session.client.writer import ClientWriter
 from voice_trio.session.endings import Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from voice_trio.net.link import Link
     from voice_trio.protocols.realtime import SessionState
@@ -49,18 +49,13 @@ _URGENT = (
 
 
 class VoiceClientConnection:
-    """Both directions of a client's link. Nothing here decides what is said, only what may overtake what.
+    """Both directions of a client's link. Nothing here decides what is said, only what may overtake what."""
 
-    `sound_may_leave_at(duration_ms)`: when the next piece of an answer may be sent.
-    """
-
-    def __init__(
-        self, link: Link, host: SessionPort, model: UpstreamConnection, sound_may_leave_at: Callable[[float], float]
-    ) -> None:
+    def __init__(self, link: Link, host: SessionPort, model: UpstreamConnection) -> None:
         self._link = link
         self._host = host
         self._model = model
-        self._writer = ClientWriter(link, host, sound_may_leave_at)
+        self._writer = ClientWriter(link, host, SendQueue(is_paced=True))
         self._ears = VoiceFrameDecoder(trio.current_time())
 
     async def listen(self) -> None:
@@ -142,7 +137,8 @@ class VoiceClientConnection:
                 self._complain(BadMessage("this connection is authenticated already"))
             case _:
                 self._host.feed(event)
-                self._writer.outbox.look_again()  # it may have said how far it is
+                if isinstance(event, events.PlaybackPosition):
+                    self._writer.outbox.stop_pacing()
 
     def _complain(self, error: BadMessage) -> None:
         if self._ears.patience.is_over:

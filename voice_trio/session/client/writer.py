@@ -8,14 +8,13 @@ import trio
 
 from voice_trio.conversation import events
 from voice_trio.errors import LinkClosed
-from voice_trio.session.client.send_queue import SendQueue
 from voice_trio.session.endings import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from voice_trio.net.link import Link
-    from voice_trio.session.client.send_queue import Frame
+    from voice_trio.session.client.send_queue import Frame, SendQueue
     from voice_trio.session.ports import SessionPort
 
 STALL_SECONDS_MAX = 5.0  # a client that takes nothing for so long is gone (I9)
@@ -24,12 +23,10 @@ STALL_SECONDS_MAX = 5.0  # a client that takes nothing for so long is gone (I9)
 class ClientWriter:
     """Writes what is `put`, until it is told to `finish`."""
 
-    def __init__(
-        self, link: Link, host: SessionPort, sound_may_leave_at: Callable[[float], float] | None = None
-    ) -> None:
+    def __init__(self, link: Link, host: SessionPort, outbox: SendQueue) -> None:
         self._link = link
         self._host = host
-        self.outbox = SendQueue() if sound_may_leave_at is None else SendQueue(sound_may_leave_at)
+        self.outbox = outbox
         self._speaking = trio.CancelScope()
         self._spoken: trio.Event | None = None
 
@@ -83,6 +80,7 @@ class ClientWriter:
             if patience.cancel_called:
                 self._host.end(Ending.TOO_SLOW)
                 return
+            self.outbox.written(frame)
             if frame.audio_ms:
                 self._host.summary.audio_out_s += frame.audio_ms / 1000
                 self._host.feed(events.AudioSent(frame.item_id, frame.audio_ms))

@@ -36,6 +36,7 @@ class UpstreamConnection:
         self._uplink = UpstreamQueue()
         self._link: Link | None = None
         self._loss = trio.CancelScope()
+        self._silence = trio.CancelScope()
         self._sound_until = float("-inf")
 
     async def talk_with(self, model: ConnectedUpstream) -> None:
@@ -111,13 +112,22 @@ class UpstreamConnection:
         except ModelUnavailable as error:
             self.lose(str(error))
 
-    async def keep_audible(self, is_listening: Callable[[], bool]) -> None:
-        """While speech is open and the client sends nothing, feed silence: else the model never hears it end."""
+    def start_silence(self, nursery: trio.Nursery) -> None:
+        """While the client sends nothing, feed silence: else the upstream never hears speech end."""
+        self._silence.cancel()
+        self._silence = trio.CancelScope()
+        nursery.start_soon(self._feed_silence, self._silence)
+
+    def stop_silence(self) -> None:
+        self._silence.cancel(reason="speech over")
+
+    async def _feed_silence(self, scope: trio.CancelScope) -> None:
         audio = silence(SILENCE_MS)
-        while is_listening():
-            await trio.sleep(SILENCE_MS / 1000)
-            if is_listening() and trio.current_time() - self._sound_until >= SILENCE_AFTER_SECONDS:
-                self._append(audio, SILENCE_MS)
+        with scope:
+            while True:
+                await trio.sleep(SILENCE_MS / 1000)
+                if trio.current_time() - self._sound_until >= SILENCE_AFTER_SECONDS:
+                    self._append(audio, SILENCE_MS)
 
     async def leave(self) -> None:
         """Close the link; the caller bounds it."""
