@@ -1,4 +1,4 @@
-"""The door and client secrets: who gets one, who gets in with one, and where."""
+"""The fixture and client secrets: who gets one, who gets in with one, and where."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.admission.test_admission import HOME, SECRET, Door, token, told
+from tests.support.admission_fixture import HOME, SECRET, AdmissionFixture, summary, token
 from voice_trio.admission.grant import SessionGrant
 from voice_trio.admission.refusals import Refusal
 from voice_trio.auth.plans import Entitlement
@@ -24,121 +24,125 @@ def secret_for(user: User, session: dict[str, Any] | None = None) -> str:
     return ClientSecrets(signing_secret).issue(user, seconds=600, session=session).value
 
 
-async def refused(door: Door, shown: str) -> Refusal:
-    outcome = await door.admission.vouch(shown, HOME)
+async def refused(fixture: AdmissionFixture, shown: str) -> Refusal:
+    outcome = await fixture.admission.authenticate(shown, HOME)
     assert isinstance(outcome, Refusal)
     return outcome
 
 
 @pytest.fixture
-def door() -> Door:
-    return Door()
+def fixture() -> AdmissionFixture:
+    return AdmissionFixture()
 
 
-async def test_vouching_says_who_it_is_with_what_they_are_entitled_to_and_takes_nothing(
+async def test_authenticate_says_who_it_is_with_what_they_are_entitled_to_and_takes_nothing(
     autojump_clock: MockClock,
 ) -> None:
-    door = Door(MAX_SESSIONS_PER_USER_PER_HOUR="1", MAX_CONCURRENT_SESSIONS_PER_USER="1")
-    door.plans.answer = Entitlement("Elite", "cedar", 1.2)
+    fixture = AdmissionFixture(MAX_SESSIONS_PER_USER_PER_HOUR="1", MAX_CONCURRENT_SESSIONS_PER_USER="1")
+    fixture.plans.result = Entitlement("Elite", "cedar", 1.2)
 
     for _ in range(5):
-        user = await door.admission.vouch(token(plan="free", email="ann@example.com"), HOME)
+        user = await fixture.admission.authenticate(token(plan="free", email="ann@example.com"), HOME)
         assert user == User("ann", email="ann@example.com", plan="Elite", voice="cedar", voice_speed=1.2)
 
-    assert door.capacity.taken == 0
-    await door.admitted(token())
+    assert fixture.capacity.taken == 0
+    await fixture.grant(token())
 
 
-async def test_vouching_looks_at_flag_token_plan_and_rollout(autojump_clock: MockClock, door: Door) -> None:
-    await door.change_rollout(enabled=False)
-    heard = [(await refused(door, "rubbish")).code]
-    await door.change_rollout(enabled=True, percent=0)
-    heard.append((await refused(door, "rubbish")).code)
-    heard.append((await refused(door, token("bob", plan="free"))).code)
-    heard.append((await refused(door, token("cat"))).code)
-    await door.change_rollout(percent=100)
-    door.plans.is_down = True
-    heard.append((await refused(door, token("dan"))).code)
+async def test_authenticate_looks_at_flag_token_plan_and_rollout(
+    autojump_clock: MockClock, fixture: AdmissionFixture
+) -> None:
+    await fixture.change_rollout(enabled=False)
+    codes = [(await refused(fixture, "rubbish")).code]
+    await fixture.change_rollout(enabled=True, percent=0)
+    codes.append((await refused(fixture, "rubbish")).code)
+    codes.append((await refused(fixture, token("bob", plan="free"))).code)
+    codes.append((await refused(fixture, token("cat"))).code)
+    await fixture.change_rollout(percent=100)
+    fixture.plans.is_down = True
+    codes.append((await refused(fixture, token("dan"))).code)
 
-    assert heard == ["feature_disabled", "token_invalid", "plan_required", "not_in_rollout", "plan_unverified"]
+    assert codes == ["feature_disabled", "token_invalid", "plan_required", "not_in_rollout", "plan_unverified"]
 
 
-async def test_vouching_counts_as_an_attempt(autojump_clock: MockClock, door: Door) -> None:
+async def test_authenticate_counts_as_an_attempt(autojump_clock: MockClock, fixture: AdmissionFixture) -> None:
     for _ in range(20):
-        assert isinstance(await door.admission.vouch(token(), HOME), User)
+        assert isinstance(await fixture.admission.authenticate(token(), HOME), User)
 
-    assert told(await refused(door, token())) == (
+    assert summary(await refused(fixture, token())) == (
         ("rate_limited", 1008, "Rate limit exceeded (20 attempts/minute max)", 429, 60)
     )
 
 
-async def test_failed_tokens_count_for_the_address(autojump_clock: MockClock, door: Door) -> None:
+async def test_failed_tokens_count_for_the_address(autojump_clock: MockClock, fixture: AdmissionFixture) -> None:
     for number in range(10):
-        await refused(door, f"guess-{number}")
+        await refused(fixture, f"guess-{number}")
 
-    assert (await refused(door, token())).code == "rate_limited"
+    assert (await refused(fixture, token())).code == "rate_limited"
 
 
-async def test_nobody_gets_a_secret_for_a_secret(autojump_clock: MockClock, door: Door) -> None:
-    assert (await refused(door, secret_for(User("ann", plan="elite")))).code == "token_invalid"
+async def test_nobody_gets_a_secret_for_a_secret(autojump_clock: MockClock, fixture: AdmissionFixture) -> None:
+    assert (await refused(fixture, secret_for(User("ann", plan="elite")))).code == "token_invalid"
 
 
 async def test_a_secret_opens_sessions_with_what_it_presets_and_nobody_asks_for_the_plan(
-    autojump_clock: MockClock, door: Door
+    autojump_clock: MockClock, fixture: AdmissionFixture
 ) -> None:
-    door.plans.is_down = True
+    fixture.plans.is_down = True
     user = User("ann", email="ann@example.com", plan="elite", voice="cedar", voice_speed=1.2)
     shown = secret_for(user, {"type": "realtime", "output_modalities": ["text"]})
 
     for _ in range(2):
-        admitted = await door.knock(shown, client_secrets=True)
-        assert isinstance(admitted, SessionGrant)
-        assert (admitted.user, admitted.plan) == (user, "elite")
-        assert admitted.preset == {"type": "realtime", "output_modalities": ["text"]}
+        grant = await fixture.admit(shown, client_secrets=True)
+        assert isinstance(grant, SessionGrant)
+        assert (grant.user, grant.plan) == (user, "elite")
+        assert grant.preset == {"type": "realtime", "output_modalities": ["text"]}
 
-    assert (await door.refusal(shown, client_secrets=True)).code == "too_many_sessions"
-    assert door.plans.asked == []
-
-
-async def test_a_users_token_is_taken_there_too_and_presets_nothing(autojump_clock: MockClock, door: Door) -> None:
-    admitted = await door.knock(token(), client_secrets=True)
-    assert isinstance(admitted, SessionGrant)
-    assert admitted.preset is None
-    assert door.plans.asked == ["ann"]
+    assert (await fixture.refusal(shown, client_secrets=True)).code == "too_many_sessions"
+    assert fixture.plans.requests == []
 
 
-async def test_elsewhere_a_secret_is_a_bad_token(autojump_clock: MockClock, door: Door) -> None:
+async def test_a_users_token_is_taken_there_too_and_presets_nothing(
+    autojump_clock: MockClock, fixture: AdmissionFixture
+) -> None:
+    grant = await fixture.admit(token(), client_secrets=True)
+    assert isinstance(grant, SessionGrant)
+    assert grant.preset is None
+    assert fixture.plans.requests == ["ann"]
+
+
+async def test_elsewhere_a_secret_is_a_bad_token(autojump_clock: MockClock, fixture: AdmissionFixture) -> None:
     shown = secret_for(User("ann", plan="elite"))
     for worthless in (shown, shown.removeprefix("ek_")):
-        refusal = await door.refusal(worthless)
-        assert told(refusal) == ("token_invalid", 1008, "Token missing or invalid", 401, None)
+        refusal = await fixture.refusal(worthless)
+        assert summary(refusal) == ("token_invalid", 1008, "Token missing or invalid", 401, None)
 
 
 @pytest.mark.parametrize("shown", ["ek_", "ek_rubbish", "ek_" + token(), secret_for(User("ann", plan="elite"))[:-2]])
-async def test_a_bad_secret_is_a_failed_token(autojump_clock: MockClock, door: Door, shown: str) -> None:
+async def test_a_bad_secret_is_a_failed_token(autojump_clock: MockClock, fixture: AdmissionFixture, shown: str) -> None:
     for _ in range(10):
-        assert (await door.refusal(shown, client_secrets=True)).code == "token_invalid"
-    assert (await door.refusal(token(), client_secrets=True)).code == "rate_limited"
+        assert (await fixture.refusal(shown, client_secrets=True)).code == "token_invalid"
+    assert (await fixture.refusal(token(), client_secrets=True)).code == "rate_limited"
 
 
 async def test_flag_plan_and_rollout_as_they_are_now_hold_for_secrets_made_before(
-    autojump_clock: MockClock, door: Door
+    autojump_clock: MockClock, fixture: AdmissionFixture
 ) -> None:
     shown = secret_for(User("ann", plan="elite"))
-    heard = []
+    codes = []
     for change in ({"enabled": False}, {"plans": ("intelia",)}, {"percent": 0}):
-        before = await door.state.rollout()
-        await door.change_rollout(**change)
-        heard.append((await door.refusal(shown, client_secrets=True)).code)
-        await door.change_rollout(enabled=before.enabled, plans=before.plans, percent=before.percent)
+        before = await fixture.state.rollout()
+        await fixture.change_rollout(**change)
+        codes.append((await fixture.refusal(shown, client_secrets=True)).code)
+        await fixture.change_rollout(enabled=before.enabled, plans=before.plans, percent=before.percent)
         await trio.sleep(60.0)
 
-    assert heard == ["feature_disabled", "plan_required", "not_in_rollout"]
+    assert codes == ["feature_disabled", "plan_required", "not_in_rollout"]
 
 
 async def test_an_administrators_secret_passes_where_they_pass(autojump_clock: MockClock) -> None:
-    door = Door(VOICE_ROLLOUT_PERCENT="0", MAX_SESSIONS_PER_USER_PER_HOUR="1")
+    fixture = AdmissionFixture(VOICE_ROLLOUT_PERCENT="0", MAX_SESSIONS_PER_USER_PER_HOUR="1")
     shown = secret_for(User("root", is_admin=True))
 
-    assert isinstance(await door.knock(shown, client_secrets=True), SessionGrant)
-    assert (await door.refusal(shown, client_secrets=True)).code == "rate_limited"
+    assert isinstance(await fixture.admit(shown, client_secrets=True), SessionGrant)
+    assert (await fixture.refusal(shown, client_secrets=True)).code == "rate_limited"

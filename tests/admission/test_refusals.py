@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_trio.admission import refusals
-from voice_trio.admission.recent_events import RecentEvents
-from voice_trio.admission.refusals import RefusalMemory
+from voice_trio.admission.refusals import RecentEvents, RefusalMemory
 
 if TYPE_CHECKING:
     from trio.testing import MockClock

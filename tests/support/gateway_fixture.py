@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voice_trio.admission.admission import Admission
-from voice_trio.admission.capacity import Capacity
+from voice_trio.admission.grant import Capacity
 from voice_trio.auth.plans import ClaimedPlans
 from voice_trio.auth.tokens import TokenVerifier, User, issue_token
 from voice_trio.billing.prices import load_prices
@@ -43,8 +43,8 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
     verifier, capacity, live = TokenVerifier(configured.tokens), Capacity(5), LiveSessions()
     state = MemoryState(Quotas.of(configured.limits), first_rollout(configured.access))
     knowledge, statistics = MemoryKnowledge(), Statistics(lambda: len(live))
-    treasury = DailyBudget(load_prices(), state, configured.limits, on_cost=statistics.count_cost)
-    statistics.watch_money(treasury)
+    daily_budget = DailyBudget(load_prices(), state, configured.limits, on_cost=statistics.count_cost)
+    statistics.watch_money(daily_budget)
     statistics.meters.watch_process(capacity, state)
     admission = Admission(
         settings=configured,
@@ -52,8 +52,8 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
         plans=ClaimedPlans(),
         state=state,
         capacity=capacity,
-        let_go=live.take_over,
-        till=treasury,
+        evict=live.evict,
+        budget=daily_budget,
     )
     return Gateway(
         settings=configured,
@@ -61,7 +61,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
         admission=admission,
         capacity=capacity,
         state=state,
-        treasury=treasury,
+        daily_budget=daily_budget,
         webhook=Webhook(None, None, keeps_words=True),
         knowledge=knowledge,
         live=live,

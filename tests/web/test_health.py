@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.support.gateway_fixture import CHECKED, settings
-from voice_trio.admission.capacity import Capacity
+from voice_trio.admission.grant import Capacity
 from voice_trio.knowledge.knowledge import MemoryKnowledge
 from voice_trio.session.endings import Ending
 from voice_trio.session.telemetry.summary import Summary

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.support.gateway_fixture import settings
-from voice_trio.admission.capacity import Capacity
-from voice_trio.admission.grant import SessionGrant
+from voice_trio.admission.grant import Capacity, SessionGrant
 from voice_trio.auth.signed_tokens import ResumeTokens
 from voice_trio.auth.tokens import User
 from voice_trio.state.memory_state import MemoryState

@@ -1,4 +1,4 @@
-"""Who is calling, as far as the request itself tells: the address behind our proxies, the page's origin. Pure."""
+"""The client's address behind our proxies, and whether the origin of a page is allowed. Pure."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 IPV6_NETWORK_BITS = 64
-"""What one subscriber is given: whoever holds one such address holds them all."""
+"""The network of one subscriber, who can use every address in it."""
 UNKNOWN_ADDRESS = "unknown"
 
 
 def client_address(peer: str, forwarded_for: Sequence[str], trusted_hops: int) -> str:
-    """The address to hold failed tokens against, given `trusted_hops` proxies of ours in front of us.
+    """The address under which failed tokens are counted, with `trusted_hops` of our own proxies in front.
 
-    Each trusted proxy appends the address it was called from to X-Forwarded-For, so the client is the entry that many
-    places from the right; whatever stands further left was written by the client and proves nothing. `forwarded_for`
-    are the header's values, in order. A list too short, or an entry that is no address, means that somebody came round
-    the proxies: then only `peer`, whom the socket vouches for, is believed. IPv6 addresses are cut to their /64.
+    Each trusted proxy appends its peer's address to X-Forwarded-For, so the client is the entry `trusted_hops` places
+    from the right. Entries further left come from the client and prove nothing. `forwarded_for` holds the header's
+    values, in order. If the list is too short, or the entry is not an address, the request bypassed the proxies: then
+    the result is `peer`, the address of the socket. IPv6 addresses are cut to their /64.
     """
     if trusted_hops > 0:
         entries = [entry.strip() for value in forwarded_for for entry in value.split(",")]
-        named = _parsed(entries[-trusted_hops]) if len(entries) >= trusted_hops else None
-        if named is not None:
-            return named
+        forwarded = _parsed(entries[-trusted_hops]) if len(entries) >= trusted_hops else None
+        if forwarded is not None:
+            return forwarded
     return _parsed(peer) or peer or UNKNOWN_ADDRESS
 
 
 def origin_is_allowed(origin: str | None, allowed: Sequence[str]) -> bool:
-    """Whether a page of `origin` may connect; no Origin header at all (no browser) passes."""
+    """Whether a page of `origin` may connect; a client without an Origin header (not a browser) always may."""
     return origin is None or "*" in allowed or origin.rstrip("/").lower() in allowed
 
 

@@ -1,4 +1,4 @@
-"""What was taken for a session that may begin, and how it is given back: exactly once, whatever becomes of it."""
+"""What a session consumes: a rate slot and a lease of its user, a place in this process. Each is released once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from voice_trio.state.state import LEASE_RENEW_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voice_trio.admission.capacity import Capacity
     from voice_trio.auth.tokens import User
     from voice_trio.state.session_record import SessionRecord
     from voice_trio.state.state import State
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class SessionGrant:
-    """A session that may begin, and what was taken for it: a rate slot, a lease, a place in this process.
+    """A session that may begin, with its rate slot, its lease, and its place in this process.
 
-    Whoever holds this must call exactly one of `release_unused` and `end` in the end; the first call wins, further
-    ones do nothing. Neither raises, but for cancellation: call them under a timed shield.
+    The holder calls exactly one of `release_unused` and `end`; the first call counts, later ones do nothing. Neither
+    raises anything but cancellation: call them under a timed shield.
     """
 
     user: User
@@ -34,37 +33,88 @@ class SessionGrant:
     _state: State = field(repr=False)
     _capacity: Capacity = field(repr=False)
     resumed: SessionRecord | None = None
-    """The session as it was left, if this one goes on with it; it took no slots."""
+    """The record of the session that continues, if this grant resumes one; it consumed no rate slot."""
     preset: Mapping[str, Any] | None = None
-    """What the client secret that was shown asks of the session; nobody has looked at whether it may."""
+    """The session settings in the client secret, not yet checked against what a client may set."""
     _is_over: bool = field(default=False, repr=False)
 
     async def keep_lease(self) -> Never:
         """Renew the lease until cancelled: a task of the session's nursery."""
         while True:
             await trio.sleep(LEASE_RENEW_SECONDS)
-            # A renewal may get lost; the next one takes the lease again.
+            # If a renewal fails, the next one takes the lease again.
             with suppress(StateUnavailable):
                 await self._state.renew(self.user.id, self.session_id)
 
     async def release_unused(self) -> None:
-        """The session never became ready: everything is given back, the rate slot too (I12)."""
-        if self._give_place_back():
-            # A resumed session's rate slot was used when it began.
-            give_back = self._state.end if self.resumed is not None else self._state.release
+        """The session never became ready: release everything, the rate slot too (I12)."""
+        if self._release_place():
+            # A resumed session's rate slot was consumed when the session began.
+            release = self._state.end if self.resumed is not None else self._state.release
             with suppress(StateUnavailable):
-                await give_back(self.user.id, self.session_id)
+                await release(self.user.id, self.session_id)
 
     async def end(self) -> None:
-        """The session is over: the lease and the place are given back, the rate slot stays taken."""
-        if self._give_place_back():
-            # Where the store is away the lease lapses by itself.
+        """The session is over: release the lease and the place; the rate slot stays consumed."""
+        if self._release_place():
+            # Without the store the lease expires by itself.
             with suppress(StateUnavailable):
                 await self._state.end(self.user.id, self.session_id)
 
-    def _give_place_back(self) -> bool:
+    def _release_place(self) -> bool:
         if self._is_over:
             return False
         self._is_over = True
-        self._capacity.give_back()
+        self._capacity.release()
         return True
+
+
+class Capacity:
+    """The places of this process: at most `places_max` sessions, no new one while draining.
+
+    Synchronous, so that two tasks cannot take the same place.
+    """
+
+    def __init__(self, places_max: int) -> None:
+        self._places_max = places_max
+        self._taken = 0
+        self._draining = trio.Event()
+
+    @property
+    def taken(self) -> int:
+        """Places in use now."""
+        return self._taken
+
+    @property
+    def places_max(self) -> int:
+        """All places, in use or free."""
+        return self._places_max
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every place is in use."""
+        return self._taken >= self._places_max
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the process is about to end."""
+        return self._draining.is_set()
+
+    async def wait_draining(self) -> None:
+        """Return when the process is about to end."""
+        await self._draining.wait()
+
+    def drain(self) -> None:
+        """Give out no more places; sessions keep those they have."""
+        self._draining.set()
+
+    def take(self) -> bool:
+        """Take a place; False if there is none."""
+        if self.is_draining or self.is_full:
+            return False
+        self._taken += 1
+        return True
+
+    def release(self) -> None:
+        """Free one place."""
+        self._taken -= 1

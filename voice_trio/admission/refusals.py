@@ -1,22 +1,25 @@
-"""Every refusal by the contract's words, and the memory that moves repeated ones to the handshake."""
+"""Every refusal in the contract's words, and the memory that moves repeated ones to the handshake."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import secrets
+from collections import OrderedDict, deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from voice_trio.admission.recent_events import RecentEvents
+import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Sequence
 
 CLOSE_REASON_BYTES_MAX = 123
 """RFC 6455 §5.5: a control frame carries 125 bytes, two of which are the code."""
 REPEATED_FROM = 3
 REPEATED_WITHIN_SECONDS = 60.0
+KEYS_MAX = 10_000
+"""Keys that `RecentEvents` remembers; beyond that it forgets those without an event for the longest time."""
 _LATER_CODES = frozenset(
     {
         *("rate_limited", "too_many_sessions", "at_capacity", "draining", "plan_unverified", "upstream_unavailable"),
@@ -27,11 +30,11 @@ _LATER_CODES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a client does not get a session, in every spelling in which it may have to be told.
+    """Why a client gets no session, in the terms of each protocol.
 
     `code`, `message` and `retry_after` (whole seconds) go into the `error` event, `close_code` and `reason` into the
-    close. `http_status` is for protocols that refuse before the upgrade. `at_handshake` says that this one must come
-    as an HTTP answer on the voice protocol too: then with `handshake_status` and `Retry-After: retry_after`.
+    close frame. `http_status` is for protocols that refuse before the upgrade. With `at_handshake` the voice protocol
+    refuses there too, by an HTTP response with `handshake_status` and `Retry-After: retry_after`.
     """
 
     code: str
@@ -44,124 +47,126 @@ class Refusal:
 
     @property
     def handshake_status(self) -> int:
-        """429 where trying later may help, else 403."""
+        """429 if a later attempt may succeed, else 403."""
         return 429 if self.code in _LATER_CODES else 403
 
 
 def feature_disabled(message: str = "") -> Refusal:
-    """The switch is off, in the environment or in the live document, whose `message` is passed on."""
-    told = message or "Voice is not available at the moment."
-    return Refusal("feature_disabled", 1008, "Voice realtime feature disabled", told, 403)
+    """The feature is off, in the environment or in the rollout document, whose `message` is used if there is one."""
+    text = message or "Voice is not available at the moment."
+    return Refusal("feature_disabled", 1008, "Voice realtime feature disabled", text, 403)
 
 
 def token_invalid(what: str) -> Refusal:
-    """The token is missing or `what` is wrong with it."""
+    """The token is missing or invalid, as `what` says."""
     return Refusal("token_invalid", 1008, "Token missing or invalid", _sentence(what), 401)
 
 
 def token_uncheckable(retry_after: float) -> Refusal:
-    """The keys could not be fetched; the client's token may well be right."""
+    """The keys could not be fetched, so a valid token is refused too."""
     return replace(
-        token_invalid("the token could not be checked just now"), http_status=503, retry_after=_whole(retry_after)
+        token_invalid("the token could not be checked just now"),
+        http_status=503,
+        retry_after=_whole_seconds(retry_after),
     )
 
 
 def plan_required(plans: Sequence[str]) -> Refusal:
     """The user's plan does not include voice."""
     reason = f"Voice is reserved for plans {', '.join(plans)}"
-    return Refusal("plan_required", 4003, _fitting(reason), f"{reason}.", 403)
+    return Refusal("plan_required", 4003, _truncated(reason), f"{reason}.", 403)
 
 
 def plan_unverified() -> Refusal:
-    """The plan service did not answer, or not sensibly."""
-    told = "Your plan could not be verified just now. Please try again."
-    return Refusal("plan_unverified", 1011, "Plan verification failed", told, 503)
+    """The plan service sent no usable response."""
+    text = "Your plan could not be verified just now. Please try again."
+    return Refusal("plan_unverified", 1011, "Plan verification failed", text, 503)
 
 
 def not_in_rollout(message: str = "") -> Refusal:
-    """The user is neither on the beta list nor within the percentage; the live document's `message` is passed on."""
-    told = message or "Voice is being introduced step by step and is not available for your account yet."
-    return Refusal("not_in_rollout", 1008, "Feature not available for your account", told, 403)
+    """The user is neither a beta user nor within the percentage; the rollout's `message` is used if there is one."""
+    text = message or "Voice is being introduced step by step and is not available for your account yet."
+    return Refusal("not_in_rollout", 1008, "Feature not available for your account", text, 403)
 
 
 def rate_limited(sessions_per_hour: int, retry_after: float) -> Refusal:
-    """All of the user's rate slots are taken; the next opens in `retry_after` seconds."""
+    """All rate slots of the user are taken; the next one is free in `retry_after` seconds."""
     reason = f"Rate limit exceeded ({sessions_per_hour} sessions/hour max)"
-    told = f"At most {sessions_per_hour} voice sessions can be started in an hour. Please try again later."
-    return Refusal("rate_limited", 1008, reason, told, 429, _whole(retry_after))
+    text = f"At most {sessions_per_hour} voice sessions can be started in an hour. Please try again later."
+    return Refusal("rate_limited", 1008, reason, text, 429, _whole_seconds(retry_after))
 
 
 def too_many_attempts(attempts_per_minute: int, retry_after: float) -> Refusal:
-    """The user, or the address with failing tokens, knocks too often."""
+    """Too many attempts of one user, or too many failed tokens from one address."""
     reason = f"Rate limit exceeded ({attempts_per_minute} attempts/minute max)"
-    return Refusal("rate_limited", 1008, reason, "Too many attempts. Please wait.", 429, _whole(retry_after))
+    return Refusal("rate_limited", 1008, reason, "Too many attempts. Please wait.", 429, _whole_seconds(retry_after))
 
 
 def refused_repeatedly(retry_after: float) -> Refusal:
-    """Callers from this address, who show their token only after the upgrade, were refused over and over."""
+    """Clients at this address, which send their token after the upgrade, were refused repeatedly."""
     reason = "Rate limit exceeded (refused repeatedly)"
-    told = "Too many refused attempts. Please wait."
-    return Refusal("rate_limited", 1008, reason, told, 429, _whole(retry_after), at_handshake=True)
+    text = "Too many refused attempts. Please wait."
+    return Refusal("rate_limited", 1008, reason, text, 429, _whole_seconds(retry_after), at_handshake=True)
 
 
 def too_many_sessions(concurrent: int) -> Refusal:
-    """The user has as many sessions open as they may."""
-    told = f"At most {concurrent} voice sessions can be open at a time. Please end one first."
-    return Refusal("too_many_sessions", 1008, "Too many concurrent sessions", told, 429)
+    """The user's concurrent sessions have reached their maximum."""
+    text = f"At most {concurrent} voice sessions can be open at a time. Please end one first."
+    return Refusal("too_many_sessions", 1008, "Too many concurrent sessions", text, 429)
 
 
 def at_capacity() -> Refusal:
-    """This process holds as many sessions as it may, or the limits cannot be looked up."""
+    """All places of this process are taken, or the limits cannot be read."""
     return Refusal("at_capacity", 1013, "At capacity", "All lines are busy. Please try again in a moment.", 503)
 
 
 def draining() -> Refusal:
-    """This process is about to end; another one, or the next, will do."""
+    """This process is about to end; another process can serve the client."""
     return Refusal("draining", 1012, "Server restarting, resume", "The server is restarting. Please reconnect.", 503)
 
 
 def budget_exhausted(retry_after: float) -> Refusal:
-    """The day's budget is spent; the next one begins in `retry_after` seconds, at midnight UTC."""
-    told = "Today's budget for voice is used up. Please come back tomorrow."
-    return Refusal("budget_exhausted", 4002, "Budget exhausted", told, 429, _whole(retry_after))
+    """The daily budget is spent; the next day begins in `retry_after` seconds, at midnight UTC."""
+    text = "Today's budget for voice is used up. Please come back tomorrow."
+    return Refusal("budget_exhausted", 4002, "Budget exhausted", text, 429, _whole_seconds(retry_after))
 
 
 def no_resume() -> Refusal:
-    """The session has ended for good, its record is gone, or the resume token is another user's."""
+    """The session has ended, its record has expired, or the resume token belongs to another user."""
     return Refusal("resume_invalid", 1008, "Resume not possible", "This session cannot be resumed.", 403)
 
 
 def upstream_unavailable() -> Refusal:
-    """The model cannot be reached, refuses our key, or none is configured."""
-    told = "The assistant cannot be reached just now. Please try again."
-    return Refusal("upstream_unavailable", 1011, "OpenAI connection failed", told, 503)
+    """The upstream cannot be reached, refuses our key, or is not configured."""
+    text = "The assistant cannot be reached just now. Please try again."
+    return Refusal("upstream_unavailable", 1011, "OpenAI connection failed", text, 503)
 
 
 class RefusalMemory:
-    """Notices callers that are refused over and over, by hashes of what they show; never keeps a token.
+    """Recognises clients that are refused repeatedly, by hashes of their identifiers; never stores a token.
 
-    Two refusals within a minute come as a close with a reason that a person can read; the third and later ones must
-    come at the handshake, because many clients reconnect after every close but not after an HTTP refusal.
+    The first two refusals within a minute are close frames with a readable reason. Later ones are HTTP responses at
+    the handshake: many clients reconnect after each close frame, but not after an HTTP response.
     """
 
     def __init__(self) -> None:
         self._recent = RecentEvents(limit=REPEATED_FROM - 1, window_seconds=REPEATED_WITHIN_SECONDS)
-        # Hashes made with a key of this process alone: a memory dump says nothing about tokens elsewhere.
+        # The hash key belongs to this process alone: hashes in a memory dump match no token elsewhere.
         self._pepper = secrets.token_bytes(16)
 
-    def remember(self, refusal: Refusal, shown: Iterable[tuple[str, str]]) -> Refusal:
-        """Note `refusal` of a caller who showed (kind, value) pairs; what is returned knows if it is a repeated one."""
-        keys = [self._key(kind, value) for kind, value in shown]
+    def remember(self, refusal: Refusal, identifiers: Iterable[tuple[str, str]]) -> Refusal:
+        """Note `refusal` under each (kind, value) pair; returns it with `at_handshake` set if it is a repeated one."""
+        keys = [self._key(kind, value) for kind, value in identifiers]
         is_repeated = any(self._recent.wait_seconds(key) > 0 for key in keys)
         for key in keys:
             self._recent.note(key)
         if not is_repeated:
             return refusal
         wait = max(self._recent.wait_seconds(key) for key in keys)
-        return replace(refusal, at_handshake=True, retry_after=refusal.retry_after or _whole(wait))
+        return replace(refusal, at_handshake=True, retry_after=refusal.retry_after or _whole_seconds(wait))
 
     def wait_seconds(self, kind: str, value: str) -> float:
-        """Seconds for which one more refusal of this caller would be a repeated one; 0 when it would not."""
+        """Seconds during which another refusal of this client would be a repeated one; 0 if it would not be."""
         return self._recent.wait_seconds(self._key(kind, value))
 
     def _key(self, kind: str, value: str) -> bytes:
@@ -169,8 +174,45 @@ class RefusalMemory:
         return hashlib.blake2b(text, key=self._pepper, digest_size=16).digest()
 
 
-def _fitting(reason: str) -> str:
-    """`reason` cut to what a close frame holds, at a character's border."""
+class RecentEvents:
+    """Counts events by key within a sliding window, in bounded memory; `wait_seconds` is above 0 from `limit` on."""
+
+    def __init__(
+        self,
+        *,
+        limit: int,
+        window_seconds: float,
+        keys_max: int = KEYS_MAX,
+        clock: Callable[[], float] = trio.current_time,
+    ) -> None:
+        self._limit = limit
+        self._window_seconds = window_seconds
+        self._keys_max = keys_max
+        self._clock = clock
+        self._times: OrderedDict[Hashable, deque[float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Keys remembered now."""
+        return len(self._times)
+
+    def note(self, key: Hashable) -> None:
+        """Count an event of `key` now."""
+        times = self._times.setdefault(key, deque(maxlen=self._limit))
+        times.append(self._clock())
+        self._times.move_to_end(key)
+        while len(self._times) > self._keys_max:
+            self._times.popitem(last=False)
+
+    def wait_seconds(self, key: Hashable) -> float:
+        """Seconds until the window holds fewer than `limit` events; 0 if it does already."""
+        times = self._times.get(key)
+        if times is None or len(times) < self._limit:
+            return 0.0
+        return max(0.0, times[0] + self._window_seconds - self._clock())
+
+
+def _truncated(reason: str) -> str:
+    """`reason`, cut at a character boundary to the length that a close frame allows."""
     encoded = reason.encode()
     if len(encoded) <= CLOSE_REASON_BYTES_MAX:
         return reason
@@ -181,5 +223,5 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
-def _whole(seconds: float) -> int:
+def _whole_seconds(seconds: float) -> int:
     return max(1, math.ceil(seconds))

@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from voice_trio.admission.admission import Admission
-from voice_trio.admission.capacity import Capacity
+from voice_trio.admission.grant import Capacity
 from voice_trio.auth.plans import open_plans
 from voice_trio.auth.tokens import TokenVerifier
 from voice_trio.billing.prices import load_prices
@@ -74,7 +74,7 @@ async def open_gateway(
             _start_background_tasks(gateway)
             yield gateway
             with trio.move_on_after(FLUSH_SECONDS_MAX, shield=True):
-                await gateway.treasury.share()
+                await gateway.daily_budget.share()
             nursery.cancel_scope.cancel(reason="the process ends")
     finally:
         reports.close()
@@ -101,8 +101,8 @@ def _make_gateway(
 ) -> Gateway:
     capacity, live, state = Capacity(settings.limits.concurrent), LiveSessions(), services.state
     verifier, statistics = TokenVerifier(settings.tokens), Statistics(lambda: len(live))
-    treasury = DailyBudget(prices, state, settings.limits, on_cost=statistics.count_cost)
-    statistics.watch_money(treasury)
+    daily_budget = DailyBudget(prices, state, settings.limits, on_cost=statistics.count_cost)
+    statistics.watch_money(daily_budget)
     statistics.meters.watch_process(capacity, state, peers.count)
     admission = Admission(
         settings=settings,
@@ -110,15 +110,15 @@ def _make_gateway(
         plans=services.plans,
         state=state,
         capacity=capacity,
-        let_go=live.take_over,
-        till=treasury,
+        evict=live.evict,
+        budget=daily_budget,
     )
     return Gateway(
         settings=settings,
         verifier=verifier,
         admission=admission,
         capacity=capacity,
-        treasury=treasury,
+        daily_budget=daily_budget,
         state=state,
         webhook=services.webhook,
         knowledge=services.knowledge,
@@ -139,7 +139,7 @@ def _start_background_tasks(gateway: Gateway) -> None:
     start(_check_knowledge, gateway.knowledge, gateway.settings)
     start(obey_rollout, gateway.state, gateway.live)
     start(obey_takeovers, gateway.state, gateway.live)
-    start(gateway.treasury.run)
+    start(gateway.daily_budget.run)
     start(gateway.statistics.lag.run)
     start(InstanceHeartbeat(gateway).run)
     if isinstance(peers, FolderWorkerPeers):

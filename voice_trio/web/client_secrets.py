@@ -90,7 +90,7 @@ class _Routes:
             self._statistics.refused("not_allowed")
             log.info("client_secret_refused", code="not_allowed")
             return self._refused(403, "not_allowed", "Pages of this origin may not ask.")
-        user = await self._admission.vouch(handshake.key, handshake.address)
+        user = await self._admission.authenticate(handshake.key, handshake.address)
         if isinstance(user, Refusal):
             self._statistics.refused(user.code)
             log.info("client_secret_refused", code=user.code)

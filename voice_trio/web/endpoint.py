@@ -141,7 +141,7 @@ class Endpoint(ABC):
         traces = TurnTraces(gateway.reports, gateway.traces, terms.session_id, terms.user)
         observer = Observers(keeper, gateway.statistics, traces)
         spent_before = 0 if admitted.resumed is None else admitted.resumed.cost_micro_usd
-        purse = self._gateway.treasury.open(terms, spent_before_micro_usd=spent_before)
+        purse = self._gateway.daily_budget.open(terms, spent_before_micro_usd=spent_before)
         sidecar = sidecar_for(terms.user, self._settings)
         return Session(
             knock.link, dial, self._gateway.knowledge, terms, observer=observer, account=purse, sidecar=sidecar
@@ -177,6 +177,6 @@ class Endpoint(ABC):
 
     def _note_unreached(self, knock: ConnectionAttempt, admitted: SessionGrant) -> Refusal:
         shown = knock.handshake.token
-        return self._gateway.admission.note_unreached(
+        return self._gateway.admission.note_upstream_unavailable(
             admitted, shown or knock.late_token, knock.handshake.address, is_late=shown is None
         )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import trio
 
     from voice_trio.admission.admission import Admission
-    from voice_trio.admission.capacity import Capacity
+    from voice_trio.admission.grant import Capacity
     from voice_trio.auth.tokens import TokenVerifier
     from voice_trio.knowledge.knowledge import Knowledge
     from voice_trio.observability.sentry import Reports
@@ -38,7 +38,7 @@ class Gateway:
     state: State
     webhook: Webhook
     capacity: Capacity
-    treasury: DailyBudget
+    daily_budget: DailyBudget
     knowledge: Knowledge
     live: LiveSessions
     statistics: Statistics

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 if TYPE_CHECKING:
-    from voice_trio.admission.capacity import Capacity
+    from voice_trio.admission.grant import Capacity
     from voice_trio.knowledge.knowledge import Knowledge
     from voice_trio.settings import Settings
     from voice_trio.state.state import State, StateHealth

@@ -44,7 +44,7 @@ class LiveSessions:
             if self._handled.get(session_id) is done:
                 del self._handled[session_id]
 
-    async def take_over(self, session_id: str) -> None:
+    async def evict(self, session_id: str) -> None:
         """End the connection that holds this session here, if one does, and wait until it has let go."""
         for session in tuple(self._sessions):
             if session.terms.session_id == session_id:

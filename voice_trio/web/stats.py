@@ -25,7 +25,7 @@ async def stats_of(gateway: Gateway, user: str | None = None) -> dict[str, Any]:
 
 async def _spenders(gateway: Gateway, user: str | None) -> dict[str, Any]:
     asked = None if user is None else user_hash(user, gateway.settings.signing_secret)
-    spenders = await gateway.state.spenders(gateway.treasury.today, SPENDERS_SHOWN, asked)
+    spenders = await gateway.state.spenders(gateway.daily_budget.today, SPENDERS_SHOWN, asked)
     told: dict[str, Any] = {"top_users": [{"user": name, "usd": micro / 1e6} for name, micro in spenders.top]}
     if asked is not None:
         told["user"] = {"user": asked, "usd": spenders.asked_for / 1e6}
@@ -34,7 +34,7 @@ async def _spenders(gateway: Gateway, user: str | None) -> dict[str, Any]:
 
 async def _setup(gateway: Gateway, facts: list[WorkerFacts]) -> dict[str, Any]:
     workers = sorted(facts, key=lambda worker: worker.slot)
-    dated = gateway.treasury.prices.dated
+    dated = gateway.daily_budget.prices.dated
     return {
         "limiter": {
             "state": "redis" if gateway.state.health.available else "memory",
