@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from voice_trio.web.asgi_link import respond
 from voice_trio.web.handshake import hide_secrets
-from voice_trio.web.http_refusals import respond
 from voice_trio.web.realtime_endpoint import RealtimeEndpoint
 from voice_trio.web.routes import make_pages
 from voice_trio.web.voice_endpoint import VoiceEndpoint

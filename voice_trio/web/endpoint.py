@@ -1,6 +1,6 @@
-"""What every WebSocket endpoint does: who knocks is looked at, refused, or given a session until it is over.
+"""What every WebSocket endpoint does: authenticates a client, then refuses it or runs its session to the end.
 
-How a caller shows who it is, and how a refusal is told, is each protocol's own affair.
+Where a client presents its token, and how a refusal reaches it, differs by protocol: the subclasses know.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ from voice_trio.session.endings import Ending
 from voice_trio.session.session import Session
 from voice_trio.session.telemetry.record_writer import RecordWriter
 from voice_trio.session.telemetry.summary import Observers, TurnTraces
-from voice_trio.web.asgi_link import AsgiLink
+from voice_trio.web.asgi_link import AsgiLink, bound_messages, decline_compression, respond, wait_until_stopping
 from voice_trio.web.handshake import hide_secrets, read_handshake
-from voice_trio.web.http_refusals import respond
-from voice_trio.web.hypercorn_internals import bound_messages, decline_compression, wait_until_stopping
 from voice_trio.web.session_config import record_for, sidecar_for
 
 if TYPE_CHECKING:
@@ -32,15 +30,15 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-GIVE_BACK_SECONDS_MAX = 2.0
-GOODBYE_SECONDS_MAX = 2.0
-AFTERLIFE_SECONDS_MAX = 60.0  # the server ends the connection when the handler returns; then this ends too
+RELEASE_SECONDS_MAX = 2.0
+CLOSE_SECONDS_MAX = 2.0
+DISCARD_SECONDS_MAX = 60.0  # the server ends the connection once the handler has returned, and the discarding with it
 
 _ONLY_HTTP_1 = b'{"error":{"code":"not_allowed","message":"WebSockets are served over HTTP/1.1 only."}}'
 
 
 class ConnectionAttempt:
-    """One connection on its way in."""
+    """One WebSocket connection, from its opening request to the session or the refusal."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, trusted_hops: int, bytes_max: int) -> None:
         self.scope = scope
@@ -49,22 +47,23 @@ class ConnectionAttempt:
         self.link = AsgiLink(receive, send, bytes_max=bytes_max)
         self.is_accepted = False
         self.late_token: str | None = None
-        """The token of the first message, where the handshake had none."""
+        """The token in the first message, if the handshake had none."""
 
     async def accept(self) -> None:
+        """Complete the upgrade, once."""
         if not self.is_accepted:
             self.is_accepted = True
             await self.link.accept(self.handshake.subprotocol)
 
-    async def apologise(self) -> None:
-        """Say 1011 ourselves; before the upgrade the server says 500 when nothing was said."""
+    async def close_with_internal_error(self) -> None:
+        """Close with 1011 after the upgrade; before it the server itself responds with 500."""
         if self.is_accepted:
-            with trio.move_on_after(GOODBYE_SECONDS_MAX, shield=True):
+            with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
                 await self.link.aclose(1011, "Internal error")
 
 
 class Endpoint(ABC):
-    """Handles one protocol's WebSockets of one process; messages of more than `message_bytes_max` end a connection."""
+    """Serves the WebSockets of one protocol; a message of more than `message_bytes_max` bytes ends its connection."""
 
     message_bytes_max: int
 
@@ -73,101 +72,98 @@ class Endpoint(ABC):
         self._settings = gateway.settings
 
     @abstractmethod
-    async def _welcome(self, knock: ConnectionAttempt) -> None:
-        """Find out who knocks, and `_settle` what becomes of it."""
+    async def _authenticate(self, attempt: ConnectionAttempt) -> None:
+        """Authenticate the client, and `_run_or_refuse` with the outcome."""
 
     @abstractmethod
-    async def _refuse(self, knock: ConnectionAttempt, refusal: Refusal) -> None:
-        """Tell a refusal."""
+    async def _refuse(self, attempt: ConnectionAttempt, refusal: Refusal) -> None:
+        """Send a refusal."""
 
     @abstractmethod
-    def _terms(self, knock: ConnectionAttempt, admitted: SessionGrant) -> SessionConfig:
-        """What is agreed with whoever was admitted."""
+    def _session_config(self, attempt: ConnectionAttempt, grant: SessionGrant) -> SessionConfig:
+        """The configuration of the session that is granted."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection from its opening request to its end; raises nothing but cancellation."""
+        """Serve one connection from its opening request to its end; raises nothing but cancellation."""
         hops = self._settings.web.trusted_proxy_hops
-        knock = ConnectionAttempt(scope, receive, send, trusted_hops=hops, bytes_max=self.message_bytes_max)
+        attempt = ConnectionAttempt(scope, receive, send, trusted_hops=hops, bytes_max=self.message_bytes_max)
         hide_secrets(scope)
         decline_compression(send)
         bound_messages(send, self.message_bytes_max)
         await receive()  # websocket.connect
         try:
             if scope.get("http_version", "1.1") != "1.1":
-                # Inside HTTP/2 and later, flow control of its own hides a client that takes nothing.
+                # HTTP/2 and later have flow control of their own, which hides a client that stops reading.
                 await respond(scope, send, 505, _ONLY_HTTP_1)
             else:
-                await self._welcome(knock)
+                await self._authenticate(attempt)
         except LinkClosed:
-            pass  # gone before anything came of it
-        except Exception:  # a bug: hypercorn would close with 1000, and nobody would know
+            pass  # the client left before it had a session
+        except Exception:  # a bug: hypercorn would close with 1000 and log nothing
             log.exception("endpoint_crashed")
-            await knock.apologise()
+            await attempt.close_with_internal_error()
         finally:
-            self._gateway.nursery.start_soon(knock.link.read_to_the_end, AFTERLIFE_SECONDS_MAX)
+            self._gateway.nursery.start_soon(attempt.link.discard_messages, DISCARD_SECONDS_MAX)
 
-    async def _settle(self, knock: ConnectionAttempt, outcome: SessionGrant | Refusal) -> None:
-        """Tell a refusal, or run the session; whatever was taken for it is given back in any case."""
+    async def _run_or_refuse(self, attempt: ConnectionAttempt, outcome: SessionGrant | Refusal) -> None:
+        """Refuse, or run the session; its grant is released in any case."""
         if isinstance(outcome, Refusal):
-            await self._refuse(knock, outcome)
+            await self._refuse(attempt, outcome)
             return
         with self._gateway.live.handling(outcome.session_id):
-            keeper = RecordWriter(self._gateway.state, record_for(outcome, self._settings))
+            writer = RecordWriter(self._gateway.state, record_for(outcome, self._settings))
             was_ready = False
             try:
                 if self._settings.upstream.is_configured:
-                    session = self._session(knock, outcome, keeper)
+                    session = self._make_session(attempt, outcome, writer)
                     try:
-                        await self._talk(knock, outcome, session, keeper)
+                        await self._run_session(attempt, outcome, session, writer)
                     finally:
                         was_ready = session.summary.was_ready
                     if session.summary.ending is Ending.UPSTREAM_UNAVAILABLE and not was_ready:
-                        self._note_unreached(knock, outcome)
+                        self._note_upstream_unavailable(attempt, outcome)
                 else:
-                    await self._refuse(knock, self._note_unreached(knock, outcome))
+                    await self._refuse(attempt, self._note_upstream_unavailable(attempt, outcome))
             finally:
-                if keeper.record is not None:
-                    self._gateway.webhook.send(keeper.record)
-                with trio.move_on_after(GIVE_BACK_SECONDS_MAX, shield=True):
-                    await keeper.write_last()
+                if writer.record is not None:
+                    self._gateway.webhook.send(writer.record)
+                with trio.move_on_after(RELEASE_SECONDS_MAX, shield=True):
+                    await writer.write_last()
                     await (outcome.end() if was_ready else outcome.release_unused())
 
-    def _session(self, knock: ConnectionAttempt, admitted: SessionGrant, keeper: RecordWriter) -> Session:
-        upstream = self._settings.upstream
-        terms = self._terms(knock, admitted)
+    def _make_session(self, attempt: ConnectionAttempt, grant: SessionGrant, writer: RecordWriter) -> Session:
+        gateway, upstream = self._gateway, self._settings.upstream
+        config = self._session_config(attempt, grant)
         key = upstream.api_key.get_secret_value() if upstream.api_key else None
-        dial = make_dial(upstream.url, terms.model.model, key, terms.user)
-        gateway = self._gateway
-        traces = TurnTraces(gateway.reports, gateway.traces, terms.session_id, terms.user)
-        observer = Observers(keeper, gateway.statistics, traces)
-        spent_before = 0 if admitted.resumed is None else admitted.resumed.cost_micro_usd
-        purse = self._gateway.daily_budget.open(terms, spent_before_micro_usd=spent_before)
-        sidecar = sidecar_for(terms.user, self._settings)
-        return Session(
-            knock.link, dial, self._gateway.knowledge, terms, observer=observer, account=purse, sidecar=sidecar
-        )
+        dial = make_dial(upstream.url, config.model.model, key, config.user)
+        traces = TurnTraces(gateway.reports, gateway.traces, config.session_id, config.user)
+        observer = Observers(writer, gateway.statistics, traces)
+        spent_before = 0 if grant.resumed is None else grant.resumed.cost_micro_usd
+        bill = gateway.daily_budget.open(config, spent_before_micro_usd=spent_before)
+        sidecar = sidecar_for(config.user, self._settings)
+        return Session(attempt.link, dial, gateway.knowledge, config, observer=observer, account=bill, sidecar=sidecar)
 
-    async def _talk(
-        self, knock: ConnectionAttempt, admitted: SessionGrant, session: Session, keeper: RecordWriter
+    async def _run_session(
+        self, attempt: ConnectionAttempt, grant: SessionGrant, session: Session, writer: RecordWriter
     ) -> None:
         with (
-            structlog.contextvars.bound_contextvars(session_id=admitted.session_id),
-            self._gateway.reports.session(admitted.session_id, session.terms.user),
+            structlog.contextvars.bound_contextvars(session_id=grant.session_id),
+            self._gateway.reports.session(grant.session_id, session.terms.user),
             self._gateway.live.entered(session),
         ):
-            resumed = admitted.resumed is not None
-            log.info("session_admitted", user=session.terms.user, plan=admitted.plan, resumed=resumed)
+            resumed = grant.resumed is not None
+            log.info("session_admitted", user=session.terms.user, plan=grant.plan, resumed=resumed)
             self._gateway.statistics.admit(session.terms.user)
-            await knock.accept()
+            await attempt.accept()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(admitted.keep_lease)
-                nursery.start_soon(keeper.run)
-                nursery.start_soon(self._drain_when_stopping, knock.send)
+                nursery.start_soon(grant.keep_lease)
+                nursery.start_soon(writer.run)
+                nursery.start_soon(self._drain_when_stopping, attempt.send)
                 await session.run()
                 nursery.cancel_scope.cancel(reason="session over")
 
     async def _drain_when_stopping(self, send: Send) -> None:
-        # Started by the bare hypercorn command we see no signal; its connections learn first that it stops.
+        # Under the bare hypercorn command this process receives no signal; its connections are the first to see it.
         await wait_until_stopping(send)
         self._gateway.drain()
 
@@ -175,8 +171,8 @@ class Endpoint(ABC):
         self._gateway.statistics.refused(refusal.code)
         log.info("refused", code=refusal.code, at_handshake=at_handshake)
 
-    def _note_unreached(self, knock: ConnectionAttempt, admitted: SessionGrant) -> Refusal:
-        shown = knock.handshake.token
+    def _note_upstream_unavailable(self, attempt: ConnectionAttempt, grant: SessionGrant) -> Refusal:
+        early_token = attempt.handshake.token
         return self._gateway.admission.note_upstream_unavailable(
-            admitted, shown or knock.late_token, knock.handshake.address, is_late=shown is None
+            grant, early_token or attempt.late_token, attempt.handshake.address, is_late=early_token is None
         )

@@ -1,4 +1,4 @@
-"""What a WebSocket's opening request says: who calls, from where, with which token. Pure."""
+"""Reads a WebSocket's opening request: the client's address, its token, and its parameters. Pure."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ SECRET_PARAMETERS = frozenset({"token", "resume"})
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """`token` and `resume` are None where the request has none; `resume` is empty for `?resume=` with nothing."""
+    """`token` and `resume` are None if the request has none; `resume` is "" for an empty `?resume=`."""
 
     address: str
     origin: str | None
     token: str | None = field(repr=False)
     resume: str | None = field(repr=False)
     subprotocol: str | None = None
-    """What to answer of the subprotocols that were offered: `realtime`, or none of them."""
+    """The subprotocol to select of those offered: `realtime`, or none."""
     key: str | None = field(default=None, repr=False)
-    """The token where OpenAI's clients put it: a bearer, `api-key`, or a subprotocol."""
-    wishes: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The rest of the query."""
+    """The token as OpenAI's clients send it: a bearer token, the `api-key` header, or a subprotocol."""
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The query without its secrets; of a repeated parameter the first value."""
 
 
 def read_handshake(scope: Scope, trusted_hops: int) -> Handshake:
-    """The opening request of `scope`; a token in the address wins over one in a header."""
+    """The opening request of `scope`; a token in the query takes precedence over one in a header."""
     query = parse_qs(scope.get("query_string", b"")[:QUERY_BYTES_MAX].decode("latin-1"), keep_blank_values=True)
     client = scope.get("client") or ("",)
     offered = [str(name) for name in scope.get("subprotocols") or ()]
@@ -48,24 +48,24 @@ def read_handshake(scope: Scope, trusted_hops: int) -> Handshake:
         resume=query.get("resume", [None])[0],
         subprotocol=REALTIME if REALTIME in offered else None,
         key=authorization or next(iter(_values(scope, b"api-key")), None) or _offered_token(offered),
-        wishes={name: values[0] for name, values in query.items() if name not in SECRET_PARAMETERS},
+        parameters={name: values[0] for name, values in query.items() if name not in SECRET_PARAMETERS},
     )
 
 
 def _offered_token(subprotocols: Iterable[str]) -> str | None:
-    """A browser's WebSocket can send no header but this one."""
+    """The subprotocol is the only header that a page can set on a browser's WebSocket."""
     tokens = (name.removeprefix(_SUBPROTOCOL_TOKEN) for name in subprotocols if name.startswith(_SUBPROTOCOL_TOKEN))
     return next(tokens, None) or None
 
 
 def bearer(authorization: str) -> str | None:
-    """The token of an `Authorization: Bearer …` header's value."""
+    """The token in the value of an `Authorization: Bearer …` header."""
     scheme, _, token = authorization.strip().partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def hide_secrets(scope: Scope) -> None:
-    """Take tokens out of the address in `scope`: servers write their access log from this very object."""
+    """Remove tokens from the query in `scope`, in place: servers write their access logs from this object."""
     query = bytes(scope.get("query_string", b""))
     kept = [part for part in query.split(b"&") if _name(part) not in SECRET_PARAMETERS]
     scope["query_string"] = b"&".join(kept)

@@ -1,6 +1,6 @@
-"""OpenAI's own protocol, for any client that speaks it: pointed here, with a token of ours in place of its key.
+"""The endpoint of OpenAI's Realtime protocol, for any client that speaks it, with our token in place of an API key.
 
-Every refusal comes before the upgrade, as OpenAI's HTTP API would word it: its clients read nothing else.
+Every refusal is an HTTP response before the upgrade, in the form of OpenAI's HTTP API: its clients read nothing else.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import structlog
 from voice_trio.admission import refusals
 from voice_trio.admission.client_address import origin_is_allowed
 from voice_trio.protocols.realtime.errors import refusal_json
+from voice_trio.web.asgi_link import respond
 from voice_trio.web.endpoint import Endpoint
-from voice_trio.web.http_refusals import respond
 from voice_trio.web.session_config import passthrough_config_for
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-NOT_SERVED = ("intent", "call_id")
-"""Transcription sessions, and calls that run elsewhere."""
+UNSUPPORTED_PARAMETERS = ("intent", "call_id")
+"""Of transcription sessions, and of calls that run on another server."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Fault:
+class _RequestError:
     code: str
     message: str
     status: int
@@ -38,48 +38,50 @@ class _Fault:
 
 
 class RealtimeEndpoint(Endpoint):
-    """Handles the WebSockets of OpenAI's clients of one process."""
+    """Serves the WebSockets of OpenAI's clients."""
 
     message_bytes_max = 16 * 1024 * 1024
 
-    async def _welcome(self, knock: ConnectionAttempt) -> None:
-        handshake = knock.handshake
-        if fault := self._fault(knock):
-            self._gateway.statistics.refused(fault.code)
-            log.info("refused", code=fault.code, at_handshake=True)
-            await self._tell(knock, fault.code, fault.message, fault.status, param=fault.param)
+    async def _authenticate(self, attempt: ConnectionAttempt) -> None:
+        handshake = attempt.handshake
+        if error := self._request_error(attempt):
+            self._gateway.statistics.refused(error.code)
+            log.info("refused", code=error.code, at_handshake=True)
+            await self._respond(attempt, error.code, error.message, error.status, param=error.param)
             return
-        if early := await self._refused_without_token(knock):
-            await self._refuse(knock, early)
+        if early := await self._refuse_without_token(attempt):
+            await self._refuse(attempt, early)
             return
         outcome = await self._gateway.admission.admit(handshake.key, handshake.address, client_secrets=True)
-        await self._settle(knock, outcome)
+        await self._run_or_refuse(attempt, outcome)
 
-    def _fault(self, knock: ConnectionAttempt) -> _Fault | None:
-        """What is wrong with the request itself, whoever asks."""
-        handshake = knock.handshake
+    def _request_error(self, attempt: ConnectionAttempt) -> _RequestError | None:
+        """What is wrong with the request itself, for any user."""
+        handshake = attempt.handshake
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
-            return _Fault("not_allowed", "Pages of this origin may not connect.", 403)
-        if unserved := next((name for name in NOT_SERVED if name in handshake.wishes), None):
-            return _Fault("invalid_value", f"'{unserved}' is not served here.", 400, unserved)
-        if self._model(knock) is None:
-            return _Fault("model_not_found", "This model cannot be had here.", 403, "model")
+            return _RequestError("not_allowed", "Pages of this origin may not connect.", 403)
+        if unsupported := next((name for name in UNSUPPORTED_PARAMETERS if name in handshake.parameters), None):
+            return _RequestError("invalid_value", f"Parameter '{unsupported}' is not supported.", 400, unsupported)
+        if self._model(attempt) is None:
+            return _RequestError("model_not_found", "This model is not available.", 403, "model")
         return None
 
-    async def _refused_without_token(self, knock: ConnectionAttempt) -> Refusal | None:
-        """A caller without any token is told so, and costs no look at the limits."""
-        if knock.handshake.key:
+    async def _refuse_without_token(self, attempt: ConnectionAttempt) -> Refusal | None:
+        """The refusal of a request without any token; it costs no look at the limits."""
+        if attempt.handshake.key:
             return None
-        early = await self._gateway.admission.refuse_before_token(knock.handshake.address)
+        early = await self._gateway.admission.refuse_before_token(attempt.handshake.address)
         return early or refusals.token_invalid("the token is missing")
 
-    async def _refuse(self, knock: ConnectionAttempt, refusal: Refusal) -> None:
+    async def _refuse(self, attempt: ConnectionAttempt, refusal: Refusal) -> None:
         self._note(refusal, at_handshake=True)
-        await self._tell(knock, refusal.code, refusal.message, refusal.http_status, retry_after=refusal.retry_after)
+        await self._respond(
+            attempt, refusal.code, refusal.message, refusal.http_status, retry_after=refusal.retry_after
+        )
 
-    async def _tell(
+    async def _respond(
         self,
-        knock: ConnectionAttempt,
+        attempt: ConnectionAttempt,
         code: str,
         message: str,
         status: int,
@@ -90,16 +92,19 @@ class RealtimeEndpoint(Endpoint):
         headers = [] if retry_after is None else [(b"retry-after", str(retry_after).encode())]
         if status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
-        await respond(knock.scope, knock.send, status, refusal_json(code, message, status, param), headers)
+        await respond(attempt.scope, attempt.send, status, refusal_json(code, message, status, param), headers)
 
-    def _terms(self, knock: ConnectionAttempt, admitted: SessionGrant) -> SessionConfig:
-        model = self._model(knock) or self._settings.upstream.model
-        return passthrough_config_for(admitted, self._settings, model)
+    def _session_config(self, attempt: ConnectionAttempt, grant: SessionGrant) -> SessionConfig:
+        model = self._model(attempt) or self._settings.upstream.model
+        return passthrough_config_for(grant, self._settings, model)
 
-    def _model(self, knock: ConnectionAttempt) -> str | None:
-        """The model for this caller; None if it asks for one it may not have. Azure's clients call it a deployment."""
-        wishes, allowed = knock.handshake.wishes, self._settings.web.client_models
-        asked = wishes.get("model") or wishes.get("deployment")
-        if not allowed or not asked or asked == self._settings.upstream.model:
+    def _model(self, attempt: ConnectionAttempt) -> str | None:
+        """The model of this session; None if the client may not use the one it requests.
+
+        Azure's clients call the parameter `deployment`.
+        """
+        parameters, allowed = attempt.handshake.parameters, self._settings.web.client_models
+        requested = parameters.get("model") or parameters.get("deployment")
+        if not allowed or not requested or requested == self._settings.upstream.model:
             return self._settings.upstream.model
-        return asked if asked in allowed else None
+        return requested if requested in allowed else None

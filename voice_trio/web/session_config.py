@@ -1,4 +1,4 @@
-"""From the settings and an admitted user, the terms and the record of one session. Nothing here waits."""
+"""The configuration and the record of one session, from the settings and its grant. Nothing here waits."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from voice_trio.settings import Settings
 
 
-def record_for(admitted: SessionGrant, settings: Settings) -> SessionRecord:
-    """The record of the session that begins or, if it is resumed, as it was left."""
-    if admitted.resumed is not None:
-        return admitted.resumed
+def record_for(grant: SessionGrant, settings: Settings) -> SessionRecord:
+    """A new record or, for a session that is resumed, the record it left."""
+    if grant.resumed is not None:
+        return grant.resumed
     return SessionRecord(
-        session_id=admitted.session_id,
-        user_id=admitted.user.id,
+        session_id=grant.session_id,
+        user_id=grant.user.id,
         instance="",
         started=time.time(),
         duration_seconds=settings.limits.session_seconds,
-        voice=admitted.user.voice or settings.voice.name,
+        voice=grant.user.voice or settings.voice.name,
     )
 
 
-def session_config_for(admitted: SessionGrant, settings: Settings) -> SessionConfig:
-    """What is agreed with the user; their own voice and speed, where they have any, win over the server's."""
-    user, session_id, resumed = admitted.user, admitted.session_id, admitted.resumed
+def session_config_for(grant: SessionGrant, settings: Settings) -> SessionConfig:
+    """The configuration of a session; the user's own voice and speed take precedence over the server's."""
+    user, session_id, resumed = grant.user, grant.session_id, grant.resumed
     seconds_left = settings.limits.session_seconds if resumed is None else resumed.seconds_left
     model = realtime_config_for(user, settings)
     retrieval, limits = settings.retrieval, settings.limits
@@ -67,15 +67,15 @@ def session_config_for(admitted: SessionGrant, settings: Settings) -> SessionCon
     )
 
 
-def passthrough_config_for(admitted: SessionGrant, settings: Settings, model: str) -> SessionConfig:
-    """The same for a client of OpenAI's own protocol, which hears nothing of resuming; `model` is what it may have."""
-    terms = session_config_for(admitted, settings)
-    drop_in = PassthroughConfig(frozenset(settings.web.client_config), admitted.preset)
-    return replace(terms, model=replace(terms.model, model=model), resume_token="", drop_in=drop_in)
+def passthrough_config_for(grant: SessionGrant, settings: Settings, model: str) -> SessionConfig:
+    """The same for a client of OpenAI's protocol, which cannot resume; `model` is one that it may use."""
+    config = session_config_for(grant, settings)
+    passthrough = PassthroughConfig(frozenset(settings.web.client_config), grant.preset)
+    return replace(config, model=replace(config.model, model=model), resume_token="", drop_in=passthrough)
 
 
 def sidecar_for(user: str, settings: Settings) -> SidecarPlan | None:
-    """Whether and where words are to be had during speech, if the conversation gives none; `user` is hashed."""
+    """When and where the sidecar transcribes, or None if it is off; `user` is the hashed id."""
     upstream = settings.upstream
     if upstream.sidecar_transcription == "off":
         return None
@@ -84,7 +84,7 @@ def sidecar_for(user: str, settings: Settings) -> SidecarPlan | None:
 
 
 def realtime_config_for(user: User, settings: Settings) -> RealtimeConfig:
-    """What the model is asked to be for this user."""
+    """The Realtime session settings of a user."""
     voice = settings.voice
     return RealtimeConfig(
         model=settings.upstream.model,

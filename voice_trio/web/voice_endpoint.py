@@ -1,7 +1,7 @@
-"""The voice WebSocket: who knocks is looked at, refused in the contract's words, or given a session.
+"""The endpoint of the voice protocol.
 
-A refusal is an `error` event and a close with a reason, so that people can read it; one that is repeated comes as an
-HTTP answer instead of the upgrade, so that clients which reconnect after every close do not loop.
+A refusal is an `error` event and a close frame with a reason that people can read. A repeated refusal is an HTTP
+response in place of the upgrade, so that clients that reconnect after every close frame do not loop.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from voice_trio.admission.refusals import Refusal
 from voice_trio.errors import BadMessage, LinkClosed
 from voice_trio.protocols.voice import client_events
 from voice_trio.session.endings import Ending
-from voice_trio.web.asgi_link import TOO_BIG
+from voice_trio.web.asgi_link import TOO_BIG, refuse_at_handshake
 from voice_trio.web.endpoint import Endpoint
-from voice_trio.web.http_refusals import refuse_at_handshake
 from voice_trio.web.session_config import session_config_for
 
 if TYPE_CHECKING:
@@ -30,63 +29,64 @@ if TYPE_CHECKING:
 TOKEN_MESSAGE_SECONDS_MAX = 5.0
 
 _TOO_BIG = Refusal("bad_message", TOO_BIG, Ending.TOO_BIG.value.close_reason, Ending.TOO_BIG.value.message, 413)
-_FOREIGN_ORIGIN = Refusal("not_allowed", 1008, "Origin not allowed", "Pages of this origin may not connect.", 403)
+_ORIGIN_NOT_ALLOWED = Refusal("not_allowed", 1008, "Origin not allowed", "Pages of this origin may not connect.", 403)
 
 
 class VoiceEndpoint(Endpoint):
-    """Handles the voice protocol's WebSockets of one process."""
+    """Serves the WebSockets of the voice protocol."""
 
     message_bytes_max = 1024 * 1024
 
-    async def _welcome(self, knock: ConnectionAttempt) -> None:
-        handshake = knock.handshake
+    async def _authenticate(self, attempt: ConnectionAttempt) -> None:
+        handshake, admission = attempt.handshake, self._gateway.admission
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
-            await self._refuse_at_handshake(knock, _FOREIGN_ORIGIN)
+            await self._refuse_at_handshake(attempt, _ORIGIN_NOT_ALLOWED)
         elif handshake.token is not None:
-            outcome = await self._gateway.admission.admit(handshake.token, handshake.address, resume=handshake.resume)
-            await self._settle(knock, outcome)
-        elif early := await self._gateway.admission.refuse_before_token(handshake.address):
-            await self._refuse(knock, early)
+            outcome = await admission.admit(handshake.token, handshake.address, resume=handshake.resume)
+            await self._run_or_refuse(attempt, outcome)
+        elif early := await admission.refuse_before_token(handshake.address):
+            await self._refuse(attempt, early)
         else:
-            await knock.accept()
-            try:
-                token = knock.late_token = await _first_message_token(knock.link)
-            except LinkClosed as closed:
-                if closed.code != TOO_BIG:
-                    raise
-                await _say(knock, _TOO_BIG)
-                return
-            outcome = await self._gateway.admission.admit(
-                token, handshake.address, is_late=True, resume=handshake.resume
-            )
-            await self._settle(knock, outcome)
+            await self._authenticate_by_message(attempt)
 
-    async def _refuse(self, knock: ConnectionAttempt, refusal: Refusal) -> None:
-        if refusal.at_handshake and not knock.is_accepted:
-            await self._refuse_at_handshake(knock, refusal)
+    async def _authenticate_by_message(self, attempt: ConnectionAttempt) -> None:
+        handshake = attempt.handshake
+        await attempt.accept()
+        try:
+            token = attempt.late_token = await _first_message_token(attempt.link)
+        except LinkClosed as closed:
+            if closed.code != TOO_BIG:
+                raise
+            await _send_refusal(attempt, _TOO_BIG)
+            return
+        outcome = await self._gateway.admission.admit(token, handshake.address, is_late=True, resume=handshake.resume)
+        await self._run_or_refuse(attempt, outcome)
+
+    async def _refuse(self, attempt: ConnectionAttempt, refusal: Refusal) -> None:
+        if refusal.at_handshake and not attempt.is_accepted:
+            await self._refuse_at_handshake(attempt, refusal)
             return
         self._note(refusal, at_handshake=False)
-        await _say(knock, refusal)
+        await _send_refusal(attempt, refusal)
 
-    async def _refuse_at_handshake(self, knock: ConnectionAttempt, refusal: Refusal) -> None:
+    async def _refuse_at_handshake(self, attempt: ConnectionAttempt, refusal: Refusal) -> None:
         self._note(refusal, at_handshake=True)
-        await refuse_at_handshake(knock.scope, knock.send, refusal)
+        await refuse_at_handshake(attempt.scope, attempt.send, refusal)
 
-    def _terms(self, knock: ConnectionAttempt, admitted: SessionGrant) -> SessionConfig:
-        return replace(
-            session_config_for(admitted, self._settings), metrics=knock.handshake.wishes.get("metrics") == "1"
-        )
+    def _session_config(self, attempt: ConnectionAttempt, grant: SessionGrant) -> SessionConfig:
+        wants_metrics = attempt.handshake.parameters.get("metrics") == "1"
+        return replace(session_config_for(grant, self._settings), metrics=wants_metrics)
 
 
-async def _say(knock: ConnectionAttempt, refusal: Refusal) -> None:
-    """Tell a refusal so that people can read it, and close."""
-    await knock.accept()
-    await knock.link.send(client_events.refusal(refusal.code, refusal.message, refusal.retry_after))
-    await knock.link.aclose(refusal.close_code, refusal.reason)
+async def _send_refusal(attempt: ConnectionAttempt, refusal: Refusal) -> None:
+    """Send a refusal as an `error` event, and close."""
+    await attempt.accept()
+    await attempt.link.send(client_events.refusal(refusal.code, refusal.message, refusal.retry_after))
+    await attempt.link.aclose(refusal.close_code, refusal.reason)
 
 
 async def _first_message_token(link: AsgiLink) -> str | None:
-    """The token of the first message; None if that is something else or does not come in time."""
+    """The token of the first message; None if that is another message, or does not come in time."""
     with trio.move_on_after(TOKEN_MESSAGE_SECONDS_MAX):
         try:
             event = client_events.read_client(await link.receive())
