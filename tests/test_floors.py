@@ -133,3 +133,18 @@ def test_nothing_waits_without_bound_at_the_end_of_a_session() -> None:
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
             if "shield=True" in line:
                 assert "move_on_after(" in line or "fail_after(" in line, f"{path}:{number}"
+
+
+def test_the_speech_engines_stand_behind_one_door() -> None:
+    """`embedded/local.py` constructs the engines; they know the protocols they fill, and nothing else of the server."""
+    speech = "voice_trio.embedded.speech"
+    allowed_inside = {"voice_trio.embedded.engines", "voice_trio.embedded.language"}
+    for path in ALL:
+        place = path.relative_to(ROOT)
+        is_inside = place.is_relative_to("embedded/speech")
+        for name in imports(path):
+            is_engine = name == speech or name.startswith(f"{speech}.")
+            if is_inside and name.startswith("voice_trio.embedded.") and not is_engine:
+                assert name in allowed_inside, f"{place} imports {name}"
+            elif is_engine and not is_inside:
+                assert str(place) == "embedded/local.py", f"{place} imports {name}: go by embedded/local.py"

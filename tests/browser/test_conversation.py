@@ -20,7 +20,7 @@ from tests.support.browser_driver import (
     wait_for_state,
     wait_until,
 )
-from voice_trio.embedded.speech import missing_packages
+from voice_trio.embedded.local import missing_packages
 from voice_trio.testing.sounds import tone_pcm
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def spoken(text: str) -> bytes:
     """A voice, or where this machine has none something as loud and as long."""
     if missing_packages():
         return tone_pcm(0, 2600)
-    from voice_trio.embedded.speech.voice import Voice
+    from voice_trio.embedded.speech.synthesis.voice import SynthesisVoice
 
-    return b"".join(piece.pcm for piece in Voice().speak(text, language="en"))
+    return b"".join(piece.pcm for piece in SynthesisVoice().speak(text, language="en"))
 
 
 def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(

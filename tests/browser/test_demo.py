@@ -25,7 +25,7 @@ from tests.support.browser_driver import (
     wait_until,
 )
 from tests.support.deployment import SECRET, free_port
-from voice_trio.embedded.speech import missing_packages
+from voice_trio.embedded.local import missing_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

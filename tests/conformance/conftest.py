@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.support.conformance_servers import NAMES, Server, running, spoken_question
-from tests.support.fake_caller import Caller
+from tests.support.fake_caller import FakeCaller
 from voice_trio.net.websocket import open_link
 from voice_trio.protocols.audio import BYTES_PER_MS, encode_audio
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PIECE_BYTES = 100 * BYTES_PER_MS
 
 
-class Client(Caller):
+class Client(FakeCaller):
     """Says what a test tells it to; `server` is the one it talks to."""
 
     def __init__(self, server: Server, link: Any) -> None:

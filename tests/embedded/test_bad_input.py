@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from tests.support.embedded_fixture import Desk, error_in
+from tests.support.embedded_fixture import SessionDriver, error_in
 from voice_trio.protocols.realtime.client_events import CLIENT_EVENT_TYPES
 
 
@@ -46,18 +46,18 @@ from voice_trio.protocols.realtime.client_events import CLIENT_EVENT_TYPES
     ],
 )
 def test_a_malformed_event_is_answered_by_the_name_of_its_field(event: dict[str, Any], param: str) -> None:
-    desk = Desk()
-    events = desk.take(desk.dialogue.receive(json.dumps({**event, "event_id": "mine"}), 0.0))
+    driver = SessionDriver()
+    events = driver.take(driver.dialogue.receive(json.dumps({**event, "event_id": "mine"}), 0.0))
     error = error_in(events)
     assert (error["param"], error["event_id"]) == (param, "mine")
-    assert desk.send("session.update", session={"type": "realtime"})[0]["type"] == "session.updated"
+    assert driver.send("session.update", session={"type": "realtime"})[0]["type"] == "session.updated"
 
 
 @pytest.mark.parametrize("frame", ["", "{", "[]", "null", '"x"', b"\xff\xfe", "[" * 100_000])
 def test_what_is_no_event_at_all_is_an_error_too(frame: str | bytes) -> None:
-    desk = Desk()
-    assert error_in(desk.take(desk.dialogue.receive(frame, 0.0)))["message"]
-    assert desk.send("session.update", session={"type": "realtime"})[0]["type"] == "session.updated"
+    driver = SessionDriver()
+    assert error_in(driver.take(driver.dialogue.receive(frame, 0.0)))["message"]
+    assert driver.send("session.update", session={"type": "realtime"})[0]["type"] == "session.updated"
 
 
 _names = some.sampled_from(
@@ -98,6 +98,6 @@ _json = some.recursive(
 @settings(deadline=None)
 @given(some.sampled_from(sorted(CLIENT_EVENT_TYPES)), some.dictionaries(_names, _json, max_size=5))
 def test_no_event_whatever_ends_a_session(kind: str, fields: dict[str, Any]) -> None:
-    desk = Desk()
-    desk.take(desk.dialogue.receive(json.dumps({**fields, "type": kind}), 0.0))
-    assert desk.send("session.update", session={"type": "realtime"})[-1]["type"] == "session.updated"
+    driver = SessionDriver()
+    driver.take(driver.dialogue.receive(json.dumps({**fields, "type": kind}), 0.0))
+    assert driver.send("session.update", session={"type": "realtime"})[-1]["type"] == "session.updated"

@@ -9,8 +9,8 @@ import trio
 
 from tests.support.embedded_fixture import CONTEXT
 from tests.support.fake_caller import LISTENING, calling
-from tests.support.fake_engines import FakeEars, FakeMouth, fake_engines, quiet, voice
-from voice_trio.embedded import outbox, pending_audio
+from tests.support.fake_engines import FakeRecognizer, FakeSynthesizer, fake_engines, quiet, voice
+from voice_trio.embedded import queues
 from voice_trio.embedded.connection import Pace
 from voice_trio.embedded.engines import Engines
 from voice_trio.errors import LinkClosed
@@ -19,7 +19,7 @@ from voice_trio.protocols.audio import encode_audio
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from tests.support.fake_caller import Caller
+    from tests.support.fake_caller import FakeCaller
 
 DELTA = "conversation.item.input_audio_transcription.delta"
 COMPLETED = "conversation.item.input_audio_transcription.completed"
@@ -67,16 +67,16 @@ async def test_sound_leaves_faster_than_it_plays_after_a_head_start(autojump_clo
 
 
 async def test_barge_in_stops_the_mouth_at_once(autojump_clock: MockClock) -> None:
-    mouth = FakeMouth(chunk_ms=1000)
-    async with calling(fake_engines(mouth=mouth), Pace(1.0, 0.0)) as caller:
+    synthesizer = FakeSynthesizer(chunk_ms=1000)
+    async with calling(fake_engines(synthesizer=synthesizer), Pace(1.0, 0.0)) as caller:
         await caller.send("response.create")
         await caller.hears(SOUND)
         await caller.speak(voice(400))
         done = await caller.hears("response.done")
         assert done.event["response"]["status_details"]["reason"] == "turn_detected"
-        before = mouth.chunks_made
+        before = synthesizer.chunks_made
         await trio.sleep(5)
-        assert mouth.chunks_made == before
+        assert synthesizer.chunks_made == before
         item = done.event["response"]["output"][0]["id"]
         await caller.send("conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=700)
         assert (await caller.hears("conversation.item.truncated")).event["audio_end_ms"] == 700
@@ -93,19 +93,19 @@ async def test_audio_that_comes_at_once_is_heard_all_the_same(autojump_clock: Mo
 
 
 async def test_what_the_ears_learnt_of_a_microphone_is_given_to_the_next_hearing(autojump_clock: MockClock) -> None:
-    ears = FakeEars()
-    async with calling(fake_engines(ears)) as caller:
+    recognizer = FakeRecognizer()
+    async with calling(fake_engines(recognizer)) as caller:
         await caller.send("session.update", session=LISTENING)
         for _ in range(2):
             await caller.speak(voice(400) + quiet(600))
             await caller.hears(COMPLETED)
-        assert ears.microphones == [None, "m1"]
-        assert ears.listening == 0
+        assert recognizer.microphones == [None, "m1"]
+        assert recognizer.listening == 0
 
 
 async def test_when_all_ears_are_busy_the_transcript_fails_and_the_next_one_succeeds(autojump_clock: MockClock) -> None:
-    ears = FakeEars(size=1)
-    async with calling(fake_engines(ears)) as one, calling(fake_engines(ears)) as other:
+    recognizer = FakeRecognizer(size=1)
+    async with calling(fake_engines(recognizer)) as one, calling(fake_engines(recognizer)) as other:
         for caller in (one, other):
             await caller.send("session.update", session=LISTENING)
         async with trio.open_nursery() as nursery:
@@ -119,42 +119,42 @@ async def test_when_all_ears_are_busy_the_transcript_fails_and_the_next_one_succ
 
 
 async def test_ears_that_die_fail_one_transcript(autojump_clock: MockClock) -> None:
-    ears = FakeEars(fails=True)
-    async with calling(fake_engines(ears)) as caller:
+    recognizer = FakeRecognizer(fails=True)
+    async with calling(fake_engines(recognizer)) as caller:
         await caller.send("session.update", session=LISTENING)
         await caller.speak(voice(400) + quiet(600))
         assert "died" in (await caller.hears(FAILED)).event["error"]["message"]
-        ears.fails = False
+        recognizer.fails = False
         await caller.speak(voice(400) + quiet(600))
         await caller.hears(COMPLETED)
 
 
 async def test_clearing_the_buffer_gives_the_ears_back(autojump_clock: MockClock) -> None:
-    ears = FakeEars()
-    async with calling(fake_engines(ears)) as caller:
+    recognizer = FakeRecognizer()
+    async with calling(fake_engines(recognizer)) as caller:
         await caller.speak(voice(400))
-        assert ears.listening == 1
+        assert recognizer.listening == 1
         await caller.send("input_audio_buffer.clear")
         await caller.hears("input_audio_buffer.cleared")
         await trio.testing.wait_all_tasks_blocked()
-        assert ears.listening == 0
+        assert recognizer.listening == 0
 
 
 async def test_a_caller_who_leaves_gives_the_ears_back_and_stops_the_mouth(autojump_clock: MockClock) -> None:
-    ears = FakeEars()
-    async with calling(fake_engines(ears)) as caller:
+    recognizer = FakeRecognizer()
+    async with calling(fake_engines(recognizer)) as caller:
         await caller.send("response.create")
         await caller.speak(voice(400))
-        assert ears.listening == 1
+        assert recognizer.listening == 1
         await caller.link.aclose()
         await trio.testing.wait_all_tasks_blocked()
-        assert ears.listening == 0
+        assert recognizer.listening == 0
 
 
 async def test_more_audio_than_can_wait_fails_the_transcript(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pending_audio, "BYTES_QUEUED_MAX", 1000 * 48)
+    monkeypatch.setattr(queues, "BYTES_QUEUED_MAX", 1000 * 48)
     async with calling(fake_engines()) as caller:
         await caller.send("session.update", session=LISTENING)
         await caller.send("input_audio_buffer.append", audio=encode_audio(voice(2000) + quiet(600)))
@@ -164,13 +164,13 @@ async def test_more_audio_than_can_wait_fails_the_transcript(
 
 
 async def test_a_mouth_that_fails_half_way_fails_its_response(autojump_clock: MockClock) -> None:
-    mouth = FakeMouth(fails_at_word=2)
-    async with calling(fake_engines(mouth=mouth)) as caller:
+    synthesizer = FakeSynthesizer(fails_at_word=2)
+    async with calling(fake_engines(synthesizer=synthesizer)) as caller:
         await caller.send("response.create")
         response = (await caller.hears("response.done")).event["response"]
         assert response["status"] == "failed"
         assert response["status_details"]["error"]["message"] == "espeak lost its voice"
-        mouth.fails_at_word = None
+        synthesizer.fails_at_word = None
         await caller.send("response.create")
         assert (await caller.hears("response.done")).event["response"]["status"] == "completed"
 
@@ -190,21 +190,21 @@ async def test_without_engines_typed_questions_are_answered_in_words(autojump_cl
 async def test_a_client_that_reads_nothing_is_let_go(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "FRAMES_QUEUED_MAX", 100)
+    monkeypatch.setattr(queues, "FRAMES_QUEUED_MAX", 100)
     async with calling(fake_engines()) as caller:
         caller.link.stall()  # type: ignore[attr-defined]  # a link in memory can
         with pytest.raises(LinkClosed):
             await clear_buffer_often(caller)
 
 
-async def clear_buffer_often(caller: Caller) -> None:
+async def clear_buffer_often(caller: FakeCaller) -> None:
     for _ in range(300):
         await caller.send("input_audio_buffer.clear")
         await trio.testing.wait_all_tasks_blocked()
 
 
 async def test_an_answer_waits_for_slow_ears_no_longer_than_a_moment(autojump_clock: MockClock) -> None:
-    async with calling(fake_engines(FakeEars(finish_seconds=1.0))) as caller:
+    async with calling(fake_engines(FakeRecognizer(finish_seconds=1.0))) as caller:
         await caller.speak(voice(1500) + quiet(600))
         created = await caller.hears("response.created")
         assert (await caller.hears(SOUND)).at - created.at == pytest.approx(0.23)
@@ -213,9 +213,9 @@ async def test_an_answer_waits_for_slow_ears_no_longer_than_a_moment(autojump_cl
 async def test_an_answer_to_a_slow_reader_waits_for_it_and_is_complete(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "FRAMES_QUEUED_MAX", 30)
-    monkeypatch.setattr(outbox, "FRAMES_TO_WAIT_AT", 20)
-    async with calling(fake_engines(mouth=FakeMouth(chunk_ms=1)), Pace(1000.0, 0.0)) as caller:
+    monkeypatch.setattr(queues, "FRAMES_QUEUED_MAX", 30)
+    monkeypatch.setattr(queues, "FRAMES_TO_WAIT_AT", 20)
+    async with calling(fake_engines(synthesizer=FakeSynthesizer(chunk_ms=1)), Pace(1000.0, 0.0)) as caller:
         text = " ".join(f"The brooder has {number} degrees." for number in range(12))
         await caller.type("brooder degrees")
         await caller.type(text, "system")

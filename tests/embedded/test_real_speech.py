@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from voice_trio.embedded.speech import missing_packages
+from voice_trio.embedded.local import missing_packages
 
 if missing := missing_packages():
     pytest.skip(f"needs {', '.join(missing)}", allow_module_level=True)
 
 from tests.support.embedded_fixture import CONTEXT
-from tests.support.fake_caller import LISTENING, Caller
+from tests.support.fake_caller import LISTENING, FakeCaller
 from voice_trio.embedded.local import open_local_engines
 from voice_trio.embedded.server import serve_embedded
-from voice_trio.embedded.speech.espeak import Manner
-from voice_trio.embedded.speech.voice import pcm_of
+from voice_trio.embedded.speech.synthesis.espeak import SpeakingStyle
+from voice_trio.embedded.speech.synthesis.voice import pcm_of
 from voice_trio.net.websocket import open_link
 from voice_trio.protocols.audio import decode_audio
 from voice_trio.testing.sounds import loudness
@@ -36,7 +36,7 @@ TALKATIVE = " ".join(f"The brooder in week {number} is warm enough for chicks of
 
 
 def speech(text: str) -> bytes:
-    return bytes(300 * 48) + pcm_of(text, Manner("en-us", 150)) + bytes(800 * 48)
+    return bytes(300 * 48) + pcm_of(text, SpeakingStyle("en-us", 150)) + bytes(800 * 48)
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +45,14 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @asynccontextmanager
-async def calling(cache_dir: Path, **session: Any) -> AsyncIterator[Caller]:
+async def calling(cache_dir: Path, **session: Any) -> AsyncIterator[FakeCaller]:
     with trio.fail_after(60):
         async with (
-            open_local_engines([DOCUMENT], ears_max=1, adapted=False, cache_dir=cache_dir) as engines,
+            open_local_engines([DOCUMENT], recognizers_max=1, adapted=False, cache_dir=cache_dir) as engines,
             trio.open_nursery() as nursery,
         ):
             url = await nursery.start(serve_embedded, "127.0.0.1", 0, engines)
-            caller = Caller(await open_link(nursery, url))
+            caller = FakeCaller(await open_link(nursery, url))
             nursery.start_soon(caller.read)
             await caller.send("session.update", session={**LISTENING, **session})
             await caller.hears("session.updated")

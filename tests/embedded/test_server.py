@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from trio_websocket import connect_websocket_url
 
 from tests.support.embedded_fixture import CONTEXT
-from tests.support.fake_caller import LISTENING, Caller
-from tests.support.fake_engines import FakeMouth, FakeSpeech, fake_engines, quiet, voice
+from tests.support.fake_caller import LISTENING, FakeCaller
+from tests.support.fake_engines import FakeSynthesisStream, FakeSynthesizer, fake_engines, quiet, voice
 from voice_trio.embedded import server
 from voice_trio.embedded.server import ServerSettings, serve_embedded
 from voice_trio.errors import ConfigurationError, ModelRefused, ModelUnavailable
@@ -37,9 +37,9 @@ async def serving(engines: Engines | None = None, **settings: Any) -> AsyncItera
             nursery.cancel_scope.cancel()
 
 
-async def call(nursery: trio.Nursery, url: str, **headers: str) -> Caller:
+async def call(nursery: trio.Nursery, url: str, **headers: str) -> FakeCaller:
     link = await open_link(nursery, url, headers={name.replace("_", "-"): value for name, value in headers.items()})
-    caller = Caller(link)
+    caller = FakeCaller(link)
     nursery.start_soon(caller.read)
     return caller
 
@@ -122,8 +122,8 @@ async def test_one_session_too_many_is_refused_until_another_ends() -> None:
         await (await call(nursery, url)).hears("session.created")
 
 
-class _Broken(FakeMouth):
-    def say(self, text: str, *, voice: str, speed: float) -> FakeSpeech:
+class _Broken(FakeSynthesizer):
+    def say(self, text: str, *, voice: str, speed: float) -> FakeSynthesisStream:
         raise RuntimeError("a bug")
 
 
@@ -134,7 +134,7 @@ async def test_a_session_that_crashes_takes_no_other_with_it() -> None:
 
 
 async def _crash_one_session() -> None:
-    async with serving(fake_engines(mouth=_Broken())) as (url, nursery):
+    async with serving(fake_engines(synthesizer=_Broken())) as (url, nursery):
         other, victim = await call(nursery, url), await call(nursery, url)
         await other.hears("session.created")
         await victim.hears("session.created")

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.embedded_fixture import Desk, error_in, only
-from voice_trio.embedded.outbound import Speak
+from tests.support.embedded_fixture import SessionDriver, error_in, only
+from voice_trio.embedded.commands import Synthesize
 
 
 def test_the_first_event_is_the_session_with_every_field() -> None:
-    desk = Desk()
-    session = desk.send("session.update", session={"type": "realtime"})[0]["session"]
+    driver = SessionDriver()
+    session = driver.send("session.update", session={"type": "realtime"})[0]["session"]
     assert session.keys() >= {
         "id",
         "object",
@@ -36,7 +36,7 @@ def test_the_first_event_is_the_session_with_every_field() -> None:
 
 
 def test_what_is_asked_for_is_echoed() -> None:
-    desk = Desk()
+    driver = SessionDriver()
     asked: dict[str, Any] = {
         "type": "realtime",
         "output_modalities": ["text"],
@@ -57,7 +57,7 @@ def test_what_is_asked_for_is_echoed() -> None:
             "output": {"voice": "marin", "speed": 1.2},
         },
     }
-    shown = only(desk.send("session.update", session=asked))["session"]
+    shown = only(driver.send("session.update", session=asked))["session"]
     for name in asked.keys() - {"audio"}:
         assert shown[name] == asked[name], name
     assert shown["audio"]["input"]["transcription"] == asked["audio"]["input"]["transcription"]
@@ -74,30 +74,32 @@ def test_what_is_asked_for_is_echoed() -> None:
 
 
 def test_what_is_cleared_goes_back_to_how_it_began() -> None:
-    desk = Desk(session={"instructions": "Be brief.", "max_output_tokens": 7, "audio": {"output": {"voice": "marin"}}})
+    driver = SessionDriver(
+        session={"instructions": "Be brief.", "max_output_tokens": 7, "audio": {"output": {"voice": "marin"}}}
+    )
     cleared = {"instructions": None, "max_output_tokens": None, "output_modalities": None}
     audio = {"input": {"format": None}, "output": {"voice": None, "speed": None, "format": None}}
-    shown = only(desk.send("session.update", session={"type": "realtime", **cleared, "audio": audio}))["session"]
+    shown = only(driver.send("session.update", session={"type": "realtime", **cleared, "audio": audio}))["session"]
     assert (shown["instructions"], shown["max_output_tokens"], shown["output_modalities"]) == ("", "inf", ["audio"])
     assert shown["audio"]["output"] == {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "marin", "speed": 1.0}
 
 
 def test_voice_and_speed_are_those_the_answer_is_said_with() -> None:
-    desk = Desk(session={"audio": {"output": {"voice": "cedar", "speed": 0.8}}})
-    desk.send("response.create")
-    assert (desk.last(Speak).voice, desk.last(Speak).speed) == ("cedar", 0.8)
+    driver = SessionDriver(session={"audio": {"output": {"voice": "cedar", "speed": 0.8}}})
+    driver.send("response.create")
+    assert (driver.last(Synthesize).voice, driver.last(Synthesize).speed) == ("cedar", 0.8)
 
 
 def test_the_voice_is_frozen_after_the_first_sound() -> None:
-    desk = Desk()
+    driver = SessionDriver()
     marin = {"type": "realtime", "audio": {"output": {"voice": "marin"}}}
-    desk.send("response.create")
-    assert desk.send("session.update", session=marin)[0]["type"] == "session.updated"
-    desk.say("Hello")
+    driver.send("response.create")
+    assert driver.send("session.update", session=marin)[0]["type"] == "session.updated"
+    driver.say("Hello")
     cedar = {"type": "realtime", "instructions": "new", "audio": {"output": {"voice": {"id": "cedar"}}}}
-    error = error_in(desk.send("session.update", session=cedar))
+    error = error_in(driver.send("session.update", session=cedar))
     assert (error["code"], error["param"]) == ("cannot_update_voice", "session.audio.output.voice")
-    shown = desk.send("session.update", session=marin)[0]["session"]
+    shown = driver.send("session.update", session=marin)[0]["session"]
     assert (shown["audio"]["output"]["voice"], shown["instructions"]) == ("marin", "")
 
 
@@ -131,9 +133,9 @@ def test_the_voice_is_frozen_after_the_first_sound() -> None:
     ],
 )
 def test_wrong_settings_are_refused_by_name_and_change_nothing(change: dict[str, Any], param: str) -> None:
-    desk = Desk()
-    before = desk.send("session.update", session={"type": "realtime"})
-    error = error_in(desk.send("session.update", session=change, event_id="e1"))
+    driver = SessionDriver()
+    before = driver.send("session.update", session={"type": "realtime"})
+    error = error_in(driver.send("session.update", session=change, event_id="e1"))
     assert (error["param"], error["event_id"]) == (param, "e1")
-    after = desk.send("session.update", session={"type": "realtime"})
+    after = driver.send("session.update", session={"type": "realtime"})
     assert before[0]["session"] == after[0]["session"]

@@ -602,7 +602,7 @@ async def test_I7_a_server_that_shields_its_sends_does_not_hold_the_upstream_bey
 async def test_a_setting_the_server_refuses_is_named_and_is_no_matter_of_transcription(
     autojump_clock: MockClock, stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage.model.manners.refused_transcription_models = {"gpt-realtime-whisper", "gpt-transcribe"}
+    stage.model.behaviour.refused_transcription_models = {"gpt-realtime-whisper", "gpt-transcribe"}
     await stage.over.wait()
     assert stage.summary.ending is Ending.UPSTREAM_UNAVAILABLE
     assert stage.model.connections == 1

@@ -15,7 +15,7 @@ import trio.testing
 from tests.simulation.stores import LIMIT, RemoteStore
 from tests.simulation.ways import ANSWER_MS, FIRST_AUDIO_SECONDS, PAUSE_SECONDS, TURNS_A_SESSION, Turn, utterance
 from voice_trio.errors import LinkClosed
-from voice_trio.testing import model_ears
+from voice_trio.testing import user_speech
 from voice_trio.testing.model import ScriptedModel
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ async def _talk(nursery: trio.Nursery, questions: Sequence[Question], store: Rem
     turns = []
     for question in questions:
         store.turn = question.number
-        await model_ears.hear(live, utterance(question))
+        await user_speech.hear(live, utterance(question))
         committed_at, context = trio.current_time(), gateway.context
         await trio.sleep(PAUSE_SECONDS)
         first_audio = gateway.first_audio_at - committed_at

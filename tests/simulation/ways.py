@@ -20,7 +20,7 @@ from voice_trio.protocols.realtime import RealtimeConfig
 from voice_trio.session.config import SessionConfig
 from voice_trio.session.session import Session
 from voice_trio.session.telemetry.summary import NoObserver
-from voice_trio.testing import model_ears
+from voice_trio.testing import user_speech
 from voice_trio.testing.client import FakeClient
 from voice_trio.testing.links import memory_link_pair
 from voice_trio.testing.model import ScriptedModel
@@ -126,7 +126,7 @@ class _Talk(NoObserver):
                 self._store.turn = question.number
                 if self._net is not None:
                     self._net.forget()
-                await model_ears.hear(live, utterance(question, hears_words=self._way.hears_words))
+                await user_speech.hear(live, utterance(question, hears_words=self._way.hears_words))
                 await trio.sleep(PAUSE_SECONDS)
             nursery.cancel_scope.cancel()
         assert len(self._records) == len(questions), [record.status for record in self._records]
@@ -140,9 +140,9 @@ class _Talk(NoObserver):
         self._records.append(record)
 
 
-def utterance(question: Question, *, hears_words: bool = True) -> model_ears.Utterance:
+def utterance(question: Question, *, hears_words: bool = True) -> user_speech.SpokenUtterance:
     """The question as the scripted model hears it."""
-    return model_ears.Utterance(
+    return user_speech.SpokenUtterance(
         text=question.text,
         pieces=question.pieces if hears_words else (),
         word_times=question.piece_times if hears_words else (),

@@ -17,7 +17,7 @@ import pytest
 import trio
 from trio_websocket import serve_websocket
 
-from voice_trio.embedded.speech import missing_packages
+from voice_trio.embedded.local import missing_packages
 
 if missing := missing_packages():
     pytest.skip(f"needs {', '.join(missing)}", allow_module_level=True)
@@ -26,9 +26,9 @@ from tests.support.deployment import environment, token
 from voice_trio.client import Report, connect_voice, talk
 from voice_trio.demo import handbook_folder
 from voice_trio.embedded.connection import Connection
-from voice_trio.embedded.dialogue import Beginning
 from voice_trio.embedded.local import open_local_engines
-from voice_trio.embedded.speech.samples import question_pcm
+from voice_trio.embedded.session import EmbeddedConfig
+from voice_trio.embedded.speech.synthesis.voice import question_pcm
 from voice_trio.knowledge.importing.documents import find_documents, import_documents
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter
 from voice_trio.knowledge.sqlite.readers import read_texts
@@ -103,7 +103,7 @@ async def demo(tmp_path: Path, cache_dir: Path) -> AsyncIterator[Place]:
     taps: list[Tap] = []
     texts = read_texts(knowledge, 1_000_000)
     async with (
-        open_local_engines(texts, ears_max=1, cache_dir=cache_dir) as engines,
+        open_local_engines(texts, recognizers_max=1, cache_dir=cache_dir) as engines,
         trio.open_nursery() as nursery,
     ):
 
@@ -111,7 +111,7 @@ async def demo(tmp_path: Path, cache_dir: Path) -> AsyncIterator[Place]:
             """A tapped connection of the embedded server."""
             tap = Tap(WebSocketLink.of_server(await request.accept()))
             taps.append(tap)
-            await Connection(tap, engines, Beginning(tag="e2e", unix_time=0, model="embedded")).run()
+            await Connection(tap, engines, EmbeddedConfig(tag="e2e", unix_time=0, model="embedded")).run()
 
         upstream = await nursery.start(partial(serve_websocket, serve, "127.0.0.1", 0, ssl_context=None))
         listener = open_listener("127.0.0.1:0")

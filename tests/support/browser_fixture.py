@@ -19,7 +19,7 @@ from tests.support.deployment import environment, fill_knowledge
 from voice_trio.net.listeners import open_listener
 from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
-from voice_trio.testing import AutomaticModel, serve_scripted_model
+from voice_trio.testing import RuleBasedModel, serve_scripted_model
 
 QUESTION = "How warm must the brooder be in the first week?"
 
@@ -30,7 +30,7 @@ async def stage(folder: Path, bind: str, answer_ms: int) -> None:
     if not knowledge.exists():
         fill_knowledge(knowledge)
     async with trio.open_nursery() as nursery:
-        model = AutomaticModel((QUESTION,), answer_ms=answer_ms)
+        model = RuleBasedModel((QUESTION,), answer_ms=answer_ms)
         url = await nursery.start(serve_scripted_model, model)
         settings = load_settings(environment(url, knowledge, VOICE_CONSOLE="true") | dict(os.environ))
         listener = open_listener(bind)

@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.deployment import gateway, token
-from tests.support.fake_engines import FakeEars, fake_engines
-from voice_trio.embedded.local import open_local_engines
+from tests.support.fake_engines import FakeRecognizer, fake_engines
+from voice_trio.embedded.local import missing_packages, open_local_engines
 from voice_trio.embedded.server import ServerSettings, serve_embedded
-from voice_trio.embedded.speech import missing_packages
 from voice_trio.settings import CLIENT_SETTINGS
-from voice_trio.testing.automatic import AutomaticModel
 from voice_trio.testing.model_server import serve_scripted_model
+from voice_trio.testing.rule_based import RuleBasedModel
 from voice_trio.testing.sounds import tone_pcm
 
 if TYPE_CHECKING:
@@ -58,16 +57,16 @@ async def running(name: str, nursery: trio.Nursery, cache_dir: Path) -> AsyncIte
     """One of `NAMES`, ready."""
     match name:
         case "scripted":
-            model = AutomaticModel([QUESTION], answer_ms=4000)
+            model = RuleBasedModel([QUESTION], answer_ms=4000)
             yield Server(name, await nursery.start(serve_scripted_model, model))
         case "embedded-fake":
-            yield Server(name, await _embedded(nursery, fake_engines(FakeEars(QUESTION))))
+            yield Server(name, await _embedded(nursery, fake_engines(FakeRecognizer(QUESTION))))
         case "embedded-real":
             _need_speech()
-            async with open_local_engines([DOCUMENT], ears_max=1, adapted=False, cache_dir=cache_dir) as engines:
+            async with open_local_engines([DOCUMENT], recognizers_max=1, adapted=False, cache_dir=cache_dir) as engines:
                 yield Server(name, await _embedded(nursery, engines))
         case "gateway":  # before an embedded server: the same suite, and what differs on purpose says so
-            behind = await _embedded(nursery, fake_engines(FakeEars(QUESTION)))
+            behind = await _embedded(nursery, fake_engines(FakeRecognizer(QUESTION)))
             allowed = ",".join(CLIENT_SETTINGS)
             with TemporaryDirectory() as folder:
                 async with gateway(Path(folder), OPENAI_REALTIME_URL=behind, VOICE_CLIENT_CONFIG=allowed) as place:
@@ -100,7 +99,7 @@ def spoken_question(name: str) -> bytes:
         if name in ("embedded-real", "remote"):
             _need_speech()
         return tone_pcm(0, 2000)
-    from voice_trio.embedded.speech.espeak import Manner  # here: it needs the extra
-    from voice_trio.embedded.speech.voice import pcm_of
+    from voice_trio.embedded.speech.synthesis.espeak import SpeakingStyle  # here: it needs the extra
+    from voice_trio.embedded.speech.synthesis.voice import pcm_of
 
-    return pcm_of(QUESTION, Manner("en-us", 150))
+    return pcm_of(QUESTION, SpeakingStyle("en-us", 150))

@@ -15,16 +15,16 @@ from openai.types.realtime.realtime_transcription_session_create_response import
 )
 from pydantic import TypeAdapter
 
-from tests.support.fake_engines import PlainActivity
-from voice_trio.embedded.dialogue import Beginning, Dialogue
-from voice_trio.embedded.outbound import Hear, Listen, Output, Speak
+from tests.support.fake_engines import FakeVoiceActivity
+from voice_trio.embedded.commands import Output, RecognizeAudio, StartRecognition, Synthesize
+from voice_trio.embedded.session import EmbeddedConfig, EmbeddedSession
 from voice_trio.protocols.audio import encode_audio
 
 if TYPE_CHECKING:
-    from voice_trio.embedded.outbound import Order
+    from voice_trio.embedded.commands import Command
 
 PUBLISHED: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
-AnOrder = TypeVar("AnOrder", bound="Order")
+AnyCommand = TypeVar("AnyCommand", bound="Command")
 
 CONTEXT = (
     '<context>\n<passage title="Brooding chicks: warmth" source="handbook 1">The brooder should be 32 to 35 degrees '
@@ -44,14 +44,14 @@ def check(frame: str) -> dict[str, Any]:
     return dict(shown)
 
 
-class Desk:
+class SessionDriver:
     def __init__(self, *, transcription: bool = False, deaf: bool = False, session: Any = None) -> None:
-        beginning = Beginning("t", 1_800_000_000, transcription=transcription, missing="Install voice-trio[local].")
-        activity = None if deaf else PlainActivity()
+        config = EmbeddedConfig("t", 1_800_000_000, transcription=transcription, missing="Install voice-trio[local].")
+        activity = None if deaf else FakeVoiceActivity()
         self.now = 0.0
         self.events: list[dict[str, Any]] = []
-        self.orders: list[Order] = []
-        self.dialogue = Dialogue(beginning, activity, ("alloy", "marin", "cedar"), self.now)
+        self.commands: list[Command] = []
+        self.dialogue = EmbeddedSession(config, activity, ("alloy", "marin", "cedar"), self.now)
         self.take(self.dialogue.begin())
         if session is not None:
             self.send("session.update", session={"type": "realtime", **session})
@@ -76,21 +76,21 @@ class Desk:
 
     # Ears, mouth and time
 
-    def words(self, delta: str, hearing_id: int | None = None) -> list[dict[str, Any]]:
-        return self.take(self.dialogue.words(hearing_id or self.last(Listen).hearing_id, delta))
+    def words(self, delta: str, recognition_id: int | None = None) -> list[dict[str, Any]]:
+        return self.take(self.dialogue.words(recognition_id or self.last(StartRecognition).recognition_id, delta))
 
-    def heard(self, text: str, hearing_id: int | None = None) -> list[dict[str, Any]]:
-        return self.take(self.dialogue.heard(hearing_id or self.last(Listen).hearing_id, text))
+    def heard(self, text: str, recognition_id: int | None = None) -> list[dict[str, Any]]:
+        return self.take(self.dialogue.heard(recognition_id or self.last(StartRecognition).recognition_id, text))
 
     def unheard(self, message: str) -> list[dict[str, Any]]:
-        return self.take(self.dialogue.unheard(self.last(Listen).hearing_id, message))
+        return self.take(self.dialogue.unheard(self.last(StartRecognition).recognition_id, message))
 
     def say(self, text: str, duration_ms: int = 100) -> list[dict[str, Any]]:
-        speak = self.last(Speak)
+        speak = self.last(Synthesize)
         return self.take(self.dialogue.said(speak.response_id, text, bytes(48 * duration_ms)))
 
     def finish(self) -> list[dict[str, Any]]:
-        return self.take(self.dialogue.finished_speaking(self.last(Speak).response_id))
+        return self.take(self.dialogue.finished_speaking(self.last(Synthesize).response_id))
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
         self.now += seconds
@@ -101,7 +101,7 @@ class Desk:
     def take(self, outputs: list[Output]) -> list[dict[str, Any]]:
         events = [check(output) for output in outputs if isinstance(output, str)]
         self.events += events
-        self.orders += [output for output in outputs if not isinstance(output, str)]
+        self.commands += [output for output in outputs if not isinstance(output, str)]
         return events
 
     def fresh(self) -> list[str]:
@@ -110,11 +110,11 @@ class Desk:
         self.events.clear()
         return kinds
 
-    def last(self, kind: type[AnOrder]) -> AnOrder:
-        return next(order for order in reversed(self.orders) if isinstance(order, kind))
+    def last(self, kind: type[AnyCommand]) -> AnyCommand:
+        return next(command for command in reversed(self.commands) if isinstance(command, kind))
 
     def heard_bytes(self) -> int:
-        return sum(len(order.pcm) for order in self.orders if isinstance(order, Hear))
+        return sum(len(command.pcm) for command in self.commands if isinstance(command, RecognizeAudio))
 
 
 def only(events: list[dict[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import trio
 
 from tests.support.embedded_fixture import check
 from voice_trio.embedded.connection import Connection
-from voice_trio.embedded.dialogue import Beginning
+from voice_trio.embedded.session import EmbeddedConfig
 from voice_trio.errors import LinkClosed
 from voice_trio.protocols.audio import BYTES_PER_MS, encode_audio
 from voice_trio.testing.links import memory_link_pair
@@ -35,7 +35,7 @@ LISTENING: dict[str, Any] = {
 }
 
 
-class Caller(Recorder):
+class FakeCaller(Recorder):
     def __init__(self, link: Link) -> None:
         super().__init__()
         self.link = link
@@ -72,13 +72,13 @@ class Caller(Recorder):
 
 
 @asynccontextmanager
-async def calling(engines: Engines, pace: Pace | None = None, **beginning: Any) -> AsyncIterator[Caller]:
+async def calling(engines: Engines, pace: Pace | None = None, **config: Any) -> AsyncIterator[FakeCaller]:
     """A caller in memory, greeted."""
     ours, theirs = memory_link_pair()
-    connection = Connection(theirs, engines, Beginning("t", 1_800_000_000, **beginning), pace)
+    connection = Connection(theirs, engines, EmbeddedConfig("t", 1_800_000_000, **config), pace)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_serve, connection, theirs)
-        caller = Caller(ours)
+        caller = FakeCaller(ours)
         nursery.start_soon(caller.read)
         await caller.hears("session.created")
         yield caller

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.embedded.engines import Chunk, Engines, VoiceBegan, VoiceEnded
+from voice_trio.embedded.engines import Engines, SpeechChunk, VoiceActivityStarted, VoiceActivityStopped
 from voice_trio.errors import ModelUnavailable
 from voice_trio.protocols.audio import BYTES_PER_MS
 from voice_trio.testing.sounds import tone_pcm
@@ -32,7 +32,7 @@ def quiet(duration_ms: int) -> bytes:
     return bytes(duration_ms * BYTES_PER_MS)
 
 
-class PlainActivity:
+class FakeVoiceActivity:
     """Speech begins with 120 ms of sound and ends with enough silence, in frames of 20 ms."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class PlainActivity:
         self._voiced = self._silent = 0
         self._is_speaking = False
 
-    def feed(self, pcm: bytes) -> list[VoiceBegan | VoiceEnded]:
+    def feed(self, pcm: bytes) -> list[VoiceActivityStarted | VoiceActivityStopped]:
         self._pending += pcm
         events = []
         while len(self._pending) >= FRAME_BYTES:
@@ -59,17 +59,17 @@ class PlainActivity:
                 events.append(event)
         return events
 
-    def _hear(self, voiced: bool) -> VoiceBegan | VoiceEnded | None:
+    def _hear(self, voiced: bool) -> VoiceActivityStarted | VoiceActivityStopped | None:
         self._frames += 1
         self._voiced = self._voiced + 1 if voiced else 0
         self._silent = 0 if voiced else self._silent + 1
         now_ms = 20 * self._frames
         if not self._is_speaking and self._voiced >= ONSET_FRAMES:
             self._is_speaking = True
-            return VoiceBegan(max(0, now_ms - 20 * self._voiced - self._padding_ms))
+            return VoiceActivityStarted(max(0, now_ms - 20 * self._voiced - self._padding_ms))
         if self._is_speaking and 20 * self._silent >= self._silence_ms:
             self.forget()
-            return VoiceEnded(now_ms)
+            return VoiceActivityStopped(now_ms)
         return None
 
 
@@ -80,7 +80,7 @@ class Words:
 
 
 @dataclass(slots=True)
-class FakeEars:
+class FakeRecognizer:
     """Hears `says`, a word for each 300 ms of sound, and the rest at the end, `finish_seconds` later."""
 
     says: str = "how warm should the brooder be"
@@ -91,30 +91,30 @@ class FakeEars:
     fails: bool = False
 
     @asynccontextmanager
-    async def listen(self, microphone: str | None = None) -> AsyncIterator[FakeHearing]:
+    async def listen(self, microphone: str | None = None) -> AsyncIterator[FakeRecognitionStream]:
         if self.listening >= self.size:
             raise ModelUnavailable(f"all {self.size} ears are listening to somebody else")
         self.microphones.append(microphone)
         self.listening += 1
         try:
             await trio.lowlevel.checkpoint()
-            yield FakeHearing(self)
+            yield FakeRecognitionStream(self)
         finally:
             self.listening -= 1
 
 
-class FakeHearing:
-    def __init__(self, ears: FakeEars) -> None:
-        self._ears = ears
+class FakeRecognitionStream:
+    def __init__(self, recognizer: FakeRecognizer) -> None:
+        self._recognizer = recognizer
         self._voiced_bytes = 0
         self._told = 0
 
     async def feed(self, pcm: bytes) -> str:
         await trio.lowlevel.checkpoint()
-        if self._ears.fails:
+        if self._recognizer.fails:
             raise ModelUnavailable("the worker that listened has died")
         self._voiced_bytes += len(pcm.replace(b"\0", b""))
-        words = self._ears.says.split()
+        words = self._recognizer.says.split()
         due = min(len(words) - 1, self._voiced_bytes // (WORD_MS * BYTES_PER_MS))
         delta = " ".join(words[self._told : due])
         delta = f" {delta}" if self._told and delta else delta
@@ -122,12 +122,12 @@ class FakeHearing:
         return delta
 
     async def finish(self) -> Words:
-        await trio.sleep(self._ears.finish_seconds)
-        return Words(self._ears.says)
+        await trio.sleep(self._recognizer.finish_seconds)
+        return Words(self._recognizer.says)
 
 
 @dataclass(slots=True)
-class FakeMouth:
+class FakeSynthesizer:
     """Says each word in one chunk of `chunk_ms`; synthesis takes `seconds_before` once."""
 
     chunk_ms: int = 100
@@ -140,28 +140,28 @@ class FakeMouth:
     def voices(self) -> Collection[str]:
         return ("alloy", "marin", "cedar")
 
-    def say(self, text: str, *, voice: str, speed: float) -> FakeSpeech:
+    def say(self, text: str, *, voice: str, speed: float) -> FakeSynthesisStream:
         self.said.append((text, voice, speed))
-        return FakeSpeech(self, text)
+        return FakeSynthesisStream(self, text)
 
 
-class FakeSpeech:
-    def __init__(self, mouth: FakeMouth, text: str) -> None:
-        self._mouth = mouth
+class FakeSynthesisStream:
+    def __init__(self, synthesizer: FakeSynthesizer, text: str) -> None:
+        self._synthesizer = synthesizer
         self._words = [f" {word}" if at else word for at, word in enumerate(text.split())]
         self._at = 0
 
-    async def next_chunk(self) -> Chunk | None:
-        await trio.sleep(0 if self._at else self._mouth.seconds_before)
-        if self._at == self._mouth.fails_at_word:
+    async def next_chunk(self) -> SpeechChunk | None:
+        await trio.sleep(0 if self._at else self._synthesizer.seconds_before)
+        if self._at == self._synthesizer.fails_at_word:
             raise ModelUnavailable("espeak lost its voice")
         if self._at >= len(self._words):
             return None
-        self._mouth.chunks_made += 1
-        start_ms = self._at * self._mouth.chunk_ms
+        self._synthesizer.chunks_made += 1
+        start_ms = self._at * self._synthesizer.chunk_ms
         self._at += 1
-        return Chunk(self._words[self._at - 1], tone_pcm(start_ms, self._mouth.chunk_ms))
+        return SpeechChunk(self._words[self._at - 1], tone_pcm(start_ms, self._synthesizer.chunk_ms))
 
 
-def fake_engines(ears: FakeEars | None = None, mouth: FakeMouth | None = None) -> Engines:
-    return Engines(PlainActivity, ears or FakeEars(), mouth or FakeMouth())
+def fake_engines(recognizer: FakeRecognizer | None = None, synthesizer: FakeSynthesizer | None = None) -> Engines:
+    return Engines(FakeVoiceActivity, recognizer or FakeRecognizer(), synthesizer or FakeSynthesizer())

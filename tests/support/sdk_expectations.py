@@ -13,7 +13,7 @@ from tests.support.sdk_gateway import IS_DIRECT
 from tests.support.sdk_model import QUESTION
 from voice_trio.conversation.managed.responses import TAG
 from voice_trio.settings import load_settings
-from voice_trio.testing.automatic import UNKNOWING
+from voice_trio.testing.rule_based import UNKNOWING
 
 if TYPE_CHECKING:
     from tests.support.sdk_gateway import Seen

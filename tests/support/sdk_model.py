@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from voice_trio.testing import AutomaticModel
+from voice_trio.testing import RuleBasedModel
 from voice_trio.testing.script import Answer, Call
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ PACE = 8.0
 """All of an answer has come long before it has been played."""
 
 
-class AgreeableModel(AutomaticModel):
+class AgreeableModel(RuleBasedModel):
     """Every decision hangs on the conversation alone, so that any number of clients may talk to it."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ OPENAI: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 CONFIG = RealtimeConfig(model="scripted", instructions="Be kind.")
 
 
-class Caller:
+class FakeCaller:
     """One connection to a model. Every event it hears must be one of the API's own types."""
 
     def __init__(self, link: MemoryLink) -> None:
@@ -75,11 +75,11 @@ async def model(nursery: trio.Nursery) -> ScriptedModel:
 
 
 @pytest.fixture
-def connect(model: ScriptedModel, nursery: trio.Nursery) -> Callable[[], Caller]:
+def connect(model: ScriptedModel, nursery: trio.Nursery) -> Callable[[], FakeCaller]:
     """Makes a client that has not said anything yet."""
 
-    def connected() -> Caller:
-        caller = Caller(model.connect())
+    def connected() -> FakeCaller:
+        caller = FakeCaller(model.connect())
         nursery.start_soon(caller.run)
         return caller
 
@@ -87,7 +87,7 @@ def connect(model: ScriptedModel, nursery: trio.Nursery) -> Callable[[], Caller]
 
 
 @pytest.fixture
-async def caller(connect: Callable[[], Caller]) -> AsyncIterator[Caller]:
+async def caller(connect: Callable[[], FakeCaller]) -> AsyncIterator[FakeCaller]:
     """A client whose session is ready."""
     caller = connect()
     await caller.is_ready()

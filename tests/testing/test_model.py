@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from tests.testing.conftest import Caller
+    from tests.testing.conftest import FakeCaller
     from voice_trio.testing.model import ScriptedModel
 
 BUFFER, ITEM, STT = "input_audio_buffer.", "conversation.item.", "conversation.item.input_audio_transcription."
@@ -27,7 +27,7 @@ def without_repeats(types: list[str]) -> list[str]:
 
 
 async def test_a_turn_comes_in_the_recorded_order(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     model.answers_with("Thirty three", audio_ms=200, pace=1.0, first_audio_after=0.15)
     await model.hear_speech("how warm should it be for chicks", lasts=2.0)
@@ -56,7 +56,7 @@ async def test_a_turn_comes_in_the_recorded_order(
 
 
 async def test_words_come_as_far_behind_the_speech_as_recorded(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     began = caller.recorder.now
     await model.hear_speech("how warm should it be for chicks", lasts=2.0)
@@ -69,7 +69,7 @@ async def test_words_come_as_far_behind_the_speech_as_recorded(
 
 
 async def test_words_can_come_when_the_test_says(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     began = caller.recorder.now
     await model.hear_speech("how warm", words_at=[0.25, 4.0], lasts=1.0, silence=0.5)
@@ -79,7 +79,7 @@ async def test_words_can_come_when_the_test_says(
 
 
 async def test_deltas_name_the_item_before_it_exists(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     item_id = await model.hear_speech("how warm")
     announced = (await caller.hears(BUFFER + "speech_started")).event["item_id"]
@@ -89,7 +89,7 @@ async def test_deltas_name_the_item_before_it_exists(
 
 
 async def test_silence_is_committed_without_words(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     await model.hear_speech("")
     assert (await caller.hears(STT + "completed")).event["transcript"] == ""
@@ -97,7 +97,7 @@ async def test_silence_is_committed_without_words(
 
 
 async def test_a_model_that_transcribes_after_the_commit_does_so_in_a_burst(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     await caller.sends(
         "session.update",
@@ -110,13 +110,13 @@ async def test_a_model_that_transcribes_after_the_commit_does_so_in_a_burst(
     assert caller.types().index(BUFFER + "committed") < caller.types().index(STT + "delta")
 
 
-async def test_a_transcription_can_fail(autojump_clock: MockClock, model: ScriptedModel, caller: Caller) -> None:
+async def test_a_transcription_can_fail(autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller) -> None:
     model.fail_next_transcription("audio_unintelligible")
     await model.hear_speech("mumble")
     assert (await caller.hears(STT + "failed")).event["error"]["code"] == "audio_unintelligible"
 
 
-async def start_an_answer(model: ScriptedModel, caller: Caller, **how: Any) -> str:
+async def start_an_answer(model: ScriptedModel, caller: FakeCaller, **how: Any) -> str:
     """A response that is being spoken; returns its id."""
     model.answers_with("one two three four five six", **{"audio_ms": 4000, "pace": 1.0, **how})
     await caller.sends("response.create", response={"metadata": {"vt_tag": "7"}})
@@ -125,7 +125,7 @@ async def start_an_answer(model: ScriptedModel, caller: Caller, **how: Any) -> s
 
 
 async def test_speech_cuts_an_answer_in_the_documented_order(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     await start_an_answer(model, caller)
     await trio.sleep(1.05)
@@ -141,7 +141,7 @@ async def test_speech_cuts_an_answer_in_the_documented_order(
 
 
 async def test_speech_before_any_output_ends_the_response_alone(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     model.answers_with("never said", first_audio_after=5.0)
     await caller.sends("response.create")
@@ -157,7 +157,7 @@ async def test_speech_before_any_output_ends_the_response_alone(
 
 
 async def test_speech_after_the_answer_was_generated_is_only_announced(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     await start_an_answer(model, caller, pace=100.0)
     await caller.hears("rate_limits.updated")
@@ -168,7 +168,7 @@ async def test_speech_after_the_answer_was_generated_is_only_announced(
 
 
 async def test_speech_leaves_a_response_alone_that_nobody_has_heard_of(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     model.answers_with("soon", created_after=0.5, audio_ms=100)
     await caller.sends("response.create")
@@ -178,7 +178,7 @@ async def test_speech_leaves_a_response_alone_that_nobody_has_heard_of(
 
 
 async def test_a_session_may_forbid_interruption(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     detection = {"type": "server_vad", "interrupt_response": False, "create_response": False}
     audio = {"input": {"turn_detection": detection}}
@@ -189,7 +189,7 @@ async def test_a_session_may_forbid_interruption(
 
 
 async def test_deltas_go_on_while_a_cut_is_under_way(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     model.interrupt_after(0.25)
     await start_an_answer(model, caller)
@@ -202,7 +202,7 @@ async def test_deltas_go_on_while_a_cut_is_under_way(
 
 
 async def test_a_cancel_by_id_ends_that_response(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     response_id = await start_an_answer(model, caller)
     await caller.sends("response.cancel", response_id=response_id)
@@ -212,26 +212,28 @@ async def test_a_cancel_by_id_ends_that_response(
 
 
 async def test_a_cancel_without_id_ends_whatever_is_active(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     await start_an_answer(model, caller)
     await caller.sends("response.cancel")
     assert (await caller.hears("response.done")).event["response"]["status"] == "cancelled"
 
 
-async def test_a_cancel_of_nothing_is_refused(autojump_clock: MockClock, caller: Caller) -> None:
+async def test_a_cancel_of_nothing_is_refused(autojump_clock: MockClock, caller: FakeCaller) -> None:
     await caller.sends("response.cancel", event_id="vt_1", response_id="resp_x")
     await caller.is_refused(code="response_cancel_not_active", event_id="vt_1")
 
 
-async def test_there_is_one_active_response(autojump_clock: MockClock, model: ScriptedModel, caller: Caller) -> None:
+async def test_there_is_one_active_response(
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
+) -> None:
     await start_an_answer(model, caller)
     await caller.sends("response.create", event_id="vt_2")
     await caller.is_refused(code="conversation_already_has_active_response", event_id="vt_2")
 
 
 async def test_a_response_outside_the_conversation_may_run_beside_it(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     await start_an_answer(model, caller)
     model.answers_next(Answer(text="a query", audio_ms=0))
@@ -241,7 +243,7 @@ async def test_a_response_outside_the_conversation_may_run_beside_it(
 
 
 async def test_a_held_done_keeps_the_response_active(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     model.hold_done()
     await start_an_answer(model, caller, pace=100.0)
@@ -256,20 +258,22 @@ async def test_a_held_done_keeps_the_response_active(
     await caller.hears("response.created")
 
 
-async def test_metadata_comes_back(autojump_clock: MockClock, model: ScriptedModel, caller: Caller) -> None:
+async def test_metadata_comes_back(autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller) -> None:
     await start_an_answer(model, caller, pace=100.0)
     assert caller.recorder.heard("response.created")[0].event["response"]["metadata"] == {"vt_tag": "7"}
     assert (await caller.hears("response.done")).event["response"]["metadata"] == {"vt_tag": "7"}
 
 
-async def test_a_failed_response_says_why(autojump_clock: MockClock, model: ScriptedModel, caller: Caller) -> None:
+async def test_a_failed_response_says_why(autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller) -> None:
     model.fail_next_response("rate_limit_exceeded")
     await caller.sends("response.create")
     done = (await caller.hears("response.done")).event["response"]
     assert (done["status"], done["status_details"]["error"]["code"]) == ("failed", "rate_limit_exceeded")
 
 
-async def test_an_incomplete_response_says_why(autojump_clock: MockClock, model: ScriptedModel, caller: Caller) -> None:
+async def test_an_incomplete_response_says_why(
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
+) -> None:
     model.incomplete_next_response("content_filter")
     await caller.sends("response.create")
     done = (await caller.hears("response.done")).event["response"]
@@ -278,7 +282,7 @@ async def test_an_incomplete_response_says_why(autojump_clock: MockClock, model:
 
 
 async def test_a_tool_turn_comes_in_the_recorded_order(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     model.call_function("weather", '{"city":"Lyon"}')
     await caller.sends("response.create")
@@ -305,7 +309,7 @@ async def test_a_tool_turn_comes_in_the_recorded_order(
 
 
 async def test_several_items_of_one_response_are_spoken_in_turn(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     model.answers_with("one two three four", audio_ms=400, items=2)
     await caller.sends("response.create")
@@ -315,7 +319,7 @@ async def test_several_items_of_one_response_are_spoken_in_turn(
 
 
 async def test_a_model_that_waits_answers_when_told(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     model.waits_to_be_told()
     await caller.sends("response.create")
@@ -331,7 +335,9 @@ def user_item(item_id: str, text: str = "x") -> dict[str, Any]:
     return {"type": "message", "id": item_id, "role": "user", "content": content}
 
 
-async def test_items_stand_where_they_were_put(autojump_clock: MockClock, model: ScriptedModel, caller: Caller) -> None:
+async def test_items_stand_where_they_were_put(
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
+) -> None:
     await caller.sends("conversation.item.create", item=user_item("b"))
     await caller.sends("conversation.item.create", item=user_item("d"))
     await caller.sends("conversation.item.create", item=user_item("a"), previous_item_id="root")
@@ -341,21 +347,21 @@ async def test_items_stand_where_they_were_put(autojump_clock: MockClock, model:
     assert [item["id"] for item in model.items] == ["a", "b", "c", "d"]
 
 
-async def test_a_deleted_item_is_gone(autojump_clock: MockClock, model: ScriptedModel, caller: Caller) -> None:
+async def test_a_deleted_item_is_gone(autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller) -> None:
     await caller.sends("conversation.item.create", item=user_item("a"))
     await caller.sends("conversation.item.delete", item_id="a")
     assert (await caller.hears(ITEM + "deleted")).event["item_id"] == "a"
     assert model.items == []
 
 
-async def test_an_item_can_be_retrieved(autojump_clock: MockClock, caller: Caller) -> None:
+async def test_an_item_can_be_retrieved(autojump_clock: MockClock, caller: FakeCaller) -> None:
     await caller.sends("conversation.item.create", item=user_item("a", "How warm?"))
     await caller.sends("conversation.item.retrieve", item_id="a")
     assert (await caller.hears(ITEM + "retrieved")).event["item"]["content"][0]["text"] == "How warm?"
 
 
 async def test_truncation_forgets_the_words_and_the_rest_of_the_sound(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     await start_an_answer(model, caller, pace=100.0)
     await caller.hears("response.done")
@@ -397,7 +403,7 @@ async def test_truncation_forgets_the_words_and_the_rest_of_the_sound(
     ],
 )
 async def test_is_refused_and_the_session_lives_on(
-    autojump_clock: MockClock, caller: Caller, event: dict[str, Any], code: str
+    autojump_clock: MockClock, caller: FakeCaller, event: dict[str, Any], code: str
 ) -> None:
     await caller.sends("conversation.item.create", item=user_item("known"))
     await caller.sends(**{"kind": event["type"], "event_id": "vt_9", **without_type(event)})
@@ -410,13 +416,13 @@ def without_type(event: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in event.items() if name != "type"}
 
 
-async def test_what_is_not_json_is_refused_too(autojump_clock: MockClock, caller: Caller) -> None:
+async def test_what_is_not_json_is_refused_too(autojump_clock: MockClock, caller: FakeCaller) -> None:
     await caller.link.send("nonsense")
     await caller.is_refused(code="invalid_json")
 
 
 async def test_audio_is_committed_by_hand_from_100_ms_on(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     await caller.sends(BUFFER + "append", audio="A" * 6400)
     await caller.sends(BUFFER + "commit")
@@ -429,7 +435,7 @@ async def test_audio_is_committed_by_hand_from_100_ms_on(
 
 
 async def test_a_session_shows_every_field_and_keeps_what_no_update_names(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     assert model.said[0].event["session"]["audio"]["input"]["turn_detection"]["create_response"] is True
     await caller.sends("session.update", session={"type": "realtime", "audio": {"output": {"speed": 1.15}}})
@@ -441,7 +447,7 @@ async def test_a_session_shows_every_field_and_keeps_what_no_update_names(
 
 
 async def test_the_voice_is_fixed_once_it_was_heard(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     await start_an_answer(model, caller, pace=100.0)
     await caller.hears("response.done")
@@ -457,7 +463,7 @@ async def test_the_voice_is_fixed_once_it_was_heard(
 
 
 async def test_an_impatient_model_answers_by_itself(
-    autojump_clock: MockClock, model: ScriptedModel, connect: Callable[[], Caller]
+    autojump_clock: MockClock, model: ScriptedModel, connect: Callable[[], FakeCaller]
 ) -> None:
     model.ignore_create_response_false()
     caller = connect()
@@ -468,7 +474,7 @@ async def test_an_impatient_model_answers_by_itself(
 
 
 async def test_a_model_may_refuse_to_transcribe_with_a_model(
-    autojump_clock: MockClock, model: ScriptedModel, connect: Callable[[], Caller]
+    autojump_clock: MockClock, model: ScriptedModel, connect: Callable[[], FakeCaller]
 ) -> None:
     model.refuse_transcription_model("gpt-realtime-whisper")
     caller = connect()
@@ -486,7 +492,7 @@ async def test_a_model_may_refuse_to_transcribe_with_a_model(
 
 
 async def test_a_model_may_never_become_ready(
-    autojump_clock: MockClock, model: ScriptedModel, connect: Callable[[], Caller]
+    autojump_clock: MockClock, model: ScriptedModel, connect: Callable[[], FakeCaller]
 ) -> None:
     model.never_ready()
     caller = connect()
@@ -496,7 +502,7 @@ async def test_a_model_may_never_become_ready(
 
 
 async def test_a_wrong_key_is_told_and_shown_out(
-    autojump_clock: MockClock, model: ScriptedModel, connect: Callable[[], Caller]
+    autojump_clock: MockClock, model: ScriptedModel, connect: Callable[[], FakeCaller]
 ) -> None:
     model.refuse_key()
     caller = connect()
@@ -511,7 +517,7 @@ async def test_a_wrong_key_is_told_and_shown_out(
 
 
 async def test_a_connection_may_be_refused_outright(
-    autojump_clock: MockClock, model: ScriptedModel, connect: Callable[[], Caller]
+    autojump_clock: MockClock, model: ScriptedModel, connect: Callable[[], FakeCaller]
 ) -> None:
     model.refuse_next_connection(ModelRefused("wrong key"))
     with pytest.raises(ModelRefused):
@@ -520,7 +526,7 @@ async def test_a_connection_may_be_refused_outright(
 
 
 async def test_a_stalled_model_says_nothing_until_it_resumes(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     model.stall()
     with trio.move_on_after(2) as patience:
@@ -533,7 +539,7 @@ async def test_a_stalled_model_says_nothing_until_it_resumes(
 
 
 async def test_a_dropped_connection_says_no_code(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     await model.drop()
     await caller.gone.wait()
@@ -542,7 +548,7 @@ async def test_a_dropped_connection_says_no_code(
 
 
 async def test_a_closing_model_says_what_it_had_to_say(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     model.send_error("session_expired", message="Your session hit the maximum duration of 60 minutes.")
     await model.close(1001, "Your session hit the maximum duration of 60 minutes.")
@@ -553,14 +559,14 @@ async def test_a_closing_model_says_what_it_had_to_say(
 
 
 async def test_an_error_can_blame_an_event_of_ours(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     model.send_error("server_error", "vt_5")
     await caller.is_refused(code="server_error", event_id="vt_5")
 
 
 async def test_a_second_connection_is_a_new_conversation(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller, connect: Callable[[], Caller]
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller, connect: Callable[[], FakeCaller]
 ) -> None:
     await model.hear_speech("how warm")
     await model.drop()
@@ -573,7 +579,7 @@ async def test_a_second_connection_is_a_new_conversation(
 
 
 async def test_what_was_received_is_kept_with_its_time(
-    autojump_clock: MockClock, model: ScriptedModel, caller: Caller
+    autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     await trio.sleep(0.75)
     await caller.sends("response.create", event_id="first")

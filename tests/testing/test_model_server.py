@@ -12,9 +12,9 @@ from trio_websocket import open_websocket_url
 from voice_trio.errors import LinkClosed, ModelRefused
 from voice_trio.net.link import make_dial
 from voice_trio.protocols.realtime import RealtimeConfig, append_audio, session_update
-from voice_trio.testing.automatic import UNKNOWING, AutomaticModel
 from voice_trio.testing.model import ScriptedModel
 from voice_trio.testing.model_server import serve_scripted_model
+from voice_trio.testing.rule_based import UNKNOWING, RuleBasedModel
 from voice_trio.testing.sounds import tone
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def test_several_clients_are_served_at_once(model: ScriptedModel, url: str
 
 
 async def test_left_alone_it_hears_sound_and_answers_from_the_context(nursery: trio.Nursery) -> None:
-    model = AutomaticModel(["how warm should the brooder be"], answer_ms=200)
+    model = RuleBasedModel(["how warm should the brooder be"], answer_ms=200)
     with trio.fail_after(10):
         url: str = await nursery.start(serve_scripted_model, model)
         async with open_websocket_url(url) as socket:
@@ -119,7 +119,7 @@ async def test_left_alone_it_hears_sound_and_answers_from_the_context(nursery: t
 
 
 async def test_without_context_it_says_so(nursery: trio.Nursery) -> None:
-    model = AutomaticModel(["how warm"], answer_ms=100)
+    model = RuleBasedModel(["how warm"], answer_ms=100)
     with trio.fail_after(10):
         url: str = await nursery.start(serve_scripted_model, model)
         async with open_websocket_url(url) as socket:

@@ -24,7 +24,7 @@ from tests.support.deployment import (
     token,
 )
 from voice_trio.client import write_wav
-from voice_trio.testing import AutomaticModel, serve_scripted_model
+from voice_trio.testing import RuleBasedModel, serve_scripted_model
 from voice_trio.testing.sounds import tone_pcm
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def question(tmp_path: Path) -> Path:
 async def test_call_asks_a_recording_and_prints_what_came_back(tmp_path: Path) -> None:
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
-            url = await nursery.start(serve_scripted_model, AutomaticModel([QUESTION], answer_ms=500))
+            url = await nursery.start(serve_scripted_model, RuleBasedModel([QUESTION], answer_ms=500))
             async with gateway(tmp_path, OPENAI_REALTIME_URL=url) as place:
                 out = tmp_path / "answer.wav"
                 told = await run(

@@ -15,7 +15,7 @@ from voice_trio.client import write_wav
 from voice_trio.net.listeners import open_listener
 from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
-from voice_trio.testing import AutomaticModel, serve_scripted_model
+from voice_trio.testing import RuleBasedModel, serve_scripted_model
 from voice_trio.testing.sounds import tone_pcm
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def test_every_stage_of_every_turn_is_measured(tmp_path: Path) -> None:
     fill_knowledge(knowledge)
     with trio.fail_after(40):
         async with trio.open_nursery() as nursery:
-            model = AutomaticModel(("How warm must the brooder be?",), answer_ms=500)
+            model = RuleBasedModel(("How warm must the brooder be?",), answer_ms=500)
             url = await nursery.start(serve_scripted_model, model)
             listener = open_listener("127.0.0.1:0")
             place = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1/ws/voice"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.support.deployment import Place, gateway, wait_until_empty
-from tests.support.fake_engines import FakeEars, fake_engines
+from tests.support.fake_engines import FakeRecognizer, fake_engines
 from voice_trio.embedded.server import ServerSettings, serve_embedded
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ async def test_switched_off_there_is_no_second_socket(tmp_path: Path) -> None:
 async def test_the_embedded_server_serves_both_sockets_and_each_word_is_told_once(tmp_path: Path) -> None:
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            ears = FakeEars(QUESTION, size=4)
+            ears = FakeRecognizer(QUESTION, size=4)
             url = await nursery.start(serve_embedded, "127.0.0.1", 0, fake_engines(ears), ServerSettings())
             variables = {"OPENAI_REALTIME_URL": url, "VOICE_SIDECAR_TRANSCRIPTION": "on"}
             async with gateway(tmp_path, **variables) as place:

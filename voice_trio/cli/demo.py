@@ -19,9 +19,8 @@ from voice_trio.auth.tokens import User, issue_token
 from voice_trio.cli.one_line_errors import one_line_errors
 from voice_trio.cli.serve import bind_option
 from voice_trio.demo import handbook_folder
-from voice_trio.embedded.local import open_local_engines
+from voice_trio.embedded.local import missing_packages, open_local_engines, write_question
 from voice_trio.embedded.server import serve_embedded
-from voice_trio.embedded.speech import missing_packages
 from voice_trio.errors import ConfigurationError
 from voice_trio.knowledge.importing.documents import find_documents, import_documents
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter
@@ -105,10 +104,12 @@ async def _engines(path: Path) -> AsyncIterator[Engines]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
         async with open_local_engines(
-            texts, ears_max=EARS, progress=lambda step, share: bar.update(task, description=step, completed=share)
+            texts,
+            recognizers_max=EARS,
+            progress=lambda step, share: bar.update(task, description=step, completed=share),
         ) as engines:
             bar.stop()
-            if engines.missing and engines.ears is None:
+            if engines.missing and engines.recognizer is None:
                 click.echo(f"Typed questions only. {engines.missing}", err=True)
             yield engines
 
@@ -152,8 +153,6 @@ def _recordings(folder: Path) -> list[Path]:
     """Recorded questions for `voice-trio call`, made once; none if speech synthesis is not installed."""
     if missing_packages():
         return []
-    from voice_trio.embedded.speech.samples import write_question  # here: it needs the extra
-
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.wav" for name in QUESTIONS]
     try:

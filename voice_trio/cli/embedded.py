@@ -84,7 +84,7 @@ async def _serve_until_cancelled(options: _Options, settings: ServerSettings) ->
     async with AsyncExitStack() as stack:
         with console.status("Preparing speech recognition; the first start takes about 15 seconds."):
             engines = await stack.enter_async_context(
-                open_local_engines(texts, ears_max=options.ears, adapted=options.adapted)
+                open_local_engines(texts, recognizers_max=options.ears, adapted=options.adapted)
             )
         async with trio.open_nursery() as nursery:
             url = await nursery.start(serve_embedded, options.host, options.port, engines, settings)
@@ -93,9 +93,9 @@ async def _serve_until_cancelled(options: _Options, settings: ServerSettings) ->
 
 def _print_addresses(console: Console, url: str, engines: Engines, *, is_open: bool) -> None:
     console.print(f"Realtime server at {url}", soft_wrap=True)
-    if engines.ears is None:
+    if engines.recognizer is None:
         console.print(f"Typed input only. {engines.missing}")
-    elif engines.mouth is None:
+    elif engines.synthesizer is None:
         console.print("espeak-ng was not found: answers are text only.")
     if is_open:
         console.print("Every client that reaches this address may use it: set EMBEDDED_TOKEN.", style="yellow")

@@ -1,6 +1,6 @@
-"""One connection of the embedded server: a nursery around a `Dialogue`, over any `Link`.
+"""One connection of the embedded server: a nursery around a `EmbeddedSession`, over any `Link`.
 
-    link ──► read ──► Dialogue ──► Outbox ──► write ──► link
+    link ──► read ──► EmbeddedSession ──► FrameQueue ──► write ──► link
                         ▲   │
        words, chunks    │   │ orders
                         └── listen, speak: a task for each utterance and each response
@@ -15,18 +15,25 @@ from typing import TYPE_CHECKING, assert_never
 
 import trio
 
-from voice_trio.embedded.dialogue import Beginning, Dialogue
-from voice_trio.embedded.outbound import FinishHearing, ForgetHearing, HangUp, Hear, Listen, Speak, StopSpeaking
-from voice_trio.embedded.outbox import Outbox
-from voice_trio.embedded.pending_audio import PendingAudio
+from voice_trio.embedded.commands import (
+    CancelRecognition,
+    CancelSynthesis,
+    CloseConnection,
+    FinishRecognition,
+    RecognizeAudio,
+    StartRecognition,
+    Synthesize,
+)
+from voice_trio.embedded.queues import AudioQueue, FrameQueue
+from voice_trio.embedded.session import EmbeddedConfig, EmbeddedSession
 from voice_trio.errors import LinkClosed, VoiceTrioError
 from voice_trio.protocols.audio import BYTES_PER_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from voice_trio.embedded.engines import Engines, Speech
-    from voice_trio.embedded.outbound import Order, Output
+    from voice_trio.embedded.commands import Command, Output
+    from voice_trio.embedded.engines import Engines, SynthesisStream
     from voice_trio.net.link import Link
 
 FAREWELL_SECONDS_MAX = 2.0
@@ -45,16 +52,16 @@ class Pace:
 
 
 class Connection:
-    def __init__(self, link: Link, engines: Engines, beginning: Beginning, pace: Pace | None = None) -> None:
+    def __init__(self, link: Link, engines: Engines, config: EmbeddedConfig, pace: Pace | None = None) -> None:
         self._link = link
         self._engines = engines
         self._pace = pace or Pace()
-        activity = engines.new_activity() if engines.new_activity and engines.ears else None
-        voices = engines.mouth.voices if engines.mouth else ()
-        self._dialogue = Dialogue(beginning, activity, voices, trio.current_time())
-        self._outbox = Outbox()
+        activity = engines.new_activity() if engines.new_activity and engines.recognizer else None
+        voices = engines.synthesizer.voices if engines.synthesizer else ()
+        self._dialogue = EmbeddedSession(config, activity, voices, trio.current_time())
+        self._frames = FrameQueue()
         self._microphone: str | None = None
-        self._hearings: dict[int, PendingAudio] = {}
+        self._recognitions: dict[int, AudioQueue] = {}
         self._speeches: dict[str, trio.CancelScope] = {}
         self._alarm = trio.CancelScope()
 
@@ -81,7 +88,7 @@ class Connection:
 
     async def _write(self) -> None:
         while True:
-            frame = await self._outbox.take()
+            frame = await self._frames.take()
             try:
                 await self._link.send(frame)
             except LinkClosed:
@@ -98,92 +105,94 @@ class Connection:
         for output in outputs:
             if not isinstance(output, str):
                 self._carry_out(output)
-            elif not self._outbox.put(output):
+            elif not self._frames.put(output):
                 self._nursery.cancel_scope.cancel(reason="the client reads nothing")
         self._alarm.deadline = self._dialogue.deadline
 
-    def _carry_out(self, order: Order) -> None:
-        match order:
-            case Listen(hearing_id=hearing_id):
-                self._hearings[hearing_id] = PendingAudio()
-                self._nursery.start_soon(self._listen, hearing_id)
-            case Hear() | FinishHearing() | ForgetHearing():
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case StartRecognition(recognition_id=recognition_id):
+                self._recognitions[recognition_id] = AudioQueue()
+                self._nursery.start_soon(self._listen, recognition_id)
+            case RecognizeAudio() | FinishRecognition() | CancelRecognition():
                 # One that failed is gone, and nothing more needs to be done about it.
-                if (audio := self._hearings.get(order.hearing_id)) is not None:
-                    self._pass_on(order, audio)
-            case Speak():
-                self._speeches[order.response_id] = trio.CancelScope()
-                self._nursery.start_soon(self._speak, order)
-            case StopSpeaking(response_id=response_id):
+                if (audio := self._recognitions.get(command.recognition_id)) is not None:
+                    self._pass_on(command, audio)
+            case Synthesize():
+                self._speeches[command.response_id] = trio.CancelScope()
+                self._nursery.start_soon(self._speak, command)
+            case CancelSynthesis(response_id=response_id):
                 if (speech := self._speeches.get(response_id)) is not None:
                     speech.cancel(reason="cut short")
-            case HangUp():
-                self._nursery.start_soon(self._hang_up, order)
+            case CloseConnection():
+                self._nursery.start_soon(self._hang_up, command)
             case _:
-                assert_never(order)
+                assert_never(command)
 
     # Ears
 
-    def _pass_on(self, order: Hear | FinishHearing | ForgetHearing, audio: PendingAudio) -> None:
-        match order:
-            case Hear(hearing_id=hearing_id, pcm=pcm):
+    def _pass_on(self, command: RecognizeAudio | FinishRecognition | CancelRecognition, audio: AudioQueue) -> None:
+        match command:
+            case RecognizeAudio(recognition_id=recognition_id, pcm=pcm):
                 if not audio.put(pcm):
                     audio.scope.cancel(reason="too much audio")
-                    self._do(self._dialogue.unheard(hearing_id, "more audio came than can be listened to"))
-            case FinishHearing():
+                    self._do(self._dialogue.unheard(recognition_id, "more audio came than can be listened to"))
+            case FinishRecognition():
                 audio.finish()
-            case ForgetHearing():
+            case CancelRecognition():
                 audio.scope.cancel(reason="nobody wants to know")
             case _:
-                assert_never(order)
+                assert_never(command)
 
-    async def _listen(self, hearing_id: int) -> None:
-        audio = self._hearings[hearing_id]
+    async def _listen(self, recognition_id: int) -> None:
+        audio = self._recognitions[recognition_id]
         try:
             with audio.scope:
-                await self._listen_to(hearing_id, audio)
+                await self._listen_to(recognition_id, audio)
         except VoiceTrioError as error:
-            self._do(self._dialogue.unheard(hearing_id, str(error)))
+            self._do(self._dialogue.unheard(recognition_id, str(error)))
         finally:
-            del self._hearings[hearing_id]
+            del self._recognitions[recognition_id]
 
-    async def _listen_to(self, hearing_id: int, audio: PendingAudio) -> None:
-        assert self._engines.ears is not None  # there is no activity without ears, and nothing to hear without that
-        async with self._engines.ears.listen(self._microphone) as hearing:
+    async def _listen_to(self, recognition_id: int, audio: AudioQueue) -> None:
+        assert (
+            self._engines.recognizer is not None
+        )  # there is no activity without ears, and nothing to hear without that
+        async with self._engines.recognizer.listen(self._microphone) as recognition:
             while piece := await audio.take():
-                delta = await hearing.feed(piece)
-                self._do(self._dialogue.words(hearing_id, delta))
-            heard = await hearing.finish()
+                delta = await recognition.feed(piece)
+                self._do(self._dialogue.words(recognition_id, delta))
+            heard = await recognition.finish()
             self._microphone = heard.microphone
-            self._do(self._dialogue.heard(hearing_id, heard.text))
+            self._do(self._dialogue.heard(recognition_id, heard.text))
 
     # Mouth
 
-    async def _speak(self, order: Speak) -> None:
+    async def _speak(self, command: Synthesize) -> None:
         try:
-            with self._speeches[order.response_id]:
-                await self._say(order)
-                self._do(self._dialogue.finished_speaking(order.response_id))
+            with self._speeches[command.response_id]:
+                await self._say(command)
+                self._do(self._dialogue.finished_speaking(command.response_id))
         except VoiceTrioError as error:
-            self._do(self._dialogue.failed_to_speak(order.response_id, str(error)))
+            self._do(self._dialogue.failed_to_speak(command.response_id, str(error)))
         finally:
-            del self._speeches[order.response_id]
+            del self._speeches[command.response_id]
 
-    async def _say(self, order: Speak) -> None:
-        if self._engines.mouth is None:
-            self._do(self._dialogue.said(order.response_id, order.text, b""))
+    async def _say(self, command: Synthesize) -> None:
+        if self._engines.synthesizer is None:
+            self._do(self._dialogue.said(command.response_id, command.text, b""))
             return
-        speech: Speech = self._engines.mouth.say(order.text, voice=order.voice, speed=order.speed)
+        speech: SynthesisStream = self._engines.synthesizer.say(command.text, voice=command.voice, speed=command.speed)
         sent_ms, started = 0.0, None
         while (chunk := await speech.next_chunk()) is not None:
             started = trio.current_time() if started is None else started
-            await self._outbox.wait_until_short()
-            self._do(self._dialogue.said(order.response_id, chunk.text, chunk.pcm))
+            await self._frames.wait_until_short()
+            self._do(self._dialogue.said(command.response_id, chunk.text, chunk.pcm))
             sent_ms += len(chunk.pcm) / BYTES_PER_MS
             await trio.sleep_until(started + self._pace.due(sent_ms))
 
-    async def _hang_up(self, order: HangUp) -> None:
+    async def _hang_up(self, command: CloseConnection) -> None:
         with trio.move_on_after(FAREWELL_SECONDS_MAX):
-            await self._outbox.wait_until_empty()
-            await self._link.aclose(order.code, order.reason)
-        self._nursery.cancel_scope.cancel(reason=order.reason)
+            await self._frames.wait_until_empty()
+            await self._link.aclose(command.code, command.reason)
+        self._nursery.cancel_scope.cancel(reason=command.reason)

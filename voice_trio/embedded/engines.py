@@ -1,7 +1,7 @@
-"""What the embedded server needs of speech engines, as protocols: nothing here knows which engines there are.
+"""The speech engines that the embedded server needs, as protocols. The server knows no engine by name.
 
-All audio is PCM16 mono 24 kHz little-endian. `voice_trio.embedded.local` fills them with the ears and the voice of
-`voice_trio.embedded.speech`; tests fill them with deterministic ones that keep virtual time.
+All audio is PCM16 mono 24 kHz little-endian. `voice_trio.embedded.local` constructs the engines of this machine; tests
+bring deterministic ones that keep virtual time.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceBegan:
+class VoiceActivityStarted:
     """Speech began; `at_ms` on the clock of the audio received, the prefix padding included."""
 
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceEnded:
-    """Speech ended; `at_ms` on the clock of the audio received, the silence that told so included."""
+class VoiceActivityStopped:
+    """Speech ended; `at_ms` on the clock of the audio received, after the silence that ended it."""
 
     at_ms: int
 
 
-class Activity(Protocol):
-    """Finds speech in one stream of audio; pure, the audio is its only clock."""
+class VoiceActivityDetector(Protocol):
+    """Finds speech in one stream of audio. Pure: the audio is its only clock."""
 
-    def feed(self, pcm: bytes) -> Sequence[VoiceBegan | VoiceEnded]:
-        """What the next audio tells."""
+    def feed(self, pcm: bytes) -> Sequence[VoiceActivityStarted | VoiceActivityStopped]:
+        """The starts and stops in the next audio."""
         ...
 
     def forget(self) -> None:
-        """The audio so far was cleared or committed: no end will be reported for it. The clock runs on."""
+        """The audio so far was cleared or committed: no stop is reported for it. The clock runs on."""
         ...
 
     def retune(self, *, threshold: float, prefix_padding_ms: int, silence_duration_ms: int) -> None:
-        """Other settings from here on."""
+        """Use other settings from here on; `threshold` is 0 to 1."""
         ...
 
 
-class Heard(Protocol):
-    """All that was said, and what the ears learnt of the speaker's microphone for the next time."""
+class RecognitionResult(Protocol):
+    """The whole text of an utterance, and an opaque profile of the microphone for the speaker's next utterance."""
 
     @property
     def text(self) -> str: ...
@@ -54,57 +54,57 @@ class Heard(Protocol):
     def microphone(self) -> str: ...
 
 
-class Hearing(Protocol):
-    """One utterance being listened to; both calls raise `ModelUnavailable`."""
+class RecognitionStream(Protocol):
+    """The recognition of one utterance; both calls raise `ModelUnavailable`."""
 
     async def feed(self, pcm: bytes) -> str:
-        """The words that became sure with this audio; joined, the answers are a text that only grows."""
+        """The words that became stable with this audio; the joined answers are a text that only grows."""
         ...
 
-    async def finish(self) -> Heard:
-        """The whole; once, at the end."""
+    async def finish(self) -> RecognitionResult:
+        """The final result; call it once, at the end."""
         ...
 
 
-class Ears(Protocol):
-    def listen(self, microphone: str | None = None) -> AbstractAsyncContextManager[Hearing]:
-        """Listen to one utterance; entering raises `ModelUnavailable` when nobody is free to listen."""
+class SpeechRecognizer(Protocol):
+    def listen(self, microphone: str | None = None) -> AbstractAsyncContextManager[RecognitionStream]:
+        """Recognise one utterance; entering raises `ModelUnavailable` when no recognizer is free."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of an answer: the text whose words begin in it, and its audio."""
+class SpeechChunk:
+    """A piece of synthesised speech: its PCM, and the text whose words begin in it. The texts join to the whole."""
 
     text: str
     pcm: bytes
 
 
-class Speech(Protocol):
-    """A text being said."""
+class SynthesisStream(Protocol):
+    """The synthesis of one text."""
 
-    async def next_chunk(self) -> Chunk | None:
-        """The next piece, some tens of ms long; none at the end. Safe to cancel, after which nobody may ask again."""
+    async def next_chunk(self) -> SpeechChunk | None:
+        """The next piece, some tens of ms long; `None` at the end. A cancelled call ends the stream."""
         ...
 
 
-class Mouth(Protocol):
-    """`voices` are the names `say` knows."""
+class SpeechSynthesizer(Protocol):
+    """`voices` are the names that `say` accepts."""
 
     @property
     def voices(self) -> Collection[str]: ...
 
-    def say(self, text: str, *, voice: str, speed: float) -> Speech: ...
+    def say(self, text: str, *, voice: str, speed: float) -> SynthesisStream: ...
 
 
-NewActivity: TypeAlias = "Callable[[], Activity]"
+NewVoiceActivityDetector: TypeAlias = "Callable[[], VoiceActivityDetector]"
 
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """What a server works with. Without ears, or a mouth, `missing` tells the client what the operator must install."""
+    """The engines of one server; `missing` tells clients what the operator must install where one is `None`."""
 
-    new_activity: NewActivity | None = None
-    ears: Ears | None = None
-    mouth: Mouth | None = None
+    new_activity: NewVoiceActivityDetector | None = None
+    recognizer: SpeechRecognizer | None = None
+    synthesizer: SpeechSynthesizer | None = None
     missing: str = "this server has no speech engines"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from voice_trio.embedded.microphone import Began, Ended, Microphone, Voice
+from voice_trio.embedded.speech_segments import SegmentEnded, SegmentStarted, SpeechSegmenter, Voice
 from voice_trio.errors import InvalidEvent
 from voice_trio.protocols.audio import BYTES_PER_MS
 from voice_trio.protocols.realtime import server_events
@@ -16,8 +16,8 @@ from voice_trio.protocols.realtime.client_events import ResponseParams
 from voice_trio.protocols.realtime.items import Item, Part, as_kept
 
 if TYPE_CHECKING:
-    from voice_trio.embedded.engines import Activity
-    from voice_trio.embedded.outbound import Outbound
+    from voice_trio.embedded.commands import OutputList
+    from voice_trio.embedded.engines import VoiceActivityDetector
     from voice_trio.embedded.replies import Replies
     from voice_trio.embedded.session_object import SessionObject
     from voice_trio.embedded.utterances import Utterances
@@ -33,12 +33,12 @@ class InputBuffer:
 
     def __init__(
         self,
-        out: Outbound,
+        out: OutputList,
         items: ItemList,
         utterances: Utterances,
         replies: Replies,
         session: SessionObject,
-        activity: Activity | None,
+        activity: VoiceActivityDetector | None,
         missing: str,
     ) -> None:
         self._out = out
@@ -46,7 +46,7 @@ class InputBuffer:
         self._utterances = utterances
         self._replies = replies
         self._session = session
-        self._microphone = Microphone(activity)
+        self._microphone = SpeechSegmenter(activity)
         self._missing = missing
         self._said_what_is_missing = False
         self._coming_item: str | None = None
@@ -71,7 +71,7 @@ class InputBuffer:
         """Listen to the first stretch of what comes; `catch_up` with the rest before anything else is done."""
         if self.is_deaf and not self._said_what_is_missing:
             self._said_what_is_missing = True
-            self._out.complain(InvalidEvent(self._missing, code="speech_unavailable", param="audio"))
+            self._out.send_error(InvalidEvent(self._missing, code="speech_unavailable", param="audio"))
         self._audio, self._heard_bytes = pcm, 0
         self.catch_up(now)
 
@@ -83,11 +83,11 @@ class InputBuffer:
             self._audio, self._heard_bytes = b"", 0
         for sound in self._microphone.hear(stretch):
             match sound:
-                case Began(at_ms=at_ms, pcm=pcm_before):
+                case SegmentStarted(at_ms=at_ms, pcm=pcm_before):
                     self._begin(at_ms, pcm_before)
                 case Voice(pcm=more):
                     self._utterances.hear(more)
-                case Ended(at_ms=at_ms):
+                case SegmentEnded(at_ms=at_ms):
                     self._end(at_ms, now)
 
     def commit_by_hand(self) -> None:
@@ -137,7 +137,7 @@ class InputBuffer:
             self._replies.create(ResponseParams(), now)
         except InvalidEvent as refused:
             # The API documents it: without interrupt_response this fails while another response is in progress.
-            self._out.complain(refused)
+            self._out.send_error(refused)
 
     def _item_to_come(self) -> str:
         """The id of the item that the audio being appended will become."""

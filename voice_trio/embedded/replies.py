@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from voice_trio.embedded import mind
-from voice_trio.embedded.outbound import Speak, StopSpeaking
+from voice_trio.embedded import answerer
+from voice_trio.embedded.commands import CancelSynthesis, Synthesize
 from voice_trio.embedded.reply import Reply, Terms
 from voice_trio.embedded.session_object import check_format, check_output_tokens, voice_name
 from voice_trio.errors import InvalidEvent
 
 if TYPE_CHECKING:
-    from voice_trio.embedded.outbound import Outbound
+    from voice_trio.embedded.commands import OutputList
     from voice_trio.embedded.session_object import SessionObject
     from voice_trio.embedded.utterances import Utterances
     from voice_trio.protocols.realtime.client_events import ResponseParams
@@ -29,7 +29,7 @@ _WORD = re.compile(r"\s*\S+\s*$|\s*\S+")
 
 
 class Replies:
-    def __init__(self, out: Outbound, items: ItemList, utterances: Utterances, session: SessionObject) -> None:
+    def __init__(self, out: OutputList, items: ItemList, utterances: Utterances, session: SessionObject) -> None:
         self._out = out
         self._items = items
         self._utterances = utterances
@@ -94,7 +94,7 @@ class Replies:
             reply.sound(pcm)
             self._session.voice_is_frozen = True
         if reply.is_too_long:
-            self._out.order(StopSpeaking(reply.id))
+            self._out.add(CancelSynthesis(reply.id))
             self._end_too_long(reply)
 
     def finished(self, response_id: str) -> None:
@@ -156,7 +156,7 @@ class Replies:
         self._waiting.pop(reply.id, None)
         text = self._text_for(reply)
         if not reply.terms.written:
-            self._out.order(Speak(reply.id, text, reply.terms.voice, reply.terms.speed))
+            self._out.add(Synthesize(reply.id, text, reply.terms.voice, reply.terms.speed))
             return
         for word in _WORD.findall(text):
             reply.write(word)
@@ -167,17 +167,19 @@ class Replies:
         reply.end("completed")
 
     def _text_for(self, reply: Reply) -> str:
-        lines = [mind.Line(item.role or "tool", self._utterances.text_of(item)) for item in reply.terms.read]
+        lines = [
+            answerer.ConversationLine(item.role or "tool", self._utterances.text_of(item)) for item in reply.terms.read
+        ]
         newest = next((item for item in reversed(reply.terms.read) if item.role == "user"), None)
         trouble = self._utterances.trouble_of(newest.id) if newest else None
         if trouble is not None and newest is not None and not self._utterances.text_of(newest):
-            return mind.regret(trouble.message)
-        return mind.answer(lines)
+            return answerer.apology(trouble.message)
+        return answerer.answer(lines)
 
     def _cut(self, reply: Reply, reason: str) -> None:
         del self._under_way[reply.id]
         self._waiting.pop(reply.id, None)
-        self._out.order(StopSpeaking(reply.id))
+        self._out.add(CancelSynthesis(reply.id))
         reply.end("cancelled", {"type": "cancelled", "reason": reason})
 
     def _end_too_long(self, reply: Reply) -> None:

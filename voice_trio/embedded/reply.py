@@ -14,7 +14,7 @@ from voice_trio.protocols.realtime.items import Item, Part
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voice_trio.embedded.outbound import Outbound
+    from voice_trio.embedded.commands import OutputList
     from voice_trio.protocols.realtime.item_list import ItemList
 
 TOKENS_A_MINUTE = 250_000
@@ -38,7 +38,7 @@ class Terms:
 class Reply:
     """A response under way. `begin`, then `write` or `sound`, then `end`; `end` closes whatever is open."""
 
-    def __init__(self, out: Outbound, items: ItemList, terms: Terms, conversation_id: str) -> None:
+    def __init__(self, out: OutputList, items: ItemList, terms: Terms, conversation_id: str) -> None:
         self.id = out.new_id("resp")
         self.terms = terms
         self.is_over = False

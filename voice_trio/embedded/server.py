@@ -21,7 +21,7 @@ from trio_websocket import ConnectionClosed, HandshakeError, wrap_server_stream
 from wsproto.utilities import ProtocolError
 
 from voice_trio.embedded.connection import Connection, Pace
-from voice_trio.embedded.dialogue import Beginning
+from voice_trio.embedded.session import EmbeddedConfig
 from voice_trio.net.listeners import open_listener
 from voice_trio.net.websocket import WebSocketLink
 
@@ -154,7 +154,7 @@ class EmbeddedServer:
 
     async def _serve(self, connection: WebSocketConnection, query: Mapping[str, str]) -> None:
         link = WebSocketLink.of_server(connection)
-        beginning = Beginning(
+        config = EmbeddedConfig(
             tag=secrets.token_hex(4),
             unix_time=int(time.time()),
             model=query.get("model") or query.get("deployment") or self._settings.model,
@@ -163,7 +163,7 @@ class EmbeddedServer:
         )
         code = GOING_AWAY
         try:
-            await Connection(link, self._engines, beginning, self._settings.pace).run()
+            await Connection(link, self._engines, config, self._settings.pace).run()
             code = NORMAL
         except Exception:
             code = INTERNAL_ERROR

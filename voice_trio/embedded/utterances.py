@@ -10,19 +10,19 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voice_trio.embedded.outbound import FinishHearing, ForgetHearing, Hear, Listen
+from voice_trio.embedded.commands import CancelRecognition, FinishRecognition, RecognizeAudio, StartRecognition
 from voice_trio.protocols.audio import BYTES_PER_MS
 from voice_trio.protocols.realtime import server_events
 
 if TYPE_CHECKING:
-    from voice_trio.embedded.outbound import Outbound
+    from voice_trio.embedded.commands import OutputList
     from voice_trio.protocols.realtime.items import Item
 
-HEARING_BYTES_MAX = 60_000 * BYTES_PER_MS
+RECOGNITION_BYTES_MAX = 60_000 * BYTES_PER_MS
 
 
 @dataclass(slots=True)
-class _Hearing:
+class _Recognition:
     """`text` grows with each delta until the final one replaces it."""
 
     text: str = ""
@@ -33,7 +33,7 @@ class _Hearing:
 class _Utterance:
     item_id: str
     announced: bool
-    hearings: dict[int, _Hearing] = field(default_factory=dict)
+    recognitions: dict[int, _Recognition] = field(default_factory=dict)
     told: str = ""
     trouble: server_events.Trouble | None = None
     item: Item | None = None
@@ -41,21 +41,21 @@ class _Utterance:
 
     @property
     def text(self) -> str:
-        return " ".join(hearing.text for hearing in self.hearings.values() if hearing.text)
+        return " ".join(recognition.text for recognition in self.recognitions.values() if recognition.text)
 
     @property
     def is_final(self) -> bool:
-        return self.item is not None and all(hearing.over for hearing in self.hearings.values())
+        return self.item is not None and all(recognition.over for recognition in self.recognitions.values())
 
 
 class Utterances:
     """`announced` utterances have their words told to the client; all have them kept, for the one who answers."""
 
-    def __init__(self, out: Outbound) -> None:
+    def __init__(self, out: OutputList) -> None:
         self._out = out
         self._by_item: dict[str, _Utterance] = {}
-        self._by_hearing: dict[int, _Utterance] = {}
-        self._hearings = 0
+        self._by_recognition: dict[int, _Utterance] = {}
+        self._recognitions = 0
         self._current: int | None = None
         self._current_bytes = 0
         self._texts: dict[str, str] = {}
@@ -65,7 +65,7 @@ class Utterances:
 
     def begin(self, item_id: str, *, announced: bool, pcm: bytes = b"") -> None:
         """A stretch of speech begins that will be part of this item."""
-        self._current = self._new_hearing(self._utterance(item_id, announced))
+        self._current = self._new_recognition(self._utterance(item_id, announced))
         self._current_bytes = 0
         self.hear(pcm)
 
@@ -73,17 +73,17 @@ class Utterances:
         """More of the stretch of speech that began last."""
         if self._current is None or not pcm:
             return
-        self._out.order(Hear(self._current, pcm))
+        self._out.add(RecognizeAudio(self._current, pcm))
         self._current_bytes += len(pcm)
-        if self._current_bytes >= HEARING_BYTES_MAX:
-            utterance = self._by_hearing[self._current]
+        if self._current_bytes >= RECOGNITION_BYTES_MAX:
+            utterance = self._by_recognition[self._current]
             self.end()
             self.begin(utterance.item_id, announced=utterance.announced)
 
     def end(self) -> None:
         """The stretch of speech is over; there may be others before the item is committed."""
         if self._current is not None:
-            self._out.order(FinishHearing(self._current))
+            self._out.add(FinishRecognition(self._current))
             self._current = None
 
     def commit(self, item: Item, audio_ms: float, *, announced: bool) -> None:
@@ -97,55 +97,55 @@ class Utterances:
         """A client made the item, sound and all: its words are kept for the one who answers, and not told."""
         utterance = self._utterance(item.id or "", announced=False)
         utterance.item = item
-        hearing_id = self._new_hearing(utterance)
-        self._out.order(Hear(hearing_id, pcm))
-        self._out.order(FinishHearing(hearing_id))
+        recognition_id = self._new_recognition(utterance)
+        self._out.add(RecognizeAudio(recognition_id, pcm))
+        self._out.add(FinishRecognition(recognition_id))
 
     def forget(self, item_id: str) -> None:
         """The audio was cleared, or the item deleted."""
         self._texts.pop(item_id, None)
         self._unheard.pop(item_id, None)
         utterance = self._by_item.pop(item_id, None)
-        for hearing_id in utterance.hearings if utterance else ():
-            if self._current == hearing_id:
+        for recognition_id in utterance.recognitions if utterance else ():
+            if self._current == recognition_id:
                 self._current = None
-            if self._by_hearing.pop(hearing_id, None):
-                self._out.order(ForgetHearing(hearing_id))
+            if self._by_recognition.pop(recognition_id, None):
+                self._out.add(CancelRecognition(recognition_id))
 
     # Words
 
-    def words(self, hearing_id: int, delta: str) -> None:
+    def words(self, recognition_id: int, delta: str) -> None:
         """Words have become sure, while the user may still be speaking."""
-        utterance = self._by_hearing.get(hearing_id)
+        utterance = self._by_recognition.get(recognition_id)
         if utterance is None or not delta:
             return
-        hearing = utterance.hearings[hearing_id]
-        hearing.text += delta
+        recognition = utterance.recognitions[recognition_id]
+        recognition.text += delta
         self._tell(utterance, utterance.text)
 
-    def heard(self, hearing_id: int, text: str) -> str | None:
+    def heard(self, recognition_id: int, text: str) -> str | None:
         """All words of a hearing. Returns the item's id if nothing of it is left to be heard."""
-        return self._over(hearing_id, text)
+        return self._over(recognition_id, text)
 
-    def unheard(self, hearing_id: int, trouble: server_events.Trouble) -> str | None:
+    def unheard(self, recognition_id: int, trouble: server_events.Trouble) -> str | None:
         """A hearing failed; what it had heard before stays. Returns the same as `heard`."""
-        if (utterance := self._by_hearing.get(hearing_id)) is not None:
+        if (utterance := self._by_recognition.get(recognition_id)) is not None:
             utterance.trouble = utterance.trouble or trouble
-        return self._over(hearing_id, None)
+        return self._over(recognition_id, None)
 
     def cannot_hear(self, item_id: str, trouble: server_events.Trouble) -> None:
         """The item to come cannot be heard at all."""
         self._utterance(item_id, announced=True).trouble = trouble
 
-    def _over(self, hearing_id: int, text: str | None) -> str | None:
-        utterance = self._by_hearing.pop(hearing_id, None)
+    def _over(self, recognition_id: int, text: str | None) -> str | None:
+        utterance = self._by_recognition.pop(recognition_id, None)
         if utterance is None:
             return None
-        if self._current == hearing_id:
+        if self._current == recognition_id:
             self._current = None
-        hearing = utterance.hearings[hearing_id]
-        hearing.over = True
-        hearing.text = hearing.text if text is None else text
+        recognition = utterance.recognitions[recognition_id]
+        recognition.over = True
+        recognition.text = recognition.text if text is None else text
         self._tell_if_final(utterance)
         return utterance.item_id if utterance.is_final else None
 
@@ -169,12 +169,12 @@ class Utterances:
     def _utterance(self, item_id: str, announced: bool) -> _Utterance:
         return self._by_item.setdefault(item_id, _Utterance(item_id, announced))
 
-    def _new_hearing(self, utterance: _Utterance) -> int:
-        self._hearings += 1
-        utterance.hearings[self._hearings] = _Hearing()
-        self._by_hearing[self._hearings] = utterance
-        self._out.order(Listen(self._hearings))
-        return self._hearings
+    def _new_recognition(self, utterance: _Utterance) -> int:
+        self._recognitions += 1
+        utterance.recognitions[self._recognitions] = _Recognition()
+        self._by_recognition[self._recognitions] = utterance
+        self._out.add(StartRecognition(self._recognitions))
+        return self._recognitions
 
     def _tell(self, utterance: _Utterance, text: str) -> None:
         """Deltas only ever append; where the whole disagrees with its parts, `.completed` alone says so."""

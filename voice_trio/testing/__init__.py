@@ -3,7 +3,7 @@
 `ScriptedModel` is a Realtime server that does what it is told (`answers_with`, `hear_speech`, `stall`, `drop` …) and
 otherwise keeps a real server's rules and order of events. `FakeClient` speaks the voice protocol. `memory_link_pair`
 joins two parties without a network, so that time can be virtual; `serve_scripted_model` serves a model on TCP, where
-time is real; a second socket with `?intent=transcription` meets the model's `transcriber`. `AutomaticModel` needs no
+time is real; a second socket with `?intent=transcription` meets the model's `transcriber`. `RuleBasedModel` needs no
 telling: it hears by loudness and answers from the context it was given.
 
 A test of your own code, on virtual time and exact to the millisecond:
@@ -31,22 +31,22 @@ Knowledge and shared state have in-memory twins: `voice_trio.knowledge.knowledge
 
 from __future__ import annotations
 
-from voice_trio.testing.automatic import AutomaticModel
 from voice_trio.testing.client import FakeClient
 from voice_trio.testing.links import MemoryLink, memory_link_pair
 from voice_trio.testing.model import ScriptedModel
 from voice_trio.testing.model_server import serve_scripted_model
 from voice_trio.testing.recorder import Received
+from voice_trio.testing.rule_based import RuleBasedModel
 from voice_trio.testing.script import Answer, Call
 from voice_trio.testing.transcriber import ScriptedTranscriber
 
 __all__ = [
     "Answer",
-    "AutomaticModel",
     "Call",
     "FakeClient",
     "MemoryLink",
     "Received",
+    "RuleBasedModel",
     "ScriptedModel",
     "ScriptedTranscriber",
     "memory_link_pair",

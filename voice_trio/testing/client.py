@@ -31,7 +31,7 @@ class FakeClient:
         self.closed_with: LinkClosed | None = None
         self.audio_after_flush: list[Received] = []
         self._heard = Recorder()
-        self._speaker = Speaker()
+        self._speaker = FakeSpeaker()
         self._flushed_items: set[str] = set()
         self._flushed_responses: set[str] = set()
         self._response_of: dict[str, str] = {}
@@ -187,23 +187,23 @@ class FakeClient:
 
 
 @dataclass(slots=True)
-class _Sound:
+class _PlayedSound:
     item_id: str
     begins: float
     ends: float
 
 
-class Speaker:
+class FakeSpeaker:
     """Plays what arrives in order and in real time; `flush` drops what has not been played. Times in seconds."""
 
     def __init__(self) -> None:
-        self._sounds: list[_Sound] = []
+        self._sounds: list[_PlayedSound] = []
         self._received: dict[str, float] = {}
 
     def play(self, item_id: str, duration_ms: float, now: float) -> None:
         """Queue a piece behind what is playing."""
         begins = max([now, *(sound.ends for sound in self._sounds[-1:])])
-        self._sounds.append(_Sound(item_id, begins, begins + duration_ms / 1000))
+        self._sounds.append(_PlayedSound(item_id, begins, begins + duration_ms / 1000))
         self._received[item_id] = self._received.get(item_id, 0.0) + duration_ms
 
     def flush(self, now: float) -> None:

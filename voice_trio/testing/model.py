@@ -14,11 +14,11 @@ import trio
 from voice_trio.protocols.realtime import server_events
 from voice_trio.protocols.realtime.client_events import ResponseParams
 from voice_trio.protocols.realtime.items import shown
-from voice_trio.testing import model_ears, script
+from voice_trio.testing import script, user_speech
 from voice_trio.testing.links import Losable, MemoryLink, memory_link_pair
 from voice_trio.testing.model_session import Latch, ModelSession
 from voice_trio.testing.recorder import Received, Recorder
-from voice_trio.testing.script import Answer, Script
+from voice_trio.testing.script import Answer, AnswerScript
 from voice_trio.testing.transcriber import ScriptedTranscriber
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from voice_trio.errors import LinkClosed, VoiceTrioError
     from voice_trio.net.link import Link
     from voice_trio.protocols.realtime.item_list import ItemList
-    from voice_trio.testing.model_server import Handshake
+    from voice_trio.testing.model_server import ModelHandshake
 
 
-class ScriptedModel(Script):
+class ScriptedModel(AnswerScript):
     """`received` is what clients sent and `said` what they were told, with times; `session` is the newest connection.
 
     `nursery` is needed only for `connect`; `kept` bounds both logs, for long runs.
@@ -41,9 +41,9 @@ class ScriptedModel(Script):
         self.session: ModelSession | None = None
         self.connections = 0
         self.losses: list[LinkClosed] = []
-        self.handshakes: list[Handshake] = []
-        self.done_gate = Latch()
-        self.speech_gate = Latch()
+        self.handshakes: list[ModelHandshake] = []
+        self.done_latch = Latch()
+        self.send_latch = Latch()
         self.transcriber = ScriptedTranscriber(nursery, kept=kept)
         """Serves those who connect with `?intent=transcription`."""
         self._nursery = nursery
@@ -137,7 +137,7 @@ class ScriptedModel(Script):
         `words_at` are times from the first sound, one for each word. Without words nothing is transcribed but "".
         """
         session = await self.wait_for_session()
-        said = model_ears.utterance(
+        said = user_speech.utterance(
             text,
             words_at=words_at,
             first_word_after=first_word_after,
@@ -146,20 +146,20 @@ class ScriptedModel(Script):
             silence=silence,
             completed_after=completed_after,
         )
-        return await model_ears.hear(session, said)
+        return await user_speech.hear(session, said)
 
     def start_speech(self, *, ago_ms: float = 0.0) -> str:
         """The user's first sound, for tests that want each event by itself; returns the item to come."""
-        return model_ears.start_speech(self._live(), ago_ms)
+        return user_speech.start_speech(self._live(), ago_ms)
 
     def hear_piece(self, item_id: str, piece: str) -> None:
-        model_ears.hear_piece(self._live(), item_id, piece)
+        user_speech.hear_piece(self._live(), item_id, piece)
 
     def stop_speech(self, item_id: str) -> None:
-        model_ears.stop_speech(self._live(), item_id)
+        user_speech.stop_speech(self._live(), item_id)
 
     def complete_transcript(self, item_id: str, text: str) -> None:
-        model_ears.complete(self._live(), item_id, text)
+        user_speech.complete(self._live(), item_id, text)
 
     # The model's voice
 
@@ -181,10 +181,10 @@ class ScriptedModel(Script):
 
     def hold_done(self) -> None:
         """Keep back every `response.done` until `release_done`; the response stays active that long."""
-        self.done_gate.close()
+        self.done_latch.close()
 
     def release_done(self) -> None:
-        self.done_gate.open()
+        self.done_latch.open()
 
     # Trouble
 
@@ -195,12 +195,12 @@ class ScriptedModel(Script):
 
     def stall(self) -> None:
         """Say nothing and, in memory, take nothing, until `resume`."""
-        self.speech_gate.close()
+        self.send_latch.close()
         if isinstance(link := self._live().link, MemoryLink):
             link.stall()
 
     def resume(self) -> None:
-        self.speech_gate.open()
+        self.send_latch.open()
         if isinstance(link := self._live().link, MemoryLink):
             link.resume()
 

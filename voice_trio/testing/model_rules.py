@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MANUAL_COMMIT_MS_MIN = 100
 
 
-def obey(session: ModelSession, event: client_events.ClientEvent) -> None:
+def handle(session: ModelSession, event: client_events.ClientEvent) -> None:
     """Do what is asked; raises `InvalidEvent`, with the event's id, where a server would refuse."""
     try:
         _do(session, event)
@@ -60,21 +60,21 @@ def _do(session: ModelSession, event: client_events.ClientEvent) -> None:
 
 
 def _update(session: ModelSession, update: dict[str, Any]) -> None:
-    manners = session.model.manners
+    behaviour = session.model.behaviour
     if update["type"] != session.state["type"]:
         raise InvalidEvent("A conversation cannot become a transcription session.", param="session.type")
     after = sessions.merged(session.state, update)
     model = sessions.transcription_model_of(after)
-    if model in manners.refused_transcription_models:
+    if model in behaviour.refused_transcription_models:
         message = f"The model '{model}' is not available for transcription."
         raise InvalidEvent(message, param="session.audio.input.transcription.model")
     if session.voice_is_fixed and after["audio"]["output"]["voice"] != session.state["audio"]["output"]["voice"]:
         raise InvalidEvent("Cannot update a conversation's voice after audio.", code="cannot_update_voice")
     detection = after["audio"]["input"]["turn_detection"]
-    if detection and not manners.honours_create_response:
+    if detection and not behaviour.honours_create_response:
         detection["create_response"] = True
     session.state = after
-    if manners.acknowledges_updates:
+    if behaviour.acknowledges_updates:
         session.emit(server_events.SessionUpdated(session=after))
 
 

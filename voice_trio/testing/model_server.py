@@ -28,7 +28,7 @@ _LOST = (ConnectionClosed, HandshakeError, trio.BrokenResourceError, trio.Closed
 
 
 @dataclass(frozen=True, slots=True)
-class Handshake:
+class ModelHandshake:
     """What a client asked for when it connected; header names are lower case."""
 
     path: str
@@ -77,8 +77,8 @@ async def _serve_one(model: ScriptedModel, stream: trio.SocketStream) -> None:
 
 async def _answer(model: ScriptedModel, request: WebSocketRequest, stream: trio.SocketStream) -> None:
     headers = {name.decode().lower(): value.decode() for name, value in request.headers}
-    model.handshakes.append(Handshake(request.path, headers, tuple(request.proposed_subprotocols)))
-    if (refusal := model.manners.upgrade_refusal) is not None:
+    model.handshakes.append(ModelHandshake(request.path, headers, tuple(request.proposed_subprotocols)))
+    if (refusal := model.behaviour.upgrade_refusal) is not None:
         status, code = refusal
         error = {"error": {"message": "Refused.", "type": "invalid_request_error", "code": code, "param": None}}
         await request.reject(status, body=msgspec.json.encode(error))

@@ -15,8 +15,8 @@ from voice_trio.errors import InvalidEvent, LinkClosed
 from voice_trio.protocols.realtime import client_events, server_events, sessions
 from voice_trio.protocols.realtime.item_list import ItemList
 from voice_trio.protocols.realtime.items import Item, Part, as_kept
-from voice_trio.testing.model_rules import obey
-from voice_trio.testing.performance import Performance
+from voice_trio.testing.model_rules import handle
+from voice_trio.testing.scripted_response import ScriptedResponse
 
 if TYPE_CHECKING:
     from voice_trio.net.link import Link
@@ -41,7 +41,7 @@ class ModelSession:
         self.number = number
         self.items = ItemList()
         self.state = sessions.new_session(f"sess_{number}", "scripted", model.clock() + SESSION_SECONDS)
-        self.active: Performance | None = None
+        self.active: ScriptedResponse | None = None
         self.greeted = trio.Event()
         self.over = trio.Event()
         self.heard_ms = 0.0
@@ -102,23 +102,23 @@ class ModelSession:
         return f"{kind}_{self.number}_{self._ids}"
 
     async def wait_until_done_may_leave(self) -> None:
-        await self._model.done_gate.wait()
+        await self._model.done_latch.wait()
 
     # Answers
 
-    def respond(self, params: client_events.ResponseParams, answer: Answer | None) -> Performance:
+    def respond(self, params: client_events.ResponseParams, answer: Answer | None) -> ScriptedResponse:
         """Begin a response; the caller has seen to it that none is active in the conversation."""
         if params.output_modalities is None:
             params.output_modalities = self.state["output_modalities"]
-        performance = Performance(self, params, answer)
-        if performance.in_conversation:
-            self.active = performance
-        self.nursery.start_soon(self._perform, performance)
-        return performance
+        response = ScriptedResponse(self, params, answer)
+        if response.in_conversation:
+            self.active = response
+        self.nursery.start_soon(self._respond, response)
+        return response
 
-    async def _perform(self, performance: Performance) -> None:
-        await performance.run()
-        if self.active is performance:
+    async def _respond(self, response: ScriptedResponse) -> None:
+        await response.run()
+        if self.active is response:
             self.active = None
 
     def interrupt(self, reason: str) -> None:
@@ -126,10 +126,10 @@ class ModelSession:
         if self.active is not None and self.active.created:
             self.nursery.start_soon(self._cut, self.active, reason)
 
-    async def _cut(self, performance: Performance, reason: str) -> None:
-        if self._model.manners.interrupts_after:
-            await trio.sleep(self._model.manners.interrupts_after)
-        performance.cut(reason)
+    async def _cut(self, response: ScriptedResponse, reason: str) -> None:
+        if self._model.behaviour.interrupts_after:
+            await trio.sleep(self._model.behaviour.interrupts_after)
+        response.cut(reason)
 
     # The user's voice
 
@@ -152,7 +152,7 @@ class ModelSession:
 
     async def _write(self) -> None:
         async for frame in self._outgoing:
-            await self._model.speech_gate.wait()
+            await self._model.send_latch.wait()
             try:
                 if isinstance(frame, str):
                     await self.link.send(frame)
@@ -172,14 +172,14 @@ class ModelSession:
                 return
             self._model.heard_frame(frame, self.number)
             try:
-                obey(self, client_events.read_client_event(frame))
+                handle(self, client_events.read_client_event(frame))
             except InvalidEvent as refused:
-                self.complain(refused)
+                self.send_error(refused)
 
     async def _refused(self) -> bool:
-        if self._model.manners.refusal is None:
+        if self._model.behaviour.refusal is None:
             return False
-        code, message = self._model.manners.refusal
+        code, message = self._model.behaviour.refusal
         frame = server_events.write_event(
             server_events.error_event(server_events.Trouble(message=message, code=code)), self.new_id("event")
         )
@@ -189,7 +189,7 @@ class ModelSession:
         await self.link.aclose(1008, code)
         return True
 
-    def complain(self, refused: InvalidEvent) -> None:
+    def send_error(self, refused: InvalidEvent) -> None:
         """An `error` event; the session lives on."""
         trouble = server_events.Trouble(
             message=str(refused), code=refused.code, param=refused.param, event_id=refused.event_id

@@ -48,7 +48,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Manners:
+class Behaviour:
     """How the model behaves apart from its answers; the defaults are those of a well-behaved server."""
 
     refused_transcription_models: set[str] = field(default_factory=set)
@@ -60,11 +60,11 @@ class Manners:
     transcription_failure: str | None = None
 
 
-class Script:
+class AnswerScript:
     """The verbs that decide about coming answers."""
 
     def __init__(self) -> None:
-        self.manners = Manners()
+        self.behaviour = Behaviour()
         self._usual: Answer | None = Answer()
         self._coming: deque[Answer] = deque()
 
@@ -116,35 +116,35 @@ class Script:
 
     def refuse_transcription_model(self, model: str = "gpt-realtime-whisper") -> None:
         """Answer a session.update that names this model with an error."""
-        self.manners.refused_transcription_models.add(model)
+        self.behaviour.refused_transcription_models.add(model)
 
     def ignore_create_response_false(self) -> None:
         """Echo `create_response: true` whatever is asked for, and answer by itself."""
-        self.manners.honours_create_response = False
+        self.behaviour.honours_create_response = False
 
     def never_ready(self) -> None:
         """Never acknowledge a session.update."""
-        self.manners.acknowledges_updates = False
+        self.behaviour.acknowledges_updates = False
 
     def refuse_key(self) -> None:
         """Refuse coming connections after the upgrade: the key is wrong."""
-        self.manners.refusal = ("invalid_api_key", "Incorrect API key provided.")
+        self.behaviour.refusal = ("invalid_api_key", "Incorrect API key provided.")
 
     def quota(self) -> None:
         """Refuse coming connections after the upgrade: the money is gone."""
-        self.manners.refusal = ("insufficient_quota", "You exceeded your current quota.")
+        self.behaviour.refusal = ("insufficient_quota", "You exceeded your current quota.")
 
     def refuse_upgrade(self, status: int = 401, code: str = "invalid_api_key") -> None:
         """On TCP: refuse coming connections with an HTTP status, before there is a WebSocket."""
-        self.manners.upgrade_refusal = (status, code)
+        self.behaviour.upgrade_refusal = (status, code)
 
     def behave(self) -> None:
         """From now on no misbehaviour at all."""
-        self.manners = Manners()
+        self.behaviour = Behaviour()
 
     def interrupt_after(self, seconds: float) -> None:
         """How long after the user's first sound (or a cancel) a running answer is cut; its deltas go on until then."""
-        self.manners.interrupts_after = seconds
+        self.behaviour.interrupts_after = seconds
 
     def fail_next_transcription(self, code: str = "audio_unintelligible") -> None:
-        self.manners.transcription_failure = code
+        self.behaviour.transcription_failure = code

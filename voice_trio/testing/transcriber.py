@@ -14,7 +14,7 @@ import msgspec
 from voice_trio.protocols.audio import audio_ms
 from voice_trio.testing.links import Losable, MemoryLink, memory_link_pair
 from voice_trio.testing.recorder import Received, Recorder
-from voice_trio.testing.transcriber_session import Heard, TranscriberSession
+from voice_trio.testing.transcriber_session import ScriptedTranscript, TranscriberSession
 
 if TYPE_CHECKING:
     import trio
@@ -31,7 +31,7 @@ class ScriptedTranscriber:
         self.losses: list[LinkClosed] = []
         self.refuses_model = False
         self._nursery = nursery
-        self._coming: deque[Heard] = deque()
+        self._coming: deque[ScriptedTranscript] = deque()
         self._log = Recorder(kept)
         self._refusals: list[VoiceTrioError] = []
         self._session: TranscriberSession | None = None
@@ -92,7 +92,7 @@ class ScriptedTranscriber:
 
     def will_hear(self, text: str, **how: Any) -> None:
         """The next utterance that nobody was told of is this; see `Heard` for `how`."""
-        self._coming.append(Heard(text, **how))
+        self._coming.append(ScriptedTranscript(text, **how))
 
     def refuse_model(self) -> None:
         """Every session.update is refused: there is no such transcription model here."""
@@ -123,8 +123,8 @@ class ScriptedTranscriber:
 
     # For sessions
 
-    def next_heard(self) -> Heard:
-        return self._coming.popleft() if self._coming else Heard("")
+    def next_heard(self) -> ScriptedTranscript:
+        return self._coming.popleft() if self._coming else ScriptedTranscript("")
 
     def record(self, frame: str | bytes, session: int) -> None:
         event = msgspec.json.decode(frame)

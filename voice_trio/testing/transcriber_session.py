@@ -24,7 +24,7 @@ QUEUED_FRAMES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ScriptedTranscript:
     """What an utterance will be understood as: the first word so long after its first sound, then one each so often."""
 
     text: str
@@ -37,9 +37,9 @@ class Heard:
 
 
 @dataclass(slots=True)
-class _Utterance:
+class _ScriptedUtterance:
     item_id: str
-    heard: Heard
+    heard: ScriptedTranscript
     began_at: float
     ms: float = 0.0
     told: int = 0
@@ -58,7 +58,7 @@ class TranscriberSession:
         self._transcriber = transcriber
         self._number = number
         self._state = sessions.new_transcription_session(f"tsess_{number}", int(time.time()) + SESSION_SECONDS)
-        self._utterance: _Utterance | None = None
+        self._utterance: _ScriptedUtterance | None = None
         self._last_item: str | None = None
         self._ids = 0
         self._scope = trio.CancelScope()
@@ -86,7 +86,7 @@ class TranscriberSession:
             self._transcriber.record(frame, self._number)
             event = client_events.read_client_event(frame)
             try:
-                self._obey(event)
+                self._handle(event)
             except InvalidEvent as refused:
                 trouble = server_events.Trouble(
                     message=str(refused), code=refused.code, param=refused.param, event_id=event.event_id
@@ -100,7 +100,7 @@ class TranscriberSession:
             except LinkClosed:
                 return
 
-    def _obey(self, event: client_events.ClientEvent) -> None:
+    def _handle(self, event: client_events.ClientEvent) -> None:
         match event:
             case client_events.UpdateSession(session=update):
                 self._update(update)
@@ -134,7 +134,7 @@ class TranscriberSession:
         self._emit(server_events.SessionUpdated(session=after))
 
     def _begin(self) -> None:
-        self._utterance = _Utterance(self._new_id("item"), self._transcriber.next_heard(), trio.current_time())
+        self._utterance = _ScriptedUtterance(self._new_id("item"), self._transcriber.next_heard(), trio.current_time())
         self._nursery.start_soon(self._say_words, self._utterance)
 
     def _commit(self) -> None:
@@ -149,14 +149,14 @@ class TranscriberSession:
         utterance.words.cancel(reason="committed")
         self._nursery.start_soon(self._say_the_rest, utterance)
 
-    async def _say_words(self, utterance: _Utterance) -> None:
+    async def _say_words(self, utterance: _ScriptedUtterance) -> None:
         heard = utterance.heard
         with utterance.words:
             for number, piece in enumerate(utterance.pieces):
                 await trio.sleep_until(utterance.began_at + heard.first_word_after + number * heard.word_every)
                 self._say(utterance, piece)
 
-    async def _say_the_rest(self, utterance: _Utterance) -> None:
+    async def _say_the_rest(self, utterance: _ScriptedUtterance) -> None:
         committed_at = trio.current_time()
         await trio.sleep(min(script.LAST_WORDS_WITHIN / 2, utterance.heard.completed_after / 2))
         for piece in utterance.pieces[utterance.told :]:
@@ -169,7 +169,7 @@ class TranscriberSession:
             )
         )
 
-    def _say(self, utterance: _Utterance, piece: str) -> None:
+    def _say(self, utterance: _ScriptedUtterance, piece: str) -> None:
         utterance.told += 1
         self._emit(server_events.TranscriptionDelta(item_id=utterance.item_id, content_index=0, delta=piece))
 

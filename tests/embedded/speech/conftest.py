@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voice_trio.embedded.speech.model import ListeningModel
+from voice_trio.embedded.speech.recognition.model import ListeningModel
 
 DOCUMENTS = (
     """# Coccidiosis

@@ -10,16 +10,17 @@ import pytest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-from voice_trio.embedded.speech.activity import SpeechStarted, SpeechStopped, VoiceActivity
-from voice_trio.embedded.speech.espeak import Manner
-from voice_trio.embedded.speech.voice import pcm_of
+from voice_trio.embedded.engines import VoiceActivityStarted, VoiceActivityStopped
+from voice_trio.embedded.speech.recognition.activity import VoiceActivity
+from voice_trio.embedded.speech.synthesis.espeak import SpeakingStyle
+from voice_trio.embedded.speech.synthesis.voice import pcm_of
 
 QUESTION = "How warm should the brooder be in the first week?"
-MANNERS = (Manner("en-us", 150), Manner("en-us+f3", 140), Manner("en", 160))
+MANNERS = (SpeakingStyle("en-us", 150), SpeakingStyle("en-us+f3", 140), SpeakingStyle("en", 160))
 
 
-def speech(text: str = QUESTION, manner: Manner = MANNERS[0]) -> NDArray[np.float64]:
-    return np.frombuffer(pcm_of(text, manner), np.int16).astype(float)
+def speech(text: str = QUESTION, style: SpeakingStyle = MANNERS[0]) -> NDArray[np.float64]:
+    return np.frombuffer(pcm_of(text, style), np.int16).astype(float)
 
 
 def noise(seconds: float, dbfs: float, *, color: int = 0) -> NDArray[np.float64]:
@@ -40,24 +41,24 @@ def around(middle: NDArray[np.float64], dbfs: float = -70) -> NDArray[np.float64
 
 def events_of(
     samples: NDArray[np.float64], activity: VoiceActivity | None = None, chunk_bytes: int = 1920
-) -> list[SpeechStarted | SpeechStopped]:
+) -> list[VoiceActivityStarted | VoiceActivityStopped]:
     pcm = samples.clip(-32_768, 32_767).astype(np.int16).tobytes()
     activity = activity or VoiceActivity()
     chunks = (pcm[begin : begin + chunk_bytes] for begin in range(0, len(pcm), chunk_bytes))
     return [event for chunk in chunks for event in activity.feed(chunk)]
 
 
-@pytest.mark.parametrize("manner", MANNERS, ids=lambda manner: manner.voice)
+@pytest.mark.parametrize("style", MANNERS, ids=lambda style: style.voice)
 @pytest.mark.parametrize("text", [QUESTION, "No.", "Stop", "And for layers?"])
 @pytest.mark.parametrize("dbfs", [-120, -60, -45, -30])
-def test_speech_in_noise_starts_and_stops_once(manner: Manner, text: str, dbfs: float) -> None:
-    said = speech(text, manner)
+def test_speech_in_noise_starts_and_stops_once(style: SpeakingStyle, text: str, dbfs: float) -> None:
+    said = speech(text, style)
     started, stopped = events_of(around(said, dbfs))
-    assert isinstance(started, SpeechStarted)
-    assert isinstance(stopped, SpeechStopped)
+    assert isinstance(started, VoiceActivityStarted)
+    assert isinstance(stopped, VoiceActivityStopped)
     voice_ends_ms = 1000 + np.flatnonzero(np.abs(said) > 1500)[-1] / 24
-    assert started.audio_start_ms == pytest.approx(1000 - 300, abs=200)  # hiss hides an s, which the padding holds
-    assert stopped.audio_end_ms == pytest.approx(voice_ends_ms + 500, abs=200)
+    assert started.at_ms == pytest.approx(1000 - 300, abs=200)  # hiss hides an s, which the padding holds
+    assert stopped.at_ms == pytest.approx(voice_ends_ms + 500, abs=200)
 
 
 @pytest.mark.parametrize("color", [0, 1, 2])
@@ -78,18 +79,18 @@ def test_the_size_of_chunks_changes_nothing(chunk_bytes: int) -> None:
 
 def test_padding_reaches_back_to_the_beginning_of_the_stream_at_most() -> None:
     sounds = np.concatenate([noise(0.1, -70), speech(), noise(1, -70)])
-    assert events_of(sounds)[0] == SpeechStarted(0)
+    assert events_of(sounds)[0] == VoiceActivityStarted(0)
     (unpadded, _) = events_of(sounds, VoiceActivity(prefix_padding_ms=0))
-    assert isinstance(unpadded, SpeechStarted)
-    assert unpadded.audio_start_ms == pytest.approx(100, abs=40)
+    assert isinstance(unpadded, VoiceActivityStarted)
+    assert unpadded.at_ms == pytest.approx(100, abs=40)
 
 
 def test_padding_never_reaches_into_the_speech_before() -> None:
     sounds = np.concatenate([around(speech("Stop"))[:-30_000], around(speech("Wait"))[18_000:]])
     first_start, first_stop, second_start, _ = events_of(sounds, VoiceActivity(prefix_padding_ms=1500))
-    assert first_start == SpeechStarted(0)
-    assert isinstance(first_stop, SpeechStopped)
-    assert second_start == SpeechStarted(first_stop.audio_end_ms)
+    assert first_start == VoiceActivityStarted(0)
+    assert isinstance(first_stop, VoiceActivityStopped)
+    assert second_start == VoiceActivityStarted(first_stop.at_ms)
 
 
 def test_longer_silence_joins_two_sentences() -> None:
@@ -111,9 +112,9 @@ def test_settings_may_change_in_the_middle_of_speech() -> None:
     activity.retune(threshold=0.5, prefix_padding_ms=300, silence_duration_ms=1000)
     (stopped,) = events_of(sounds[48_000:], activity)
     (_, usual) = events_of(sounds)
-    assert isinstance(stopped, SpeechStopped)
-    assert isinstance(usual, SpeechStopped)
-    assert stopped.audio_end_ms == pytest.approx(usual.audio_end_ms + 500, abs=60)
+    assert isinstance(stopped, VoiceActivityStopped)
+    assert isinstance(usual, VoiceActivityStopped)
+    assert stopped.at_ms == pytest.approx(usual.at_ms + 500, abs=60)
 
 
 def test_speech_that_was_committed_by_hand_is_not_stopped_again() -> None:

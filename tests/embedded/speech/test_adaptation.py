@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from tests.embedded.speech.conftest import DOCUMENTS
-from voice_trio.embedded.speech.adaptation import VOICES, adapted_model, adapting
-from voice_trio.embedded.speech.decoding import Decoding
-from voice_trio.embedded.speech.gaussians import StockGaussians
-from voice_trio.embedded.speech.model import AcousticModel, ListeningModel
-from voice_trio.embedded.speech.preparation import prepare_model
-from voice_trio.embedded.speech.voice import pcm_of
-from voice_trio.embedded.speech.wording import spoken_words
+from voice_trio.embedded.speech.recognition.adaptation import VOICES, adapted_model, adapting, prepare_model
+from voice_trio.embedded.speech.recognition.gaussians import StockGaussians
+from voice_trio.embedded.speech.recognition.model import AcousticModel, ListeningModel
+from voice_trio.embedded.speech.recognition.wording import spoken_words
+from voice_trio.embedded.speech.recognition.worker import Decoding
+from voice_trio.embedded.speech.synthesis.voice import pcm_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,9 +36,9 @@ def words_missed(model: ListeningModel) -> int:
     decoding = Decoding(model)
     missed = 0
     for question in QUESTIONS:
-        for manner in VOICES:
+        for style in VOICES:
             decoding.begin()
-            decoding.feed(pcm_of(question, manner))
+            decoding.feed(pcm_of(question, style))
             missed += len(set(spoken_words(question)) - set(decoding.finish().text.split()))
     return missed
 

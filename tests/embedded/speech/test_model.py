@@ -11,12 +11,17 @@ import pytest
 from pocketsphinx import Config, LogMath, NGramModel
 
 from tests.embedded.speech.conftest import DOCUMENTS
-from voice_trio.embedded.speech.arpa import BEGIN, END, WittenBell, write_arpa
-from voice_trio.embedded.speech.general import bundled_pronunciations
-from voice_trio.embedded.speech.model import ListeningModel
-from voice_trio.embedded.speech.pronunciation import by_letters, dictionary_text, inflections_of, pronounce
-from voice_trio.embedded.speech.questions import ask_about, topics_of
-from voice_trio.embedded.speech.wording import content_words, spoken_sentences, spoken_words
+from voice_trio.embedded.speech.recognition.model import ListeningModel
+from voice_trio.embedded.speech.recognition.ngrams import BEGIN, END, WittenBell, write_arpa
+from voice_trio.embedded.speech.recognition.pronunciation import (
+    bundled_pronunciations,
+    by_letters,
+    dictionary_text,
+    inflections_of,
+    pronounce,
+)
+from voice_trio.embedded.speech.recognition.questions import ask_about, topics_of
+from voice_trio.embedded.speech.recognition.wording import content_words, spoken_sentences, spoken_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from voice_trio.embedded.speech.activity import SpeechStarted, SpeechStopped, VoiceActivity
-from voice_trio.embedded.speech.decoding import Decoding
-from voice_trio.embedded.speech.samples import question_pcm, write_question
+from voice_trio.embedded.engines import VoiceActivityStarted, VoiceActivityStopped
+from voice_trio.embedded.speech.recognition.activity import VoiceActivity
+from voice_trio.embedded.speech.recognition.worker import Decoding
+from voice_trio.embedded.speech.synthesis.voice import question_pcm, write_question
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from voice_trio.embedded.speech.model import ListeningModel
+    from voice_trio.embedded.speech.recognition.model import ListeningModel
 
 QUESTION = "What are the signs of coccidiosis?"
 
@@ -29,11 +30,11 @@ def test_a_question_file_is_24_khz_mono_sound_of_the_right_length(tmp_path: Path
 def test_a_question_is_one_utterance_that_ends_before_the_file_does(listening_model: ListeningModel) -> None:
     pcm = question_pcm(QUESTION)
     started, stopped = VoiceActivity().feed(pcm)
-    assert isinstance(started, SpeechStarted)
-    assert isinstance(stopped, SpeechStopped)
-    assert started.audio_start_ms == pytest.approx(0, abs=100)
-    assert stopped.audio_end_ms < len(pcm) / 48
+    assert isinstance(started, VoiceActivityStarted)
+    assert isinstance(stopped, VoiceActivityStopped)
+    assert started.at_ms == pytest.approx(0, abs=100)
+    assert stopped.at_ms < len(pcm) / 48
     decoding = Decoding(listening_model)
     decoding.begin()
-    decoding.feed(pcm[started.audio_start_ms * 48 : stopped.audio_end_ms * 48])
+    decoding.feed(pcm[started.at_ms * 48 : stopped.at_ms * 48])
     assert "coccidiosis" in decoding.finish().text

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from voice_trio.embedded.engines import VoiceBegan
+from voice_trio.embedded.engines import VoiceActivityStarted
 from voice_trio.protocols.audio import BYTES_PER_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from voice_trio.embedded.engines import Activity
+    from voice_trio.embedded.engines import VoiceActivityDetector
     from voice_trio.protocols.realtime.sessions import TurnDetection
 
 THRESHOLD, PREFIX_PADDING_MS, SILENCE_DURATION_MS = 0.5, 300, 500
@@ -26,7 +26,7 @@ _KEPT_BEYOND_PADDING_MS = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Began:
+class SegmentStarted:
     """Somebody began to speak; `pcm` is the audio from `at_ms` on."""
 
     at_ms: int
@@ -41,19 +41,19 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class SegmentEnded:
     """They stopped; the audio until `at_ms` belongs to them."""
 
     at_ms: int
 
 
-Sound: TypeAlias = Began | Voice | Ended
+SegmentEvent: TypeAlias = SegmentStarted | Voice | SegmentEnded
 
 
-class Microphone:
+class SpeechSegmenter:
     """What was appended so far; `now_ms` is the clock of the audio received, which never goes back."""
 
-    def __init__(self, activity: Activity | None) -> None:
+    def __init__(self, activity: VoiceActivityDetector | None) -> None:
         self._activity = activity
         self._bytes = 0
         self._committed_bytes = 0
@@ -88,12 +88,12 @@ class Microphone:
                 silence_duration_ms=SILENCE_DURATION_MS if silence_ms is None else silence_ms,
             )
 
-    def hear(self, pcm: bytes) -> Iterator[Sound]:
+    def hear(self, pcm: bytes) -> Iterator[SegmentEvent]:
         """What the next audio holds; to be read to its end."""
         for begin in range(0, len(pcm), _PIECE_BYTES):
             yield from self._hear(pcm[begin : begin + _PIECE_BYTES])
 
-    def _hear(self, piece: bytes) -> Iterator[Sound]:
+    def _hear(self, piece: bytes) -> Iterator[SegmentEvent]:
         self._bytes += len(piece)
         if self._activity is None:
             return
@@ -101,8 +101,8 @@ class Microphone:
         if self._speaking:
             yield Voice(piece)
         for event in self._activity.feed(piece):
-            self._speaking = isinstance(event, VoiceBegan)
-            yield Began(event.at_ms, self._since(event.at_ms)) if self._speaking else Ended(event.at_ms)
+            self._speaking = isinstance(event, VoiceActivityStarted)
+            yield SegmentStarted(event.at_ms, self._since(event.at_ms)) if self._speaking else SegmentEnded(event.at_ms)
         del self._recent[: -self._kept_bytes]
 
     def _since(self, at_ms: int) -> bytes:

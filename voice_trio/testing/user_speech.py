@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Utterance:
+class SpokenUtterance:
     """What is said and when it is understood, in seconds from its first sound.
 
     `lasts` is how long there is sound, `silence` what follows until the turn counts as over; `word_times` say when
@@ -47,13 +47,13 @@ def utterance(
     lasts: float | None,
     silence: float,
     completed_after: float,
-) -> Utterance:
+) -> SpokenUtterance:
     """An utterance with its times worked out: words still unknown at the commit come soon after it."""
     pieces = [f" {word}" for word in re.findall(r"\S+", text)]
     sound = max(word_every, len(pieces) * script.WORD_EVERY) if lasts is None else lasts
     latest = sound + silence + script.LAST_WORDS_WITHIN
     reckoned = [min(first_word_after + index * word_every, latest) for index in range(len(pieces))]
-    return Utterance(
+    return SpokenUtterance(
         text=text,
         pieces=pieces,
         word_times=reckoned if words_at is None else words_at,
@@ -90,7 +90,7 @@ def stop_speech(session: ModelSession, item_id: str) -> None:
 
 def complete(session: ModelSession, item_id: str, text: str) -> None:
     """The full text of what was said, or the failure that was asked for."""
-    failure, session.model.manners.transcription_failure = session.model.manners.transcription_failure, None
+    failure, session.model.behaviour.transcription_failure = session.model.behaviour.transcription_failure, None
     if failure:
         trouble = server_events.Trouble(
             type="transcription_error", code=failure, message="The audio could not be transcribed."
@@ -104,7 +104,7 @@ def complete(session: ModelSession, item_id: str, text: str) -> None:
     session.emit(server_events.TranscriptionCompleted(item_id=item_id, content_index=0, transcript=text, usage=usage))
 
 
-async def hear(session: ModelSession, said: Utterance) -> str:
+async def hear(session: ModelSession, said: SpokenUtterance) -> str:
     """Live through an utterance up to its commit; what is understood later is said by the session's own tasks."""
     began = trio.current_time()
     item_id = start_speech(session)
@@ -123,7 +123,7 @@ async def hear(session: ModelSession, said: Utterance) -> str:
 
 
 async def _understand_the_rest(
-    session: ModelSession, item_id: str, said: Utterance, late: list[tuple[str, float]], began: float
+    session: ModelSession, item_id: str, said: SpokenUtterance, late: list[tuple[str, float]], began: float
 ) -> None:
     for piece, at in late:
         await trio.sleep_until(began + at)

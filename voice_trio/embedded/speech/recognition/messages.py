@@ -11,33 +11,33 @@ from typing import Any, Final
 import msgspec
 
 
-class Begin(msgspec.Struct, frozen=True, tag=True):
+class BeginUtterance(msgspec.Struct, frozen=True, tag=True):
     """A new utterance, by a user whose `microphone` is known from an earlier one, or not."""
 
     microphone: str | None
 
 
-class Audio(msgspec.Struct, frozen=True, tag=True):
+class AudioBlock(msgspec.Struct, frozen=True, tag=True):
     """The next samples, PCM16 mono 24 kHz."""
 
     pcm: bytes
 
 
-class Finish(msgspec.Struct, frozen=True, tag=True):
+class FinishUtterance(msgspec.Struct, frozen=True, tag=True):
     """The utterance is over."""
 
 
-class Ready(msgspec.Struct, frozen=True, tag=True):
+class WorkerReady(msgspec.Struct, frozen=True, tag=True):
     """The decoder is loaded, or the utterance has begun."""
 
 
-class Words(msgspec.Struct, frozen=True, tag=True):
+class StableWords(msgspec.Struct, frozen=True, tag=True):
     """Words that became stable."""
 
     words: list[str]
 
 
-class Heard(msgspec.Struct, frozen=True, tag=True):
+class DecodedUtterance(msgspec.Struct, frozen=True, tag=True):
     """What was said: `text` in lower case, and up to ten different `alternatives`, best first, `text` among them.
 
     `microphone` is what the decoder learnt about the sound of this user's voice and microphone: 13 numbers, no words.
@@ -49,8 +49,8 @@ class Heard(msgspec.Struct, frozen=True, tag=True):
     microphone: str
 
 
-Request = Begin | Audio | Finish
-Reply = Ready | Words | Heard
+WorkerRequest = BeginUtterance | AudioBlock | FinishUtterance
+WorkerReply = WorkerReady | StableWords | DecodedUtterance
 
 _LENGTH: Final = struct.Struct("!I")
 LENGTH_BYTES: Final = _LENGTH.size
@@ -69,5 +69,5 @@ def decode_length(header: bytes) -> int:
     return int(length)
 
 
-decode_request: Final = msgspec.msgpack.Decoder(Request).decode
-decode_reply: Final = msgspec.msgpack.Decoder(Reply).decode
+decode_request: Final = msgspec.msgpack.Decoder(WorkerRequest).decode
+decode_reply: Final = msgspec.msgpack.Decoder(WorkerReply).decode

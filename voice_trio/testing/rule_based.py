@@ -15,7 +15,7 @@ import trio
 
 from voice_trio.protocols.audio import audio_ms, decode_audio
 from voice_trio.protocols.realtime import sessions
-from voice_trio.testing import model_ears, script
+from voice_trio.testing import script, user_speech
 from voice_trio.testing.model import ScriptedModel
 from voice_trio.testing.script import Answer
 from voice_trio.testing.sounds import loudness
@@ -37,7 +37,7 @@ _PASSAGE = re.compile(r'<passage title="(?P<title>[^"]*)"[^>]*>(?P<text>.*?)</pa
 
 
 @dataclass(slots=True)
-class Hearing:
+class LoudnessState:
     """What a session's ears have noticed, in ms of sound; `understood` counts words."""
 
     loud_ms: float = 0.0
@@ -47,7 +47,7 @@ class Hearing:
     understood: int = 0
 
 
-class AutomaticModel(ScriptedModel):
+class RuleBasedModel(ScriptedModel):
     """`questions` are what users are taken to say, in turn and again from the start."""
 
     def __init__(self, questions: Sequence[str], *, answer_ms: int = 3000, nursery: trio.Nursery | None = None) -> None:
@@ -55,7 +55,7 @@ class AutomaticModel(ScriptedModel):
         self._questions = questions
         self._answer_ms = answer_ms
         self._asked = 0
-        self._hearing: dict[ModelSession, Hearing] = {}
+        self._hearing: dict[ModelSession, LoudnessState] = {}
 
     def next_answer(self, items: ItemList | None = None) -> Answer | None:
         usual = super().next_answer(items)
@@ -64,7 +64,7 @@ class AutomaticModel(ScriptedModel):
         return replace(usual, text=answer_from(items), audio_ms=self._answer_ms, tone=True)
 
     def heard_audio(self, session: ModelSession, audio: str) -> None:
-        hearing = self._hearing.setdefault(session, Hearing())
+        hearing = self._hearing.setdefault(session, LoudnessState())
         duration_ms = audio_ms(audio)
         if loudness(decode_audio(audio)) >= LOUD:
             hearing.loud_ms, hearing.quiet_ms = hearing.loud_ms + duration_ms, 0.0
@@ -87,33 +87,33 @@ class AutomaticModel(ScriptedModel):
         finally:
             self._hearing = {session: heard for session, heard in self._hearing.items() if not session.over.is_set()}
 
-    def _begin(self, session: ModelSession, hearing: Hearing) -> None:
+    def _begin(self, session: ModelSession, hearing: LoudnessState) -> None:
         hearing.spoken_ms, hearing.understood = 0.0, 0
-        hearing.item_id = model_ears.start_speech(session)
+        hearing.item_id = user_speech.start_speech(session)
 
-    def _understand(self, session: ModelSession, hearing: Hearing, item_id: str) -> None:
+    def _understand(self, session: ModelSession, hearing: LoudnessState, item_id: str) -> None:
         """The words that are due by now, as far behind their sound as the real service's."""
         pieces = self._pieces()
         due = (hearing.spoken_ms / 1000 - script.FIRST_WORD_AFTER) / script.WORD_EVERY + 1
         while hearing.understood < min(len(pieces), int(max(0.0, due))) and self._streams(session):
-            model_ears.hear_piece(session, item_id, pieces[hearing.understood])
+            user_speech.hear_piece(session, item_id, pieces[hearing.understood])
             hearing.understood += 1
 
-    def _end(self, session: ModelSession, hearing: Hearing, item_id: str) -> None:
+    def _end(self, session: ModelSession, hearing: LoudnessState, item_id: str) -> None:
         question = self._question()
         rest = self._pieces()[hearing.understood :] if self._streams(session) else []
         self._asked += 1
         hearing.item_id = None
-        model_ears.stop_speech(session, item_id)
+        user_speech.stop_speech(session, item_id)
         if sessions.transcription_model_of(session.state) is not None:
             session.nursery.start_soon(self._finish, session, item_id, rest, question)
 
     async def _finish(self, session: ModelSession, item_id: str, rest: list[str], question: str) -> None:
         await trio.sleep(script.LAST_WORDS_WITHIN / 2)
         for piece in rest:
-            model_ears.hear_piece(session, item_id, piece)
+            user_speech.hear_piece(session, item_id, piece)
         await trio.sleep(script.COMPLETED_AFTER - script.LAST_WORDS_WITHIN / 2)
-        model_ears.complete(session, item_id, question)
+        user_speech.complete(session, item_id, question)
 
     def _question(self) -> str:
         return self._questions[self._asked % len(self._questions)]

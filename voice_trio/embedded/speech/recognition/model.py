@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import platformdirs
 from pocketsphinx import get_model_path
 
-from voice_trio.embedded.speech.arpa import WittenBell, write_arpa
-from voice_trio.embedded.speech.files import cache_key, default_cache_dir, keep_directory
-from voice_trio.embedded.speech.general import GeneralEnglish
-from voice_trio.embedded.speech.pronunciation import dictionary_text, inflections_of, pronounce
-from voice_trio.embedded.speech.questions import QUESTION_FRAMES, ask_about, topics_of
-from voice_trio.embedded.speech.wording import STOP_WORDS, spoken_sentences
+from voice_trio.embedded.speech.recognition.ngrams import GeneralEnglish, WittenBell, write_arpa
+from voice_trio.embedded.speech.recognition.pronunciation import dictionary_text, inflections_of, pronounce
+from voice_trio.embedded.speech.recognition.questions import QUESTION_FRAMES, ask_about, topics_of
+from voice_trio.embedded.speech.recognition.wording import STOP_WORDS, spoken_sentences
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
 Progress = Callable[[str, float], None]
 """Told what is being done, and how much of it is (0 to 1)."""
@@ -100,3 +104,38 @@ def _build_language(
     arpa = write_arpa(list(zip(_WEIGHTS, parts, strict=True)), pronunciations)
     files = {"bigrams.arpa": arpa.encode(), "words.dict": dictionary_text(pronunciations).encode()}
     keep_directory(directory, files)
+
+
+# Built models on disk: one directory each, named after all that went into it.
+
+
+def default_cache_dir() -> Path:
+    """Where models are kept between starts, if nobody names another place."""
+    return Path(platformdirs.user_cache_dir("voice-trio")) / "speech"
+
+
+def cache_key(*matters: Any) -> str:
+    """A name for what is built from `matters` with the installed pocketsphinx and espeak-ng."""
+    encoded = msgspec.json.encode([*(_version(package) for package in ("pocketsphinx", "espeakng-loader")), *matters])
+    return hashlib.sha256(encoded).hexdigest()[:20]
+
+
+def keep_directory(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write a directory at once: another process sees all of it or nothing, and the first of two builders wins."""
+    draft = directory.with_name(f"{directory.name}.{os.getpid()}")
+    draft.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (draft / name).write_bytes(content)
+    try:
+        draft.rename(directory)
+    except OSError:
+        shutil.rmtree(draft)
+        if not directory.is_dir():  # nobody else was first: the disk is at fault
+            raise
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # the system's espeak-ng serves as well
+        return ""

@@ -15,28 +15,35 @@ import random
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
-from voice_trio.embedded.speech.espeak import Manner
-from voice_trio.embedded.speech.files import cache_key, default_cache_dir, keep_directory
-from voice_trio.embedded.speech.gaussians import StockGaussians
-from voice_trio.embedded.speech.general import GeneralEnglish
-from voice_trio.embedded.speech.model import CEPSTRAL_MEAN, AcousticModel
+from voice_trio.embedded.speech.recognition.gaussians import StockGaussians
+from voice_trio.embedded.speech.recognition.model import (
+    CEPSTRAL_MEAN,
+    GENERAL_WORDS,
+    AcousticModel,
+    ListeningModel,
+    cache_key,
+    default_cache_dir,
+    keep_directory,
+)
+from voice_trio.embedded.speech.recognition.ngrams import GeneralEnglish
+from voice_trio.embedded.speech.synthesis.espeak import SpeakingStyle
 from voice_trio.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from voice_trio.embedded.speech.model import Progress
+    from voice_trio.embedded.speech.recognition.model import Progress
 
 TAU: Final = 20.0
 """The smaller, the closer to the synthetic voices and the further from people's; 20 did no clear harm to people's."""
-VOICES: Final = (Manner("en-us", 150), Manner("en-us+f3", 140), Manner("en", 160))
+VOICES: Final = (SpeakingStyle("en-us", 150), SpeakingStyle("en-us+f3", 140), SpeakingStyle("en", 160))
 SENTENCES: Final = 40
 """Some 10 s on two cores. 20 sentences cost half of that and leave a fifth more word errors; 60 cost half more."""
 _WORDS_A_SENTENCE: Final = 10
@@ -46,11 +53,33 @@ _RECIPE: Final = 1
 """Raised whenever the code changes what it makes."""
 
 
-class Reading(msgspec.Struct, frozen=True):
+def prepare_model(
+    documents: Iterable[str],
+    *,
+    adapted: bool = True,
+    cache_dir: Path | None = None,
+    progress: Progress = lambda step, share: None,
+    general_words: int = GENERAL_WORDS,
+    sentences: int = SENTENCES,
+) -> ListeningModel:
+    """What the ears need to understand questions about `documents`.
+
+    `adapted` to synthetic voices, as the demo and the tests need it, or as pocketsphinx ships it for people. The first
+    time on a machine it takes some 12 s on two cores, 3 s if not adapted; later 3 s when documents have changed, or a
+    few ms. Fewer `general_words` and `sentences` read out make it faster and worse. Blocking: call it in a thread.
+    Raises `ConfigurationError`.
+    """
+    with nullcontext() if not adapted else adapting(cache_dir, sentences=sentences) as adaptation:
+        stock = ListeningModel.build(documents, cache_dir=cache_dir, progress=progress, general_words=general_words)
+        acoustic = adaptation.result(progress) if adaptation else stock.acoustic
+    return msgspec.structs.replace(stock, acoustic=acoustic)
+
+
+class ReadingTask(msgspec.Struct, frozen=True):
     """What one worker reads out, and where it leaves its sums."""
 
     sentences: tuple[tuple[str, ...], ...]
-    manners: tuple[Manner, ...]
+    styles: tuple[SpeakingStyle, ...]
     sums_file: str
 
 
@@ -58,7 +87,7 @@ class Adaptation:
     """An adapted model in the making: workers compute while the caller does something else, until `result`."""
 
     def __init__(
-        self, directory: Path, readings: tuple[Reading, ...], workers: tuple[subprocess.Popen[bytes], ...]
+        self, directory: Path, readings: tuple[ReadingTask, ...], workers: tuple[subprocess.Popen[bytes], ...]
     ) -> None:
         self._directory = directory
         self._readings = readings
@@ -66,7 +95,7 @@ class Adaptation:
 
     def result(self, progress: Progress) -> AcousticModel:
         """The adapted model, when it is done. Raises `ConfigurationError` when a worker failed."""
-        expected = sum(len(reading.sentences) * len(reading.manners) for reading in self._readings)
+        expected = sum(len(reading.sentences) * len(reading.styles) for reading in self._readings)
         # All have the same to do: while the first is read line by line, the others are as far as it is.
         read = 0
         for index, worker in enumerate(self.workers):
@@ -111,18 +140,18 @@ def adapted_model(
         return adaptation.result(progress)
 
 
-def _readings(sentences: int, scratch: str) -> Iterator[Reading]:
+def _readings(sentences: int, scratch: str) -> Iterator[ReadingTask]:
     chance = random.Random(1)  # any words will do, but the same ones every time
     words = GeneralEnglish(_WORDS_DRAWN_FROM).vocabulary
     drawn = tuple(tuple(chance.choices(words, k=_WORDS_A_SENTENCE)) for _ in range(sentences))
     count = min(os.cpu_count() or 1, _WORKERS_MAX)
     for index in range(count):
-        yield Reading(drawn[index::count], VOICES, str(Path(scratch) / f"{index}.npz"))
+        yield ReadingTask(drawn[index::count], VOICES, str(Path(scratch) / f"{index}.npz"))
 
 
-def _start(reading: Reading) -> subprocess.Popen[bytes]:
+def _start(reading: ReadingTask) -> subprocess.Popen[bytes]:
     worker = subprocess.Popen(
-        [sys.executable, "-m", "voice_trio.embedded.speech.adaptation_worker"],
+        [sys.executable, "-m", "voice_trio.embedded.speech.recognition.adaptation_worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -132,7 +161,7 @@ def _start(reading: Reading) -> subprocess.Popen[bytes]:
     return worker
 
 
-def _adapted_means(readings: tuple[Reading, ...]) -> bytes:
+def _adapted_means(readings: tuple[ReadingTask, ...]) -> bytes:
     stock = StockGaussians()
     total, taken = np.float32(TAU) * stock.means, np.full(stock.means.shape[:-1], TAU, np.float32)
     for reading in readings:

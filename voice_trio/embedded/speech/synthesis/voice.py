@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import wave
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from voice_trio.embedded.speech.espeak import ESPEAK_RATE, Manner, Synthesised, load_espeak
-from voice_trio.embedded.speech.language import guess_language
+from voice_trio.embedded.engines import SpeechChunk
+from voice_trio.embedded.language import guess_language
 from voice_trio.embedded.speech.resampling import resample
+from voice_trio.embedded.speech.synthesis.espeak import ESPEAK_RATE, SpeakingStyle, Synthesised, load_espeak
 from voice_trio.errors import BadMessage
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from pathlib import Path
 
 RATE: Final = 24_000
 CHUNK_SAMPLES: Final = RATE * 60 // 1000
@@ -26,17 +29,6 @@ _WORDS_PER_MINUTE_MIN: Final = 80
 """espeak-ng goes no slower; below it, silence between the words makes up the time."""
 _WORD_GAP_FOR_HALF_SPEED: Final = 20
 """In espeak's units, at 80 words a minute: a gap about as long as the average English word (measured)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """A piece of an answer: the text whose words begin in it, and its audio (PCM16 mono 24 kHz little-endian).
-
-    Over one answer the `text`s join to exactly what was to be said. Chunks last 60 ms; the last one 40 to 100 ms.
-    """
-
-    text: str
-    pcm: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +56,7 @@ _ESPEAK_LANGUAGES: Final = {"zh": "cmn", "no": "nb"}
 """Where espeak-ng calls a language otherwise than its two-letter code."""
 
 
-class Voice:
+class SynthesisVoice:
     """Speaks. Synchronous; `speak` may be iterated from any thread, one thread at a time for one answer."""
 
     def __init__(self) -> None:
@@ -73,7 +65,7 @@ class Voice:
 
     def speak(
         self, text: str, *, voice: str = "marin", speed: float = 1.0, language: str | None = None
-    ) -> Generator[Spoken]:
+    ) -> Generator[SpeechChunk]:
         """`text` as chunks of audio, one sentence synthesised at a time, some 300 times faster than real time.
 
         `voice` is one of `VOICES`, `speed` is held between 0.25 and 1.5, `language` (`fr`, `pt-BR`) is guessed from
@@ -83,19 +75,19 @@ class Voice:
         """
         if voice not in VOICES:
             raise BadMessage(f"unknown voice {voice!r}; there are {', '.join(VOICES)}")
-        manner = _manner(VOICES[voice], speed, language or guess_language(text))
-        return self._chunks(text, manner)
+        style = _style(VOICES[voice], speed, language or guess_language(text))
+        return self._chunks(text, style)
 
-    def _chunks(self, text: str, manner: Manner) -> Generator[Spoken]:
+    def _chunks(self, text: str, style: SpeakingStyle) -> Generator[SpeechChunk]:
         sentences = split_sentences(text)
         for index, sentence in enumerate(sentences):
-            said = self._espeak.synthesise(sentence, manner, pause_after=index + 1 < len(sentences))
+            said = self._espeak.synthesise(sentence, style, pause_after=index + 1 < len(sentences))
             yield from _chunk(sentence, said)
 
 
-def pcm_of(text: str, manner: Manner) -> bytes:
+def pcm_of(text: str, style: SpeakingStyle) -> bytes:
     """`text` as one piece of PCM16 mono 24 kHz, said by an espeak voice: for tests, samples and adaptation."""
-    said = load_espeak().synthesise(text, manner)
+    said = load_espeak().synthesise(text, style)
     return resample(said.samples, ESPEAK_RATE, RATE)
 
 
@@ -114,10 +106,10 @@ def _split_long(sentence: str) -> Iterator[str]:
         yield sentence
 
 
-def _manner(timbre: _Timbre, speed: float, language: str) -> Manner:
+def _style(timbre: _Timbre, speed: float, language: str) -> SpeakingStyle:
     speed = min(max(speed, SPEED_MIN), SPEED_MAX)
     wanted = _WORDS_PER_MINUTE * speed
-    return Manner(
+    return SpeakingStyle(
         voice=_espeak_voice(timbre, language.lower()),
         words_per_minute=max(round(wanted), _WORDS_PER_MINUTE_MIN),
         pitch=timbre.pitch,
@@ -133,7 +125,7 @@ def _espeak_voice(timbre: _Timbre, language: str) -> str:
     return f"{name}+{timbre.variant}" if timbre.variant else name
 
 
-def _chunk(sentence: str, said: Synthesised) -> Iterator[Spoken]:
+def _chunk(sentence: str, said: Synthesised) -> Iterator[SpeechChunk]:
     pcm = resample(said.samples, ESPEAK_RATE, RATE)
     starts = [(character, sample * RATE // ESPEAK_RATE) for character, sample in said.words]
     told = begin = 0
@@ -143,7 +135,28 @@ def _chunk(sentence: str, said: Synthesised) -> Iterator[Spoken]:
         if samples - end < _SHORTEST_CHUNK_SAMPLES:
             end = samples
         until = next((character for character, sample in starts if sample >= end), len(sentence))
-        yield Spoken(sentence[told:until], pcm[2 * begin : 2 * end])
+        yield SpeechChunk(sentence[told:until], pcm[2 * begin : 2 * end])
         told, begin = max(told, until), end
     if told < len(sentence):  # nothing in it makes a sound
-        yield Spoken(sentence[told:], b"")
+        yield SpeechChunk(sentence[told:], b"")
+
+
+# Recordings of questions
+
+ASKING: Final = SpeakingStyle("en-us", 150)
+_BEFORE_MS, _AFTER_MS = 300, 1000
+"""Silence: room for the padding before speech, and enough after it to be taken for its end."""
+
+
+def question_pcm(text: str, style: SpeakingStyle = ASKING) -> bytes:
+    """`text` asked aloud, PCM16 mono 24 kHz, 0.3 s of silence before and 1 s after."""
+    return bytes(_BEFORE_MS * RATE // 500) + pcm_of(text, style) + bytes(_AFTER_MS * RATE // 500)
+
+
+def write_question(path: Path, text: str, style: SpeakingStyle = ASKING) -> None:
+    """The same as a WAV file."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(question_pcm(text, style))

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from voice_trio.embedded.speech.messages import (
+from voice_trio.embedded.speech.recognition.messages import (
     LENGTH_BYTES,
-    Audio,
-    Begin,
-    Finish,
-    Heard,
-    Reply,
-    Request,
-    Words,
+    AudioBlock,
+    BeginUtterance,
+    DecodedUtterance,
+    FinishUtterance,
+    StableWords,
+    WorkerReply,
+    WorkerRequest,
     decode_length,
     decode_reply,
     encode,
@@ -31,7 +31,7 @@ from voice_trio.errors import ModelUnavailable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from voice_trio.embedded.speech.model import ListeningModel
+    from voice_trio.embedded.speech.recognition.model import ListeningModel
 
 _BLOCK_BYTES: Final = 2 * 24_000 * 40 // 1000
 """40 ms: what a worker decodes between two chances to cancel."""
@@ -42,12 +42,12 @@ _END_SECONDS_MAX: Final = 5.0
 
 
 @asynccontextmanager
-async def open_ears(model: ListeningModel, size: int = 2) -> AsyncIterator[EarsPool]:
+async def open_recognizer(model: ListeningModel, size: int = 2) -> AsyncIterator[RecognizerPool]:
     """A pool of `size` workers, loaded and ready; about 0.3 s to start, and 90 MB of memory each.
 
     Raises `ModelUnavailable` when a worker cannot start. All workers have ended when the block is left.
     """
-    pool = EarsPool(model, size)
+    pool = RecognizerPool(model, size)
     try:
         await pool.prepare()
         yield pool
@@ -56,12 +56,12 @@ async def open_ears(model: ListeningModel, size: int = 2) -> AsyncIterator[EarsP
             await pool.close()
 
 
-class EarsPool:
-    """Lends a worker to whoever speaks; made by `open_ears`."""
+class RecognizerPool:
+    """Lends a worker to whoever speaks; made by `open_recognizer`."""
 
     def __init__(self, model: ListeningModel, size: int) -> None:
         self._model = model
-        self._idle: list[_Worker] = []
+        self._idle: list[_RecognitionWorker] = []
         self._free = self.size = size
         self._is_open = True
 
@@ -71,7 +71,7 @@ class EarsPool:
         return self.size - self._free
 
     @asynccontextmanager
-    async def listen(self, microphone: str | None = None) -> AsyncIterator[Hearing]:
+    async def listen(self, microphone: str | None = None) -> AsyncIterator[PooledRecognition]:
         """One utterance of one user; `microphone` is that of an earlier `Heard` of the same user.
 
         Raises `ModelUnavailable` at once when all workers are in use, and when a worker fails. Leaving the block
@@ -80,12 +80,12 @@ class EarsPool:
         if not self._free:
             raise ModelUnavailable(f"all {self.size} ears are listening to somebody else")
         self._free -= 1
-        worker: _Worker | None = None
+        worker: _RecognitionWorker | None = None
         try:
             worker = await self._take_idle() or await _start_worker(self._model)
             await worker.receive_if_due()
-            await worker.ask(Begin(microphone))
-            yield Hearing(worker)
+            await worker.ask(BeginUtterance(microphone))
+            yield PooledRecognition(worker)
         finally:
             try:
                 if worker is not None:
@@ -107,7 +107,7 @@ class EarsPool:
         while self._idle:
             await self._idle.pop().end()
 
-    async def _take_idle(self) -> _Worker | None:
+    async def _take_idle(self) -> _RecognitionWorker | None:
         while self._idle:
             worker = self._idle.pop()
             if worker.is_alive:
@@ -115,17 +115,17 @@ class EarsPool:
             await worker.end()
         return None
 
-    async def _give_back(self, worker: _Worker) -> None:
+    async def _give_back(self, worker: _RecognitionWorker) -> None:
         if await worker.settles() and self._is_open:
             self._idle.append(worker)
         else:
             await worker.end()
 
 
-class Hearing:
+class PooledRecognition:
     """An utterance being listened to."""
 
-    def __init__(self, worker: _Worker) -> None:
+    def __init__(self, worker: _RecognitionWorker) -> None:
         self._worker = worker
         self._separator = ""
         self._odd_byte = b""
@@ -142,21 +142,21 @@ class Hearing:
         self._odd_byte = pcm[whole:]
         text = ""
         for begin in range(0, whole, _BLOCK_BYTES):
-            reply = await self._worker.ask(Audio(pcm[begin : min(begin + _BLOCK_BYTES, whole)]))
-            assert isinstance(reply, Words)
+            reply = await self._worker.ask(AudioBlock(pcm[begin : min(begin + _BLOCK_BYTES, whole)]))
+            assert isinstance(reply, StableWords)
             for word in reply.words:
                 text += self._separator + word
                 self._separator = " "
         return text
 
-    async def finish(self) -> Heard:
+    async def finish(self) -> DecodedUtterance:
         """What was said in all; once, at the end. Raises `ModelUnavailable`."""
-        reply = await self._worker.ask(Finish())
-        assert isinstance(reply, Heard)
+        reply = await self._worker.ask(FinishUtterance())
+        assert isinstance(reply, DecodedUtterance)
         return reply
 
 
-class _Worker:
+class _RecognitionWorker:
     """A worker process, asked one thing at a time."""
 
     def __init__(self, process: trio.Process) -> None:
@@ -171,7 +171,7 @@ class _Worker:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    async def ask(self, request: Request) -> Reply:
+    async def ask(self, request: WorkerRequest) -> WorkerReply:
         await self.send(encode(request))
         return await self.receive()
 
@@ -186,8 +186,8 @@ class _Worker:
         except trio.TooSlowError as error:
             raise ModelUnavailable("the worker that listened takes nothing in") from error
 
-    async def receive(self) -> Reply:
-        reply: Reply = decode_reply(await self._receive_message())
+    async def receive(self) -> WorkerReply:
+        reply: WorkerReply = decode_reply(await self._receive_message())
         self._is_answer_due = False
         return reply
 
@@ -233,17 +233,17 @@ class _Worker:
         await self._process.wait()
 
 
-async def _start_worker(model: ListeningModel) -> _Worker:
+async def _start_worker(model: ListeningModel) -> _RecognitionWorker:
     """A worker that is loading `model`; its `Ready` is due."""
     try:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "voice_trio.embedded.speech.worker"],
+            [sys.executable, "-m", "voice_trio.embedded.speech.recognition.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
     except OSError as error:
         raise ModelUnavailable(f"no worker could be started to listen: {error}") from error
-    worker = _Worker(process)
+    worker = _RecognitionWorker(process)
     try:
         await worker.send(encode(model))
     except BaseException:

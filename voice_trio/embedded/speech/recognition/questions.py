@@ -11,7 +11,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from voice_trio.embedded.speech.wording import NUMBER_WORDS, STOP_WORDS, spoken_sentences, spoken_words
+from voice_trio.embedded.speech.recognition.wording import NUMBER_WORDS, STOP_WORDS, spoken_sentences, spoken_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,7 +9,7 @@ import trio
 
 from voice_trio.protocols.audio import silence
 from voice_trio.protocols.realtime import RealtimeConfig, append_audio, session_update
-from voice_trio.testing import AutomaticModel
+from voice_trio.testing import RuleBasedModel
 from voice_trio.testing.sounds import tone
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ async def play(link: MemoryLink, *, loud: bool, seconds: float) -> None:
         await trio.sleep(0.04)
 
 
-async def ready(model: AutomaticModel, nursery: trio.Nursery) -> MemoryLink:
+async def ready(model: RuleBasedModel, nursery: trio.Nursery) -> MemoryLink:
     link = model.connect()
     nursery.start_soon(drain, link)
     await link.send(session_update(RealtimeConfig(model="any", instructions="", silence_ms=480)))
@@ -42,7 +42,7 @@ async def drain(link: MemoryLink) -> None:
 
 
 async def test_words_come_while_the_user_speaks(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    model = AutomaticModel(QUESTIONS, nursery=nursery)
+    model = RuleBasedModel(QUESTIONS, nursery=nursery)
     link = await ready(model, nursery)
     await play(link, loud=True, seconds=3.0)
     await play(link, loud=False, seconds=1.0)
@@ -60,7 +60,7 @@ async def test_words_come_while_the_user_speaks(autojump_clock: MockClock, nurse
 async def test_a_short_question_is_understood_after_the_commit(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    model = AutomaticModel(["yes please"], nursery=nursery)
+    model = RuleBasedModel(["yes please"], nursery=nursery)
     link = await ready(model, nursery)
     await play(link, loud=True, seconds=0.4)
     await play(link, loud=False, seconds=2.0)
@@ -70,7 +70,7 @@ async def test_a_short_question_is_understood_after_the_commit(
 
 
 async def test_each_utterance_is_the_next_question(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    model = AutomaticModel(QUESTIONS, nursery=nursery)
+    model = RuleBasedModel(QUESTIONS, nursery=nursery)
     link = await ready(model, nursery)
     for question in (*QUESTIONS, QUESTIONS[0]):
         await play(link, loud=True, seconds=1.0)
@@ -80,7 +80,7 @@ async def test_each_utterance_is_the_next_question(autojump_clock: MockClock, nu
 
 
 async def test_a_click_is_no_speech(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    model = AutomaticModel(QUESTIONS, nursery=nursery)
+    model = RuleBasedModel(QUESTIONS, nursery=nursery)
     link = await ready(model, nursery)
     for _ in range(5):
         await play(link, loud=True, seconds=0.04)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import webrtcvad
 
+from voice_trio.embedded.engines import VoiceActivityStarted, VoiceActivityStopped
 from voice_trio.embedded.speech.resampling import Resampler
 
 _RATE_IN, _RATE_VAD = 24_000, 16_000
@@ -24,20 +24,6 @@ _LIVELY_DB: Final = 3.0
 """Speech rises and falls; hiss and hum do not. Levels of noise spread over 1 to 2 dB in half a second, those of
 speech over 6 and more. Needed because webrtcvad takes a noise that begins after silence for speech, for seconds.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
-    """Speech began; `audio_start_ms` on the stream's clock, the prefix padding included."""
-
-    audio_start_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechStopped:
-    """Speech ended; `audio_end_ms` on the stream's clock, the silence that told so included."""
-
-    audio_end_ms: int
 
 
 class VoiceActivity:
@@ -67,7 +53,7 @@ class VoiceActivity:
         self._detector = webrtcvad.Vad(1 if threshold < 0.3 else 2 if threshold < 0.7 else 3)
         self._level_min_dbfs = -60 + 30 * threshold
 
-    def feed(self, pcm: bytes) -> list[SpeechStarted | SpeechStopped]:
+    def feed(self, pcm: bytes) -> list[VoiceActivityStarted | VoiceActivityStopped]:
         """What the next audio tells; any number of bytes, even half a sample."""
         pcm = self._pending_in + pcm
         whole = len(pcm) & ~1
@@ -89,7 +75,7 @@ class VoiceActivity:
     def _now_ms(self) -> int:
         return self._frames * FRAME_MS
 
-    def _hear(self, frame: bytes) -> SpeechStarted | SpeechStopped | None:
+    def _hear(self, frame: bytes) -> VoiceActivityStarted | VoiceActivityStopped | None:
         self._frames += 1
         self._recent.append(self._is_voiced(frame))
         return self._wait_for_silence() if self.is_speaking else self._wait_for_speech()
@@ -108,7 +94,7 @@ class VoiceActivity:
         levels = sorted(self._levels)[1:]
         return len(levels) > 1 and levels[-1] - levels[len(levels) // 10] >= _LIVELY_DB
 
-    def _wait_for_speech(self) -> SpeechStarted | None:
+    def _wait_for_speech(self) -> VoiceActivityStarted | None:
         if not any(self._recent):
             self._levels.clear()
         if sum(self._recent) < _ONSET_VOICED or not self._is_lively():
@@ -116,15 +102,15 @@ class VoiceActivity:
         self.is_speaking = True
         self._last_voiced_ms = self._now_ms
         began_ms = self._now_ms - FRAME_MS * (len(self._recent) - self._recent.index(True))
-        return SpeechStarted(max(began_ms - self._prefix_padding_ms, self._stopped_ms))
+        return VoiceActivityStarted(max(began_ms - self._prefix_padding_ms, self._stopped_ms))
 
-    def _wait_for_silence(self) -> SpeechStopped | None:
+    def _wait_for_silence(self) -> VoiceActivityStopped | None:
         if all(list(self._recent)[-_RESUME_VOICED:]) and self._is_lively():
             self._last_voiced_ms = self._now_ms
         if self._now_ms - self._last_voiced_ms < self._silence_duration_ms:
             return None
         self.forget()
-        return SpeechStopped(self._now_ms)
+        return VoiceActivityStopped(self._now_ms)
 
 
 def _level_dbfs(samples: np.ndarray[tuple[int], np.dtype[np.float32]]) -> float:

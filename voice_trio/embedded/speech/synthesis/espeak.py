@@ -46,7 +46,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class SpeakingStyle:
     """How to say something: an espeak voice (`en-us+f3`), its speed, its pitch (0 to 99), and silence between words."""
 
     voice: str
@@ -79,12 +79,12 @@ class Espeak:
         self._callback = _Callback(self._collect)  # espeak keeps the pointer: Python must keep the object
         library.espeak_SetSynthCallback(self._callback)
 
-    def synthesise(self, text: str, manner: Manner, *, pause_after: bool = False) -> Synthesised:
+    def synthesise(self, text: str, style: SpeakingStyle, *, pause_after: bool = False) -> Synthesised:
         """`text` as audio, some 500 times faster than it lasts; `pause_after` adds the silence that ends a sentence."""
         encoded = text.replace("\0", " ").encode()
         flags = _UTF8 | (_END_PAUSE if pause_after else 0)
         with self._lock:
-            self._become(manner)
+            self._become(style)
             self._samples.clear()
             self._words.clear()
             failed = self._library.espeak_Synth(
@@ -98,7 +98,7 @@ class Espeak:
         """`text` in IPA as `voice` says it, phonemes separated by `_`, words by spaces; no audio is made."""
         clauses: list[str] = []
         with self._lock:
-            self._become(Manner(voice))
+            self._become(SpeakingStyle(voice))
             rest = ctypes.c_char_p(text.replace("\0", " ").encode())
             while rest.value is not None:  # one clause a call; the pointer is null after the last
                 said = self._library.espeak_TextToPhonemes(
@@ -112,12 +112,12 @@ class Espeak:
         with self._lock:
             return self._take_voice(voice)
 
-    def _become(self, manner: Manner) -> None:
-        if not self._take_voice(manner.voice):
-            raise ConfigurationError(f"espeak-ng has no voice {manner.voice!r}")
-        self._library.espeak_SetParameter(_PARAMETER_RATE, manner.words_per_minute, 0)
-        self._library.espeak_SetParameter(_PARAMETER_PITCH, manner.pitch, 0)
-        self._library.espeak_SetParameter(_PARAMETER_WORD_GAP, manner.word_gap, 0)
+    def _become(self, style: SpeakingStyle) -> None:
+        if not self._take_voice(style.voice):
+            raise ConfigurationError(f"espeak-ng has no voice {style.voice!r}")
+        self._library.espeak_SetParameter(_PARAMETER_RATE, style.words_per_minute, 0)
+        self._library.espeak_SetParameter(_PARAMETER_PITCH, style.pitch, 0)
+        self._library.espeak_SetParameter(_PARAMETER_WORD_GAP, style.word_gap, 0)
 
     def _take_voice(self, voice: str) -> bool:
         if voice != self._voice:  # setting it reads files: a third of a short synthesis

@@ -1,20 +1,39 @@
-"""Decoding utterances: audio in, stable words out. Synchronous, and it holds the GIL: it runs in a worker."""
+"""A hearing worker: one decoder in a process of its own, spoken to through its standard input and output.
+
+It is a process because pocketsphinx keeps the interpreter's lock while it decodes: in the gateway's own process it
+would hold up every session. It ends when its input does, so it never outlives whoever started it.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, assert_never
 
+import msgspec
 from pocketsphinx import Config, Decoder
 
-from voice_trio.embedded.speech.messages import Heard
-from voice_trio.embedded.speech.model import CEPSTRAL_MEAN
+from voice_trio.embedded.speech.recognition.messages import (
+    LENGTH_BYTES,
+    AudioBlock,
+    BeginUtterance,
+    DecodedUtterance,
+    FinishUtterance,
+    StableWords,
+    WorkerReady,
+    WorkerReply,
+    WorkerRequest,
+    decode_length,
+    decode_request,
+    encode,
+)
+from voice_trio.embedded.speech.recognition.model import CEPSTRAL_MEAN, ListeningModel
 from voice_trio.embedded.speech.resampling import Resampler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from voice_trio.embedded.speech.model import ListeningModel
 
 _RATE_IN, _RATE_DECODER = 24_000, 16_000
 _LOOK_BYTES: Final = 2 * _RATE_DECODER // 10
@@ -24,6 +43,42 @@ STABLE_LOOKS: Final = 5
 ALTERNATIVES_MAX: Final = 10
 _ALTERNATIVES_TRIED: Final = 60
 """Many hypotheses differ in silences only; this many are read to find ten that differ in words."""
+
+
+def main() -> None:
+    """Read a `ListeningModel`, then answer requests until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the gateway's to handle; our input ends when it is done
+    requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # whatever a C library prints must not end up among the replies
+    first = _receive(requests)
+    if first is None:
+        return
+    decoding = Decoding(msgspec.msgpack.decode(first, type=ListeningModel))
+    replies.write(encode(WorkerReady()))
+    while (message := _receive(requests)) is not None:
+        replies.write(encode(_answer(decoding, decode_request(message))))
+
+
+def _answer(decoding: Decoding, request: WorkerRequest) -> WorkerReply:
+    match request:
+        case BeginUtterance(microphone):
+            decoding.begin(microphone)
+            return WorkerReady()
+        case AudioBlock(pcm):
+            return StableWords(decoding.feed(pcm))
+        case FinishUtterance():
+            return decoding.finish()
+        case _:
+            assert_never(request)
+
+
+def _receive(stream: BinaryIO) -> bytes | None:
+    header = stream.read(LENGTH_BYTES)
+    if len(header) < LENGTH_BYTES:
+        return None
+    length = decode_length(header)
+    body = stream.read(length)
+    return body if len(body) == length else None
 
 
 class Decoding:
@@ -55,7 +110,7 @@ class Decoding:
         self._unlooked_bytes %= _LOOK_BYTES
         return self._look()
 
-    def finish(self) -> Heard:
+    def finish(self) -> DecodedUtterance:
         """The whole utterance, which ends here."""
         self._decode(self._resampler.feed(b"", last=True))
         self._decoder.end_utt()
@@ -64,7 +119,7 @@ class Decoding:
         text = best.hypstr if best else ""
         tried = (entry.hypstr for entry in islice(self._decoder.nbest(), _ALTERNATIVES_TRIED)) if text else ()
         alternatives = dict.fromkeys([text, *(entry for entry in tried if entry)])
-        return Heard(text, tuple(islice(alternatives, ALTERNATIVES_MAX)), self._decoder.get_cmn())
+        return DecodedUtterance(text, tuple(islice(alternatives, ALTERNATIVES_MAX)), self._decoder.get_cmn())
 
     def _decode(self, samples: bytes) -> int:
         if samples:  # the decoder raises IndexError for none
@@ -98,3 +153,7 @@ def _config_of(model: ListeningModel) -> Config:
         "loglevel": "FATAL",
     }
     return Config(**{name: value for name, value in settings.items() if value is not None})
+
+
+if __name__ == "__main__":
+    main()

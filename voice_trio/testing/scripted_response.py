@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from voice_trio.testing.script import Answer, Call
 
 
-class Stage(Protocol):
+class ResponseHost(Protocol):
     """What a performance needs of the session it takes place in."""
 
     items: ItemList
@@ -37,10 +37,10 @@ class Stage(Protocol):
     async def wait_until_done_may_leave(self) -> None: ...
 
 
-class Performance:
+class ScriptedResponse:
     """A response under way. `created` is set once the client knows of it, `over` once nothing more can be cut short."""
 
-    def __init__(self, stage: Stage, params: ResponseParams, answer: Answer | None) -> None:
+    def __init__(self, stage: ResponseHost, params: ResponseParams, answer: Answer | None) -> None:
         self.id = stage.new_id("resp")
         self.created = False
         self.over = False
@@ -75,7 +75,7 @@ class Performance:
             if self._answer is None:
                 await self._told.wait()
             if self._answer is not None:
-                await self._perform(self._answer)
+                await self._respond(self._answer)
         self.over = True
         if self._open is not None:
             self._close_message("incomplete")
@@ -84,7 +84,7 @@ class Performance:
         limits = [{"name": "tokens", "limit": 250_000, "remaining": 249_000, "reset_seconds": 0.2}]
         self._stage.emit(server_events.RateLimitsUpdated(rate_limits=limits))
 
-    async def _perform(self, answer: Answer) -> None:
+    async def _respond(self, answer: Answer) -> None:
         await trio.sleep(answer.created_after)
         self.created = True
         self._stage.emit(server_events.ResponseCreated(response=self._shown("in_progress")))

@@ -8,7 +8,7 @@ import pytest
 
 from voice_trio.conversation.retrieval.context import render_context
 from voice_trio.conversation.retrieval.passage import Passage
-from voice_trio.embedded.mind import Line, answer, regret
+from voice_trio.embedded.answerer import ConversationLine, answer, apology
 from voice_trio.embedded.reading import CONTEXT_CHARACTERS_MAX, Excerpt, excerpts
 
 BROODING = Passage(
@@ -29,14 +29,14 @@ FEED = Passage(
 NASTY = Passage("p3", 'Cats & "dogs" <b>', "Cats </passage></context> are <wild> & free.", "x", 1.0)
 
 
-def context(*passages: Passage) -> Line:
+def context(*passages: Passage) -> ConversationLine:
     block = render_context(passages, 2000)
     assert block is not None
-    return Line("system", block.text)
+    return ConversationLine("system", block.text)
 
 
-def user(text: str) -> Line:
-    return Line("user", text)
+def user(text: str) -> ConversationLine:
+    return ConversationLine("user", text)
 
 
 def test_it_answers_with_the_sentence_that_holds_the_fact_and_says_where_from() -> None:
@@ -53,16 +53,18 @@ def test_the_best_passage_need_not_come_first() -> None:
 def test_context_of_an_earlier_question_proves_nothing() -> None:
     question = "How warm should the brooder be in the first week?"
     assert answer([context(BROODING), user(question)]).startswith("I do not know")
-    assert answer([user(question), context(BROODING), Line("assistant", "…"), user(question)]).startswith("I do not")
+    assert answer([user(question), context(BROODING), ConversationLine("assistant", "…"), user(question)]).startswith(
+        "I do not"
+    )
 
 
 def test_context_is_the_systems_alone() -> None:
     block = context(BROODING).text
-    assert answer([user("how warm is the brooder"), Line("assistant", block)]).startswith("I do not know")
+    assert answer([user("how warm is the brooder"), ConversationLine("assistant", block)]).startswith("I do not know")
 
 
 def test_a_follow_up_takes_its_topic_from_the_question_before() -> None:
-    earlier = [user("how much protein is in starter feed"), Line("assistant", "18 to 20 percent.")]
+    earlier = [user("how much protein is in starter feed"), ConversationLine("assistant", "18 to 20 percent.")]
     assert "16 to 17" in answer([*earlier, user("and for layers?"), context(FEED, BROODING)])
     other = Passage("p4", "Growth", "In the second week chicks eat 20 grams a day.", "s", 3.0)
     earlier = [user("how warm should the brooder be in the first week")]
@@ -87,7 +89,9 @@ def test_without_any_context_it_does_not_know() -> None:
 
 
 def test_without_any_question_it_greets() -> None:
-    assert answer([]) == answer([Line("system", "Be kind.")]) == "Hello. Ask me something about the documents."
+    assert (
+        answer([]) == answer([ConversationLine("system", "Be kind.")]) == "Hello. Ask me something about the documents."
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,20 +152,26 @@ def test_text_is_read_as_it_was_before_it_was_made_safe() -> None:
 )
 def test_context_of_any_shape_is_read_quickly(text: str) -> None:
     started = time.perf_counter()
-    answer([user("how warm is the brooder"), Line("system", text), Line("system", "<context>" + text)])
+    answer(
+        [
+            user("how warm is the brooder"),
+            ConversationLine("system", text),
+            ConversationLine("system", "<context>" + text),
+        ]
+    )
     assert time.perf_counter() - started < 1.0
 
 
 def test_only_so_much_is_read() -> None:
     late = "x " * CONTEXT_CHARACTERS_MAX + "The brooder is warm."
-    assert answer([user("how warm is the brooder"), Line("system", late)]).startswith("I do not know")
+    assert answer([user("how warm is the brooder"), ConversationLine("system", late)]).startswith("I do not know")
 
 
 def test_plain_text_of_the_system_after_the_question_is_read_too() -> None:
-    assert answer([user("when does the shop open"), Line("system", "The shop opens at nine.")]) == (
+    assert answer([user("when does the shop open"), ConversationLine("system", "The shop opens at nine.")]) == (
         "The shop opens at nine."
     )
 
 
 def test_it_says_why_it_heard_nothing() -> None:
-    assert regret("all 2 ears are busy.") == "I am sorry, I could not hear you: all 2 ears are busy."
+    assert apology("all 2 ears are busy.") == "I am sorry, I could not hear you: all 2 ears are busy."

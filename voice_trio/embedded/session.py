@@ -1,7 +1,7 @@
 """The server's side of one connection, without a network, a clock or speech engines: frames with their times in, frames
 and orders out.
 
-    frames ──► Dialogue ──► InputBuffer ──► Microphone (where speech is)
+    frames ──► EmbeddedSession ──► InputBuffer ──► Microphone (where speech is)
                    │             └────────► Utterances (what was said)
                    ├──────► ItemList (the conversation)
                    ▼
@@ -17,8 +17,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from voice_trio.embedded.commands import CloseConnection, OutputList
 from voice_trio.embedded.input_buffer import InputBuffer
-from voice_trio.embedded.outbound import HangUp, Outbound
 from voice_trio.embedded.replies import Replies
 from voice_trio.embedded.session_object import DEFAULT_VOICE, SessionObject
 from voice_trio.embedded.utterances import Utterances
@@ -31,8 +31,8 @@ from voice_trio.protocols.realtime.items import as_kept
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from voice_trio.embedded.engines import Activity
-    from voice_trio.embedded.outbound import Output
+    from voice_trio.embedded.commands import Output
+    from voice_trio.embedded.engines import VoiceActivityDetector
     from voice_trio.protocols.realtime.items import Item
 
 SESSION_SECONDS_MAX = 3600
@@ -41,7 +41,7 @@ ITEMS_MAX = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class EmbeddedConfig:
     """What a dialogue starts with. `unix_time` in seconds; `missing` is told to who speaks to a server without ears."""
 
     tag: str
@@ -51,17 +51,19 @@ class Beginning:
     missing: str = ""
 
 
-class Dialogue:
+class EmbeddedSession:
     """All methods return what is to be said and done, in order. Times are seconds on one monotonic clock."""
 
-    def __init__(self, beginning: Beginning, activity: Activity | None, voices: Collection[str], now: float) -> None:
-        self._out = Outbound(beginning.tag)
+    def __init__(
+        self, config: EmbeddedConfig, activity: VoiceActivityDetector | None, voices: Collection[str], now: float
+    ) -> None:
+        self._out = OutputList(config.tag)
         self._items = ItemList()
-        self._session = SessionObject(_new_session(beginning, self._out.new_id("sess")), voices)
+        self._session = SessionObject(_new_session(config, self._out.new_id("sess")), voices)
         self._utterances = Utterances(self._out)
         self._replies = Replies(self._out, self._items, self._utterances, self._session)
         self._buffer = InputBuffer(
-            self._out, self._items, self._utterances, self._replies, self._session, activity, beginning.missing
+            self._out, self._items, self._utterances, self._replies, self._session, activity, config.missing
         )
         self._ends_at = now + SESSION_SECONDS_MAX
         self._now = now
@@ -95,9 +97,9 @@ class Dialogue:
             self._buffer.catch_up(now)
         try:
             event = client_events.read_client_event(frame)
-            self._obey(event)
+            self._handle(event)
         except InvalidEvent as refused:
-            self._out.complain(refused, event.event_id if event else None)
+            self._out.send_error(refused, event.event_id if event else None)
         return self._out.take()
 
     def on_time(self, now: float) -> list[Output]:
@@ -107,24 +109,24 @@ class Dialogue:
         if now >= self._ends_at:
             minutes = SESSION_SECONDS_MAX // 60
             why = f"Your session hit the maximum duration of {minutes} minutes."
-            self._out.complain(InvalidEvent(why, code="session_expired"))
-            self._out.order(HangUp(1001, why))
+            self._out.send_error(InvalidEvent(why, code="session_expired"))
+            self._out.add(CloseConnection(1001, why))
             self._ends_at = math.inf
         return self._out.take()
 
     # What ears and mouth tell
 
-    def words(self, hearing_id: int, delta: str) -> list[Output]:
-        self._utterances.words(hearing_id, delta)
+    def words(self, recognition_id: int, delta: str) -> list[Output]:
+        self._utterances.words(recognition_id, delta)
         return self._out.take()
 
-    def heard(self, hearing_id: int, text: str) -> list[Output]:
-        return self._after_hearing(self._utterances.heard(hearing_id, text))
+    def heard(self, recognition_id: int, text: str) -> list[Output]:
+        return self._after_hearing(self._utterances.heard(recognition_id, text))
 
-    def unheard(self, hearing_id: int, message: str) -> list[Output]:
+    def unheard(self, recognition_id: int, message: str) -> list[Output]:
         """Nobody was free to listen, or hearing failed."""
         trouble = server_events.Trouble(message=message, type="server_error", code="ears_unavailable")
-        return self._after_hearing(self._utterances.unheard(hearing_id, trouble))
+        return self._after_hearing(self._utterances.unheard(recognition_id, trouble))
 
     def _after_hearing(self, item_id: str | None) -> list[Output]:
         if item_id is not None:
@@ -145,7 +147,7 @@ class Dialogue:
 
     # What the client wants
 
-    def _obey(self, event: client_events.ClientEvent) -> None:
+    def _handle(self, event: client_events.ClientEvent) -> None:
         match event:
             case client_events.AppendAudio(audio=audio):
                 self._buffer.append(decode_audio(audio), self._now)
@@ -195,11 +197,11 @@ class Dialogue:
             self._utterances.listen_to(item, pcm)
 
 
-def _new_session(beginning: Beginning, session_id: str) -> sessions.Session:
-    expires_at = beginning.unix_time + SESSION_SECONDS_MAX
-    if beginning.transcription:
+def _new_session(config: EmbeddedConfig, session_id: str) -> sessions.Session:
+    expires_at = config.unix_time + SESSION_SECONDS_MAX
+    if config.transcription:
         return sessions.new_transcription_session(session_id, expires_at)
-    return sessions.new_session(session_id, beginning.model, expires_at, voice=DEFAULT_VOICE)
+    return sessions.new_session(session_id, config.model, expires_at, voice=DEFAULT_VOICE)
 
 
 def _taken_audio(item: Item) -> bytes:

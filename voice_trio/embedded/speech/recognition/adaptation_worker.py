@@ -15,18 +15,18 @@ import msgspec
 import numpy as np
 from pocketsphinx import Decoder
 
-from voice_trio.embedded.speech.adaptation import Reading
-from voice_trio.embedded.speech.gaussians import DIMENSIONS, StockGaussians
-from voice_trio.embedded.speech.model import CEPSTRAL_MEAN
-from voice_trio.embedded.speech.pronunciation import dictionary_text, pronounce
+from voice_trio.embedded.speech.recognition.adaptation import ReadingTask
+from voice_trio.embedded.speech.recognition.gaussians import DIMENSIONS, StockGaussians
+from voice_trio.embedded.speech.recognition.model import CEPSTRAL_MEAN
+from voice_trio.embedded.speech.recognition.pronunciation import dictionary_text, pronounce
 from voice_trio.embedded.speech.resampling import resample
-from voice_trio.embedded.speech.voice import RATE, pcm_of
+from voice_trio.embedded.speech.synthesis.voice import RATE, pcm_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from voice_trio.embedded.speech.espeak import Manner
-    from voice_trio.embedded.speech.gaussians import Floats
+    from voice_trio.embedded.speech.recognition.gaussians import Floats
+    from voice_trio.embedded.speech.synthesis.espeak import SpeakingStyle
 
 _DECODER_RATE: Final = 16_000
 _QUIET_SAMPLES, _QUIET_LEVEL = 3200, 8
@@ -37,13 +37,13 @@ State = tuple[str, int]
 
 
 def main() -> None:
-    reading = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Reading)
+    reading = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=ReadingTask)
     with tempfile.TemporaryDirectory() as scratch:
         aligner = Aligner({word for sentence in reading.sentences for word in sentence}, Path(scratch))
         frames: dict[State, list[Floats]] = defaultdict(list)
         for sentence in reading.sentences:
-            for manner in reading.manners:
-                for state, held in aligner.align(sentence, manner):
+            for style in reading.styles:
+                for state, held in aligner.align(sentence, style):
                     frames[state].append(held)
                 print(".", flush=True)  # noqa: T201  # this is what the parent counts
     _sum_up(frames, reading.sums_file)
@@ -64,13 +64,13 @@ class Aligner:
             beam=1e-100, wbeam=1e-80, pbeam=1e-100, loglevel="FATAL",
         )  # fmt: skip
 
-    def align(self, words: Sequence[str], manner: Manner) -> Iterator[tuple[State, Floats]]:
+    def align(self, words: Sequence[str], style: SpeakingStyle) -> Iterator[tuple[State, Floats]]:
         """Each state that the sentence goes through with its frames, (streams, frames, dimensions).
 
         A sentence that cannot be aligned, one in a hundred, is left out.
         """
         text = " ".join(words)
-        pcm = self._quiet() + resample(pcm_of(text, manner), RATE, _DECODER_RATE) + self._quiet()
+        pcm = self._quiet() + resample(pcm_of(text, style), RATE, _DECODER_RATE) + self._quiet()
         try:
             self._decoder.set_align_text(text)
             self._decode(pcm)

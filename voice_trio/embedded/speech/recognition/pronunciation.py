@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from voice_trio.embedded.speech.espeak import load_espeak
-from voice_trio.embedded.speech.general import bundled_pronunciations
+from pocketsphinx import get_model_path
+
+from voice_trio.embedded.speech.synthesis.espeak import load_espeak
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +29,17 @@ _ARPABET: Final = {
     "ɑːɹ": "AA R", "ɔːɹ": "AO R", "ɛɹ": "EH R", "ɪɹ": "IH R", "ʊɹ": "UH R",
 }  # fmt: skip
 _IPA: Final = re.compile("|".join(sorted(_ARPABET, key=len, reverse=True)))
+
+
+@cache
+def bundled_pronunciations() -> dict[str, tuple[str, ...]]:
+    """The dictionary that comes with pocketsphinx: each word's pronunciations in ARPAbet, the usual one first."""
+    found: dict[str, list[str]] = {}
+    with open(get_model_path("en-us/cmudict-en-us.dict"), encoding="utf-8") as lines:
+        for line in lines:
+            word, _, phones = line.strip().partition(" ")
+            found.setdefault(word.partition("(")[0], []).append(phones)
+    return {word: tuple(phones) for word, phones in found.items()}
 
 
 def pronounce(words: Iterable[str]) -> dict[str, tuple[str, ...]]:

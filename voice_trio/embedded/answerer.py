@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation.retrieval.text import content_words, fold, query_terms, stem
-from voice_trio.embedded.phrases import PHRASES, Phrases
+from voice_trio.embedded.language import guess_language
 from voice_trio.embedded.reading import Excerpt, excerpts
-from voice_trio.embedded.speech.language import guess_language
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -47,7 +46,7 @@ _FIGURE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ConversationLine:
     """Something said: by the `user`, the `assistant`, or the `system`, which is who context comes from."""
 
     role: str
@@ -64,7 +63,7 @@ class _Candidate:
     has_figure: bool
 
 
-def answer(lines: Sequence[Line]) -> str:
+def answer(lines: Sequence[ConversationLine]) -> str:
     """What to say to the newest line of the user, out of the system's lines after it; short, in the user's language."""
     asked_at = max((at for at, line in enumerate(lines) if line.role == "user"), default=None)
     if asked_at is None or not (question := lines[asked_at].text[:_QUESTION_CHARACTERS_MAX].strip()):
@@ -79,7 +78,7 @@ def answer(lines: Sequence[Line]) -> str:
     return (phrases.source.format(title) if title else "") + " ".join(candidate.text for candidate in chosen)
 
 
-def regret(why: str, question: str = "") -> str:
+def apology(why: str, question: str = "") -> str:
     """What to say when the user was not heard, and why."""
     return _phrases_for(question).unheard.format(why.rstrip("."))
 
@@ -180,3 +179,49 @@ class _Scores:
         title = self._titles[id(candidate.excerpt)]
         own = [term for term, weight in self._weights.items() if weight == 1.0]
         return any(term in candidate.terms or term in title for term in own or self._weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """`source` has a place for a title, `unheard` one for the reason; `figures` are words that ask for a number."""
+
+    greeting: str
+    source: str
+    unknown: str
+    unheard: str
+    figures: str
+
+
+PHRASES = {
+    "en": Phrases(
+        greeting="Hello. Ask me something about the documents.",
+        source="According to {}: ",
+        unknown="I do not know. I find nothing about that in the documents.",
+        unheard="I am sorry, I could not hear you: {}.",
+        figures="how much|how many|how warm|how hot|how cold|how long|how deep|how high|how old|how far|how big|"
+        "how large|how often|how wide|how tall|how heavy|how fast|how soon|how early|how late|how thick|how bright|"
+        "when|temperature|what percentage|what age|what weight|what size|what humidity|number of",
+    ),
+    "fr": Phrases(
+        greeting="Bonjour. Posez-moi une question sur les documents.",
+        source="D'après {} : ",
+        unknown="Je ne sais pas. Je ne trouve rien à ce sujet dans les documents.",
+        unheard="Désolé, je n'ai pas pu vous entendre : {}.",
+        figures="combien|quelle temperature|a quelle|a quel age|quand|quelle quantite",
+    ),
+    "de": Phrases(
+        greeting="Guten Tag. Fragen Sie mich etwas zu den Dokumenten.",
+        source="Laut {}: ",
+        unknown="Das weiß ich nicht. In den Dokumenten finde ich nichts dazu.",
+        unheard="Entschuldigung, ich konnte Sie nicht hören: {}.",
+        figures="wie viel|wieviel|wie viele|wie warm|wie lang|wie lange|wie hoch|wie tief|wie oft|wie alt|wie schwer|"
+        "wann|temperatur",
+    ),
+    "es": Phrases(
+        greeting="Hola. Pregúnteme algo sobre los documentos.",
+        source="Según {}: ",
+        unknown="No lo sé. No encuentro nada sobre eso en los documentos.",
+        unheard="Lo siento, no he podido oírle: {}.",
+        figures="cuanto|cuanta|cuantos|cuantas|que temperatura|cuando|a que edad",
+    ),
+}

@@ -1,0 +1,1 @@
+"""Speech recognition: voice activity, language models made from documents, and workers that decode."""
