@@ -11,7 +11,7 @@ import trio
 from pydantic import SecretStr
 
 from voice_trio.observability.webhook import QUEUED_MAX, Webhook, signature
-from voice_trio.state.session_record import RecordedTurn, SessionRecord, Words
+from voice_trio.state.session_record import RecordedItem, RecordedTurn, SessionRecord
 
 RECORD = SessionRecord(
     session_id="s1",
@@ -19,7 +19,7 @@ RECORD = SessionRecord(
     instance="a",
     started=1_800_000_000.0,
     duration_seconds=600.0,
-    turns=(RecordedTurn(said=(Words(item_id="i1", text="how warm?"),)),),
+    turns=(RecordedTurn(said=(RecordedItem(item_id="i1", text="how warm?"),)),),
     end_reason="client_ended",
     revision=3,
 )
@@ -69,7 +69,7 @@ async def office(nursery: trio.Nursery) -> Office:
 
 
 def open_at(office: Office, nursery: trio.Nursery, **options: Any) -> Webhook:
-    how: dict[str, Any] = {"keeps_words": True, "unix_time": lambda: 1_800_000_600.0} | options
+    how: dict[str, Any] = {"store_transcripts": True, "unix_time": lambda: 1_800_000_600.0} | options
     webhook = Webhook(office.url, SECRET, **how)
     nursery.start_soon(webhook.run)
     return webhook
@@ -127,7 +127,7 @@ async def test_what_is_never_taken_is_given_up(office: Office, nursery: trio.Nur
 
 
 async def test_no_words_leave_where_none_may_be_kept(office: Office, nursery: trio.Nursery) -> None:
-    webhook = open_at(office, nursery, keeps_words=False)
+    webhook = open_at(office, nursery, store_transcripts=False)
     with trio.fail_after(5):
         webhook.send(RECORD)
         await office.arrived.wait()
@@ -136,13 +136,13 @@ async def test_no_words_leave_where_none_may_be_kept(office: Office, nursery: tr
 
 
 def test_sending_never_waits_and_never_fails() -> None:
-    nobody_listens = Webhook("http://127.0.0.1:1/", None, keeps_words=True)
+    nobody_listens = Webhook("http://127.0.0.1:1/", None, store_transcripts=True)
     for _ in range(QUEUED_MAX + 10):
         nobody_listens.send(RECORD)
 
 
 async def test_without_an_address_nothing_is_sent(nursery: trio.Nursery) -> None:
-    webhook = Webhook(None, None, keeps_words=True)
+    webhook = Webhook(None, None, store_transcripts=True)
     webhook.send(RECORD)
     with trio.fail_after(1):
         await webhook.run()

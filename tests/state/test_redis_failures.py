@@ -16,9 +16,9 @@ from voice_trio.errors import StateUnavailable
 from voice_trio.state.instance_registry import InstanceInfo
 from voice_trio.state.redis.connection import CALL_SECONDS_MAX
 from voice_trio.state.redis.scripts import UserKeys
-from voice_trio.state.redis.supervisor import ServersMet
-from voice_trio.state.session_record import RecordedTurn, SessionRecord, Words
-from voice_trio.state.state import Granted, Limit, Refused
+from voice_trio.state.redis.supervisor import KnownServers
+from voice_trio.state.session_record import RecordedItem, RecordedTurn, SessionRecord
+from voice_trio.state.state import Granted, Limit, LimitReached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ async def test_killed_and_restarted_empty_it_gets_its_grants_back_and_nobody_a_s
             assert await granted(state, tries=5, prefix="back") == 1
             async with instance(redis.url) as other:
                 refused = await other.admit("ann", "elsewhere")
-            assert isinstance(refused, Refused)
+            assert isinstance(refused, LimitReached)
             assert refused.limit is Limit.RATE
 
 
@@ -112,7 +112,7 @@ async def test_a_cancelled_admission_leaves_nothing_taken(redis: RedisServer) ->
             redis.thaw()
             await is_back(state)
             with trio.fail_after(8):
-                while isinstance(await state.admit("ann", "next"), Refused):  # noqa: ASYNC110  # Redis tells nobody
+                while isinstance(await state.admit("ann", "next"), LimitReached):  # noqa: ASYNC110  # Redis tells nobody
                     await trio.sleep(0.1)
 
 
@@ -229,7 +229,7 @@ async def test_an_open_session_keeps_its_place_over_a_restart(redis: RedisServer
             await state.renew("ann", "open")
             await is_back(state)
             await is_back(other)
-            assert await other.admit("ann", "second") == Refused(Limit.CONCURRENCY)
+            assert await other.admit("ann", "second") == LimitReached(Limit.CONCURRENCY)
 
 
 async def test_a_killed_instance_frees_its_users_places_when_the_lease_lapses(redis: RedisServer) -> None:
@@ -371,7 +371,7 @@ async def test_an_admission_is_one_round_trip(redis: RedisServer) -> None:
 async def test_a_crowd_of_one_user_costs_redis_hardly_more_than_one_attempt(redis: RedisServer) -> None:
     with trio.fail_after(30):
         async with instance(redis.url) as state:
-            decisions: list[Granted | Refused] = []
+            decisions: list[Granted | LimitReached] = []
 
             async def attempt(number: int) -> None:
                 decisions.append(await state.admit("ann", f"s{number}"))
@@ -388,9 +388,9 @@ async def test_a_crowd_of_one_user_costs_redis_hardly_more_than_one_attempt(redi
 
 
 async def test_no_words_reach_redis_where_none_may_be_kept(redis: RedisServer) -> None:
-    turn = RecordedTurn(said=(Words(item_id="i1", text="how warm?"),))
+    turn = RecordedTurn(said=(RecordedItem(item_id="i1", text="how warm?"),))
     with trio.fail_after(30):
-        async with instance(redis.url, keeps_words=False) as state:
+        async with instance(redis.url, store_transcripts=False) as state:
             await state.put_record(a_record(turns=(turn,), usage={"total_tokens": 3}))
             stored = redis.do("HGET", UserKeys("ann").record("s1"), "json")
             assert b"how warm" not in stored
@@ -398,21 +398,21 @@ async def test_no_words_reach_redis_where_none_may_be_kept(redis: RedisServer) -
 
 
 def test_a_server_that_comes_after_the_meeting_is_not_trusted() -> None:
-    servers = ServersMet()
+    servers = KnownServers()
     assert not servers.admits("first")
     servers.begin()
-    assert servers.note("first")
-    servers.end_meeting()
-    assert not servers.note("restarted while it was being told")
-    servers.trust()
+    assert servers.admits_probe("first")
+    servers.freeze()
+    assert not servers.admits_probe("restarted while it was being told")
+    servers.accept_probed()
 
     assert servers.admits("first")
     assert not servers.admits("restarted while it was being told")
     servers.begin()
-    assert servers.note("second")
+    assert servers.admits_probe("second")
     assert servers.admits("first")  # until the new one was told everything
-    servers.end_meeting()
-    servers.trust()
+    servers.freeze()
+    servers.accept_probed()
     assert not servers.admits("first")
 
 

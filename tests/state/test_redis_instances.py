@@ -15,7 +15,7 @@ from tests.support.redis_servers import RedisServer, free_port, redis_cluster, r
 from tests.wire.test_tls import certificate
 from voice_trio.state.instance_registry import InstanceInfo
 from voice_trio.state.redis.scripts import UserKeys
-from voice_trio.state.state import Granted, Limit, Refused, Spenders
+from voice_trio.state.state import Granted, Limit, LimitReached, Spenders
 
 pytestmark = pytest.mark.usefixtures("redis_is_here")
 
@@ -59,7 +59,7 @@ async def test_two_instances_count_together() -> None:
             assert await granted(one, tries=3) == 3
             assert await granted(two, tries=3) == 2
             refused = await one.admit("ann", "sixth")
-            assert isinstance(refused, Refused)
+            assert isinstance(refused, LimitReached)
             assert refused.limit is Limit.RATE
             assert 3590 < (refused.retry_after or 0) <= 3600
             await two.reset("ann")
@@ -71,7 +71,7 @@ async def test_an_open_session_counts_on_every_instance() -> None:
         async with instance(redis.url, concurrent=2) as one, instance(redis.url, concurrent=2) as two:
             await one.admit("ann", "s1")
             await two.admit("ann", "s2")
-            assert await one.admit("ann", "s3") == Refused(Limit.CONCURRENCY)
+            assert await one.admit("ann", "s3") == LimitReached(Limit.CONCURRENCY)
             await two.end("ann", "s2")
             assert await one.admit("ann", "s3") == Granted()
 
@@ -111,7 +111,7 @@ async def test_a_cluster_of_three_keeps_the_limits_of_users_all_over_it() -> Non
                 each.instance for each in await two.announce(presence(two.instance))
             }
             await one.withdraw()
-            assert [each.instance for each in await two.present()] == [two.instance]
+            assert [each.instance for each in await two.instances()] == [two.instance]
             assert await one.delete_records("user1") == 0
         holding = [len([key for key in node.keys() if key.endswith(":slots")]) for node in nodes]  # noqa: SIM118  # theirs
         assert sum(holding) == 12

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from voice_trio.errors import BadMessage
 from voice_trio.settings import load_settings
-from voice_trio.state.rollout import Rollout, first_rollout, parse_rollout, place_in_percent, rollout_as_json
+from voice_trio.state.rollout import Rollout, first_rollout, parse_rollout, percent_position, rollout_as_json
 
 DOCUMENT: dict[str, Any] = {
     "enabled": True,
@@ -55,7 +55,7 @@ def test_about_as_many_are_in_as_the_percentage_says(percent: float) -> None:
 
 
 def test_a_place_is_the_same_for_ever() -> None:
-    assert place_in_percent("user-1") == pytest.approx(94.33518645819277, abs=1e-9)
+    assert percent_position("user-1") == pytest.approx(94.33518645819277, abs=1e-9)
 
 
 def test_beta_users_are_in_by_id_or_email_at_any_percentage() -> None:

@@ -19,11 +19,11 @@ from voice_trio.settings import load_settings
 from voice_trio.settings.redis_url import parse_redis_url
 from voice_trio.state.instance_registry import InstanceInfo
 from voice_trio.state.memory_state import MemoryState
-from voice_trio.state.redis.scripts import Scripts
+from voice_trio.state.redis.scripts import RedisScripts
 from voice_trio.state.redis.state import RedisState
 from voice_trio.state.rollout import Rollout
-from voice_trio.state.session_record import RECORD_BYTES_MAX, RecordedTurn, SessionRecord, Words, encode_record
-from voice_trio.state.state import OTHERS, USERS_REMEMBERED, Granted, Limit, Quotas, Refused, Spenders
+from voice_trio.state.session_record import RECORD_BYTES_MAX, RecordedItem, RecordedTurn, SessionRecord, encode_record
+from voice_trio.state.state import OTHERS, USERS_REMEMBERED, Granted, Limit, LimitReached, Quotas, Spenders
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -81,18 +81,18 @@ async def subject(kind: str | RedisServer, nursery: trio.Nursery) -> AsyncIterat
         return
     server = kind if isinstance(kind, RedisServer) else None
     url = server.url if server is not None else "redis://127.0.0.1:1"
-    scripts = Scripts("local now = tonumber(redis.call('GET', 'voice:test:clock'))\n")
+    scripts = RedisScripts("local now = tonumber(redis.call('GET', 'voice:test:clock'))\n")
     state = RedisState(parse_redis_url(url), quotas, ROLLOUT, clock=clock, scripts=scripts)
     made = Subject(state, clock, server)
     await made.pass_time(0.0)
-    await nursery.start(state.keep)
+    await nursery.start(state.run)
     assert state.health.available == (server is not None)
     yield made
     nursery.cancel_scope.cancel()
-    state.close()
+    state.disconnect()
 
 
-async def begin_and_end(state: State, user: str, session: str) -> Granted | Refused:
+async def begin_and_end(state: State, user: str, session: str) -> Granted | LimitReached:
     decision = await state.admit(user, session)
     await state.end(user, session)
     return decision
@@ -104,9 +104,9 @@ async def test_the_sixth_session_is_told_when_the_first_slot_opens_and_is_admitt
         await subject.pass_time(100.0)
 
     refused = await subject.state.admit("ann", "s6")
-    assert refused == Refused(Limit.RATE, retry_after=3100.0)
+    assert refused == LimitReached(Limit.RATE, retry_after=3100.0)
     await subject.pass_time(3099.0)
-    assert await subject.state.admit("ann", "s6") == Refused(Limit.RATE, retry_after=1.0)
+    assert await subject.state.admit("ann", "s6") == LimitReached(Limit.RATE, retry_after=1.0)
     await subject.pass_time(1.0)
     assert await subject.state.admit("ann", "s6") == Granted()
 
@@ -132,7 +132,7 @@ async def test_an_ended_session_keeps_its_slot_and_frees_its_lease(subject: Subj
     decisions = [await begin_and_end(subject.state, "ann", f"s{number}") for number in range(6)]
 
     assert decisions[:5] == [Granted()] * 5
-    assert decisions[5] == Refused(Limit.RATE, retry_after=3600.0)
+    assert decisions[5] == LimitReached(Limit.RATE, retry_after=3600.0)
 
 
 async def test_a_third_open_session_is_refused_without_taking_a_rate_slot(subject: Subject) -> None:
@@ -140,7 +140,7 @@ async def test_a_third_open_session_is_refused_without_taking_a_rate_slot(subjec
     await subject.state.admit("ann", "s2")
 
     for _ in range(10):
-        assert await subject.state.admit("ann", "s3") == Refused(Limit.CONCURRENCY)
+        assert await subject.state.admit("ann", "s3") == LimitReached(Limit.CONCURRENCY)
     for number in range(1, 3):
         await subject.state.end("ann", f"s{number}")
     for number in range(3, 6):
@@ -154,7 +154,7 @@ async def test_the_rate_is_looked_at_before_concurrency(subject: Subject) -> Non
     await subject.state.admit("ann", "s4")
 
     refused = await subject.state.admit("ann", "s5")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LimitReached)
     assert refused.limit is Limit.RATE
 
 
@@ -166,7 +166,7 @@ async def test_a_lease_nobody_renews_lapses(subject: Subject) -> None:
     await subject.pass_time(10.0)
 
     assert await subject.state.admit("ann", "s3") == Granted()
-    assert await subject.state.admit("ann", "s4") == Refused(Limit.CONCURRENCY)
+    assert await subject.state.admit("ann", "s4") == LimitReached(Limit.CONCURRENCY)
 
 
 async def test_renewing_takes_a_lapsed_lease_again_and_counts(subject: Subject) -> None:
@@ -175,7 +175,7 @@ async def test_renewing_takes_a_lapsed_lease_again_and_counts(subject: Subject) 
     await subject.state.renew("ann", "s1")
     await subject.state.admit("ann", "s2")
 
-    assert await subject.state.admit("ann", "s3") == Refused(Limit.CONCURRENCY)
+    assert await subject.state.admit("ann", "s3") == LimitReached(Limit.CONCURRENCY)
 
 
 async def test_users_do_not_share_slots(subject: Subject) -> None:
@@ -192,7 +192,7 @@ async def test_a_reset_opens_the_rate_slots_and_leaves_open_sessions_counted(sub
     await subject.state.admit("ann", "s4")
     await subject.state.reset("ann")
 
-    assert await subject.state.admit("ann", "s5") == Refused(Limit.CONCURRENCY)
+    assert await subject.state.admit("ann", "s5") == LimitReached(Limit.CONCURRENCY)
     await subject.state.end("ann", "s4")
     assert await subject.state.admit("ann", "s5") == Granted()
 
@@ -220,7 +220,7 @@ async def test_many_attempts_at_once_get_exactly_the_quota(subject: Subject) -> 
     assert len(granted) <= 5
     while len(granted) < 5:
         await try_once(f"late{len(granted)}")
-    assert isinstance(await subject.state.admit("ann", "last"), Refused)
+    assert isinstance(await subject.state.admit("ann", "last"), LimitReached)
 
 
 async def test_a_rollout_is_replaced_only_from_the_version_in_force(subject: Subject) -> None:
@@ -250,7 +250,7 @@ async def test_whoever_waits_learns_of_another_rollout(subject: Subject) -> None
 
 def record(session: str = "s1", user: str = "ann", **changes: Any) -> SessionRecord:
     turn = RecordedTurn(
-        said=(Words(item_id="i1", text="how warm?"),), heard=(Words(item_id="i2", text="Thirty-four."),)
+        said=(RecordedItem(item_id="i1", text="how warm?"),), heard=(RecordedItem(item_id="i2", text="Thirty-four."),)
     )
     usual = SessionRecord(
         session_id=session,
@@ -344,23 +344,23 @@ PRESENT = InstanceInfo(instance="i", host="h", pid=7, version="1", started=5.0, 
 
 
 async def test_who_is_there_is_known_until_half_a_minute_of_silence(subject: Subject) -> None:
-    assert await subject.state.present() == ()
+    assert await subject.state.instances() == ()
     assert await subject.state.announce(PRESENT) == (PRESENT,)
     await subject.pass_time(10.0)
-    (seen,) = await subject.state.present()
+    (seen,) = await subject.state.instances()
     assert seen == msgspec.structs.replace(PRESENT, seen_seconds=10.0)
     await subject.state.announce(msgspec.structs.replace(PRESENT, draining=True, active=1))
     await subject.pass_time(29.9)
-    (seen,) = await subject.state.present()
+    (seen,) = await subject.state.instances()
     assert (seen.draining, seen.active) == (True, 1)
     await subject.pass_time(0.1)
-    assert await subject.state.present() == ()
+    assert await subject.state.instances() == ()
 
 
 async def test_who_ends_in_order_is_gone_at_once(subject: Subject) -> None:
     await subject.state.announce(PRESENT)
     await subject.state.withdraw()
-    assert await subject.state.present() == ()
+    assert await subject.state.instances() == ()
     await subject.state.withdraw()
 
 
@@ -375,7 +375,7 @@ async def test_in_memory_a_record_is_forgotten_after_an_hour() -> None:
 
 
 async def test_no_words_are_kept_where_none_may_be() -> None:
-    state = MemoryState(Quotas(5, 2), ROLLOUT, Clock(), keeps_words=False)
+    state = MemoryState(Quotas(5, 2), ROLLOUT, Clock(), store_transcripts=False)
     await state.put_record(record())
 
     found = await state.record("ann", "s1")
@@ -384,7 +384,7 @@ async def test_no_words_are_kept_where_none_may_be() -> None:
 
 
 def test_a_record_that_grows_too_long_loses_its_oldest_turns() -> None:
-    turns = tuple(RecordedTurn(said=(Words(item_id=str(number), text="x" * 10_000),)) for number in range(200))
+    turns = tuple(RecordedTurn(said=(RecordedItem(item_id=str(number), text="x" * 10_000),)) for number in range(200))
     data = encode_record(record(turns=turns))
 
     assert len(data) <= RECORD_BYTES_MAX
@@ -409,7 +409,7 @@ async def test_time_is_trios_unless_told_otherwise(autojump_clock: trio.testing.
     state = MemoryState(Quotas(1, 1), ROLLOUT)
     await begin_and_end(state, "ann", "s1")
     await trio.sleep(3599.0)
-    assert await state.admit("ann", "s2") == Refused(Limit.RATE, retry_after=1.0)
+    assert await state.admit("ann", "s2") == LimitReached(Limit.RATE, retry_after=1.0)
     await trio.sleep(1.0)
 
     assert await state.admit("ann", "s2") == Granted()

@@ -19,7 +19,7 @@ from voice_trio.errors import PlanUnverified, StateUnavailable, TokenUncheckable
 from voice_trio.settings import load_settings
 from voice_trio.state.memory_state import MemoryState
 from voice_trio.state.rollout import first_rollout
-from voice_trio.state.state import Granted, Quotas, Refused
+from voice_trio.state.state import Granted, LimitReached, Quotas
 
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
 HOME = "203.0.113.5"
@@ -59,7 +59,7 @@ class AdmissionFixture:
 class StateWithFailures(MemoryState):
     is_unavailable = False
 
-    async def admit(self, user_id: str, session_id: str) -> Granted | Refused:
+    async def admit(self, user_id: str, session_id: str) -> Granted | LimitReached:
         if self.is_unavailable:
             raise StateUnavailable("down")
         return await super().admit(user_id, session_id)

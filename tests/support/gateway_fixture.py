@@ -62,7 +62,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
         capacity=capacity,
         state=state,
         daily_budget=daily_budget,
-        webhook=Webhook(None, None, keeps_words=True),
+        webhook=Webhook(None, None, store_transcripts=True),
         knowledge=knowledge,
         live=live,
         statistics=statistics,

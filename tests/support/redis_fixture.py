@@ -25,12 +25,12 @@ async def instance(url: str, *, limit: int = 5, concurrent: int = 100, **options
     """A gateway's state, open while the block runs."""
     state = RedisState(parse_redis_url(url), Quotas(limit, concurrent), ROLLOUT, **options)
     async with trio.open_nursery() as nursery:
-        await nursery.start(state.keep)
+        await nursery.start(state.run)
         try:
             yield state
         finally:
             nursery.cancel_scope.cancel()
-            state.close()
+            state.disconnect()
 
 
 async def granted(state: RedisState, user: str = "ann", tries: int = 10, prefix: str = "s") -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.support.gateway_fixture import make_gateway
-from voice_trio.state.instance_registry import ANNOUNCE_SECONDS
+from voice_trio.state.instance_registry import ANNOUNCE_INTERVAL_SECONDS
 from voice_trio.web.instance_heartbeat import InstanceHeartbeat
 
 if TYPE_CHECKING:
@@ -20,18 +20,18 @@ async def test_who_is_there_says_so_again_and_again_and_at_once_when_it_drains(
     gateway = make_gateway(nursery)
     attendance = InstanceHeartbeat(gateway)
     nursery.start_soon(attendance.run)
-    await trio.sleep(3.5 * ANNOUNCE_SECONDS)
-    (one,) = await gateway.state.present()
+    await trio.sleep(3.5 * ANNOUNCE_INTERVAL_SECONDS)
+    (one,) = await gateway.state.instances()
     assert (one.instance, one.active, one.places, one.worker) == (gateway.state.instance, 0, 5, None)
-    assert one.seen_seconds == ANNOUNCE_SECONDS / 2
+    assert one.seen_seconds == ANNOUNCE_INTERVAL_SECONDS / 2
     assert not one.draining
     gateway.drain()
     await trio.sleep(0.01)
-    (one,) = await gateway.state.present()
+    (one,) = await gateway.state.instances()
     assert one.draining
     assert one.seen_seconds < 0.1
-    await trio.sleep(ANNOUNCE_SECONDS)
-    assert len(await gateway.state.present()) == attendance.known == 1
+    await trio.sleep(ANNOUNCE_INTERVAL_SECONDS)
+    assert len(await gateway.state.instances()) == attendance.known == 1
 
 
 async def test_who_ends_is_there_no_longer(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
@@ -39,6 +39,6 @@ async def test_who_ends_is_there_no_longer(autojump_clock: MockClock, nursery: t
     async with trio.open_nursery() as running:
         running.start_soon(InstanceHeartbeat(gateway).run)
         await trio.sleep(1)
-        assert len(await gateway.state.present()) == 1
+        assert len(await gateway.state.instances()) == 1
         running.cancel_scope.cancel()
-    assert await gateway.state.present() == ()
+    assert await gateway.state.instances() == ()

@@ -10,7 +10,7 @@ from voice_trio.auth.signed_tokens import ResumeTokens
 from voice_trio.auth.tokens import User
 from voice_trio.state.memory_state import MemoryState
 from voice_trio.state.rollout import first_rollout
-from voice_trio.state.session_record import RecordedTurn, SessionRecord, Words
+from voice_trio.state.session_record import RecordedItem, RecordedTurn, SessionRecord
 from voice_trio.state.state import Quotas
 from voice_trio.web.session_config import record_for
 from voice_trio.web.session_config import session_config_for as terms_for_admitted
@@ -62,7 +62,9 @@ def test_a_session_gets_a_resume_token_that_is_bound_to_it_and_to_its_user() -> 
 
 
 def test_a_resumed_session_has_its_history_and_what_is_left_of_its_time() -> None:
-    turn = RecordedTurn(said=(Words(item_id="i1", text="Hello?"),), heard=(Words(item_id="i2", text="Hello."),))
+    turn = RecordedTurn(
+        said=(RecordedItem(item_id="i1", text="Hello?"),), heard=(RecordedItem(item_id="i2", text="Hello."),)
+    )
     record = SessionRecord(
         session_id="vs_1",
         user_id="ada",

@@ -19,7 +19,7 @@ from voice_trio.admission.grant import SessionGrant
 from voice_trio.admission.refusals import RecentEvents, Refusal, RefusalMemory
 from voice_trio.auth.signed_tokens import ResumeTokens
 from voice_trio.errors import StateUnavailable, TokenInvalid
-from voice_trio.state.state import Granted, Limit, Refused
+from voice_trio.state.state import Granted, Limit, LimitReached
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -177,9 +177,9 @@ class Admission:
     async def _take_slots(self, user: User, preset: Mapping[str, Any] | None) -> SessionGrant | Refusal:
         session_id = f"vs_{secrets.token_hex(12)}"
         match await self._state.admit(user.id, session_id):
-            case Refused(limit=Limit.RATE, retry_after=wait):
+            case LimitReached(limit=Limit.RATE, retry_after=wait):
                 return refusals.rate_limited(self._limits.sessions_per_hour, wait or 0.0)
-            case Refused():
+            case LimitReached():
                 return refusals.too_many_sessions(self._limits.concurrent_per_user)
             case Granted():
                 pass

@@ -47,14 +47,14 @@ class Webhook:
         url: str | None,
         secret: SecretStr | None,
         *,
-        keeps_words: bool,
+        store_transcripts: bool,
         pauses_seconds: tuple[float, ...] = PAUSES_SECONDS,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
         self._pauses_seconds = pauses_seconds
         self._url = url
         self._secret = secret
-        self._keeps_words = keeps_words
+        self._store_transcripts = store_transcripts
         self._unix_time = unix_time
         self._queue, self._waiting = trio.open_memory_channel[SessionRecord](QUEUED_MAX)
         self._on_the_way = 0
@@ -65,7 +65,7 @@ class Webhook:
         if self._url is None:
             return
         try:
-            self._queue.send_nowait(record if self._keeps_words else record.without_words())
+            self._queue.send_nowait(record if self._store_transcripts else record.without_text())
         except trio.WouldBlock:
             log.error("webhook_overfull", session_id=record.session_id)
 
@@ -136,7 +136,7 @@ def signature(secret: SecretStr, body: bytes, unix_seconds: int) -> str:
 async def open_webhook(settings: Settings) -> AsyncIterator[Webhook]:
     """The webhook of the settings; what is on its way when the block ends gets 2 s."""
     shared = settings.shared
-    webhook = Webhook(shared.webhook_url, shared.webhook_secret, keeps_words=shared.store_transcripts)
+    webhook = Webhook(shared.webhook_url, shared.webhook_secret, store_transcripts=shared.store_transcripts)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(webhook.run)
         try:

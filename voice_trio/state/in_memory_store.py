@@ -1,4 +1,4 @@
-"""Session records and the rollout document in memory; synchronous, for the states that share them."""
+"""Session records and the rollout document in memory; synchronous, shared by `MemoryState` and `RedisState`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from voice_trio.state.rollout import Rollout
 
 RECORDS_MAX = 2_000
-"""Records of one process; beyond it those written least recently go."""
+"""Records of one process; the least recently written are evicted."""
 DELETIONS_MAX = 10_000
+"""Users whose last deletion is remembered; the oldest are evicted."""
 DELETION_SECONDS = 2 * RECORD_SECONDS
-"""How long a deletion is held against older sessions: longer than any of them and its record can last."""
+"""How long a deletion blocks records of older sessions: longer than any session and its record can last."""
 
 
-class RecordShelf:
-    """Records for an hour each. `clock` never goes back; `unix_time` is compared with when sessions started."""
+class InMemoryRecords:
+    """Session records, each kept for an hour.
+
+    `clock` is monotonic. `unix_time` is compared with the start of a session.
+    """
 
     def __init__(self, clock: Callable[[], float], unix_time: Callable[[], float]) -> None:
         self._clock = clock
@@ -32,16 +36,16 @@ class RecordShelf:
         self._deletions: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
-        """Records kept."""
+        """Number of records."""
         return len(self._records)
 
     def __iter__(self) -> Iterator[SessionRecord]:
-        """The records still kept, those written least recently first."""
-        self._forget_old_ones()
+        """The unexpired records, least recently written first."""
+        self._evict_expired()
         return iter([record for _, record in self._records.values()])
 
     def put(self, record: SessionRecord) -> None:
-        """Keep the record, unless a later one is there or the user wanted none kept."""
+        """Store the record, unless a later revision is stored or the user's records were deleted since it began."""
         key = (record.user_id, record.session_id)
         known = self.get(*key)
         is_old = known is not None and known.revision >= record.revision
@@ -53,17 +57,17 @@ class RecordShelf:
             self._records.popitem(last=False)
 
     def get(self, user_id: str, session_id: str) -> SessionRecord | None:
-        """The record, if it is still kept."""
-        self._forget_old_ones()
-        kept = self._records.get((user_id, session_id))
-        return kept[1] if kept else None
+        """The record, or None once it has expired."""
+        self._evict_expired()
+        entry = self._records.get((user_id, session_id))
+        return entry[1] if entry else None
 
-    def drop(self, user_id: str, session_id: str) -> None:
-        """Keep that record no longer."""
+    def remove(self, user_id: str, session_id: str) -> None:
+        """Remove one record."""
         self._records.pop((user_id, session_id), None)
 
     def delete(self, user_id: str) -> int:
-        """Delete a user's records; none of a session that has started up to now will be kept."""
+        """Delete a user's records and block those of sessions that have started up to now; returns the number."""
         self._deletions[user_id] = self._unix_time()
         self._deletions.move_to_end(user_id)
         while len(self._deletions) > DELETIONS_MAX:
@@ -74,47 +78,47 @@ class RecordShelf:
         return len(keys)
 
     def deleted_at(self, user_id: str) -> float:
-        """Unix time of the user's last deletion; 0 if it is too long ago to matter, or never was."""
+        """Unix time of the user's last deletion; 0 if there was none within `DELETION_SECONDS`."""
         deleted_at = self._deletions.get(user_id, 0.0)
         return deleted_at if deleted_at + DELETION_SECONDS > self._unix_time() else 0.0
 
     @property
     def deletions(self) -> dict[str, float]:
-        """When users' records were deleted, Unix time by user."""
+        """The deletions that still block records: Unix time by user."""
         return {user_id: at for user_id in self._deletions if (at := self.deleted_at(user_id))}
 
-    def _forget_old_ones(self) -> None:
+    def _evict_expired(self) -> None:
         now = self._clock()
         while self._records:
-            kept_until, _ = next(iter(self._records.values()))
-            if kept_until > now:
+            expires_at, _ = next(iter(self._records.values()))
+            if expires_at > now:
                 return
             self._records.popitem(last=False)
 
 
-class RolloutBoard:
-    """The document in force, and who waits for another."""
+class InMemoryRollout:
+    """The rollout document in force, and the tasks that wait for the next one."""
 
     def __init__(self, rollout: Rollout) -> None:
         self.current = rollout
         self._changed = trio.Event()
 
-    def post(self, rollout: Rollout) -> None:
-        """`rollout` is in force from now on."""
+    def set(self, rollout: Rollout) -> None:
+        """Put `rollout` in force."""
         if rollout != self.current:
             self.current = rollout
             self._changed.set()
             self._changed = trio.Event()
 
-    def replace(self, wanted: Rollout) -> Rollout | None:
-        """Put `wanted` in force as the next version if its version is the one in force."""
-        if wanted.version != self.current.version:
+    def replace(self, proposed: Rollout) -> Rollout | None:
+        """Put `proposed` in force as the next version; None if its version is not the one in force."""
+        if proposed.version != self.current.version:
             return None
-        self.post(msgspec.structs.replace(wanted, version=wanted.version + 1))
+        self.set(msgspec.structs.replace(proposed, version=proposed.version + 1))
         return self.current
 
     async def wait_change(self, known: Rollout) -> Rollout:
-        """Return the document in force once it is not `known`."""
+        """Wait until the document in force is not `known`, then return it."""
         await trio.lowlevel.checkpoint()
         while self.current == known:
             await self._changed.wait()

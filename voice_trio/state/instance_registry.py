@@ -1,4 +1,4 @@
-"""Who is there: each process says every 10 s that it is, and what it is doing; who says nothing for 30 s is gone."""
+"""The instances that share one state: a process announces itself every 10 s, and expires after 30 s."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ANNOUNCE_SECONDS = 10.0
-PRESENT_SECONDS = 30.0
-"""Two announcements may get lost."""
+ANNOUNCE_INTERVAL_SECONDS = 10.0
+INSTANCE_EXPIRY_SECONDS = 30.0
+"""Two announcements may be lost."""
 
 
 class InstanceInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One process as it was `seen_seconds` ago; `started` is Unix seconds."""
 
     instance: str
-    """Its id in the shared state: another one after every start."""
+    """Its id in the shared state; a restart gets another one."""
     host: str
     pid: int
     worker: int | None = None
@@ -26,41 +26,41 @@ class InstanceInfo(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     started: float
     active: int
-    """Sessions open."""
+    """Open sessions."""
     places: int
-    """Sessions it may hold."""
+    """Sessions that it may hold."""
     draining: bool = False
     loop_lag_ms: float = 0.0
     seen_seconds: float = 0.0
 
 
 def decode_instance(data: bytes, seen_seconds: float) -> InstanceInfo | None:
-    """The presence, or None for what is not one (a later version's, say)."""
+    """Decode an announcement; None if `data` is none, for example one of a later version."""
     try:
-        presence = msgspec.json.decode(data, type=InstanceInfo)
+        info = msgspec.json.decode(data, type=InstanceInfo)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return msgspec.structs.replace(presence, seen_seconds=seen_seconds)
+    return msgspec.structs.replace(info, seen_seconds=seen_seconds)
 
 
 class OwnInstance:
-    """What this process said last: all that is known without a shared store. `clock` never goes back."""
+    """The last announcement of this process, the only one known without a shared store. `clock` is monotonic."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._said: tuple[float, InstanceInfo] | None = None
+        self._announced: tuple[float, InstanceInfo] | None = None
 
-    def say(self, presence: InstanceInfo) -> None:
-        """It is there."""
-        self._said = (self._clock(), presence)
+    def announce(self, info: InstanceInfo) -> None:
+        """Keep `info` for 30 s."""
+        self._announced = (self._clock(), info)
 
-    def forget(self) -> None:
-        """It is gone."""
-        self._said = None
+    def withdraw(self) -> None:
+        """Drop the announcement."""
+        self._announced = None
 
     @property
-    def present(self) -> tuple[InstanceInfo, ...]:
-        """This process, if it said so lately."""
-        if self._said is None or (seen := self._clock() - self._said[0]) >= PRESENT_SECONDS:
+    def instances(self) -> tuple[InstanceInfo, ...]:
+        """This process, if it was announced within the last 30 s."""
+        if self._announced is None or (seen := self._clock() - self._announced[0]) >= INSTANCE_EXPIRY_SECONDS:
             return ()
-        return (msgspec.structs.replace(self._said[1], seen_seconds=round(seen, 1)),)
+        return (msgspec.structs.replace(self._announced[1], seen_seconds=round(seen, 1)),)

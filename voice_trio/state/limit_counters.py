@@ -1,7 +1,7 @@
 """Counters in memory: rate slots and leases by user, spending by day.
 
 Pure decisions and synchronous, so that no other task runs between a check and its update. `MemoryState` uses them as
-the whole truth; `RedisState` keeps them beside Redis, for the time in which Redis is away.
+its only store; `RedisState` keeps them beside Redis and decides by them while Redis is unavailable.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voice_trio.state.state import OTHERS, USERS_REMEMBERED, Granted, Limit, Refused, Spenders
+from voice_trio.state.state import OTHERS, USERS_REMEMBERED, Granted, Limit, LimitReached, Spenders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,187 +20,190 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Holdings:
-    """What one user holds, by session id: when each slot was taken (oldest first), when each lease lapses."""
+    """What one user holds, by session id: when each slot was taken, oldest first, and when each lease expires."""
 
     slots: dict[str, float] = field(default_factory=dict)
     leases: dict[str, float] = field(default_factory=dict)
 
 
 class LimitCounters:
-    """Users who hold nothing any more are forgotten, so memory is bounded by what is granted.
+    """Rate slots and leases by user. Users without any are evicted, so what is granted bounds the memory.
 
-    `clock` tells seconds from any origin and never goes back.
+    `clock` gives seconds from any origin and is monotonic.
     """
 
     def __init__(self, quotas: Quotas, clock: Callable[[], float]) -> None:
         self._quotas = quotas
         self._clock = clock
-        # Least recently touched first; whoever heads the line without holding anything is forgotten.
+        # Least recently changed first, so that eviction looks only at the head.
         self._users: OrderedDict[str, Holdings] = OrderedDict()
 
     def __len__(self) -> int:
-        """Users remembered."""
+        """Number of users in memory."""
         return len(self._users)
 
     @property
     def users(self) -> tuple[str, ...]:
-        """Users remembered; some may hold nothing any more."""
+        """Users in memory; what some of them held may have expired."""
         return tuple(self._users)
 
-    def admit(self, user_id: str, session_id: str) -> Granted | Refused:
+    def admit(self, user_id: str, session_id: str) -> Granted | LimitReached:
         """Take a rate slot and a lease, or neither."""
         now = self._clock()
-        self._forget_idle_users(now)
-        held = self._current(user_id, now)
+        self._evict_idle_users(now)
+        held = self._unexpired(user_id, now)
         room = self._quotas.sessions_per_window
         if session_id not in held.slots and len(held.slots) >= room:
-            # With more slots taken than there are (the limit was lowered), several must open before one is free.
+            # A lowered limit leaves more slots taken than there are: several must expire before one is free.
             freeing = list(held.slots.values())[len(held.slots) - room]
-            return Refused(Limit.RATE, retry_after=freeing + self._quotas.window_seconds - now)
+            return LimitReached(Limit.RATE, retry_after=freeing + self._quotas.window_seconds - now)
         if session_id not in held.leases and len(held.leases) >= self._quotas.concurrent:
-            return Refused(Limit.CONCURRENCY)
+            return LimitReached(Limit.CONCURRENCY)
         self._grant(user_id, held, session_id, now)
         return Granted()
 
-    def note(self, user_id: str, session_id: str) -> None:
-        """The session was admitted by somebody who knows better: take its slot and lease without a look at limits."""
+    def record_grant(self, user_id: str, session_id: str) -> None:
+        """Take the slot and lease of a session that Redis admitted, without checking the limits."""
         now = self._clock()
-        self._forget_idle_users(now)
-        self._grant(user_id, self._current(user_id, now), session_id, now)
+        self._evict_idle_users(now)
+        self._grant(user_id, self._unexpired(user_id, now), session_id, now)
 
     def release(self, user_id: str, session_id: str) -> None:
         """Give the rate slot and the lease back."""
-        held = self._current(user_id, self._clock())
+        held = self._unexpired(user_id, self._clock())
         held.slots.pop(session_id, None)
         held.leases.pop(session_id, None)
 
     def renew(self, user_id: str, session_id: str) -> None:
-        """Keep the lease, or take it again."""
+        """Extend the lease, or take it again if it expired."""
         now = self._clock()
-        held = self._current(user_id, now)
+        held = self._unexpired(user_id, now)
         held.leases[session_id] = now + self._quotas.lease_seconds
-        self._keep(user_id, held)
+        self._touch(user_id, held)
 
     def end(self, user_id: str, session_id: str) -> None:
-        """Give only the lease back."""
-        self._current(user_id, self._clock()).leases.pop(session_id, None)
+        """Give back the lease alone."""
+        self._unexpired(user_id, self._clock()).leases.pop(session_id, None)
 
     def reset(self, user_id: str) -> None:
         """Open all of a user's rate slots."""
-        self._current(user_id, self._clock()).slots.clear()
+        self._unexpired(user_id, self._clock()).slots.clear()
 
     def holdings(self, user_id: str) -> Holdings:
-        """What the user holds now, as seconds: how long ago each slot was taken, how long each lease still runs."""
+        """What the user holds, in seconds relative to now: the age of each slot, the time left of each lease."""
         now = self._clock()
-        held = self._current(user_id, now)
+        held = self._unexpired(user_id, now)
         return Holdings(
             {session: now - taken_at for session, taken_at in held.slots.items()},
-            {session: lapses_at - now for session, lapses_at in held.leases.items()},
+            {session: expires_at - now for session, expires_at in held.leases.items()},
         )
 
     def _grant(self, user_id: str, held: Holdings, session_id: str, now: float) -> None:
         held.slots.setdefault(session_id, now)
         held.leases[session_id] = now + self._quotas.lease_seconds
-        self._keep(user_id, held)
+        self._touch(user_id, held)
 
-    def _current(self, user_id: str, now: float) -> Holdings:
-        """What the user holds at `now`, without what has lapsed; not yet kept if they held nothing."""
+    def _unexpired(self, user_id: str, now: float) -> Holdings:
+        """What the user holds at `now`, without what has expired; a new object if the user is unknown."""
         held = self._users.get(user_id) or Holdings()
         for session_id, taken_at in list(held.slots.items()):
             if taken_at + self._quotas.window_seconds <= now:
                 del held.slots[session_id]
-        for session_id, lapses_at in list(held.leases.items()):
-            if lapses_at <= now:
+        for session_id, expires_at in list(held.leases.items()):
+            if expires_at <= now:
                 del held.leases[session_id]
         return held
 
-    def _keep(self, user_id: str, held: Holdings) -> None:
+    def _touch(self, user_id: str, held: Holdings) -> None:
         self._users[user_id] = held
         self._users.move_to_end(user_id)
 
-    def _forget_idle_users(self, now: float) -> None:
+    def _evict_idle_users(self, now: float) -> None:
         while self._users:
             user_id = next(iter(self._users))
-            held = self._current(user_id, now)
+            held = self._unexpired(user_id, now)
             if held.slots or held.leases:
                 return
             del self._users[user_id]
 
 
 DAYS_MAX = 2
-USERS_TOLD_MAX = 200
-"""With one telling; the others with the next."""
+USERS_REPORTED_MAX = 200
+"""Users in one report to Redis; the others are in the next."""
 
 
 @dataclass(slots=True)
-class _Day:
-    """Millionths of a US dollar."""
+class _DayCounters:
+    """Sums of one day, in millionths of a US dollar."""
 
     own: int = 0
     others: int = 0
     by_user: dict[str, int] = field(default_factory=dict)
-    untold: dict[str, None] = field(default_factory=dict)
-    """Users, longest waiting first."""
+    unreported: dict[str, None] = field(default_factory=dict)
+    """Users with a sum that Redis may not have, longest waiting first."""
 
 
 class DayTotals:
-    """What this instance spent, and what is known of the others."""
+    """What this instance spent by day and user, and what the other instances spent as far as known.
+
+    Sums only grow and are reported whole, so that a repeated report counts once.
+    """
 
     def __init__(self) -> None:
-        self._days: dict[str, _Day] = {}
+        self._days: dict[str, _DayCounters] = {}
 
     def add(self, day: str, micro_usd: int, by_user: Mapping[str, int]) -> None:
-        """So much more was spent; beyond `USERS_REMEMBERED` a day users are counted together."""
-        sums = self._days.setdefault(day, _Day())
-        sums.own += micro_usd
+        """Add spending; beyond `USERS_REMEMBERED` a day further users are counted as `OTHERS`."""
+        totals = self._days.setdefault(day, _DayCounters())
+        totals.own += micro_usd
         for user, micro in by_user.items():
-            name = user if user in sums.by_user or len(sums.by_user) < USERS_REMEMBERED else OTHERS
-            sums.by_user[name] = sums.by_user.get(name, 0) + micro
-            sums.untold[name] = None
+            name = user if user in totals.by_user or len(totals.by_user) < USERS_REMEMBERED else OTHERS
+            totals.by_user[name] = totals.by_user.get(name, 0) + micro
+            totals.unreported[name] = None
         for old in sorted(self._days)[:-DAYS_MAX]:
             del self._days[old]
 
     def own(self, day: str) -> int:
-        """What this instance spent."""
+        """What this instance spent on `day`."""
         return self._day(day).own
 
-    def learn(self, day: str, own: int, total: int) -> None:
-        """All instances were at `total` when this one was at `own`."""
-        sums = self._days.setdefault(day, _Day())
-        sums.others = max(sums.others, total - own)
+    def update_others(self, day: str, own: int, total: int) -> None:
+        """Note that all instances had spent `total` when this one had spent `own`."""
+        totals = self._days.setdefault(day, _DayCounters())
+        totals.others = max(totals.others, total - own)
 
     def total(self, day: str) -> int:
-        """As far as it is known here."""
-        sums = self._day(day)
-        return sums.own + sums.others
+        """What all instances spent on `day`, as far as known."""
+        totals = self._day(day)
+        return totals.own + totals.others
 
     @property
     def days(self) -> tuple[str, ...]:
-        """Days on which this instance spent anything."""
-        return tuple(day for day, sums in self._days.items() if sums.own)
+        """Days on which this instance spent anything, ISO dates."""
+        return tuple(day for day, totals in self._days.items() if totals.own)
 
-    def untold(self, day: str) -> dict[str, int]:
-        """Some users' sums that the shared store may not know; at most `USERS_TOLD_MAX`."""
-        sums = self._day(day)
-        return {user: sums.by_user[user] for user in list(sums.untold)[:USERS_TOLD_MAX]}
+    def unreported(self, day: str) -> dict[str, int]:
+        """Sums that Redis may not have, for at most `USERS_REPORTED_MAX` users."""
+        totals = self._day(day)
+        return {user: totals.by_user[user] for user in list(totals.unreported)[:USERS_REPORTED_MAX]}
 
-    def note_told(self, day: str, told: Mapping[str, int]) -> None:
-        """The store knows these sums; who spent more since is still to be told."""
-        sums = self._day(day)
-        for user, micro in told.items():
-            if sums.by_user.get(user) == micro:
-                sums.untold.pop(user, None)
+    def mark_reported(self, day: str, reported: Mapping[str, int]) -> None:
+        """Redis has these sums; users with a higher sum by now stay unreported."""
+        totals = self._day(day)
+        for user, micro in reported.items():
+            if totals.by_user.get(user) == micro:
+                totals.unreported.pop(user, None)
 
-    def owe_all(self) -> None:
-        """The store may know nothing any more."""
-        for sums in self._days.values():
-            sums.untold = dict.fromkeys(sums.by_user)
+    def mark_all_unreported(self) -> None:
+        """Redis may have lost everything: report all sums again."""
+        for totals in self._days.values():
+            totals.unreported = dict.fromkeys(totals.by_user)
 
     def spenders(self, day: str, count: int, user: str | None) -> Spenders:
-        """Of this instance alone."""
+        """The `count` users who spent most on this instance, and what `user` spent here."""
         by_user = self._day(day).by_user
         top = sorted(by_user.items(), key=lambda item: (-item[1], item[0]))[:count]
         return Spenders(tuple(top), by_user.get(user or "", 0))
 
-    def _day(self, day: str) -> _Day:
-        return self._days.get(day) or _Day()
+    def _day(self, day: str) -> _DayCounters:
+        return self._days.get(day) or _DayCounters()

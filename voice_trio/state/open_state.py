@@ -1,4 +1,4 @@
-"""Which `State` the settings ask for, open while a block runs."""
+"""Opens the `State` that the settings configure."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from voice_trio.settings import Settings
     from voice_trio.state.state import State
 
-SETTLING_SECONDS_MAX = 1.0
+FLUSH_SECONDS_MAX = 1.0
 
 
 @asynccontextmanager
 async def open_state(settings: Settings) -> AsyncIterator[State]:
-    """In memory, or shared through Redis when REDIS_URL is set; Redis was looked at once when the block begins.
+    """Open the state for one block: in memory, or in Redis if REDIS_URL is set and REDIS_ENABLED.
 
-    A Redis that is away stops nobody from starting.
+    Redis has been checked once when the block begins. An unavailable Redis does not prevent the start.
     """
     shared = settings.shared
     quotas, rollout = Quotas.of(settings.limits), first_rollout(settings.access)
     if shared.redis_url is None or not shared.redis_enabled:
-        yield MemoryState(quotas, rollout, keeps_words=shared.store_transcripts)
+        yield MemoryState(quotas, rollout, store_transcripts=shared.store_transcripts)
         return
     state = RedisState(
         parse_redis_url(shared.redis_url.get_secret_value()),
@@ -40,14 +40,14 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         policy=shared.redis_failure_policy,
         attempts=shared.retry_max_attempts,
         backoff_factor=shared.retry_backoff_factor,
-        keeps_words=shared.store_transcripts,
+        store_transcripts=shared.store_transcripts,
     )
     async with trio.open_nursery() as nursery:
-        await nursery.start(state.keep)
+        await nursery.start(state.run)
         try:
             yield state
         finally:
-            with trio.move_on_after(SETTLING_SECONDS_MAX, shield=True):
-                await state.settle()
+            with trio.move_on_after(FLUSH_SECONDS_MAX, shield=True):
+                await state.flush()
             nursery.cancel_scope.cancel(reason="the state is closed")
-            state.close()
+            state.disconnect()

@@ -1,4 +1,7 @@
-"""What limits remember: the protocol that the in-memory twin and a shared store both fill, held to the same tests."""
+"""The protocol of shared state: limits, leases, records, rollout, spending and instances.
+
+`MemoryState` and `RedisState` implement it and pass the same contract tests.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,17 @@ if TYPE_CHECKING:
 WINDOW_SECONDS = 3600.0
 """The window of MAX_SESSIONS_PER_USER_PER_HOUR."""
 LEASE_SECONDS = 30.0
-"""How long a session counts as open without having said so: a killed process frees its users' places within this."""
+"""How long a session counts as open after its last renewal; a killed process frees its users' leases within this."""
 LEASE_RENEW_SECONDS = 10.0
-"""How often a session renews its lease: two renewals may get lost."""
+"""How often a session renews its lease: two renewals may be lost."""
 USERS_REMEMBERED = 10_000
-"""Users whose spending is kept apart, by day; what further users spend is added up under `OTHERS`."""
+"""Users with a sum of their own, by day; further users are added up under `OTHERS`."""
 OTHERS = "(others)"
 
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """What one user may have: sessions begun within any window, and sessions open at a time."""
+    """What one user may have: sessions begun within any window, and sessions open at once."""
 
     sessions_per_window: int
     concurrent: int
@@ -36,12 +39,12 @@ class Quotas:
 
     @classmethod
     def of(cls, limits: Limits) -> Quotas:
-        """As the settings state them."""
+        """The quotas of the settings."""
         return cls(limits.sessions_per_hour, limits.concurrent_per_user)
 
 
 class Limit(Enum):
-    """Which limit refused."""
+    """The limit that was reached."""
 
     RATE = "rate"
     """Too many sessions begun within the window."""
@@ -55,8 +58,8 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """Nothing was taken. `retry_after` is seconds until the next rate slot opens; None where no time can be told."""
+class LimitReached:
+    """Neither a slot nor a lease was taken. `retry_after`: seconds until the next rate slot opens, None if unknown."""
 
     limit: Limit
     retry_after: float | None = None
@@ -64,9 +67,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class StateHealth:
-    """How a shared store was found when it was last looked at; without one everything is False or None.
+    """The shared store as of its last check; without one every field is False or None.
 
-    `url` has its password masked. `fault` names what is wrong in a few words, None when nothing is.
+    `url` has its password masked. `fault` names the problem in a few words; None if there is none.
     """
 
     enabled: bool = False
@@ -81,7 +84,7 @@ class StateHealth:
 
 @dataclass(frozen=True, slots=True)
 class Spenders:
-    """Who spent most on a day, in millionths of a US dollar by user hash, and what one of them spent."""
+    """The users who spent most on a day, by user hash, and one user's sum; in millionths of a US dollar."""
 
     top: tuple[tuple[str, int], ...] = ()
     asked_for: int = 0
@@ -90,13 +93,14 @@ class Spenders:
 class State(Protocol):
     """Decisions about one user are atomic: no interleaving of calls, on any instance, grants more than the quotas.
 
-    Every method raises `StateUnavailable` when the store does not answer, and is all or nothing when cancelled.
+    A method raises `StateUnavailable` if the store does not answer, unless it says otherwise. A cancelled call takes
+    effect entirely or not at all.
     """
 
-    async def admit(self, user_id: str, session_id: str) -> Granted | Refused:
-        """Take a rate slot and a lease, or neither. The rate is looked at first.
+    async def admit(self, user_id: str, session_id: str) -> Granted | LimitReached:
+        """Take a rate slot and a lease, or neither. The rate is checked first.
 
-        Idempotent: a session that already holds its slot is granted again and takes no second one. The window slides:
+        Idempotent: a session that holds its slot is granted again and takes no second one. The window slides:
         a slot taken at t opens again at exactly t + `window_seconds`.
         """
         ...
@@ -106,65 +110,64 @@ class State(Protocol):
         ...
 
     async def renew(self, user_id: str, session_id: str) -> None:
-        """Keep the lease for another `lease_seconds`; takes it again, without a look at the limit, if it had lapsed."""
+        """Extend the lease by `lease_seconds`; take it again, without checking the limit, if it expired."""
         ...
 
     async def end(self, user_id: str, session_id: str) -> None:
-        """Give only the lease back: the session is over, and its rate slot stays taken. Idempotent."""
+        """Give back the lease alone: the session is over, and its rate slot stays taken. Idempotent."""
         ...
 
     async def reset(self, user_id: str) -> None:
-        """Open all of a user's rate slots, as an administrator may. Leases of open sessions stay."""
+        """Open all of a user's rate slots, for administrators. Leases of open sessions stay."""
         ...
 
     async def rollout(self) -> Rollout:
-        """The rollout document in force. Asked at every admission, so a remote store answers from a recent copy."""
+        """The rollout document in force. Every admission calls this, so a remote store returns a recent copy."""
         ...
 
-    async def replace_rollout(self, wanted: Rollout) -> Rollout | None:
-        """Put `wanted` in force if its `version` is still the one in force; what is returned has the next version.
+    async def replace_rollout(self, proposed: Rollout) -> Rollout | None:
+        """Put `proposed` in force if its `version` is still the one in force; returns it with the next version.
 
-        None, and nothing changed, when somebody else was faster.
+        None, and no change, after a concurrent update.
         """
         ...
 
     async def wait_rollout_change(self, known: Rollout) -> Rollout:
-        """Return the document in force as soon as it is another than `known`, whoever changed it."""
+        """Wait until the document in force is not `known`, on any instance, then return it."""
         ...
 
     async def put_record(self, record: SessionRecord) -> None:
-        """Keep `record` for an hour from now, in place of one of the same session with a lower revision.
+        """Store `record` for an hour, in place of one of the same session with a lower revision.
 
-        Ignored when a revision as high is there already, and for sessions that were open when their user's records
-        were deleted. Words are left out when the settings say so. A store that is away gets it when it is back.
+        Ignored if a revision as high is stored, and for sessions that were open when their user's records were
+        deleted. `VOICE_STORE_TRANSCRIPTS=false` leaves the text out. An unavailable store gets it after recovery.
         """
         ...
 
     async def record(self, user_id: str, session_id: str) -> SessionRecord | None:
-        """The user's record of that session, if there is one."""
+        """The user's record of that session, or None."""
         ...
 
     async def take_over(self, record: SessionRecord) -> SessionRecord:
-        """Have the instance that holds this session let it go, if one does and lives; returns the record after that.
+        """Have the instance that runs this session end it there; returns the record as of then.
 
         Takes at most about 2 s, and no time for a session that has ended or whose instance is gone.
         """
         ...
 
-    async def wait_taken_over(self) -> str:
-        """Return the id of a session, once another instance wants to go on with it: it must be let go here."""
+    async def wait_takeover(self) -> str:
+        """Wait until another instance takes over a session of this one; returns its id. The caller must end it here."""
         ...
 
     async def delete_records(self, user_id: str) -> int:
-        """Delete all records of a user now, and keep none of the sessions they have open; returns how many went."""
+        """Delete a user's records and block those of the user's open sessions; returns the number deleted."""
         ...
 
     async def add_spent(self, day: str, micro_usd: int, by_user: Mapping[str, int] | None = None) -> int:
         """Add millionths of a US dollar to what all instances spent on `day` (ISO date, UTC); returns the sum.
 
-        `by_user` says whose they are, by their hashes; beyond 10,000 users a day the rest is counted as `OTHERS`.
-        While the store is away the sum is what was last known of the others plus what this instance spent. Days are
-        forgotten after two.
+        `by_user` splits the amount by user hash; beyond 10,000 users a day the rest counts as `OTHERS`. While the store
+        is unavailable the sum is this instance's own plus the last known sum of the others. Two days are stored.
         """
         ...
 
@@ -175,28 +178,28 @@ class State(Protocol):
     async def spenders(self, day: str, count: int, user: str | None = None) -> Spenders:
         """The `count` users who spent most on `day`, on all instances, and what `user` spent.
 
-        A sum may be behind by what an instance has not told yet; while the store is away they are this instance's.
+        A sum may lack what an instance has not reported yet. While the store is unavailable sums are this instance's.
         """
         ...
 
-    async def announce(self, presence: InstanceInfo) -> tuple[InstanceInfo, ...]:
-        """Say that this process is there, for 30 s; returns who is. Never raises: without the store, it alone is."""
+    async def announce(self, info: InstanceInfo) -> tuple[InstanceInfo, ...]:
+        """Announce this process for 30 s; returns all instances, or this one alone without the store. Never raises."""
         ...
 
-    async def present(self) -> tuple[InstanceInfo, ...]:
-        """Who is there, oldest first. Never raises."""
+    async def instances(self) -> tuple[InstanceInfo, ...]:
+        """All announced instances, oldest first. Never raises."""
         ...
 
     async def withdraw(self) -> None:
-        """This process ends; never raises."""
+        """Withdraw the announcement of this process. Never raises."""
         ...
 
     @property
     def instance(self) -> str:
-        """This process among those that share the state: another one after every start."""
+        """The id of this process among those that share the state; a restart gets another one."""
         ...
 
     @property
     def health(self) -> StateHealth:
-        """What is known of the store now; never older than 10 s. Does not ask it."""
+        """The store as of its last check, at most 10 s ago; makes no call."""
         ...

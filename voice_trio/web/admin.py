@@ -48,7 +48,7 @@ async def obey_takeovers(state: State, live: LiveSessions) -> Never:
     """Let go of sessions that were resumed on another instance: until cancelled."""
     async with trio.open_nursery() as nursery:
         while True:
-            nursery.start_soon(live.evict, await state.wait_taken_over())
+            nursery.start_soon(live.evict, await state.wait_takeover())
 
 
 class _AdminRoutes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from voice_trio.observability.prometheus import Across
-from voice_trio.state.instance_registry import ANNOUNCE_SECONDS, InstanceInfo
+from voice_trio.state.instance_registry import ANNOUNCE_INTERVAL_SECONDS, InstanceInfo
 
 if TYPE_CHECKING:
     from typing import Never
@@ -42,7 +42,7 @@ class InstanceHeartbeat:
             while True:
                 was_draining = capacity.is_draining
                 self._known = len(await state.announce(self._presence()))
-                with trio.move_on_after(ANNOUNCE_SECONDS):
+                with trio.move_on_after(ANNOUNCE_INTERVAL_SECONDS):
                     if not was_draining:
                         await capacity.wait_draining()
                         continue

@@ -48,7 +48,7 @@ async def _setup(gateway: Gateway, facts: list[WorkerFacts]) -> dict[str, Any]:
             "loop_lag_ms": max(worker.loop_lag_ms for worker in workers),
         },
         "workers": {"count": gateway.peers.count, "answered": [msgspec.to_builtins(worker) for worker in workers]},
-        "instances": [msgspec.to_builtins(presence) for presence in await gateway.state.present()],
+        "instances": [msgspec.to_builtins(presence) for presence in await gateway.state.instances()],
         "prices": {"dated": dated.isoformat() if dated else None},
         "configuration": gateway.settings.described(),
     }

@@ -15,7 +15,7 @@ from voice_trio.billing.spending import micro_usd
 from voice_trio.conversation.turn.history import History, Said
 from voice_trio.errors import StateUnavailable
 from voice_trio.session.endings import Ending
-from voice_trio.state.session_record import RecordedTurn, SessionRecord, Words
+from voice_trio.state.session_record import RecordedItem, RecordedTurn, SessionRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,8 +110,8 @@ def history_of(record: SessionRecord) -> tuple[Said, ...]:
     return tuple(history)
 
 
-def _words(items: tuple[tuple[str, str], ...]) -> tuple[Words, ...]:
-    return tuple(Words(item_id=item_id, text=text) for item_id, text in items if text)
+def _words(items: tuple[tuple[str, str], ...]) -> tuple[RecordedItem, ...]:
+    return tuple(RecordedItem(item_id=item_id, text=text) for item_id, text in items if text)
 
 
 def _counts(usage: Mapping[str, object], prefix: str = "") -> dict[str, int]:

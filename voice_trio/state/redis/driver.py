@@ -1,7 +1,7 @@
-"""redis-py, and nothing else of this package's: blocking calls on one client, and every way they fail by name.
+"""The adapter of redis-py: blocking calls on one client, and a named fault for every way in which they fail.
 
-To be called in worker threads only. A connection is used only if `admits` its server: after a restart or a failover
-another process answers under the same address, which may know less than the one before.
+For worker threads only. A connection is used only if `admits` accepts its server: after a restart or a failover another
+process answers at the same address, and it may know less than the one before.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from voice_trio.settings.redis_url import Layout, RedisUrl
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from voice_trio.state.redis.scripts import Script
+    from voice_trio.state.redis.scripts import RedisScript
 
 Argument: TypeAlias = str | bytes | int
 
 
 class RedisFault(Enum):
-    """What is wrong with Redis, in the words of health and logs."""
+    """What is wrong with Redis; the values appear in health and logs."""
 
     UNKNOWN = "not looked at yet"
     UNREACHABLE = "unreachable"
@@ -62,22 +62,22 @@ class RedisFault(Enum):
 
 
 class RedisFailed(StateUnavailable):
-    """A call failed. Nobody knows whether it took place, unless the fault says so."""
+    """A call failed. It may have taken effect all the same, unless the fault excludes that."""
 
     def __init__(self, fault: RedisFault, detail: str = "") -> None:
         super().__init__(f"Redis: {fault.value}" + (f" ({detail})" if detail else ""))
         self.fault = fault
 
 
-class _OtherServer(RedisError):
-    """A new connection met a server that is not admitted yet."""
+class _UnknownServer(RedisError):
+    """A new connection reached a server that is not admitted yet."""
 
 
 class RedisDriver:
-    """One client, made when first needed. Calls raise `RedisFailed` and nothing else.
+    """One client, created at the first call. Calls raise `RedisFailed` and nothing else.
 
-    Each wait for a byte is bounded by `seconds_max`; lost connections are tried again up to `attempts` times in all,
-    with a pause of 10 ms that gets `backoff_factor` times longer each time.
+    Each wait for a byte takes at most `seconds_max`. A call over a lost connection is tried up to `attempts` times in
+    all, with a first pause of 10 ms that grows by `backoff_factor`.
     """
 
     def __init__(
@@ -95,39 +95,39 @@ class RedisDriver:
         self._attempts = attempts
         self._backoff_factor = backoff_factor
         self._client: Any = None
-        self._making = threading.Lock()
+        self._lock = threading.Lock()
 
-    def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        """Run a script: one round trip, two when the server sees it for the first time."""
-        return self._persist(lambda client: _evaluate(client, script, keys, arguments))
+    def run(self, script: RedisScript, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run a script in one round trip, or two if the server has not cached it yet."""
+        return self._with_retries(lambda client: _evaluate(client, script, keys, arguments))
 
     def call(self, *command: Argument) -> Any:
-        """One command."""
-        return self._persist(lambda client: client.execute_command(*command))
+        """Run one command."""
+        return self._with_retries(lambda client: client.execute_command(*command))
 
     def info(self) -> dict[str, Any]:
-        """What the server says of itself; of a cluster the node that answers by default."""
-        return dict(self._persist(lambda client: client.info()))
+        """The reply to INFO; in a cluster that of its default node."""
+        return dict(self._with_retries(lambda client: client.info()))
 
-    def meet(self) -> None:
+    def connect_all(self) -> None:
         """Connect to every server that a call may reach, so that each is admitted or refused now."""
-        self._persist(_meet)
+        self._with_retries(_connect_all)
 
     def reset(self) -> None:
-        """Forget the client and its connections; the next call makes new ones."""
-        with self._making:
+        """Close the client and its connections; the next call makes new ones."""
+        with self._lock:
             client, self._client = self._client, None
         if client is not None:
             with suppress(RedisError, RedisClusterException, OSError):
                 client.close()
 
-    def _persist(self, do: Callable[[Any], Any]) -> Any:
+    def _with_retries(self, do: Callable[[Any], Any]) -> Any:
         pause = 0.01
         for attempt in range(1, self._attempts + 1):
             try:
                 return do(self._connected())
             except (RedisError, RedisClusterException, OSError) as error:
-                failed = _named(error)
+                failed = _classified(error)
                 if failed.fault is not RedisFault.UNREACHABLE or attempt == self._attempts:
                     raise failed from error
             time.sleep(pause)
@@ -135,16 +135,16 @@ class RedisDriver:
         raise AssertionError("there is at least one attempt")
 
     def _connected(self) -> Any:
-        with self._making:
+        with self._lock:
             if self._client is None:
                 self._client = self._make()
             return self._client
 
     def _make(self) -> Any:
         url, hosts = self._url, self._url.hosts
-        options = self._options() | {"redis_connect_func": self._greet}
+        options = self._options() | {"redis_connect_func": self._on_connect}
         if url.layout is Layout.CLUSTER:
-            # It meets its servers here already. The node's own connections must not be retried within a call.
+            # The client connects to its servers here already. Connections of a node must not be retried within a call.
             cluster_node: Any = ClusterNode
             nodes = [cluster_node(host, port) for host, port in hosts]
             options["redis_connect_func"] = self._check
@@ -165,7 +165,7 @@ class RedisDriver:
             "socket_timeout": self._seconds_max,
             "socket_connect_timeout": self._seconds_max,
             "socket_keepalive": True,
-            # Each extra greeting would cost a round trip on every new connection.
+            # Each extra command at connect would cost a round trip on every new connection.
             "protocol": 2,
             "driver_info": None,
         }
@@ -174,49 +174,49 @@ class RedisDriver:
             options |= {"ssl_ca_certs": url.ca} if url.ca else {}
         return options
 
-    def _greet(self, connection: Any) -> None:
+    def _on_connect(self, connection: Any) -> None:
         connection.on_connect()
         self._check(connection)
 
     def _check(self, connection: Any) -> None:
-        """Refuse a connection to a server that is not admitted; where INFO is forbidden, every server is."""
+        """Refuse a connection to a server that is not admitted; if the ACL forbids INFO, accept every server."""
         try:
             connection.send_command("INFO", "server")
-            told = connection.read_response()
+            reply = connection.read_response()
         except NoPermissionError:
             return
-        if not self._admits(_run_id(told)):
-            raise _OtherServer
+        if not self._admits(_run_id(reply)):
+            raise _UnknownServer
 
 
-def _evaluate(client: Any, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+def _evaluate(client: Any, script: RedisScript, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
     try:
         return client.evalsha(script.sha, len(keys), *keys, *arguments)
     except NoScriptError:
         return client.eval(script.text, len(keys), *keys, *arguments)
 
 
-def _meet(client: Any) -> None:
+def _connect_all(client: Any) -> None:
     if not isinstance(client, RedisCluster):
         client.ping()
         return
-    nodes: Any = client.get_nodes  # untyped, theirs
+    nodes: Any = client.get_nodes  # untyped in redis-py
     for node in nodes():
         if node.server_type == "primary":
             client.ping(target_nodes=node)
         else:
-            # The layout is asked of any node, but a replica that is away harms nobody.
+            # A replica only tells the cluster's layout, which any other node tells too.
             with suppress(RedisError, RedisClusterException, OSError):
                 client.ping(target_nodes=node)
 
 
-def _run_id(told: Any) -> str:
-    text = told.decode("ascii", "replace") if isinstance(told, bytes) else str(told)
-    return next((line[7:].strip() for line in text.splitlines() if line.startswith("run_id:")), "")
+def _run_id(reply: Any) -> str:
+    text = reply.decode("ascii", "replace") if isinstance(reply, bytes) else str(reply)
+    return next((connection[7:].strip() for connection in text.splitlines() if connection.startswith("run_id:")), "")
 
 
 _BY_TYPE: tuple[tuple[type[Exception], RedisFault], ...] = (
-    (_OtherServer, RedisFault.RESTARTED),
+    (_UnknownServer, RedisFault.RESTARTED),
     (AuthenticationError, RedisFault.WRONG_PASSWORD),
     (NoPermissionError, RedisFault.NOT_PERMITTED),
     (OutOfMemoryError, RedisFault.FULL),
@@ -230,7 +230,7 @@ _BY_TYPE: tuple[tuple[type[Exception], RedisFault], ...] = (
     (redis.exceptions.ConnectionError, RedisFault.UNREACHABLE),
     (OSError, RedisFault.UNREACHABLE),
 )
-# Errors that come out of a script, or wrapped in another error, are told only by their text.
+# Errors out of a script, or wrapped in another error, can be told apart by their text alone.
 _BY_TEXT: tuple[tuple[str, RedisFault], ...] = (
     ("READONLY", RedisFault.READ_ONLY),
     ("previous master is now", RedisFault.READ_ONLY),
@@ -241,15 +241,15 @@ _BY_TEXT: tuple[tuple[str, RedisFault], ...] = (
     ("NOPERM", RedisFault.NOT_PERMITTED),
     ("CERTIFICATE_VERIFY_FAILED", RedisFault.CERTIFICATE),
     ("CLUSTERDOWN", RedisFault.CLUSTER_DOWN),
-    ("_OtherServer", RedisFault.RESTARTED),
+    ("_UnknownServer", RedisFault.RESTARTED),
     ("connecting to", RedisFault.UNREACHABLE),
 )
 
 
-def _named(error: Exception) -> RedisFailed:
+def _classified(error: Exception) -> RedisFailed:
     text = f"{type(error).__name__} {error}"
     by_text = next((fault for piece, fault in _BY_TEXT if piece in text), None)
     by_type = next((fault for kind, fault in _BY_TYPE if isinstance(error, kind)), RedisFault.BROKEN)
     fault = by_text or by_type
-    # Messages of a server hold no secrets of ours; those of the library may hold addresses, which health shows anyway.
+    # Messages of a server hold no secrets. Those of the library may hold addresses, which health shows anyway.
     return RedisFailed(fault, str(error)[:120] if fault is RedisFault.BROKEN else "")

@@ -1,8 +1,8 @@
 """The writes that Redis has still to receive, and their replay.
 
-A write is pending when Redis was away, or when a call was given up. Every write is idempotent, so an entry is removed
-only after Redis has confirmed it. A failed write stays pending; a write that Redis cannot understand is logged and
-dropped.
+A write is pending while Redis is unavailable, and after a call that was abandoned. Every write is idempotent, so an
+entry is removed only after Redis has confirmed it. A failed write stays pending. A write that Redis cannot
+understand is logged and dropped.
 """
 
 from __future__ import annotations
@@ -20,164 +20,164 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from voice_trio.net.threads import Bulkhead
-    from voice_trio.state.in_memory_store import RecordShelf, RolloutBoard
+    from voice_trio.state.in_memory_store import InMemoryRecords, InMemoryRollout
     from voice_trio.state.limit_counters import DayTotals, Holdings, LimitCounters
     from voice_trio.state.redis.store import RedisStore
-
-GIVEN_BACK_MAX = 20_000
-"""Beyond it the oldest are forgotten: their leases have lapsed by then, and at worst a slot stays taken for an hour."""
-
-
-class Given(Enum):
-    """What a session gave back."""
-
-    EVERYTHING = "slot and lease"
-    LEASE = "lease"
-
-
-class PendingWrites:
-    """Keys are (user, session)."""
-
-    def __init__(self) -> None:
-        self.granted: set[str] = set()
-        """Users to whom something was granted."""
-        self.given_back: OrderedDict[tuple[str, str], Given] = OrderedDict()
-        self.resets: set[str] = set()
-        """Users whose slots an administrator opened."""
-        self.deletions: set[str] = set()
-        """Users whose records were deleted."""
-        self.records: set[tuple[str, str]] = set()
-        self.days: set[str] = set()
-        """Days on which money was spent."""
-
-    @property
-    def weigh_on_decisions(self) -> bool:
-        """Whether Redis would decide wrongly for not knowing them; records only have to come some time."""
-        return bool(self.granted or self.given_back or self.resets or self.deletions or self.days)
-
-    def grant(self, user_id: str, session_id: str) -> None:
-        """The session holds a lease, and perhaps a slot, that Redis may not know of."""
-        self.given_back.pop((user_id, session_id), None)
-        self.granted.add(user_id)
-
-    def give_back(self, user_id: str, session_id: str, given: Given) -> None:
-        """Redis may still believe that the session holds what it gave back."""
-        key = (user_id, session_id)
-        if self.given_back.get(key) is not Given.EVERYTHING:
-            self.given_back[key] = given
-        while len(self.given_back) > GIVEN_BACK_MAX:
-            self.given_back.popitem(last=False)
-
 
 log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+RELEASED_MAX = 20_000
+"""The oldest are evicted: their leases have expired by then, and at worst a slot stays taken for an hour."""
 BATCH = 100
+"""Users whose holdings one thread restores before the next ones are read."""
+
+
+class ReleaseScope(Enum):
+    """What a session gave back."""
+
+    SLOT_AND_LEASE = "slot and lease"
+    LEASE = "lease"
+
+
+class PendingWrites:
+    """What Redis may not have. Keys of `released` and `records` are (user id, session id)."""
+
+    def __init__(self) -> None:
+        self.granted: set[str] = set()
+        """Users who were granted something."""
+        self.released: OrderedDict[tuple[str, str], ReleaseScope] = OrderedDict()
+        self.resets: set[str] = set()
+        """Users whose slots an administrator opened."""
+        self.deletions: set[str] = set()
+        """Users whose records were deleted."""
+        self.records: set[tuple[str, str]] = set()
+        self.days: set[str] = set()
+        """Days (ISO dates) with unreported spending."""
+
+    @property
+    def affect_decisions(self) -> bool:
+        """Whether Redis would decide wrongly without them; records affect no decision."""
+        return bool(self.granted or self.released or self.resets or self.deletions or self.days)
+
+    def grant(self, user_id: str, session_id: str) -> None:
+        """The session holds a lease, and perhaps a slot, that Redis may not have."""
+        self.released.pop((user_id, session_id), None)
+        self.granted.add(user_id)
+
+    def release(self, user_id: str, session_id: str, scope: ReleaseScope) -> None:
+        """Redis may still count what the session gave back."""
+        key = (user_id, session_id)
+        if self.released.get(key) is not ReleaseScope.SLOT_AND_LEASE:
+            self.released[key] = scope
+        while len(self.released) > RELEASED_MAX:
+            self.released.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """What this instance knows by itself."""
+class LocalState:
+    """What this instance knows without Redis."""
 
     instance: str
-    ledger: LimitCounters
-    shelf: RecordShelf
-    sums: DayTotals
-    board: RolloutBoard
-    debts: PendingWrites
+    counters: LimitCounters
+    records: InMemoryRecords
+    totals: DayTotals
+    rollout: InMemoryRollout
+    pending: PendingWrites
 
 
 class WriteReplay:
-    """Raises `RedisFailed`."""
+    """Writes what is pending through `store`, in `threads`. Raises `RedisFailed`."""
 
-    def __init__(self, memory: Memory, store: RedisStore, threads: Bulkhead) -> None:
-        self._memory = memory
+    def __init__(self, local: LocalState, store: RedisStore, threads: Bulkhead) -> None:
+        self._local = local
         self._store = store
         self._threads = threads
 
-    def owe_everything(self) -> None:
-        """It may have restarted empty, or be another one."""
-        memory, debts = self._memory, self._memory.debts
-        debts.granted.update(memory.ledger.users)
-        debts.days.update(memory.sums.days)
-        memory.sums.owe_all()
-        debts.deletions.update(memory.shelf.deletions)
-        debts.records.update((record.user_id, record.session_id) for record in memory.shelf if record.resumable)
+    def mark_all_pending(self) -> None:
+        """Redis may have restarted empty, or be another server: write everything again."""
+        local, pending = self._local, self._local.pending
+        pending.granted.update(local.counters.users)
+        pending.days.update(local.totals.days)
+        local.totals.mark_all_unreported()
+        pending.deletions.update(local.records.deletions)
+        pending.records.update((record.user_id, record.session_id) for record in local.records if record.resumable)
 
-    async def pay(self) -> None:
-        """Tell what is owed now. What fails stays owed."""
-        await self.pay_decisions()
-        for key in tuple(self._memory.debts.records):
-            await self._pay_record(key)
+    async def replay(self) -> None:
+        """Write everything that is pending now. What fails stays pending."""
+        await self.replay_decisions()
+        for key in tuple(self._local.pending.records):
+            await self._replay_record(key)
 
-    async def pay_decisions(self) -> None:
-        debts, store = self._memory.debts, self._store
-        for user_id in tuple(debts.resets):
-            await self._tell(store.reset, user_id)
-            debts.resets.discard(user_id)
-        for user_id in tuple(debts.deletions):
-            await self._tell(store.delete_records, user_id, self._memory.shelf.deleted_at(user_id))
-            debts.deletions.discard(user_id)
-        await self._pay_grants(tuple(debts.granted))
-        for key, given in tuple(debts.given_back.items()):
-            await self._tell(store.release if given is Given.EVERYTHING else store.end, *key)
-            if debts.given_back.get(key) is given:
-                del debts.given_back[key]
-        for day in tuple(debts.days):
-            await self._pay_day(day)
+    async def replay_decisions(self) -> None:
+        """Write what `PendingWrites.affect_decisions` counts."""
+        pending, store = self._local.pending, self._store
+        for user_id in tuple(pending.resets):
+            await self._write(store.reset, user_id)
+            pending.resets.discard(user_id)
+        for user_id in tuple(pending.deletions):
+            await self._write(store.delete_records, user_id, self._local.records.deleted_at(user_id))
+            pending.deletions.discard(user_id)
+        await self._replay_grants(tuple(pending.granted))
+        for key, scope in tuple(pending.released.items()):
+            await self._write(store.release if scope is ReleaseScope.SLOT_AND_LEASE else store.end, *key)
+            if pending.released.get(key) is scope:
+                del pending.released[key]
+        for day in tuple(pending.days):
+            await self._replay_day(day)
 
-    async def _pay_grants(self, users: tuple[str, ...]) -> None:
+    async def _replay_grants(self, users: tuple[str, ...]) -> None:
         for start in range(0, len(users), BATCH):
             batch = users[start : start + BATCH]
-            # Struck out first: what is granted meanwhile is owed anew.
-            self._memory.debts.granted.difference_update(batch)
-            holdings = [(user_id, self._memory.ledger.holdings(user_id)) for user_id in batch]
-            is_told = False
+            # Removed before the write: a grant during the write is then pending again.
+            self._local.pending.granted.difference_update(batch)
+            holdings = [(user_id, self._local.counters.holdings(user_id)) for user_id in batch]
+            is_written = False
             try:
                 await self._threads.read(_restore, self._store, holdings)
-                is_told = True
+                is_written = True
             finally:
-                if not is_told:
-                    self._memory.debts.granted.update(batch)
+                if not is_written:
+                    self._local.pending.granted.update(batch)
 
-    async def _pay_day(self, day: str) -> None:
-        sums = self._memory.sums
-        own, by_user = sums.own(day), sums.untold(day)
-        total = await self._tell(self._store.spend, day, self._memory.instance, own, by_user)
-        sums.learn(day, own, total or 0)
-        sums.note_told(day, by_user)  # the rest of them with the next spending: they weigh on no decision
-        if own == sums.own(day):
-            self._memory.debts.days.discard(day)
+    async def _replay_day(self, day: str) -> None:
+        totals = self._local.totals
+        own, by_user = totals.own(day), totals.unreported(day)
+        total = await self._write(self._store.spend, day, self._local.instance, own, by_user)
+        totals.update_others(day, own, total or 0)
+        totals.mark_reported(day, by_user)  # users beyond one report follow with the next spending: none decides
+        if own == totals.own(day):
+            self._local.pending.days.discard(day)
 
-    async def _pay_record(self, key: tuple[str, str]) -> None:
-        shelf = self._memory.shelf
-        record = shelf.get(*key)
-        if record is not None and await self._tell(self._store.put_record, record) is False:
-            shelf.drop(*key)
-        if shelf.get(*key) in (record, None):
-            self._memory.debts.records.discard(key)
+    async def _replay_record(self, key: tuple[str, str]) -> None:
+        records = self._local.records
+        record = records.get(*key)
+        if record is not None and await self._write(self._store.put_record, record) is False:
+            records.remove(*key)
+        if records.get(*key) in (record, None):
+            self._local.pending.records.discard(key)
 
-    async def _tell(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """None for what Redis does not understand: it never will, and must not keep the line down."""
-        return await self._threads.read(_unless_nonsense(function), *args, **kwargs)
+    async def _write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """None for a write that Redis cannot understand: a repetition would fail too, and keep the connection down."""
+        return await self._threads.read(_dropping_invalid(function), *args, **kwargs)
 
 
 def _restore(store: RedisStore, holdings: Iterable[tuple[str, Holdings]]) -> None:
     for user_id, held in holdings:
         if held.slots or held.leases:
-            _unless_nonsense(store.restore)(user_id, held)
+            _dropping_invalid(store.restore)(user_id, held)
 
 
-def _unless_nonsense(function: Callable[P, T]) -> Callable[P, T | None]:
-    def tell(*args: P.args, **kwargs: P.kwargs) -> T | None:
+def _dropping_invalid(function: Callable[P, T]) -> Callable[P, T | None]:
+    def write(*args: P.args, **kwargs: P.kwargs) -> T | None:
         try:
             return function(*args, **kwargs)
         except RedisFailed as failed:
             if failed.fault is not RedisFault.BROKEN:
                 raise
-            log.error("redis_untold", what=getattr(function, "__name__", ""), detail=str(failed))
+            log.error("redis_write_dropped", write=getattr(function, "__name__", ""), detail=str(failed))
             return None
 
-    return tell
+    return write

@@ -1,20 +1,20 @@
-"""What Redis does in one step each, as Lua. Times are microseconds by Redis's own clock; every script is idempotent.
+"""The atomic operations as Lua scripts. Times are microseconds by the clock of Redis; every script is idempotent.
 
-Keys begin with `voice:` and have a TTL. Those of one user lie in one hash slot: `voice:{user}:…`, where user is a hash,
-so that key names show nobody.
+Keys begin with `voice:` and have a TTL. Keys of one user lie in one hash slot, `voice:{user}:…`. There the user is a
+hash, so that key names do not identify a person.
 
     voice:{user}:slots      sorted set  session → when its rate slot was taken
-    voice:{user}:leases     sorted set  session → when its lease lapses
+    voice:{user}:leases     sorted set  session → when its lease expires
     voice:{user}:reset      string      when an administrator opened all slots
     voice:{user}:record:ID  hash        revision, started, json
-    voice:{user}:records    sorted set  session → when its record lapses
+    voice:{user}:records    sorted set  session → when its record expires
     voice:{user}:deleted    string      when the user's records were deleted
-    voice:{i:ID}:alive      string      instance ID was there a moment ago
-    voice:{i:ID}:wanted     set         sessions that another instance wants to go on with
+    voice:{i:ID}:alive      string      written while instance ID runs
+    voice:{i:ID}:wanted     set         sessions that another instance takes over
     voice:{spent:DAY}       hash        instance → millionths of a dollar
     voice:{spent:DAY}:users sorted set  user (hashed) → the same, of all instances
-    voice:{spent:DAY}:by:ID hash        user → the same, as instance ID told it last
-    voice:{instances}:seen  sorted set  instance → when it said that it is there
+    voice:{spent:DAY}:by:ID hash        user → the same, as instance ID last reported it
+    voice:{instances}:seen  sorted set  instance → when it last announced itself
     voice:{instances}:told  hash        instance → json
     voice:rollout           hash        version, json
 """
@@ -32,8 +32,8 @@ _WHOLE = "local function whole(n) return string.format('%.0f', n) end\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
-    """Lua with the hash under which Redis remembers it."""
+class RedisScript:
+    """Lua with the SHA-1 under which Redis caches it."""
 
     text: str
     sha: str = field(init=False)
@@ -85,7 +85,7 @@ end
 redis.call('PEXPIRE', slots, whole(window / 1000))
 redis.call('PEXPIRE', leases, whole(lease / 1000))
 """
-# ARGV: session, revision, started, json, TTL. Answers 0 where the user wanted nothing kept of that session.
+# ARGV: session, revision, started, json, TTL. Returns 0 if the user's records were deleted since that session began.
 _PUT_RECORD = """
 local record, index = KEYS[1], KEYS[2]
 if tonumber(ARGV[3]) <= tonumber(redis.call('GET', KEYS[3]) or 0) then return 0 end
@@ -97,7 +97,7 @@ redis.call('ZADD', index, whole(now + ARGV[5]), ARGV[1])
 redis.call('PEXPIRE', index, whole(ARGV[5] / 1000))
 return 1
 """
-# ARGV: what record keys begin with (they lie in the slot of the others), TTL of the deletion, when it was (0: now).
+# ARGV: prefix of record keys (in the same hash slot), TTL of the deletion, its time (0: now).
 _DELETE_RECORDS = """
 local index, deleted = KEYS[1], KEYS[2]
 local at = tonumber(ARGV[3])
@@ -115,8 +115,8 @@ if tonumber(redis.call('GET', deleted) or 0) < at then
 end
 return gone
 """
-# An instance tells its whole own sums, so that telling them twice counts once.
-# ARGV: instance, its sum, TTL, how many users at most, what further ones are called, then users and their sums.
+# An instance reports its whole sums, so that a repeated report counts once.
+# ARGV: instance, its sum, TTL, number of users at most, name for further users, then users and their sums.
 _SPEND = """
 for i = 6, #ARGV, 2 do
   local more = ARGV[i + 1] - (redis.call('HGET', KEYS[3], ARGV[i]) or 0)
@@ -141,12 +141,12 @@ local sum = 0
 for _, value in ipairs(redis.call('HVALS', KEYS[1])) do sum = sum + value end
 return whole(sum)
 """
-# ARGV: how many, whose sum is asked for.
+# ARGV: number of users, the user whose sum is returned.
 _SPENDERS = """
 local own = redis.call('ZSCORE', KEYS[1], ARGV[2]) or '0'
 return {own, redis.call('ZREVRANGE', KEYS[1], 0, ARGV[1] - 1, 'WITHSCORES')}
 """
-# ARGV: instance, TTL, json (none: only ask). Answers microseconds since and json of each, those seen first first.
+# ARGV: instance, TTL, json (empty: only read). Returns microseconds since the announcement and json of each.
 _ANNOUNCE = """
 local seen, told, oldest = KEYS[1], KEYS[2], whole(now - ARGV[2])
 if ARGV[3] ~= '' then
@@ -168,7 +168,7 @@ end
 return there
 """
 _WITHDRAW = "redis.call('ZREM', KEYS[1], ARGV[1]); redis.call('HDEL', KEYS[2], ARGV[1])"
-# ARGV: version, json, TTL. The later version wins; answers the document in force.
+# ARGV: version, json, TTL. The later version wins; returns the document in force.
 _OFFER_ROLLOUT = """
 if tonumber(redis.call('HGET', KEYS[1], 'version') or -1) < tonumber(ARGV[1]) then
   redis.call('HSET', KEYS[1], 'version', ARGV[1], 'json', ARGV[2])
@@ -176,7 +176,7 @@ end
 redis.call('PEXPIRE', KEYS[1], whole(ARGV[3] / 1000))
 return redis.call('HGET', KEYS[1], 'json')
 """
-# ARGV: the version it must have, json of the next one, TTL. Telling the same twice is no conflict.
+# ARGV: the version it must have, json of the next one, TTL. A repeated call is no conflict.
 _REPLACE_ROLLOUT = """
 local current = redis.call('HMGET', KEYS[1], 'version', 'json')
 if current[2] == ARGV[2] then return 1 end
@@ -185,28 +185,26 @@ redis.call('HSET', KEYS[1], 'version', ARGV[1] + 1, 'json', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], whole(ARGV[3] / 1000))
 return 1
 """
-
-
-# ARGV: session, TTL. Answers 0 where nobody is there to let it go.
-_WANT = """
+# ARGV: session, TTL. Returns 0 if the other instance is gone.
+_REQUEST_TAKEOVER = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('SADD', KEYS[2], ARGV[1])
 redis.call('PEXPIRE', KEYS[2], whole(ARGV[2] / 1000))
 return 1
 """
-_TAKE_WANTED = """
+_POP_TAKEOVERS = """
 local wanted = redis.call('SMEMBERS', KEYS[1])
 if #wanted > 0 then redis.call('DEL', KEYS[1]) end
 return wanted
 """
 
 
-class Scripts:
-    """All of them, by one clock; `clock` is Lua that sets `now`, and another one in tests that let time pass."""
+class RedisScripts:
+    """All scripts over one clock. `clock` is Lua that sets `now`; tests pass another one to move time."""
 
     def __init__(self, clock: str = CLOCK) -> None:
-        def made(text: str) -> Script:
-            return Script(clock + _WHOLE + text)
+        def made(text: str) -> RedisScript:
+            return RedisScript(clock + _WHOLE + text)
 
         self.admit = made(_ADMIT)
         self.release = made(_RELEASE)
@@ -221,8 +219,8 @@ class Scripts:
         self.announce = made(_ANNOUNCE)
         self.withdraw = made(_WITHDRAW)
         self.offer_rollout = made(_OFFER_ROLLOUT)
-        self.want = made(_WANT)
-        self.take_wanted = made(_TAKE_WANTED)
+        self.request_takeover = made(_REQUEST_TAKEOVER)
+        self.pop_takeovers = made(_POP_TAKEOVERS)
         self.replace_rollout = made(_REPLACE_ROLLOUT)
 
 
@@ -266,12 +264,12 @@ class UserKeys:
 
 
 def alive_key(instance: str) -> str:
-    """There while the instance is."""
+    """Exists while the instance runs."""
     return f"{PREFIX}{{i:{instance}}}:alive"
 
 
-def wanted_key(instance: str) -> str:
-    """What the instance is to let go, in the slot of the other."""
+def takeover_key(instance: str) -> str:
+    """Sessions that others take over from the instance; in the hash slot of `alive_key`."""
     return f"{PREFIX}{{i:{instance}}}:wanted"
 
 
@@ -282,6 +280,6 @@ INSTANCES_KEYS = [f"{PREFIX}{{instances}}:seen", f"{PREFIX}{{instances}}:told"]
 
 
 def spent_keys(day: str, instance: str) -> list[str]:
-    """Spending of one day: by instance, by user, and by user as this instance told it."""
+    """Spending of one day: by instance, by user, and by user as this instance reported it."""
     base = f"{PREFIX}{{spent:{day}}}"
     return [base, f"{base}:users", f"{base}:by:{instance}"]

@@ -1,10 +1,10 @@
-"""Keeps the line to Redis: notices when it is lost, tries again with growing pauses, and tells what was missed.
+"""Supervises the connection to Redis: checks it, reconnects with growing pauses, and replays pending writes.
 
-    keep
-    ├─ keep_line      up: look every 3 s; down: probe, tell everything, then up
-    └─ hear_news      twice a second: another rollout, sessions wanted elsewhere
+    run
+    ├─ _maintain      up: check every 3 s; down: probe, replay every pending write, then mark up
+    └─ _poll          twice a second: a changed rollout, sessions that another instance takes over
 
-The line comes up only in an instant in which there is nothing left to tell, so no decision is made by a Redis that
+The connection is marked up only in an instant without pending writes that affect decisions. So no Redis decides that
 knows less than this instance.
 """
 
@@ -20,7 +20,7 @@ from voice_trio.errors import StateUnavailable
 from voice_trio.net.threads import Bulkhead
 from voice_trio.state.redis.connection import CALL_SECONDS_MAX
 from voice_trio.state.redis.driver import RedisFailed, RedisFault
-from voice_trio.state.redis.pending_writes import Memory, WriteReplay
+from voice_trio.state.redis.pending_writes import LocalState, WriteReplay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,161 +31,168 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_SECONDS = 3.0
-LOOK_SECONDS_MAX = 6.0
-"""For all of one look or probe; health is no older than this and a pause."""
+CHECK_INTERVAL_SECONDS = 3.0
+CHECK_SECONDS_MAX = 6.0
+"""For one whole check or probe; health is no older than this and one interval."""
 PROBE_PAUSE_SECONDS = 0.25
 PROBE_PAUSE_SECONDS_MAX = 3.0
-NEWS_EVERY_SECONDS = 0.5
-WANTED_MAX = 1_000
-ROLLOUT_RENEWED_EVERY = 3_600
+POLL_INTERVAL_SECONDS = 0.5
+TAKEOVERS_QUEUED_MAX = 1_000
+ROLLOUT_RENEW_SECONDS = 3_600
+SUPERVISOR_THREADS = 2
 
 
-class ServersMet:
-    """Which servers may be spoken to: those that were told everything. Used by worker threads, one writer."""
+class KnownServers:
+    """The servers that calls may reach: those to which every pending write was replayed.
+
+    Worker threads read it; only the supervisor writes.
+    """
 
     def __init__(self) -> None:
         self._known: frozenset[str] = frozenset()
-        self._met: set[str] = set()
-        self._is_meeting = True
+        self._probed: set[str] = set()
+        self._is_collecting = True
 
     def admits(self, run_id: str) -> bool:
-        """Whether this server was told everything."""
+        """Whether calls may reach this server."""
         return run_id in self._known
 
-    def note(self, run_id: str) -> bool:
-        """Whether the probe may speak to it: who comes later than the meeting may have been told only a part."""
-        if self._is_meeting:
-            self._met.add(run_id)
-        return run_id in self._met
+    def admits_probe(self, run_id: str) -> bool:
+        """Whether the probe may reach it; a server that appears after `freeze` would miss the first replayed writes."""
+        if self._is_collecting:
+            self._probed.add(run_id)
+        return run_id in self._probed
 
     def begin(self) -> None:
-        """A probe begins; nobody has been met by it."""
-        self._met.clear()
-        self._is_meeting = True
+        """Begin a probe, which has reached no server yet."""
+        self._probed.clear()
+        self._is_collecting = True
 
-    def end_meeting(self) -> None:
-        """Those who were met are told everything now."""
-        self._is_meeting = False
+    def freeze(self) -> None:
+        """Admit no further server to this probe: the replay begins."""
+        self._is_collecting = False
 
-    def trust(self) -> None:
-        """Those whom the probe met were told everything."""
-        self._known = frozenset(self._met)
+    def accept_probed(self) -> None:
+        """Admit the probed servers, and no others, to calls: the replay is complete."""
+        self._known = frozenset(self._probed)
 
 
 class RedisSupervisor:
-    """`probing` is a driver of its own: more patient than calls are, and open to servers not met before."""
+    """Keeps `connection` up.
+
+    `probing` is a second driver: it waits longer than calls do, and may reach servers that calls may not reach yet.
+    """
 
     def __init__(
         self,
-        line: RedisConnection,
+        connection: RedisConnection,
         working: RedisDriver,
         probing: RedisDriver,
         store: Callable[[RedisDriver], RedisStore],
-        servers: ServersMet,
-        memory: Memory,
+        servers: KnownServers,
+        local: LocalState,
         backoff_factor: float,
     ) -> None:
-        self._line = line
+        self._connection = connection
         self._working = working
         self._probing = probing
         self._store = store(working)
-        self._patient_store = store(probing)
+        self._probe_store = store(probing)
         self._servers = servers
-        self._memory = memory
+        self._local = local
         self._backoff_factor = backoff_factor
-        self._threads = Bulkhead(2)
-        self._payments = WriteReplay(memory, self._patient_store, self._threads)
-        self._wanted, self.wanted = trio.open_memory_channel[str](WANTED_MAX)
+        self._threads = Bulkhead(SUPERVISOR_THREADS)
+        self._replay = WriteReplay(local, self._probe_store, self._threads)
+        self._takeover_sender, self.takeovers = trio.open_memory_channel[str](TAKEOVERS_QUEUED_MAX)
         self.info: dict[str, Any] = {}
-        """What Redis said of itself when it was last looked at."""
+        """The reply of Redis to INFO at the last check."""
 
-    async def keep(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Until cancelled; started once Redis was looked at for the first time."""
-        await self._try_again()
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until cancelled; reports as started after the first check of Redis."""
+        await self._reconnect()
         task_status.started()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep_line)
-            nursery.start_soon(self._hear_news)
+            nursery.start_soon(self._maintain)
+            nursery.start_soon(self._poll)
 
-    async def settle(self) -> None:
-        """Tell what can be told before the process ends; the caller bounds it."""
-        if self._line.is_up:
-            await self._naming_faults(self._payments.pay)
+    async def flush(self) -> None:
+        """Write what is pending, if Redis is up. The caller bounds the time."""
+        if self._connection.is_up:
+            await self._marking_down(self._replay.replay)
 
-    async def _keep_line(self) -> None:
-        pause = 0.0  # a restarted server is back at once
+    async def _maintain(self) -> None:
+        pause = 0.0  # a restarted server is usually back at once
         while True:
-            if self._line.is_up:
+            if self._connection.is_up:
                 pause = 0.0
-                with trio.move_on_after(LOOK_EVERY_SECONDS):
-                    await self._line.wait_down()
-                if self._line.is_up:
-                    await self._naming_faults(self._look)
+                with trio.move_on_after(CHECK_INTERVAL_SECONDS):
+                    await self._connection.wait_down()
+                if self._connection.is_up:
+                    await self._marking_down(self._check)
             else:
                 await trio.sleep(pause)
                 pause = min(max(pause * self._backoff_factor, PROBE_PAUSE_SECONDS), PROBE_PAUSE_SECONDS_MAX)
-                await self._try_again()
+                await self._reconnect()
 
-    async def _try_again(self) -> None:
-        await self._naming_faults(self._probe)
-        if self._line.is_up:
+    async def _reconnect(self) -> None:
+        await self._marking_down(self._probe)
+        if self._connection.is_up:
             log.info("redis_up", version=self.info.get("redis_version"))
-            await self._naming_faults(self._payments.pay)
+            await self._marking_down(self._replay.replay)
 
-    async def _naming_faults(self, something: Callable[[], Awaitable[None]]) -> None:
-        """Whatever fails takes the line down, under the name that fits best."""
+    async def _marking_down(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Run `step`; a failure marks the connection down with its fault."""
         try:
-            await something()
+            await step()
         except RedisFailed as failed:
-            self._line.go_down(failed.fault)
+            self._connection.mark_down(failed.fault)
 
-    async def _look(self) -> None:
-        await self._measure()
-        await self._payments.pay()
+    async def _check(self) -> None:
+        await self._check_latency()
+        await self._replay.replay()
 
     async def _probe(self) -> None:
         self._servers.begin()
-        await self._measure(is_first=True)
-        self._servers.end_meeting()
-        self._payments.owe_everything()
+        await self._check_latency(is_probe=True)
+        self._servers.freeze()
+        self._replay.mark_all_pending()
         await self._offer_rollout()
         await self._threads.read(self._working.reset)
-        while self._memory.debts.weigh_on_decisions:
-            await self._payments.pay_decisions()
-        # Nothing may be awaited between the last debt and this.
-        self._servers.trust()
-        self._line.come_up()
+        while self._local.pending.affect_decisions:
+            await self._replay.replay_decisions()
+        # No await between the last pending write and `mark_up`: no decision can come in between.
+        self._servers.accept_probed()
+        self._connection.mark_up()
 
-    async def _measure(self, *, is_first: bool = False) -> None:
-        """That Redis can be written to, and fast enough; what it says of itself."""
-        with trio.move_on_after(LOOK_SECONDS_MAX) as patience:
-            if is_first:
+    async def _check_latency(self, *, is_probe: bool = False) -> None:
+        """Read INFO and write a key; raise `RedisFailed` if that fails or takes longer than a call may."""
+        with trio.move_on_after(CHECK_SECONDS_MAX) as check_scope:
+            if is_probe:
                 await self._threads.read(self._probing.reset)
-            await self._threads.read(self._probing.meet)
-            self.info = await self._threads.read(self._patient_store.info)
-            if await self._threads.read(self._patient_store.probe, self._memory.instance) > CALL_SECONDS_MAX:
+            await self._threads.read(self._probing.connect_all)
+            self.info = await self._threads.read(self._probe_store.info)
+            if await self._threads.read(self._probe_store.probe, self._local.instance) > CALL_SECONDS_MAX:
                 raise RedisFailed(RedisFault.SLOW)
-        if patience.cancelled_caught:
+        if check_scope.cancelled_caught:
             raise RedisFailed(RedisFault.SLOW)
 
     async def _offer_rollout(self) -> None:
-        board = self._memory.board
-        board.post(await self._threads.read(self._patient_store.offer_rollout, board.current))
+        rollout = self._local.rollout
+        rollout.set(await self._threads.read(self._probe_store.offer_rollout, rollout.current))
 
-    async def _hear_news(self) -> None:
+    async def _poll(self) -> None:
         renewed_at = trio.current_time()
+        rollout = self._local.rollout
         while True:
-            await trio.sleep(NEWS_EVERY_SECONDS)
+            await trio.sleep(POLL_INTERVAL_SECONDS)
             try:
-                version, wanted = await self._line.ask(self._store.news, self._memory.instance)
-                for session_id in wanted:
-                    with suppress(trio.WouldBlock):  # it is asked for again
-                        self._wanted.send_nowait(session_id)
-                is_old = trio.current_time() - renewed_at > ROLLOUT_RENEWED_EVERY
-                if version != self._memory.board.current.version or is_old:
-                    offered = self._memory.board.current
-                    self._memory.board.post(await self._line.ask(self._store.offer_rollout, offered))
+                version, takeovers = await self._connection.call(self._store.poll, self._local.instance)
+                for session_id in takeovers:
+                    with suppress(trio.WouldBlock):  # the other instance asks again
+                        self._takeover_sender.send_nowait(session_id)
+                is_old = trio.current_time() - renewed_at > ROLLOUT_RENEW_SECONDS
+                if version != rollout.current.version or is_old:
+                    rollout.set(await self._connection.call(self._store.offer_rollout, rollout.current))
                     renewed_at = trio.current_time()
             except StateUnavailable:
-                pass  # the document known last stays in force
+                pass  # the last known document stays in force
