@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from voice_trio.conversation.session_events import SessionDescribed
 from voice_trio.protocols import realtime
 from voice_trio.protocols.audio import silence
-from voice_trio.protocols.voice import client_events
+from voice_trio.protocols.voice import writer
 
 MARK = "§"
 SERVER_EVENTS: tuple[type[BaseModel], ...] = get_args(get_args(RealtimeServerEvent)[0])
@@ -91,8 +91,8 @@ def test_only_the_contract_leaves(shape: type[BaseModel]) -> None:
 def through_the_gateway(frame: str) -> str | None:
     event = realtime.read_event(frame)
     if isinstance(event, realtime.SessionState):
-        return client_events.write(SessionDescribed(event.type, event.session_json))
-    return client_events.write(event)
+        return writer.write(SessionDescribed(event.type, event.session_json))
+    return writer.write(event)
 
 
 def test_what_the_contract_names_does_leave() -> None:

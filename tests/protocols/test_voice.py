@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from voice_trio.conversation import commands, events, session_events
 from voice_trio.conversation.turn.record import Outcome
 from voice_trio.errors import BadMessage, NotJson
-from voice_trio.protocols.audio import silence
-from voice_trio.protocols.voice import client_events
+from voice_trio.protocols.audio import AudioAppended, silence
+from voice_trio.protocols.voice import client_events, writer
 
 
 def say(**event: object) -> client_events.FromClient:
@@ -23,8 +23,8 @@ def say(**event: object) -> client_events.FromClient:
 @pytest.mark.parametrize(
     ("event", "meaning"),
     [
-        ({"type": "audio.input", "audio": silence(40)}, client_events.Audio(silence(40), 40.0)),
-        ({"type": "input_audio_buffer.append", "audio": silence(20)}, client_events.Audio(silence(20), 20.0)),
+        ({"type": "audio.input", "audio": silence(40)}, AudioAppended(silence(40), 40.0)),
+        ({"type": "input_audio_buffer.append", "audio": silence(20)}, AudioAppended(silence(20), 20.0)),
         ({"type": "text.input", "text": "How warm?"}, events.TextInput("How warm?")),
         ({"type": "interrupt"}, events.Interrupt()),
         ({"type": "interrupt", "item_id": "i", "played_ms": 12.5}, events.Interrupt("i", 12.5)),
@@ -46,11 +46,11 @@ def test_reads(event: dict[str, Any], meaning: client_events.FromClient) -> None
 
 
 def test_a_binary_frame_is_raw_audio() -> None:
-    assert client_events.read_client(bytes(960)) == client_events.Audio(silence(20), 20.0)
+    assert client_events.read_client(bytes(960)) == AudioAppended(silence(20), 20.0)
 
 
 def test_escaped_slashes_in_base64_are_legal_json() -> None:
-    assert client_events.read_client('{"type":"audio.input","audio":"\\/\\/8="}') == client_events.Audio("//8=", 2 / 48)
+    assert client_events.read_client('{"type":"audio.input","audio":"\\/\\/8="}') == AudioAppended("//8=", 2 / 48)
 
 
 def test_a_token_never_shows() -> None:
@@ -180,7 +180,7 @@ def check_that_it_is_read_or_refused(frame: str | bytes) -> None:
     try:
         read: client_events.FromClient | None = client_events.read_client(frame)
     except BadMessage as error:
-        read, refused = None, client_events.refusal(error.code, str(error))
+        read, refused = None, writer.refusal(error.code, str(error))
     assert isinstance(read, client_events.FromClient) or json.loads(refused)["error"]["message"]
 
 
@@ -303,7 +303,7 @@ R, I = "resp_1", "item_1"  # noqa: E741 - two ids that stand in every row of a t
     ],
 )
 def test_writes(event: Any, written: dict[str, Any]) -> None:
-    frame = client_events.write(event)
+    frame = writer.write(event)
     assert frame is not None
     assert json.loads(frame) == written
 
@@ -319,7 +319,7 @@ def test_writes(event: Any, written: dict[str, Any]) -> None:
     ],
 )
 def test_keeps_to_itself(event: events.UpstreamEvent) -> None:
-    assert client_events.write(event) is None
+    assert writer.write(event) is None
 
 
 def test_a_session_is_described_without_what_makes_it_ours() -> None:
@@ -345,7 +345,7 @@ def test_a_session_is_described_without_what_makes_it_ours() -> None:
             "output": {"voice": "marin", "speed": 1.0},
         },
     }
-    frame = client_events.write(session_events.SessionDescribed("session.created", json.dumps(session)))
+    frame = writer.write(session_events.SessionDescribed("session.created", json.dumps(session)))
     assert frame is not None
     assert "SECRET" not in frame
     assert json.loads(frame) == {
@@ -369,5 +369,5 @@ def test_a_session_is_described_without_what_makes_it_ours() -> None:
 
 @pytest.mark.parametrize("session", ["", "[]", "null", '{"audio":"SECRET"}', '{"model":{"a":"SECRET"}}'])
 def test_a_session_of_another_shape_is_described_by_nothing(session: str) -> None:
-    frame = client_events.write(session_events.SessionDescribed("session.updated", session))
+    frame = writer.write(session_events.SessionDescribed("session.updated", session))
     assert frame == '{"type":"session.updated","session":{}}'

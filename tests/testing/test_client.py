@@ -11,8 +11,8 @@ import trio.testing
 
 from voice_trio.conversation import commands, events
 from voice_trio.errors import LinkClosed
-from voice_trio.protocols.audio import silence
-from voice_trio.protocols.voice import client_events
+from voice_trio.protocols.audio import AudioAppended, silence
+from voice_trio.protocols.voice import client_events, writer
 from voice_trio.testing.client import FakeClient
 from voice_trio.testing.links import MemoryLink, memory_link_pair
 
@@ -32,7 +32,7 @@ class Gateway:
         return client_events.read_client(await self.link.receive())
 
     async def says(self, event: Any) -> None:
-        frame = client_events.write(event)
+        frame = writer.write(event)
         assert frame is not None
         await self.link.send(frame)
         await trio.testing.wait_all_tasks_blocked()
@@ -63,12 +63,12 @@ async def test_it_speaks_in_real_time(autojump_clock: MockClock, client: FakeCli
     began = trio.current_time()
     await client.speak(0.2)
     assert trio.current_time() - began == pytest.approx(0.2)
-    assert [await gateway.hears() for _ in range(5)] == [client_events.Audio(silence(40), 40.0)] * 5
+    assert [await gateway.hears() for _ in range(5)] == [AudioAppended(silence(40), 40.0)] * 5
 
 
 async def test_it_speaks_in_binary_too(autojump_clock: MockClock, client: FakeClient, gateway: Gateway) -> None:
     await client.speak(0.04, binary=True)
-    assert await gateway.hears() == client_events.Audio(silence(40), 40.0)
+    assert await gateway.hears() == AudioAppended(silence(40), 40.0)
 
 
 async def test_everything_it_says_belongs_to_the_protocol(

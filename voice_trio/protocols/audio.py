@@ -5,6 +5,7 @@ All audio here is PCM16, little-endian, mono, 24 kHz: 24 samples of 2 bytes make
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import pybase64
@@ -15,35 +16,40 @@ BYTES_PER_MS = 48
 BYTES_PER_SAMPLE = 2
 
 
+@dataclass(frozen=True, slots=True)
+class AudioAppended:
+    """Audio from a client's microphone: base64 that has been checked, and its length in ms."""
+
+    audio: str = field(repr=False)
+    duration_ms: float
+
+
 def audio_ms(audio: str) -> float:
     """Milliseconds of sound in base64 text, from its length alone; padding carries no sound."""
-    return _decoded_length(audio) / BYTES_PER_MS
+    padding = 2 if audio.endswith("==") else 1 if audio.endswith("=") else 0
+    return max(0, len(audio) * 3 // 4 - padding) / BYTES_PER_MS
 
 
 def check_audio(audio: str) -> float:
     """Milliseconds of sound in a client's base64; raises `BadMessage` unless it is whole samples in strict base64."""
-    length = _strictly_decoded_length(audio)
+    length = len(decode_audio(audio))
     _check_samples(length)
     return length / BYTES_PER_MS
 
 
-def check_base64(audio: str) -> float:
-    """Milliseconds of sound in an upstream's base64; raises `BadMessage` if it could not stand in JSON as it is."""
-    return _strictly_decoded_length(audio) / BYTES_PER_MS
+def decode_audio(audio: str) -> bytes:
+    """The samples in base64 text; raises `BadMessage` if it is not strict base64."""
+    # To decode is the only way to check an alphabet at SIMD speed. Audio of an upstream is checked by it as well.
+    try:
+        return pybase64.b64decode(audio, validate=True)
+    except ValueError as error:
+        raise BadMessage("audio is not valid base64") from error
 
 
 def encode_audio(pcm: bytes) -> str:
     """Raw samples from a client as base64; raises `BadMessage` for half samples or none."""
     _check_samples(len(pcm))
     return pybase64.b64encode(pcm).decode("ascii")
-
-
-def decode_audio(audio: str) -> bytes:
-    """The samples in base64 text; raises `BadMessage` if it is not strict base64."""
-    try:
-        return pybase64.b64decode(audio, validate=True)
-    except ValueError as error:
-        raise BadMessage("audio is not valid base64") from error
 
 
 def split_audio(audio: str, duration_ms_max: int) -> list[str]:
@@ -56,16 +62,6 @@ def split_audio(audio: str, duration_ms_max: int) -> list[str]:
 def silence(duration_ms: int) -> str:
     """`duration_ms` of digital silence in base64."""
     return pybase64.b64encode(bytes(duration_ms * BYTES_PER_MS)).decode("ascii")
-
-
-def _decoded_length(audio: str) -> int:
-    padding = 2 if audio.endswith("==") else 1 if audio.endswith("=") else 0
-    return max(0, len(audio) * 3 // 4 - padding)
-
-
-def _strictly_decoded_length(audio: str) -> int:
-    # The only way to check an alphabet at SIMD speed is to decode: about a microsecond for 40 ms of sound.
-    return len(decode_audio(audio))
 
 
 def _check_samples(length: int) -> None:

@@ -18,7 +18,7 @@ import trio
 from hypercorn.protocol.ws_stream import WebsocketBuffer, WSStream
 
 from voice_trio.errors import LinkClosed
-from voice_trio.protocols.voice import client_events
+from voice_trio.protocols.voice import writer
 
 if TYPE_CHECKING:
     import wsproto.events
@@ -121,7 +121,7 @@ async def refuse_at_handshake(scope: Scope, send: Send, refusal: Refusal) -> Non
     A server without the ASGI extension `websocket.http.response` sends 403 without a body.
     """
     retry = [] if refusal.retry_after is None else [(b"retry-after", str(refusal.retry_after).encode())]
-    body = client_events.refusal(refusal.code, refusal.message, refusal.retry_after).encode()
+    body = writer.refusal(refusal.code, refusal.message, refusal.retry_after).encode()
     await respond(scope, send, refusal.handshake_status, body, retry)
 
 

@@ -14,7 +14,7 @@ import trio
 from voice_trio.admission.client_address import origin_is_allowed
 from voice_trio.admission.refusals import Refusal
 from voice_trio.errors import BadMessage, LinkClosed
-from voice_trio.protocols.voice import client_events
+from voice_trio.protocols.voice import client_events, writer
 from voice_trio.session.endings import Ending
 from voice_trio.web.asgi_link import TOO_BIG, refuse_at_handshake
 from voice_trio.web.endpoint import Endpoint
@@ -81,7 +81,7 @@ class VoiceEndpoint(Endpoint):
 async def _send_refusal(attempt: ConnectionAttempt, refusal: Refusal) -> None:
     """Send a refusal as an `error` event, and close."""
     await attempt.accept()
-    await attempt.link.send(client_events.refusal(refusal.code, refusal.message, refusal.retry_after))
+    await attempt.link.send(writer.refusal(refusal.code, refusal.message, refusal.retry_after))
     await attempt.link.aclose(refusal.close_code, refusal.reason)
 
 

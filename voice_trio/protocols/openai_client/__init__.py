@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from voice_trio.protocols.openai_client.client_settings import ClientSettings
 from voice_trio.protocols.openai_client.event_reader import (
-    AudioAppended,
     ClientEventReader,
     PassthroughEvent,
     SessionUpdateRequested,
@@ -17,7 +16,6 @@ from voice_trio.protocols.openai_client.event_reader import (
 from voice_trio.protocols.openai_client.event_writer import ClientEventWriter
 
 __all__ = [
-    "AudioAppended",
     "ClientEventReader",
     "ClientEventWriter",
     "ClientSettings",

@@ -14,7 +14,7 @@ import msgspec
 from voice_trio.conversation.managed.responses import TAG
 from voice_trio.conversation.passthrough import requests
 from voice_trio.errors import InvalidEvent
-from voice_trio.protocols.audio import BYTES_PER_SAMPLE, audio_ms
+from voice_trio.protocols.audio import BYTES_PER_SAMPLE, AudioAppended, audio_ms
 from voice_trio.protocols.realtime import client_events
 
 if TYPE_CHECKING:
@@ -28,14 +28,6 @@ SMALL_BYTES_MAX = 1024 * 1024
 """Of all but sound and pictures."""
 LARGE_OBJECTS_MAX = 1000
 """In a large message: what is decoded must not become many times as large."""
-
-
-@dataclass(frozen=True, slots=True)
-class AudioAppended:
-    """`input_audio_buffer.append`; `audio` is base64 that has been checked."""
-
-    audio: str = field(repr=False)
-    duration_ms: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from voice_trio.conversation import events
-from voice_trio.protocols.audio import check_base64
+from voice_trio.protocols.audio import BYTES_PER_MS, decode_audio
 from voice_trio.protocols.realtime.session_state import Named, SessionState, read_session
 
 
@@ -133,9 +133,8 @@ class AudioDelta(Wire, tag="response.output_audio.delta"):
 
     def meaning(self, wire: str) -> events.ResponseAudioDelta:
         # Checked here because it will be written into another frame without being escaped.
-        return events.ResponseAudioDelta(
-            self.response_id, self.item_id, self.delta, check_base64(self.delta), wire=wire
-        )
+        duration_ms = len(decode_audio(self.delta)) / BYTES_PER_MS
+        return events.ResponseAudioDelta(self.response_id, self.item_id, self.delta, duration_ms, wire=wire)
 
 
 class AudioDone(Wire, tag="response.output_audio.done"):

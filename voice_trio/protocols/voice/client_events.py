@@ -1,115 +1,128 @@
-"""The voice protocol, from our clients: their frames as events, everything else refused by name.
+"""Events of the voice protocol from clients: these structs are decoded, and the JSON Schema is made from them.
 
-Whatever arrives, the only exception is `BadMessage`, whose text is fit for the client's eyes: it repeats nothing of the
-frame but a type. What leaves for clients is in `voice_trio.protocols.voice.server_events`.
+For any input the only exception is `BadMessage`. Its text is sent to the client: it repeats at most the event's type.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias, assert_never, get_args
 
 import msgspec
 from msgspec import Meta
 
-from voice_trio.conversation.events import ClientEvent, Interrupt, LanguageDetected, PlaybackPosition, TextInput
+from voice_trio.conversation import events
 from voice_trio.errors import BadMessage, NotJson
-from voice_trio.protocols.audio import check_audio, encode_audio
-from voice_trio.protocols.voice.server_events import refusal, write
-
-__all__ = [
-    "TEXT_CHARACTERS_MAX",
-    "Audio",
-    "Auth",
-    "FromClient",
-    "Ping",
-    "SessionEnd",
-    "read_client",
-    "refusal",
-    "write",
-]
+from voice_trio.protocols.audio import BYTES_PER_MS, AudioAppended, check_audio, encode_audio
 
 TEXT_CHARACTERS_MAX = 4_000
 TOKEN_CHARACTERS_MAX = 16_384
 ID_CHARACTERS_MAX = 128
-LANGUAGE_CHARACTERS_MAX = 35  # what BCP 47 advises to have room for
+LANGUAGE_CHARACTERS_MAX = 35  # BCP 47 (RFC 5646, 4.4.1) advises to allow for as many
 PLAYED_MS_MAX = 24 * 3600 * 1000
-PING_NUMBER_MAX = 2**53  # what JavaScript holds exactly
+PING_NUMBER_MAX = 2**53  # JavaScript holds integers up to it exactly
+
+_Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS_MAX)]
+_PlayedMs: TypeAlias = Annotated[float, Meta(ge=0, le=PLAYED_MS_MAX)]
+_PingText: TypeAlias = Annotated[str, Meta(max_length=ID_CHARACTERS_MAX)]
+_PingNumber: TypeAlias = Annotated[int, Meta(ge=-PING_NUMBER_MAX, le=PING_NUMBER_MAX)]
 
 
-@dataclass(frozen=True, slots=True)
-class Audio:
-    """Sound from the microphone: base64 that has been checked, and its length."""
-
-    audio: str = field(repr=False)
-    duration_ms: float
+class _ClientEvent(msgspec.Struct, tag_field="type"):
+    pass
 
 
-@dataclass(frozen=True, slots=True)
-class Auth:
-    token: str = field(repr=False)
+class AudioInput(_ClientEvent, tag="audio.input"):
+    audio: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
-    id: str | int | None = None
+class AudioAppend(_ClientEvent, tag="input_audio_buffer.append"):
+    audio: str
 
 
-@dataclass(frozen=True, slots=True)
-class SessionEnd:
-    """The user is done; unlike a lost connection, not to be resumed."""
+class TextInput(_ClientEvent, tag="text.input"):
+    text: Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX)]
 
 
-FromClient: TypeAlias = ClientEvent | Audio | Auth | Ping | SessionEnd
+class Interrupt(_ClientEvent, tag="interrupt"):
+    item_id: _Id | None = None
+    played_ms: _PlayedMs | None = None
+
+
+class PlaybackPosition(_ClientEvent, tag="playback.position"):
+    item_id: _Id
+    played_ms: _PlayedMs
+    flushed: bool = False
+
+
+class LanguageDetected(_ClientEvent, tag="language.detected"):
+    language: Annotated[str, Meta(min_length=1, max_length=LANGUAGE_CHARACTERS_MAX)]
+
+
+class Auth(_ClientEvent, tag="auth"):
+    token: Annotated[str, Meta(max_length=TOKEN_CHARACTERS_MAX)]
+
+    def __repr__(self) -> str:
+        return "Auth(…)"
+
+
+class Ping(_ClientEvent, tag="ping"):
+    id: _PingText | _PingNumber | None = None
+
+
+class SessionEnd(_ClientEvent, tag="session.end"):
+    """Ends the session for good; a lost connection can be resumed."""
+
+
+ClientEvent: TypeAlias = (
+    AudioInput | AudioAppend | TextInput | Interrupt | PlaybackPosition | LanguageDetected | Auth | Ping | SessionEnd
+)
+
+FromClient: TypeAlias = events.ClientEvent | AudioAppended | Auth | Ping | SessionEnd
 
 
 def read_client(frame: str | bytes) -> FromClient:
     """One frame of a client; raises `BadMessage` with code `bad_message` or `not_allowed`, `NotJson` for non-JSON."""
     if isinstance(frame, bytes):
-        return Audio(encode_audio(frame), len(frame) / 48)
+        return AudioAppended(encode_audio(frame), len(frame) / BYTES_PER_MS)
     try:
-        return _meaning(_known.decode(frame))
+        return _to_event(_decoder.decode(frame))
     except msgspec.ValidationError as error:
-        raise _explained(frame, error) from error
+        raise _bad_message(frame, error) from error
     except (msgspec.DecodeError, UnicodeError) as error:
         raise NotJson("the message is not valid JSON") from error
     except RecursionError as error:
         raise BadMessage("the message is nested too deeply") from error
 
 
-def _meaning(event: _Known) -> FromClient:
+def _to_event(event: ClientEvent) -> FromClient:
     match event:
-        case _AudioInput(audio=audio) | _AudioAppend(audio=audio):
-            return Audio(audio, check_audio(audio))
-        case _TextInput(text=text):
+        case AudioInput(audio=audio) | AudioAppend(audio=audio):
+            return AudioAppended(audio, check_audio(audio))
+        case TextInput(text=text):
             if not text.strip():
                 raise BadMessage("`text` is empty")
-            return TextInput(text)
-        case _Interrupt():
-            return Interrupt(event.item_id, event.played_ms)
-        case _PlaybackPosition():
-            return PlaybackPosition(event.item_id, event.played_ms, event.flushed)
-        case _LanguageDetected(language=language):
-            return LanguageDetected(language)
-        case _Auth(token=token):
-            return Auth(token)
-        case _Ping(id=ping_id):
-            return Ping(ping_id)
-        case _SessionEnd():
-            return SessionEnd()
+            return events.TextInput(text)
+        case Interrupt():
+            return events.Interrupt(event.item_id, event.played_ms)
+        case PlaybackPosition():
+            return events.PlaybackPosition(event.item_id, event.played_ms, event.flushed)
+        case LanguageDetected(language=language):
+            return events.LanguageDetected(language)
+        case Auth() | Ping() | SessionEnd():
+            return event
         case _:
             assert_never(event)
 
 
-def _explained(frame: str, error: msgspec.ValidationError) -> BadMessage:
-    """Why a JSON text was no event: it has no type, a type we do not know or may not pass on, or a wrong field."""
+def _bad_message(frame: str, error: msgspec.ValidationError) -> BadMessage:
+    """The error for JSON that is no event: no type, a type that is unknown or reserved, or a wrong field."""
     try:
-        kind = _any.decode(frame).type
+        kind = _envelope_decoder.decode(frame).type
     except msgspec.ValidationError:
         return BadMessage("the message must be a JSON object with a text `type`")
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return NotJson("the message is not valid JSON")
-    if kind in _KNOWN_TYPES:
+    if kind in CLIENT_EVENT_TYPES:
         return BadMessage(f"{kind}: {error}")
     shown = ascii(kind[:64])
     if kind.startswith(_UPSTREAM_FAMILIES):
@@ -127,71 +140,11 @@ _UPSTREAM_FAMILIES = (
     "transcription_session.",
 )
 
-_Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS_MAX)]
-_PlayedMs: TypeAlias = Annotated[float, Meta(ge=0, le=PLAYED_MS_MAX)]
-_PingText: TypeAlias = Annotated[str, Meta(max_length=ID_CHARACTERS_MAX)]
-_PingNumber: TypeAlias = Annotated[int, Meta(ge=-PING_NUMBER_MAX, le=PING_NUMBER_MAX)]
-
 
 class _Envelope(msgspec.Struct):
     type: str
 
 
-class _Message(msgspec.Struct, tag_field="type"):
-    pass
-
-
-class _AudioInput(_Message, tag="audio.input"):
-    audio: str
-
-
-class _AudioAppend(_Message, tag="input_audio_buffer.append"):
-    audio: str
-
-
-class _TextInput(_Message, tag="text.input"):
-    text: Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX)]
-
-
-class _Interrupt(_Message, tag="interrupt"):
-    item_id: _Id | None = None
-    played_ms: _PlayedMs | None = None
-
-
-class _PlaybackPosition(_Message, tag="playback.position"):
-    item_id: _Id
-    played_ms: _PlayedMs
-    flushed: bool = False
-
-
-class _LanguageDetected(_Message, tag="language.detected"):
-    language: Annotated[str, Meta(min_length=1, max_length=LANGUAGE_CHARACTERS_MAX)]
-
-
-class _Auth(_Message, tag="auth"):
-    token: Annotated[str, Meta(max_length=TOKEN_CHARACTERS_MAX)]
-
-
-class _Ping(_Message, tag="ping"):
-    id: _PingText | _PingNumber | None = None
-
-
-class _SessionEnd(_Message, tag="session.end"):
-    pass
-
-
-_Known: TypeAlias = (
-    _AudioInput
-    | _AudioAppend
-    | _TextInput
-    | _Interrupt
-    | _PlaybackPosition
-    | _LanguageDetected
-    | _Auth
-    | _Ping
-    | _SessionEnd
-)
-
-_known: msgspec.json.Decoder[_Known] = msgspec.json.Decoder(_Known)
-_any = msgspec.json.Decoder(_Envelope)
-_KNOWN_TYPES = frozenset(str(shape.__struct_config__.tag) for shape in get_args(_Known))
+_decoder: msgspec.json.Decoder[ClientEvent] = msgspec.json.Decoder(ClientEvent)
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
+CLIENT_EVENT_TYPES = frozenset(str(shape.__struct_config__.tag) for shape in get_args(ClientEvent))

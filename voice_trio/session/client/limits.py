@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from voice_trio.conversation.events import TextInput
 from voice_trio.errors import BadMessage, InvalidEvent, NotJson
-from voice_trio.protocols.openai_client import AudioAppended, ClientEventReader, PassthroughEvent
-from voice_trio.protocols.voice.client_events import Audio, FromClient, read_client
+from voice_trio.protocols.audio import AudioAppended
+from voice_trio.protocols.voice.client_events import FromClient, read_client
 from voice_trio.session.client.token_bucket import TokenBucket
+
+if TYPE_CHECKING:
+    from voice_trio.protocols.openai_client import ClientEventReader, PassthroughEvent
 
 NOT_JSON_MAX = 10
 CONTROL_BURST = 100.0  # events at once …
@@ -59,7 +64,7 @@ class VoiceFrameDecoder:
         except NotJson:
             self.patience.not_json += 1
             raise
-        if isinstance(event, Audio):
+        if isinstance(event, AudioAppended):
             if event.duration_ms > MESSAGE_SECONDS_MAX * 1000:
                 raise BadMessage(f"more than {MESSAGE_SECONDS_MAX:g} s of sound in one message")
         elif not self.patience.control.take(now):

@@ -10,8 +10,8 @@ import trio
 
 from voice_trio.conversation import commands, events
 from voice_trio.errors import InvalidEvent, LinkClosed
+from voice_trio.protocols.audio import AudioAppended
 from voice_trio.protocols.openai_client import (
-    AudioAppended,
     ClientEventReader,
     ClientEventWriter,
     ClientSettings,

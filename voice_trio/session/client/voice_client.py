@@ -9,8 +9,8 @@ import trio
 
 from voice_trio.conversation import commands, events, session_events
 from voice_trio.errors import BadMessage, LinkClosed
-from voice_trio.protocols.audio import audio_ms, split_audio
-from voice_trio.protocols.voice import client_events
+from voice_trio.protocols.audio import AudioAppended, audio_ms, split_audio
+from voice_trio.protocols.voice import client_events, writer
 from voice_trio.session.client.limits import VoiceFrameDecoder
 from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
 from voice_trio.session.client.writer import ClientWriter
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from voice_trio.net.link import Link
     from voice_trio.protocols.realtime import SessionState
-    from voice_trio.protocols.voice.server_events import ToClient
+    from voice_trio.protocols.voice.writer import ToClient
     from voice_trio.session.ports import SessionPort
     from voice_trio.session.upstream.connect import ConnectedUpstream
     from voice_trio.session.upstream.connection import UpstreamConnection
@@ -71,7 +71,7 @@ class VoiceClientConnection:
             except BadMessage as error:
                 self._complain(error)
                 continue
-            if isinstance(event, client_events.Audio):
+            if isinstance(event, AudioAppended):
                 await self._hear_audio(event)
             else:
                 self._heed(event)
@@ -98,7 +98,7 @@ class VoiceClientConnection:
         elif isinstance(event, commands.ErrorNotice):
             self._host.summary.errors[event.code] += 1
         for part in _pieces(event):
-            text = client_events.write(part)
+            text = writer.write(part)
             if text is not None:
                 self._writer.put(_frame(part, text))
 
@@ -113,13 +113,13 @@ class VoiceClientConnection:
         yield from (frame.text for frame in self._writer.outbox.take_urgent())
         if ending is Ending.TIMEOUT:
             message = f"The session has reached its limit of {self._host.terms.duration_seconds:g} seconds."
-            yield client_events.write(session_events.SessionTimeout(message)) or ""
+            yield writer.write(session_events.SessionTimeout(message)) or ""
         if ending is Ending.SWITCHED_OFF:
-            yield client_events.write(session_events.SessionEnding(farewell.name)) or ""
+            yield writer.write(session_events.SessionEnding(farewell.name)) or ""
         if farewell.error_code is not None:
-            yield client_events.refusal(farewell.error_code, farewell.message)
+            yield writer.refusal(farewell.error_code, farewell.message)
 
-    async def _hear_audio(self, event: client_events.Audio) -> None:
+    async def _hear_audio(self, event: AudioAppended) -> None:
         self._host.summary.audio_in_s += event.duration_ms / 1000
         self._model.send_audio(event.audio, event.duration_ms)
         # More than twice real time is slowed down by reading no further: the client's own socket fills.
