@@ -43,9 +43,9 @@ def told(nursery: trio.Nursery) -> str:
     statistics = gateway.statistics
     InstanceHeartbeat(gateway)
     for name in STAGES:
-        statistics.meters.stages.labels(name).observe(0.1)
-    statistics.meters.searches.labels("store", "found").inc()
-    statistics.meters.search_seconds.labels("store", "found").observe(0.1)
+        statistics.metrics.stages.labels(name).observe(0.1)
+    statistics.metrics.searches.labels("store", "found").inc()
+    statistics.metrics.search_seconds.labels("store", "found").observe(0.1)
     return generate_latest(statistics.registry).decode()
 
 

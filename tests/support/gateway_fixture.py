@@ -45,7 +45,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
     knowledge, statistics = MemoryKnowledge(), Statistics(lambda: len(live))
     daily_budget = DailyBudget(load_prices(), state, configured.limits, on_cost=statistics.count_cost)
     statistics.watch_money(daily_budget)
-    statistics.meters.watch_process(capacity, state)
+    statistics.metrics.watch_process(capacity, state)
     admission = Admission(
         settings=configured,
         verifier=verifier,

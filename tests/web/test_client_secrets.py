@@ -13,7 +13,7 @@ from openai.types.realtime import ClientSecretCreateResponse, RealtimeSessionCre
 from tests.support.gateway_fixture import make_gateway, settings, token
 from voice_trio.auth.signed_tokens import ClientSecrets, Vouched
 from voice_trio.auth.tokens import User, issue_token
-from voice_trio.web.routes import make_pages
+from voice_trio.web.routes import make_http_app
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ async def ask(
     sent = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     usual = {} if shown is None else {"Authorization": f"Bearer {shown or token()}"}
     async with trio.open_nursery() as nursery:
-        client = make_pages(make_gateway(nursery, **(variables or {}))).test_client()
+        client = make_http_app(make_gateway(nursery, **(variables or {}))).test_client()
         for _ in range(times):
             answer = await getattr(client, method.lower())(path, headers=usual | (headers or {}), data=sent)
         text = await answer.get_data(as_text=True)
@@ -203,9 +203,9 @@ async def test_other_methods_are_not_there(autojump_clock: MockClock) -> None:
 async def test_who_is_refused_is_counted(autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         gateway = make_gateway(nursery)
-        answer = await make_pages(gateway).test_client().post(PATH)
+        answer = await make_http_app(gateway).test_client().post(PATH)
     assert answer.status_code == 401
-    assert gateway.statistics.figures().refusals == {"token_invalid": 1}
+    assert gateway.statistics.process_stats().refusals == {"token_invalid": 1}
 
 
 async def test_a_preset_that_could_never_be_had_is_refused_when_it_is_asked_for() -> None:

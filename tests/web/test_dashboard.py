@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.gateway_fixture import make_gateway, token
-from voice_trio.web.dashboard import TYPES
-from voice_trio.web.routes import make_pages
+from voice_trio.web.files import DASHBOARD_FILES
+from voice_trio.web.routes import make_http_app
 
 if TYPE_CHECKING:
     import trio
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
 async def test_the_shell_is_open_and_fetches_nothing_from_elsewhere(nursery: trio.Nursery, prefix: str) -> None:
-    client = make_pages(make_gateway(nursery)).test_client()
+    client = make_http_app(make_gateway(nursery)).test_client()
     page = await client.get(f"{prefix}/v1/voice/dashboard")
     assert page.status_code == 200
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    for name in TYPES:
+    for name in ("dashboard.html", *DASHBOARD_FILES):
         wanted = 404 if name.endswith(".html") else 200
         answer = await client.get(f"{prefix}/v1/voice/dashboard/{name}")
         assert answer.status_code == wanted, name
@@ -33,14 +33,14 @@ async def test_the_shell_is_open_and_fetches_nothing_from_elsewhere(nursery: tri
 
 
 async def test_a_browser_that_knows_the_file_gets_nothing_twice(nursery: trio.Nursery) -> None:
-    client = make_pages(make_gateway(nursery)).test_client()
+    client = make_http_app(make_gateway(nursery)).test_client()
     first = await client.get("/v1/voice/dashboard")
     again = await client.get("/v1/voice/dashboard", headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, await again.get_data()) == (304, b"")
 
 
 async def test_the_figures_ask_for_an_administrator(nursery: trio.Nursery) -> None:
-    client = make_pages(make_gateway(nursery)).test_client()
+    client = make_http_app(make_gateway(nursery)).test_client()
     assert (await client.get("/v1/voice/stats")).status_code == 401
     refused = await client.get("/v1/voice/stats", headers={"Authorization": f"Bearer {token()}"})
     assert refused.status_code == 403

@@ -10,7 +10,7 @@ import trio
 
 from tests.support.gateway_fixture import make_gateway
 from voice_trio.web.files import CLIENT_FILES, CONSOLE_FILES, content_policy
-from voice_trio.web.routes import make_pages
+from voice_trio.web.routes import make_http_app
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -25,7 +25,7 @@ async def get(
 ) -> tuple[int, Headers, bytes]:
     """One request to a gateway's pages, without a socket."""
     async with trio.open_nursery() as nursery:
-        client = make_pages(make_gateway(nursery, **variables)).test_client()
+        client = make_http_app(make_gateway(nursery, **variables)).test_client()
         answer = await client.get(path, headers=(headers or {}) | ({"Host": host} if host else {}))
         body = await answer.get_data(as_text=False)
     return answer.status_code, answer.headers, bytes(body)

@@ -23,7 +23,7 @@ from voice_trio.observability.prometheus import PrometheusMetrics, forget_gauges
 from voice_trio.server.shared import FolderWorkerPeers, SharedFolder
 from voice_trio.session.endings import Ending
 from voice_trio.web.process_stats import ProcessStats, Snapshot, WorkerFacts, decode_snapshot, encode_snapshot
-from voice_trio.web.routes import make_pages
+from voice_trio.web.routes import make_http_app
 from voice_trio.web.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def test_two_processes_tell_what_one_would_that_saw_it_all() -> None:
 
 def after_a_journey(statistics: Statistics) -> ProcessStats:
     snapshot = snapshot_of(statistics)
-    return decode_snapshot(encode_snapshot(snapshot)).figures
+    return decode_snapshot(encode_snapshot(snapshot)).stats
 
 
 def snapshot_of(statistics: Statistics) -> Snapshot:
@@ -88,7 +88,7 @@ def snapshot_of(statistics: Statistics) -> Snapshot:
         slot=1, pid=2, instance="i", started=NOON, active=2, places=60, taken=2, draining=False, unready=None,
         loop_lag_ms=1.0,
     )  # fmt: skip
-    return Snapshot(facts=facts, figures=statistics.figures())
+    return Snapshot(facts=facts, stats=statistics.process_stats())
 
 
 async def test_who_hangs_or_is_gone_is_left_out(nursery: trio.Nursery, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ async def test_one_worker_that_is_ready_makes_the_instance_ready(nursery: trio.N
     full = replace(full, peers=FolderWorkerPeers(SharedFolder(tmp_path), 0, 2))
     while full.capacity.take():
         pass
-    client = make_pages(full).test_client()
+    client = make_http_app(full).test_client()
     before = await client.get("/readyz")
     nursery.start_soon(FolderWorkerPeers(SharedFolder(tmp_path), 1, 2).serve, free.snapshot)
     with trio.fail_after(5):
@@ -150,7 +150,7 @@ def test_users_of_today_are_counted_by_each_worker_they_came_to_and_a_dead_ones_
         for user in users:
             statistics[slot].admit(user)
         statistics[slot].session_ended(ended(Ending.CLIENT_LEFT, "ada"))
-        statistics[slot].meters.refresh()
+        statistics[slot].metrics.refresh()
     read = statistics[1].registry.get_sample_value
     assert (read("voice_trio_users_talked_today"), read("voice_trio_users_admitted_today")) == (2.0, 3.0)
     forget_gauges(shared, 0)

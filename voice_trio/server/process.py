@@ -27,11 +27,10 @@ from voice_trio.observability.webhook import open_webhook
 from voice_trio.server.shared import FolderWorkerPeers
 from voice_trio.session.spend.daily_budget import FLUSH_SECONDS_MAX, DailyBudget
 from voice_trio.state.open_state import open_state
-from voice_trio.web.admin import obey_rollout, obey_takeovers
 from voice_trio.web.gateway import Gateway
 from voice_trio.web.health import Health
 from voice_trio.web.instance_heartbeat import InstanceHeartbeat
-from voice_trio.web.live_sessions import LiveSessions
+from voice_trio.web.live_sessions import LiveSessions, follow_rollout, follow_takeovers
 from voice_trio.web.process_stats import NoWorkerPeers
 from voice_trio.web.statistics import Statistics
 
@@ -103,7 +102,7 @@ def _make_gateway(
     verifier, statistics = TokenVerifier(settings.tokens), Statistics(lambda: len(live))
     daily_budget = DailyBudget(prices, state, settings.limits, on_cost=statistics.count_cost)
     statistics.watch_money(daily_budget)
-    statistics.meters.watch_process(capacity, state, peers.count)
+    statistics.metrics.watch_process(capacity, state, peers.count)
     admission = Admission(
         settings=settings,
         verifier=verifier,
@@ -137,8 +136,8 @@ def _make_gateway(
 def _start_background_tasks(gateway: Gateway) -> None:
     start, peers = gateway.nursery.start_soon, gateway.peers
     start(_check_knowledge, gateway.knowledge, gateway.settings)
-    start(obey_rollout, gateway.state, gateway.live)
-    start(obey_takeovers, gateway.state, gateway.live)
+    start(follow_rollout, gateway.state, gateway.live)
+    start(follow_takeovers, gateway.state, gateway.live)
     start(gateway.daily_budget.run)
     start(gateway.statistics.lag.run)
     start(InstanceHeartbeat(gateway).run)
@@ -156,5 +155,5 @@ async def _check_knowledge(knowledge: Knowledge, settings: Settings) -> None:
 async def _refresh_gauges(statistics: Statistics) -> Never:
     """Prometheus may ask another worker for this one's gauges at any time."""
     while True:
-        statistics.meters.refresh()
+        statistics.metrics.refresh()
         await trio.sleep(GAUGES_SECONDS)

@@ -1,68 +1,58 @@
-"""What an administrator may change while the gateway runs: the rollout document, and what is kept of a user."""
+"""The routes that need an administrator's token: statistics, the rollout document, and deletion of a user's records."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
-import trio
 from quart import Response, request
 
 from voice_trio.auth.tokens import User, user_hash
 from voice_trio.errors import BadMessage, StateUnavailable
-from voice_trio.session.endings import Ending
 from voice_trio.state.rollout import Rollout, parse_rollout, rollout_as_json
-from voice_trio.web.responses import administrator, error_answer, json_answer
+from voice_trio.web.responses import authenticate_admin, error_response, json_response
 
 if TYPE_CHECKING:
     from quart_trio import QuartTrio
 
-    from voice_trio.state.state import State
     from voice_trio.web.gateway import Gateway
-    from voice_trio.web.live_sessions import LiveSessions
+    from voice_trio.web.process_stats import WorkerFacts
 
 log = structlog.get_logger(__name__)
 
+TOP_USERS_MAX = 10
+
 
 def add_admin_routes(app: QuartTrio, gateway: Gateway) -> None:
-    """`GET|PUT /v1/voice/rollout` and `DELETE /v1/voice/sessions`, also under /api."""
+    """`GET /v1/voice/stats`, `GET|PUT /v1/voice/rollout` and `DELETE /v1/voice/sessions`, also under /api."""
     routes = _AdminRoutes(gateway)
     for prefix, name in (("", ""), ("/api", "api_")):
+        app.add_url_rule(f"{prefix}/v1/voice/stats", f"{name}stats", routes.stats, methods=["GET"])
         app.add_url_rule(f"{prefix}/v1/voice/rollout", f"{name}rollout", routes.rollout, methods=["GET"])
         app.add_url_rule(f"{prefix}/v1/voice/rollout", f"{name}set_rollout", routes.set_rollout, methods=["PUT"])
-        app.add_url_rule(f"{prefix}/v1/voice/sessions", f"{name}forget", routes.forget, methods=["DELETE"])
-
-
-async def obey_rollout(state: State, live: LiveSessions) -> Never:
-    """End every session, and whoever still slips in, as long as the document in force wants none: until cancelled."""
-    rollout = await state.rollout()
-    while True:
-        if rollout.ends_sessions:
-            log.warning("rollout_ends_sessions", sessions=len(live), version=rollout.version)
-        live.end_all(Ending.SWITCHED_OFF if rollout.ends_sessions else None)
-        rollout = await state.wait_rollout_change(rollout)
-
-
-async def obey_takeovers(state: State, live: LiveSessions) -> Never:
-    """Let go of sessions that were resumed on another instance: until cancelled."""
-    async with trio.open_nursery() as nursery:
-        while True:
-            nursery.start_soon(live.evict, await state.wait_takeover())
+        app.add_url_rule(f"{prefix}/v1/voice/sessions", f"{name}delete", routes.delete_records, methods=["DELETE"])
 
 
 class _AdminRoutes:
     def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
         self._verifier = gateway.verifier
         self._state = gateway.state
         self._secret = gateway.settings.signing_secret
 
+    async def stats(self) -> Response:
+        user = await authenticate_admin(self._verifier)
+        if isinstance(user, Response):
+            return user
+        return json_response(await _stats(self._gateway, request.args.get("user")))
+
     async def rollout(self) -> Response:
-        user = await administrator(self._verifier)
-        return user if isinstance(user, Response) else json_answer(rollout_as_json(await self._state.rollout()))
+        user = await authenticate_admin(self._verifier)
+        return user if isinstance(user, Response) else json_response(rollout_as_json(await self._state.rollout()))
 
     async def set_rollout(self) -> Response:
-        user = await administrator(self._verifier)
+        user = await authenticate_admin(self._verifier)
         if isinstance(user, Response):
             return user
         try:
@@ -70,46 +60,88 @@ class _AdminRoutes:
             before = await self._state.rollout()
             after = await self._state.replace_rollout(wanted)
         except BadMessage as error:
-            return error_answer(400, error.code, str(error))
+            return error_response(400, error.code, str(error))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return error_answer(400, "bad_message", "The body is not valid JSON.")
+            return error_response(400, "bad_message", "The body is not valid JSON.")
         except StateUnavailable as error:
-            return error_answer(503, "state_unavailable", str(error))
+            return error_response(503, "state_unavailable", str(error))
         if after is None:
             in_force = rollout_as_json(await self._state.rollout())
             message = f"version: {wanted.version} is not in force any more; look at what is, and try again."
-            return error_answer(409, "conflict", message, rollout=in_force)
-        self._audit(user, before, after)
-        return json_answer(rollout_as_json(after))
+            return error_response(409, "conflict", message, rollout=in_force)
+        self._log_change(user, before, after)
+        return json_response(rollout_as_json(after))
 
-    async def forget(self) -> Response:
-        user = await administrator(self._verifier)
-        if isinstance(user, Response):
-            return user
-        whose = request.args.get("user", "")
-        if not whose:
-            return error_answer(400, "bad_message", "user: say whose records are to be deleted.")
+    async def delete_records(self) -> Response:
+        admin = await authenticate_admin(self._verifier)
+        if isinstance(admin, Response):
+            return admin
+        user_id = request.args.get("user", "")
+        if not user_id:
+            return error_response(400, "bad_message", "user: say whose records are to be deleted.")
         try:
-            count = await self._state.delete_records(whose)
+            count = await self._state.delete_records(user_id)
         except StateUnavailable as error:
-            return error_answer(503, "state_unavailable", str(error))
-        log.info("records_deleted", by=user_hash(user.id, self._secret), of=user_hash(whose, self._secret), count=count)
-        return json_answer({"deleted": count})
+            return error_response(503, "state_unavailable", str(error))
+        by, of = user_hash(admin.id, self._secret), user_hash(user_id, self._secret)
+        log.info("records_deleted", by=by, of=of, count=count)
+        return json_response({"deleted": count})
 
-    def _audit(self, user: User, before: Rollout, after: Rollout) -> None:
-        log.info(
-            "rollout_changed", by=user_hash(user.id, self._secret), version=after.version, **changes(before, after)
-        )
+    def _log_change(self, user: User, before: Rollout, after: Rollout) -> None:
+        by = user_hash(user.id, self._secret)
+        log.info("rollout_changed", by=by, version=after.version, **rollout_changes(before, after))
 
 
-def changes(before: Rollout, after: Rollout) -> dict[str, Any]:
-    """What differs, field by field, as [old, new]; of people only how many came and went: logs name nobody."""
-    told: dict[str, Any] = {}
+def rollout_changes(before: Rollout, after: Rollout) -> dict[str, Any]:
+    """The fields that differ, as [old, new]; of beta users only how many were added and removed, for the log."""
+    changes: dict[str, Any] = {}
     for name in ("enabled", "percent", "plans", "message", "end_sessions"):
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
-            told[name] = [old, new]
-    came, went = set(after.beta_users) - set(before.beta_users), set(before.beta_users) - set(after.beta_users)
-    if came or went:
-        told["beta_users"] = f"+{len(came)} -{len(went)}"
-    return told
+            changes[name] = [old, new]
+    added, removed = set(after.beta_users) - set(before.beta_users), set(before.beta_users) - set(after.beta_users)
+    if added or removed:
+        changes["beta_users"] = f"+{len(added)} -{len(removed)}"
+    return changes
+
+
+async def _stats(gateway: Gateway, user: str | None) -> dict[str, Any]:
+    """The body of `GET /v1/voice/stats`: counts of all workers of this instance, and its configuration.
+
+    Waits for the other workers for at most a second, and for the shared state. `user` is an id whose cost is wanted.
+    """
+    others = await gateway.peers.ask()
+    stats = gateway.statistics.as_json(*(other.stats for other in others))
+    stats["cost"] |= await _top_users(gateway, user)
+    return stats | await _instance(gateway, [gateway.snapshot().facts, *(other.facts for other in others)])
+
+
+async def _top_users(gateway: Gateway, user: str | None) -> dict[str, Any]:
+    hashed = None if user is None else user_hash(user, gateway.settings.signing_secret)
+    spenders = await gateway.state.spenders(gateway.daily_budget.today, TOP_USERS_MAX, hashed)
+    costs: dict[str, Any] = {"top_users": [{"user": name, "usd": micro / 1e6} for name, micro in spenders.top]}
+    if hashed is not None:
+        costs["user"] = {"user": hashed, "usd": spenders.asked_for / 1e6}
+    return costs
+
+
+async def _instance(gateway: Gateway, facts: list[WorkerFacts]) -> dict[str, Any]:
+    workers = sorted(facts, key=lambda worker: worker.slot)
+    dated = gateway.daily_budget.prices.dated
+    return {
+        "limiter": {
+            "state": "redis" if gateway.state.health.available else "memory",
+            "places_taken": sum(worker.taken for worker in workers),
+            "places": sum(worker.places for worker in workers),
+            "draining": all(worker.draining for worker in workers),
+        },
+        "instance": {
+            "id": gateway.state.instance,
+            "version": gateway.settings.observability.app_version,
+            "loop_lag_ms": max(worker.loop_lag_ms for worker in workers),
+        },
+        "workers": {"count": gateway.peers.count, "answered": [msgspec.to_builtins(worker) for worker in workers]},
+        "instances": [msgspec.to_builtins(instance) for instance in await gateway.state.instances()],
+        "prices": {"dated": dated.isoformat() if dated else None},
+        "configuration": gateway.settings.described(),
+    }

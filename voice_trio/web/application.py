@@ -1,4 +1,4 @@
-"""The ASGI application: voice WebSockets are handled here directly, HTTP by Quart, the lifespan by whoever owns it."""
+"""The ASGI application: WebSockets go to the endpoints directly, HTTP to Quart, and the lifespan has nothing to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from voice_trio.web.asgi_link import respond
 from voice_trio.web.handshake import hide_secrets
 from voice_trio.web.realtime_endpoint import RealtimeEndpoint
-from voice_trio.web.routes import make_pages
+from voice_trio.web.routes import make_http_app
 from voice_trio.web.voice_endpoint import VoiceEndpoint
 
 if TYPE_CHECKING:
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 VOICE_PATHS = frozenset({"/v1/ws/voice", "/api/v1/ws/voice"})
 REALTIME_PATHS = frozenset({"/v1/realtime", "/api/v1/realtime", "/openai/v1/realtime", "/openai/realtime"})
-_NO_SUCH_PAGE = b'{"error":{"code":"not_found","message":"There is no WebSocket here."}}'
+_NOT_FOUND = b'{"error":{"code":"not_found","message":"There is no WebSocket here."}}'
 
 
 class Application:
-    """One process's gateway as ASGI; its services are there already, so its lifespan has nothing to do."""
+    """The gateway of one process as an ASGI application; its services are open before the lifespan begins."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._voice = VoiceEndpoint(gateway)
         self._realtime = RealtimeEndpoint(gateway)
-        self._pages = make_pages(gateway)
+        self._http = make_http_app(gateway)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection, one request, or the lifespan."""
+        """Serve one connection, one request, or the lifespan."""
         match scope["type"]:
             case "websocket" if scope["path"] in VOICE_PATHS:
                 await self._voice(scope, receive, send)
@@ -40,19 +40,19 @@ class Application:
             case "websocket":
                 hide_secrets(scope)
                 await receive()
-                await respond(scope, send, 404, _NO_SUCH_PAGE)
+                await respond(scope, send, 404, _NOT_FOUND)
             case "http":
                 hide_secrets(scope)
-                await self._pages(
+                await self._http(
                     cast("HypercornScope", scope), cast("ASGIReceiveCallable", receive), cast("ASGISendCallable", send)
                 )
             case "lifespan":
-                await _answer_lifespan(receive, send)
+                await _complete_lifespan(receive, send)
             case kind:
                 raise NotImplementedError(f"ASGI scope {kind!r}")
 
 
-async def _answer_lifespan(receive: Receive, send: Send) -> None:
+async def _complete_lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

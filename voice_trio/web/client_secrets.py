@@ -1,6 +1,6 @@
-"""`POST /v1/realtime/client_secrets`: a user's token in exchange for a secret that may be given to a page.
+"""`POST /v1/realtime/client_secrets`: exchanges a user's token for a secret that a page may hold.
 
-Asked and answered in OpenAI's shapes, its errors included, so that its own clients can be used for it.
+Request, response and errors have the form of OpenAI's API, so that its clients can be used for it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from voice_trio.protocols.openai_client import ClientSettings
 from voice_trio.protocols.realtime import sessions
 from voice_trio.protocols.realtime.client_events import UpdateSession, read_client_event
 from voice_trio.protocols.realtime.errors import refusal_json
-from voice_trio.web.files import cors_headers
 from voice_trio.web.handshake import read_handshake
-from voice_trio.web.responses import json_answer
+from voice_trio.web.responses import cors_headers, json_response
 from voice_trio.web.session_config import realtime_config_for
 
 if TYPE_CHECKING:
@@ -38,15 +37,15 @@ log = structlog.get_logger(__name__)
 
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "POST",
-    # A star does not include Authorization; everything else that SDKs add, it does.
+    # "*" includes every header that SDKs add except Authorization.
     "Access-Control-Allow-Headers": "Authorization, Content-Type, *",
     "Access-Control-Max-Age": "600",
 }
 
 
 def add_client_secret_routes(app: QuartTrio, gateway: Gateway) -> None:
-    """The route, also under /api and where Azure has it, with the preflight that browsers send before it."""
-    routes = _Routes(gateway)
+    """The route, also under /api and at Azure's path, with the preflight that browsers send before it."""
+    routes = _ClientSecretRoutes(gateway)
     for prefix, name in (("", ""), ("/api", "api_"), ("/openai", "openai_")):
         path = f"{prefix}/v1/realtime/client_secrets"
         app.add_url_rule(
@@ -56,68 +55,70 @@ def add_client_secret_routes(app: QuartTrio, gateway: Gateway) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked of a secret: how many seconds it is good for, and what its sessions start with."""
+class SecretRequest:
+    """How many seconds the secret is valid, and the settings with which its sessions begin."""
 
     seconds: int
     session: dict[str, Any] | None
 
 
-def read_wish(body: str | bytes) -> Wish:
-    """The request's body, which may be empty; raises `InvalidEvent`, whose `param` is the field at fault."""
+def read_request(body: str | bytes) -> SecretRequest:
+    """The request's body, which may be empty; raises `InvalidEvent`, whose `param` is the wrong field."""
     try:
-        asked = msgspec.json.decode(body or b"{}")
+        fields = msgspec.json.decode(body or b"{}")
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidEvent("The body is not valid JSON.", code="invalid_json") from error
-    if not isinstance(asked, dict):
+    if not isinstance(fields, dict):
         raise InvalidEvent("The body must be a JSON object.", code="invalid_json")
-    return Wish(_seconds(asked.get("expires_after")), _session(asked.get("session")))
+    return SecretRequest(_seconds(fields.get("expires_after")), _session(fields.get("session")))
 
 
-class _Routes:
+class _ClientSecretRoutes:
     def __init__(self, gateway: Gateway) -> None:
         self._admission = gateway.admission
         self._statistics = gateway.statistics
         self._settings = gateway.settings
-        self._secrets = ClientSecrets(gateway.settings.signing_secret)
+        self._client_secrets = ClientSecrets(gateway.settings.signing_secret)
 
     async def preflight(self) -> Response:
-        return self._shared(Response(b"", status=204, headers=_PREFLIGHT))
+        return self._cross_origin(Response(b"", status=204, headers=_PREFLIGHT))
 
     async def create(self) -> Response:
         handshake = read_handshake(cast("Scope", request.scope), self._settings.web.trusted_proxy_hops)
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
             self._statistics.refused("not_allowed")
             log.info("client_secret_refused", code="not_allowed")
-            return self._refused(403, "not_allowed", "Pages of this origin may not ask.")
+            return self._refused(403, "not_allowed", "Pages of this origin may not request secrets.")
         user = await self._admission.authenticate(handshake.key, handshake.address)
         if isinstance(user, Refusal):
             self._statistics.refused(user.code)
             log.info("client_secret_refused", code=user.code)
             return self._refused(user.http_status, user.code, user.message, retry_after=user.retry_after)
         try:
-            wish = read_wish(await request.get_data())
-            shown = self._shown(user, wish.session)
-            secret = self._secrets.issue(user, seconds=wish.seconds, session=wish.session)
+            wanted = read_request(await request.get_data())
+            session = self._session_object(user, wanted.session)
+            secret = self._client_secrets.issue(user, seconds=wanted.seconds, session=wanted.session)
         except InvalidEvent as error:
             return self._refused(400, error.code, str(error), error.param)
         except BadMessage as error:
             return self._refused(400, "invalid_value", str(error), "session")
         except RequestEntityTooLarge:
             return self._refused(413, "invalid_value", "The body is too large.")
-        log.info("client_secret_issued", user=user_hash(user.id, self._settings.signing_secret), seconds=wish.seconds)
-        return self._shared(json_answer({"value": secret.value, "expires_at": secret.expires_at, "session": shown}))
+        log.info("client_secret_issued", user=user_hash(user.id, self._settings.signing_secret), seconds=wanted.seconds)
+        return self._cross_origin(
+            json_response({"value": secret.value, "expires_at": secret.expires_at, "session": session})
+        )
 
-    def _shown(self, user: User, preset: dict[str, Any] | None) -> sessions.Session:
-        """The session as it will begin; raises `InvalidEvent` if the preset asks for what cannot be had."""
+    def _session_object(self, user: User, preset: dict[str, Any] | None) -> sessions.Session:
+        """The session as it will begin; raises `InvalidEvent` if the preset contains unsupported settings."""
         config = realtime_config_for(user, self._settings)
-        # A session that has not begun has no end yet, and says 0.
+        # `expires_at` is 0: the session has not begun.
         fresh = sessions.new_session(f"sess_{secrets.token_hex(12)}", config.model, 0, voice=config.voice)
-        wishes = ClientSettings(config, frozenset(self._settings.web.client_config))
+        client_settings = ClientSettings(config, frozenset(self._settings.web.client_config))
         if preset is not None:
-            fresh = sessions.merged(fresh, wishes.ask("preset", preset))
-            wishes.accept()
-        return wishes.shown(msgspec.json.encode(fresh).decode(), 0)
+            fresh = sessions.merged(fresh, client_settings.ask("preset", preset))
+            client_settings.accept()
+        return client_settings.shown(msgspec.json.encode(fresh).decode(), 0)
 
     def _refused(
         self, status: int, code: str, message: str, param: str | None = None, *, retry_after: int | None = None
@@ -129,10 +130,10 @@ class _Routes:
             response.headers["WWW-Authenticate"] = "Bearer"
         if retry_after is not None:
             response.headers["Retry-After"] = str(retry_after)
-        return self._shared(response)
+        return self._cross_origin(response)
 
-    def _shared(self, response: Response) -> Response:
-        """A page of an allowed origin may read the answer, and when to come again."""
+    def _cross_origin(self, response: Response) -> Response:
+        """A page of an allowed origin may read the response and its `Retry-After`."""
         response.headers.update(cors_headers(request.headers.get("Origin"), self._settings.web.allowed_origins))
         response.headers["Access-Control-Expose-Headers"] = "Retry-After"
         return response
@@ -146,19 +147,19 @@ def _seconds(expires_after: Any) -> int:
     if expires_after.get("anchor", "created_at") != "created_at":
         raise InvalidEvent("The anchor can only be 'created_at'.", param="expires_after.anchor")
     seconds = expires_after.get("seconds", SECONDS_DEFAULT)
-    # True is an int to Python, and is none here.
+    # In Python True is an int.
     if type(seconds) is not int or not SECONDS_MIN <= seconds <= SECONDS_MAX:
         message = f"Expected a whole number of seconds from {SECONDS_MIN} to {SECONDS_MAX}."
         raise InvalidEvent(message, param="expires_after.seconds")
     return seconds
 
 
-def _session(asked: Any) -> dict[str, Any] | None:
-    """A session that a `session.update` could ask for; whether it will be granted is decided when it begins."""
-    if asked is None:
+def _session(value: Any) -> dict[str, Any] | None:
+    """Session settings in the form of `session.update`; whether they are allowed is checked when the session begins."""
+    if value is None:
         return None
-    event = read_client_event(msgspec.json.encode({"type": "session.update", "session": asked}))
+    event = read_client_event(msgspec.json.encode({"type": "session.update", "session": value}))
     assert isinstance(event, UpdateSession)
     if event.session["type"] != "realtime":
-        raise InvalidEvent("Only sessions of type 'realtime' are served here.", param="session.type")
+        raise InvalidEvent("Only session type 'realtime' is supported.", param="session.type")
     return event.session

@@ -149,7 +149,7 @@ class Endpoint(ABC):
         with (
             structlog.contextvars.bound_contextvars(session_id=grant.session_id),
             self._gateway.reports.session(grant.session_id, session.terms.user),
-            self._gateway.live.entered(session),
+            self._gateway.live.track(session),
         ):
             resumed = grant.resumed is not None
             log.info("session_admitted", user=session.terms.user, plan=grant.plan, resumed=resumed)

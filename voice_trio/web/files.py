@@ -1,13 +1,11 @@
-"""The files that browsers fetch: the JavaScript client for any front end, the console page for people.
+"""The files that browsers load: the JavaScript client for any front end, the console, and the operators' dashboard.
 
-They are read once, when the process starts; nobody waits for a disk, and no path of a request reaches one.
+All files are read when the process starts: a request waits for no disk and can name no path.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -15,95 +13,91 @@ from typing import TYPE_CHECKING
 from quart import Response, request
 from werkzeug.exceptions import NotFound
 
-from voice_trio.admission.client_address import origin_is_allowed
 from voice_trio.protocols.voice.schema import voice_schema
+from voice_trio.web.responses import cors_headers, file_response, static_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from quart_trio import QuartTrio
 
     from voice_trio.settings import Web
+    from voice_trio.web.responses import StaticFile
 
 CLIENT_FILES = ("voice.js", "voice.d.ts", "voice-capture.js", "voice-playback.js", "react.js", "react.d.ts")
 CONSOLE_FILES = ("console.js", "console.css", "palette.css", "conversation.js", "timeline.js", "words.js", "icon.svg")
-_TYPES = {
-    ".js": "text/javascript; charset=utf-8",
-    ".ts": "text/plain; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".json": "application/schema+json",
+DASHBOARD_FILES = ("dashboard.css", "palette.css", "dashboard.js", "charts.js", "icon.svg")
+
+_DASHBOARD_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(), camera=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
 }
 _HOST = re.compile(r"[A-Za-z0-9.\-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """What is sent, as what, and the tag by which a browser asks whether it has changed."""
-
-    body: bytes
-    content_type: str
-    etag: str
-
-
 def add_file_routes(app: QuartTrio, web: Web) -> None:
-    """`/client/…` and the schema for everybody, `/` and `/console/…` where the console is switched on."""
+    """`/client/…`, the schema and the dashboard always; `/` and `/console/…` if the console is enabled.
+
+    The dashboard's files are public: its numbers come from `/v1/voice/stats`, which requires a token.
+    """
     routes = _FileRoutes(web)
     app.add_url_rule("/client/<name>", "client_file", routes.client_file)
     for prefix, name in (("", ""), ("/api", "api_")):
         app.add_url_rule(f"{prefix}/v1/voice/schema.json", f"{name}schema", routes.schema)
+        app.add_url_rule(f"{prefix}/v1/voice/dashboard", f"{name}dashboard", routes.dashboard)
+        app.add_url_rule(f"{prefix}/v1/voice/dashboard/<name>", f"{name}dashboard_file", routes.dashboard_file)
     if web.console:
-        app.add_url_rule("/", "console", routes.page)
+        app.add_url_rule("/", "console", routes.console)
         app.add_url_rule("/console/<name>", "console_file", routes.console_file)
 
 
 class _FileRoutes:
     def __init__(self, web: Web) -> None:
         self._origins = web.allowed_origins
-        self._client = {name: _read(name) for name in CLIENT_FILES}
-        self._console = {name: _read(name) for name in CONSOLE_FILES} if web.console else {}
-        self._page = _read("index.html")
-        self._schema = _file("schema.json", voice_schema())
+        self._client_files = {name: _read(name) for name in CLIENT_FILES}
+        self._console_files = {name: _read(name) for name in CONSOLE_FILES} if web.console else {}
+        self._dashboard_files = {name: _read(name) for name in DASHBOARD_FILES}
+        self._console = _read("index.html")
+        self._dashboard = _read("dashboard.html")
+        self._schema = static_file("schema.json", voice_schema())
 
     async def client_file(self, name: str) -> Response:
-        return self._shared(_known(self._client, name))
+        return self._cross_origin(_find(self._client_files, name))
 
     async def schema(self) -> Response:
-        return self._shared(self._schema)
+        return self._cross_origin(self._schema)
 
     async def console_file(self, name: str) -> Response:
-        return _answer(_known(self._console, name))
+        return file_response(_find(self._console_files, name))
 
-    async def page(self) -> Response:
-        response = _answer(self._page)
+    async def console(self) -> Response:
+        response = file_response(self._console)
         response.headers["Content-Security-Policy"] = content_policy(request.host)
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["Permissions-Policy"] = "microphone=(self), camera=(), geolocation=()"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         return response
 
-    def _shared(self, file: File) -> Response:
-        """A front end of another origin may load it, modules and worklets included, if its origin is allowed."""
-        response = _answer(file)
+    async def dashboard(self) -> Response:
+        return _with_dashboard_headers(self._dashboard)
+
+    async def dashboard_file(self, name: str) -> Response:
+        return _with_dashboard_headers(_find(self._dashboard_files, name))
+
+    def _cross_origin(self, file: StaticFile) -> Response:
+        """`file` for pages of allowed origins, as a module or a worklet too."""
+        response = file_response(file)
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         response.headers.update(cors_headers(request.headers.get("Origin"), self._origins))
         return response
 
 
-def cors_headers(origin: str | None, allowed: Sequence[str]) -> dict[str, str]:
-    """What lets a page of `origin` read an answer; nothing if it may not."""
-    if "*" in allowed:
-        return {"Access-Control-Allow-Origin": "*"}
-    if origin is None or not origin_is_allowed(origin, allowed):
-        return {"Vary": "Origin"}
-    return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
-
-
 def content_policy(host: str) -> str:
-    """The console's Content-Security-Policy: this server's own files, and its WebSocket under the name it was asked by.
+    """The console's Content-Security-Policy: files of this server, and WebSockets to `host`, the requested name.
 
-    The WebSocket is spelled out because older Safaris do not take 'self' to include it.
+    The WebSocket URLs are listed because 'self' does not include them in older versions of Safari.
     """
     sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
     return "; ".join(
@@ -121,27 +115,18 @@ def content_policy(host: str) -> str:
     )
 
 
-def _answer(file: File) -> Response:
-    is_known = file.etag in (tag.strip() for tag in request.headers.get("If-None-Match", "").split(","))
-    response = Response(b"" if is_known else file.body, status=304 if is_known else 200, content_type=file.content_type)
-    # Always asked for again, seldom sent again: the parts of a client must be of one version.
-    response.headers["Cache-Control"] = "no-cache"
-    response.headers["ETag"] = file.etag
-    response.headers["X-Content-Type-Options"] = "nosniff"
+def _with_dashboard_headers(file: StaticFile) -> Response:
+    response = file_response(file)
+    response.headers.update(_DASHBOARD_HEADERS)
     return response
 
 
-def _known(served: dict[str, File], name: str) -> File:
+def _find(served: dict[str, StaticFile], name: str) -> StaticFile:
     if name not in served:
         raise NotFound("there is no such file")
     return served[name]
 
 
 @cache
-def _read(name: str) -> File:
-    return _file(name, (files("voice_trio.web") / "static" / name).read_bytes())
-
-
-def _file(name: str, body: bytes) -> File:
-    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-    return File(body, _TYPES[name[name.rindex(".") :]], etag)
+def _read(name: str) -> StaticFile:
+    return static_file(name, (files("voice_trio.web") / "static" / name).read_bytes())

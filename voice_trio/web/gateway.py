@@ -1,4 +1,4 @@
-"""Everything that the handlers of one process share, as one value."""
+"""The services that all handlers of one process share, as one value."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The services of a process. `nursery` outlives every handler, and ends with the process."""
+    """The services of a process. `nursery` outlives every connection, and ends with the process."""
 
     settings: Settings
     verifier: TokenVerifier
@@ -49,7 +49,7 @@ class Gateway:
     traces: Traces = field(default_factory=NoTraces)
 
     def snapshot(self) -> Snapshot:
-        """What this process has seen and is now."""
+        """The counts and the present state of this process."""
         statistics, capacity = self.statistics, self.capacity
         facts = WorkerFacts(
             slot=self.peers.slot,
@@ -63,9 +63,9 @@ class Gateway:
             unready=self.health.unready,
             loop_lag_ms=round(statistics.lag.seconds * 1000, 1),
         )
-        return Snapshot(facts=facts, figures=statistics.figures())
+        return Snapshot(facts=facts, stats=statistics.process_stats())
 
     def drain(self) -> None:
-        """The process is about to end: nobody new is let in, everybody in here is told and may finish an answer."""
+        """The process is about to end: admit no new session, and notify each open one, which may finish a response."""
         self.capacity.drain()
         self.live.drain()

@@ -1,4 +1,4 @@
-"""Whether this process can do its work, from what was looked at a moment ago."""
+"""Whether this process is ready and healthy; the knowledge base is checked at most every few seconds."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from voice_trio.state.state import State, StateHealth
     from voice_trio.web.statistics import Statistics
 
-FRESH_SECONDS = 5.0
-LOOK_SECONDS_MAX = 2.0
+CHECK_FRESH_SECONDS = 5.0
+CHECK_SECONDS_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Sight:
+class _KnowledgeCheck:
     at: float
-    knowledge_answers: bool
+    is_available: bool
 
 
 class Health:
-    """Looks at most every 5 s, when somebody asks; askers meanwhile share what was seen."""
+    """Checks on request, at most every `CHECK_FRESH_SECONDS`; concurrent requests share one check."""
 
     def __init__(
         self, settings: Settings, knowledge: Knowledge, capacity: Capacity, statistics: Statistics, state: State
@@ -36,17 +36,17 @@ class Health:
         self._knowledge = knowledge
         self._capacity = capacity
         self._statistics = statistics
-        self._seen: _Sight | None = None
-        self._looking = trio.Lock()
+        self._last_check: _KnowledgeCheck | None = None
+        self._checking = trio.Lock()
 
     @property
     def is_ready(self) -> bool:
-        """Whether a load balancer should send new sessions here."""
+        """Whether a load balancer should send new sessions to this process."""
         return self.unready is None
 
     @property
     def unready(self) -> str | None:
-        """Why new sessions should go elsewhere; None if they should not."""
+        """Why this process should get no new sessions; None if it is ready."""
         if self._capacity.is_draining:
             return "draining"
         if self._capacity.is_full:
@@ -55,39 +55,39 @@ class Health:
 
     async def report(self) -> dict[str, Any]:
         """The body of `GET /v1/voice/health`."""
-        seen = await self._look()
+        knowledge = await self._check_knowledge()
         return {
-            "status": self._status(seen),
+            "status": self._status(knowledge),
             "feature_enabled": self._settings.access.enabled,
             "openai_configured": self._settings.upstream.is_configured,
             "weaviate_enabled": self._settings.weaviate.url is not None,
-            "knowledge_available": seen.knowledge_answers,
+            "knowledge_available": knowledge.is_available,
             "redis": _redis(self._state.health),
             "timestamp": datetime.now(UTC).isoformat(),
         }
 
-    def _status(self, seen: _Sight) -> str:
+    def _status(self, knowledge: _KnowledgeCheck) -> str:
         if self._capacity.is_draining:
             return "draining"
         if not self._settings.access.enabled:
             return "disabled"
-        is_well = (
+        is_healthy = (
             self._settings.upstream.is_configured
-            and seen.knowledge_answers
+            and knowledge.is_available
             and self._state.health.fault is None
             and not self._statistics.upstream_failed
             and not self._statistics.transcription_fallback
         )
-        return "healthy" if is_well else "degraded"
+        return "healthy" if is_healthy else "degraded"
 
-    async def _look(self) -> _Sight:
-        async with self._looking:
-            if self._seen is None or trio.current_time() - self._seen.at > FRESH_SECONDS:
-                answers = False
-                with trio.move_on_after(LOOK_SECONDS_MAX):
-                    answers = await self._knowledge.is_available()
-                self._seen = _Sight(trio.current_time(), answers)
-        return self._seen
+    async def _check_knowledge(self) -> _KnowledgeCheck:
+        async with self._checking:
+            if self._last_check is None or trio.current_time() - self._last_check.at > CHECK_FRESH_SECONDS:
+                is_available = False
+                with trio.move_on_after(CHECK_SECONDS_MAX):
+                    is_available = await self._knowledge.is_available()
+                self._last_check = _KnowledgeCheck(trio.current_time(), is_available)
+        return self._last_check
 
 
 def _redis(health: StateHealth) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Says every 10 s that this process is there, and at once when it drains; leaves word when it ends in order."""
+"""Announces this process in the shared state every 10 s, and at once when it drains; withdraws it at the end."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ if TYPE_CHECKING:
 
     from voice_trio.web.gateway import Gateway
 
-LEAVE_SECONDS_MAX = 1.0
+WITHDRAW_SECONDS_MAX = 1.0
 
 
 class InstanceHeartbeat:
-    """Of one gateway; `run` is its task."""
+    """The heartbeat of one gateway; `run` is its task."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._host = socket.gethostname()
         self._known = 1
-        gateway.statistics.meters.gauge(
+        gateway.statistics.metrics.gauge(
             "instances", "Processes that share the state.", lambda: float(self._known), Across.MOST
         )
 
     @property
     def known(self) -> int:
-        """How many processes were there when this one said last that it is."""
+        """How many processes there were at the last heartbeat."""
         return self._known
 
     async def run(self) -> Never:
-        """Until cancelled."""
+        """Announce until cancelled, then withdraw."""
         state, capacity = self._gateway.state, self._gateway.capacity
         try:
             while True:
                 was_draining = capacity.is_draining
-                self._known = len(await state.announce(self._presence()))
+                self._known = len(await state.announce(self._instance_info()))
                 with trio.move_on_after(ANNOUNCE_INTERVAL_SECONDS):
                     if not was_draining:
                         await capacity.wait_draining()
                         continue
                     await trio.sleep_forever()
         finally:
-            with trio.move_on_after(LEAVE_SECONDS_MAX, shield=True):
+            with trio.move_on_after(WITHDRAW_SECONDS_MAX, shield=True):
                 await state.withdraw()
 
-    def _presence(self) -> InstanceInfo:
+    def _instance_info(self) -> InstanceInfo:
         gateway = self._gateway
         return InstanceInfo(
             instance=gateway.state.instance,

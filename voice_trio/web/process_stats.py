@@ -1,6 +1,6 @@
-"""What a process has seen of its sessions, as a value: the figures of several workers add up to those of them all.
+"""The statistics of one process as a value; those of several workers can be added up.
 
-They travel between workers as MessagePack; a sketch goes as its bins. Knows nothing of how it is asked for.
+Workers exchange them as MessagePack, in which a sketch is encoded as its bins.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from voice_trio.observability.percentiles import bins_of, described, merged_sket
 
 
 class WorkerFacts(msgspec.Struct, kw_only=True, frozen=True):
-    """One process of an instance as it is now; without workers there is one, of slot 0."""
+    """The present state of one process of an instance; a process without peers has slot 0."""
 
     slot: int
     pid: int
@@ -32,7 +32,7 @@ class WorkerFacts(msgspec.Struct, kw_only=True, frozen=True):
     taken: int
     draining: bool
     unready: str | None
-    """Why no new session should come here."""
+    """Why the process should get no new sessions; None if it is ready."""
     loop_lag_ms: float
 
 
@@ -54,7 +54,7 @@ class ProcessStats(msgspec.Struct, kw_only=True):
     minutes: dict[int, Minute]
 
     def plus(self, other: ProcessStats) -> ProcessStats:
-        """Of both processes."""
+        """The sum of both."""
         return ProcessStats(
             since=min(self.since, other.since),
             active=self.active + other.active,
@@ -78,7 +78,7 @@ class ProcessStats(msgspec.Struct, kw_only=True):
         )
 
     def as_json(self) -> dict[str, Any]:
-        """For the stats page; latencies in ms by window, then by stage."""
+        """The part of `GET /v1/voice/stats` that is counted; latencies in ms by window, then by stage."""
         ended, talks = sum(self.sessions.values()), self.totals.get("talks", 0)
         return {
             "since": int(self.since),
@@ -111,14 +111,14 @@ class ProcessStats(msgspec.Struct, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
-    """What a worker tells another one."""
+    """What a worker sends to a peer."""
 
     facts: WorkerFacts
-    figures: ProcessStats
+    stats: ProcessStats
 
 
 class WorkerPeers(Protocol):
-    """The other workers; `count` is how many processes there are to be in all."""
+    """The other workers of an instance; `count` is the configured number of workers, this one included."""
 
     @property
     def slot(self) -> int: ...
@@ -127,25 +127,25 @@ class WorkerPeers(Protocol):
     def count(self) -> int: ...
 
     async def ask(self) -> list[Snapshot]:
-        """What the others have seen, of those who answer within a second."""
+        """The snapshots of the others, of those that respond within a second."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class NoWorkerPeers:
-    """One process is all there is."""
+    """The peers of a process that is the only one of its instance."""
 
     slot: int = 0
     count: int = 1
 
     async def ask(self) -> list[Snapshot]:
-        """There is nobody."""
+        """No snapshots."""
         await trio.lowlevel.checkpoint()
         return []
 
 
-def added(first: ProcessStats, *others: ProcessStats) -> ProcessStats:
-    """Of all processes."""
+def total(first: ProcessStats, *others: ProcessStats) -> ProcessStats:
+    """The sum over all processes."""
     return reduce(ProcessStats.plus, others, first)
 
 
@@ -166,13 +166,13 @@ def _sum(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
 def _encode_sketch(sketch: object) -> dict[int, float]:
     if isinstance(sketch, Sketch):
         return bins_of(sketch)
-    raise NotImplementedError(f"{type(sketch).__name__} does not travel")
+    raise NotImplementedError(f"{type(sketch).__name__} cannot be encoded")
 
 
 def _decode_sketch(kind: type, bins: Any) -> Sketch:
     if kind is Sketch:
         return sketch_of(bins)
-    raise NotImplementedError(f"{kind.__name__} does not travel")
+    raise NotImplementedError(f"{kind.__name__} cannot be encoded")
 
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_encode_sketch)

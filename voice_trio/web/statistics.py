@@ -15,7 +15,7 @@ from voice_trio.observability.minute_series import MinuteSeries
 from voice_trio.observability.percentiles import WINDOWS, Percentiles
 from voice_trio.observability.prometheus import Across, PrometheusMetrics
 from voice_trio.session.endings import Ending
-from voice_trio.web.process_stats import ProcessStats, added
+from voice_trio.web.process_stats import ProcessStats, total
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,18 +95,18 @@ class Statistics:
         self._money: Money | None = None
         self._cost_of_ended = Decimal(0)
         self.lag = LoopLag()
-        self.meters = PrometheusMetrics(active)
-        self.meters.gauge(
+        self.metrics = PrometheusMetrics(active)
+        self.metrics.gauge(
             "event_loop_lag_seconds", "The longest lag in the last 5 s.", lambda: self.lag.seconds, Across.MOST
         )
         meaning = "Users who {} since midnight UTC, once for each process they came to."
-        self.meters.gauge("users_admitted_today", meaning.format("were admitted"), lambda: float(self._admitted.count))
-        self.meters.gauge("users_talked_today", meaning.format("talked"), lambda: float(self._talked.count))
+        self.metrics.gauge("users_admitted_today", meaning.format("were admitted"), lambda: float(self._admitted.count))
+        self.metrics.gauge("users_talked_today", meaning.format("talked"), lambda: float(self._talked.count))
 
     @property
     def registry(self) -> Registry:
         """For Prometheus."""
-        return self.meters.registry
+        return self.metrics.registry
 
     @property
     def started_at(self) -> float:
@@ -116,13 +116,13 @@ class Statistics:
     def watch_money(self, money: Money) -> None:
         """From now on the day's sum and budget stand in the statistics too."""
         self._money = money
-        self.meters.gauge(
+        self.metrics.gauge(
             "cost_today_usd",
             "Spent since midnight UTC by all instances.",
             lambda: float(money.spent_today_usd),
             Across.MOST,
         )
-        self.meters.gauge(
+        self.metrics.gauge(
             "daily_budget_usd",
             "What a day may cost; 0 without a budget.",
             lambda: _usd(money.day_budget) or 0.0,
@@ -133,7 +133,7 @@ class Statistics:
         """A user passed plan, rollout and limits."""
         self._admitted.remember(user)
         self._minutes.count("sessions")
-        self.meters.admitted.inc()
+        self.metrics.admitted.inc()
 
     def session_ready(self, summary: Summary) -> None:
         """The model was reached; health follows at once, not when the session ends."""
@@ -146,26 +146,26 @@ class Statistics:
             return
         self._turns[record.status] += 1
         self._minutes.count("turns")
-        self.meters.turns.labels(record.status).inc()
+        self.metrics.turns.labels(record.status).inc()
         if record.status == "cancelled":
             self._minutes.count("interruptions")
-            self.meters.interruptions.inc()
+            self.metrics.interruptions.inc()
         if record.outcome is not None:
             self._outcomes[record.outcome.value] += 1
-            self.meters.retrievals.labels(record.outcome.value).inc()
+            self.metrics.retrievals.labels(record.outcome.value).inc()
         for search in record.searches:
             self._searched(search)
         for name, seconds in durations_of(record.stages).items():
             self._latency.add(name, seconds)
-            self.meters.stages.labels(name).observe(seconds)
+            self.metrics.stages.labels(name).observe(seconds)
             if name == ANSWER:
                 self._minutes.answered(seconds)
 
     def _searched(self, search: SearchRecord) -> None:
         source = "local" if search.local else "store"
-        self.meters.searches.labels(source, search.outcome).inc()
+        self.metrics.searches.labels(source, search.outcome).inc()
         if search.took is not None:
-            self.meters.search_seconds.labels(source, search.outcome).observe(search.took)
+            self.metrics.search_seconds.labels(source, search.outcome).observe(search.took)
             if search.outcome != "failed":
                 self._latency.add(SEARCHES[source], search.took)
 
@@ -174,24 +174,24 @@ class Statistics:
         ending = summary.ending or Ending.CRASHED
         has_failed = ending in _FAILURES
         self._sessions[ending.value.name] += 1
-        self.meters.sessions.labels(ending.value.name).inc()
+        self.metrics.sessions.labels(ending.value.name).inc()
         self._errors.update(summary.errors)
         for code, count in summary.errors.items():
-            self.meters.errors.labels(code).inc(count)
+            self.metrics.errors.labels(code).inc(count)
         self._totals["audio_in_s"] += round(summary.audio_in_s)
         self._totals["audio_out_s"] += round(summary.audio_out_s)
         self._totals["interruptions"] += summary.interruptions
         self._totals["failed"] += has_failed
         self._minutes.count("failed", int(has_failed))
-        self.meters.audio.labels("in").inc(summary.audio_in_s)
-        self.meters.audio.labels("out").inc(summary.audio_out_s)
-        self.meters.recoveries.inc(summary.recoveries)
+        self.metrics.audio.labels("in").inc(summary.audio_in_s)
+        self.metrics.audio.labels("out").inc(summary.audio_out_s)
+        self.metrics.recoveries.inc(summary.recoveries)
         if summary.was_ready:
             self.session_ready(summary)
             self._talked.remember(summary.user)
             self._totals["talks"] += 1
             self._cost_of_ended += summary.cost.usd
-            self.meters.durations.observe(summary.duration_s)
+            self.metrics.durations.observe(summary.duration_s)
         if ending in (Ending.UPSTREAM_UNAVAILABLE, Ending.UPSTREAM_LOST):
             self.upstream_failed = True
 
@@ -199,16 +199,16 @@ class Statistics:
         """Count a caller who did not get a session."""
         self._refusals[code] += 1
         self._minutes.count("refused")
-        self.meters.refusals.labels(code).inc()
+        self.metrics.refusals.labels(code).inc()
 
     def count_cost(self, kind: str, cost: Cost) -> None:
         """Count what a response or a transcription cost."""
         self._minutes.spend(cost.usd)
-        self.meters.cost.labels(kind, "yes" if cost.is_estimate else "no").inc(float(cost.usd))
+        self.metrics.cost.labels(kind, "yes" if cost.is_estimate else "no").inc(float(cost.usd))
         for name in cost.warnings:
-            self.meters.warnings.labels(name).inc()
+            self.metrics.warnings.labels(name).inc()
 
-    def figures(self) -> ProcessStats:
+    def process_stats(self) -> ProcessStats:
         """Everything that was counted, as a value."""
         return ProcessStats(
             since=self._started_at,
@@ -228,7 +228,7 @@ class Statistics:
 
     def as_json(self, *others: ProcessStats) -> dict[str, Any]:
         """Everything, for the stats page, with the figures of `others`; latencies in ms by window, then by stage."""
-        told = added(self.figures(), *others).as_json()
+        told = total(self.process_stats(), *others).as_json()
         if (money := self._money) is not None:
             told["cost"] |= {
                 "today_usd": round(float(money.spent_today_usd), 6),
