@@ -1,31 +1,37 @@
 #!/usr/bin/env python3
-"""Draws docs/figures/floors.svg and nursery.svg from the code, or checks that they are up to date.
+"""Draws docs/figures/floors.svg and nursery.svg from the code, and checks docs/architecture.md against the code.
 
     .venv/bin/python scripts/architecture_pictures.py            # writes the pictures
     .venv/bin/python scripts/architecture_pictures.py --check    # exit code 1 if one differs from what would be written
 
 The floors come from the table `FLOORS` of tests/test_floors.py and from the imports of every module. The nurseries are
-the tree `NURSERIES` below; it is an error if it names a function that does not exist, or if a task that the gateway
-starts is missing from it. The sources are parsed, never imported.
+the tree `NURSERIES` below. It is an error if the tree or the page names a function that does not exist, or if a
+session starts a task that the tree lacks.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
+import re
 import sys
-from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "voice_trio"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from scripts.architecture_code import (  # found by the path above, however the script is started
+    PACKAGE,
+    ROOT,
+    exists,
+    floors,
+    folder_imports,
+    started_tasks,
+)
+
 FIGURES = ROOT / "docs" / "figures"
 
 PURPOSES = {
@@ -105,6 +111,7 @@ def main() -> int:
     root = read_tree(NURSERIES)
     problems = [f"no such function: {name}" for name in sorted(functions_of(root)) if not exists(name)]
     problems += [f"not in NURSERIES: {task}" for task in sorted(undrawn_tasks(root))]
+    problems += [f"no such name in docs/architecture.md: {name}" for name in sorted(wrong_references())]
     pictures = {"floors.svg": floors_picture(), "nursery.svg": nursery_picture(root)}
     for name, text in pictures.items():
         path = given.folder / name
@@ -118,31 +125,6 @@ def main() -> int:
 
 
 # The floors
-
-
-def floors() -> Mapping[str, int]:
-    """The table of tests/test_floors.py: each folder's floor, 0 the lowest."""
-    tree = ast.parse((ROOT / "tests" / "test_floors.py").read_text("utf-8"))
-    for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        if any(isinstance(target, ast.Name) and target.id == "FLOORS" for target in targets):
-            table: dict[str, int] = ast.literal_eval(node.value)  # type: ignore[attr-defined]  # an Assign has it
-            return table
-    raise LookupError("tests/test_floors.py has no table FLOORS")
-
-
-def folder_imports() -> Mapping[str, set[str]]:
-    """For each folder, or module at the top, the other ones that its modules import."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for path in sorted(PACKAGE.rglob("*.py")):
-        here = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module == "voice_trio":
-                names += [f"voice_trio.{alias.name}" for alias in node.names]
-            found[here] |= {name.split(".")[1] for name in names if name.startswith("voice_trio.")} - {here}
-    return found
 
 
 def floors_picture() -> str:
@@ -210,26 +192,15 @@ def functions_of(box: Box) -> set[str]:
     return {box.function}.union(*map(functions_of, box.inside))
 
 
-@cache
-def definitions(file: str) -> frozenset[str]:
-    """The functions, classes and methods of a module below voice_trio/, methods as `Class.method`."""
-    path = PACKAGE / file
-    if not path.exists():
-        return frozenset()
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    names = set()
-    for node in ast.parse(path.read_text("utf-8")).body:
-        if isinstance(node, kinds):
-            names.add(node.name)
-        if isinstance(node, ast.ClassDef):
-            names |= {f"{node.name}.{each.name}" for each in node.body if isinstance(each, kinds)}
-    return frozenset(names)
-
-
-def exists(reference: str) -> bool:
-    """Whether `file:function` names something in voice_trio/."""
-    file, _, name = reference.partition(":")
-    return name in definitions(file)
+def wrong_references() -> Iterator[str]:
+    """What docs/architecture.md names as `file.py` or `file.py:function` below voice_trio/, and does not exist."""
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    for reference in set(re.findall(r"`([\w/]+\.py(?::[\w.]+)?)`", page)):
+        is_there = (
+            exists(reference) if ":" in reference else any((base / reference).exists() for base in (PACKAGE, ROOT))
+        )
+        if not is_there:
+            yield reference
 
 
 def undrawn_tasks(root: Box) -> Iterator[str]:
@@ -240,18 +211,6 @@ def undrawn_tasks(root: Box) -> Iterator[str]:
             for name in started_tasks(path):
                 if name not in drawn and name not in NOT_DRAWN:
                     yield f"{name}, started in {path.relative_to(ROOT)}"
-
-
-def started_tasks(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "start_soon":
-            yield callee(node.args[0])
-
-
-def callee(given: ast.expr) -> str:
-    if isinstance(given, ast.Call) and given.args:  # a partial
-        return callee(given.args[0])
-    return given.attr if isinstance(given, ast.Attribute) else getattr(given, "id", ast.unparse(given))
 
 
 LEAF_HEIGHT, TITLE_HEIGHT, PADDING, LEAVES_IN_ROW = 46, 48, 10, 3
