@@ -57,7 +57,7 @@ PASSAGE = ("p1", "Brooding", "The brooder must be at 34 degrees in the first wee
 
 def make_session(find: Callable[..., Any], client: Any, dial: Callable[[trio.Nursery], Any]) -> Any:
     """A session with a bill and one document, as the gateway would open it."""
-    upstream = find("SessionConfig", "UpstreamConfig", under=("dialects", "protocols"))
+    upstream = find("SessionConfig", "UpstreamConfig", "RealtimeConfig", under=("dialects", "protocols"))
     config = find("Terms", "SessionConfig", "SessionParams", under=("session",))
     daily_budget = find("Treasury", "DailyBudget")
     settings = find("load_settings")({})

@@ -14,8 +14,8 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.gateway_fixture import make_gateway
+from voice_trio.conversation.turn.timeline import LATENCIES
 from voice_trio.web.instance_heartbeat import InstanceHeartbeat
-from voice_trio.web.statistics import STAGES
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -42,7 +42,7 @@ def told(nursery: trio.Nursery) -> str:
     gateway = make_gateway(nursery)
     statistics = gateway.statistics
     InstanceHeartbeat(gateway)
-    for name in STAGES:
+    for name in LATENCIES:
         statistics.metrics.stages.labels(name).observe(0.1)
     statistics.metrics.searches.labels("store", "found").inc()
     statistics.metrics.search_seconds.labels("store", "found").observe(0.1)
@@ -82,7 +82,7 @@ async def test_alerts_and_charts_are_about_metrics_and_stages_that_exist(nursery
     names = set(re.findall(r"\b(?:voice_trio|process)_\w+", used)) - {"voice_trio"}
     assert names
     assert names <= known
-    assert set(re.findall(r'stage="(\w+)"', used)) <= set(STAGES)
+    assert set(re.findall(r'stage="(\w+)"', used)) <= set(LATENCIES)
 
 
 def test_every_alert_names_a_runbook_that_is_there() -> None:

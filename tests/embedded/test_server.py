@@ -18,7 +18,8 @@ from voice_trio.embedded.server import ServerSettings, serve_embedded
 from voice_trio.errors import ConfigurationError, ModelRefused, ModelUnavailable
 from voice_trio.net.websocket import open_link
 from voice_trio.protocols.realtime import RealtimeConfig
-from voice_trio.session.upstream.connect import RetryPolicy, connect
+from voice_trio.session.config import RetryPolicy
+from voice_trio.session.upstream.connect import connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -6,7 +6,6 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import trio
 
 from tests.support.session_fixture import TERMS, Stage
@@ -14,6 +13,7 @@ from voice_trio.billing.prices import load_prices
 from voice_trio.conversation import commands, events
 from voice_trio.errors import StateUnavailable
 from voice_trio.session.endings import Ending
+from voice_trio.session.observers import TranscriptionModelChanged
 from voice_trio.session.spend.daily_budget import SHARE_SECONDS, DailyBudget
 from voice_trio.settings import load_settings
 from voice_trio.state.memory_state import MemoryState
@@ -21,12 +21,13 @@ from voice_trio.state.rollout import first_rollout
 from voice_trio.state.state import Quotas, Spenders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    import pytest
     from trio.testing import MockClock
 
     from voice_trio.conversation.session_events import BudgetWarning
-    from voice_trio.session.spend.session_bill import SessionBill
+    from voice_trio.session.spend.cost_meter import SessionBill
 
 NOON = 1_795_262_400.0
 MODEL = TERMS.model.model
@@ -64,20 +65,20 @@ def response(audio_out: int) -> dict[str, Any]:
 
 
 def bill(purse: SessionBill, source: str, audio_out: int) -> None:
-    purse.did(commands.CountUsage("response", source, response(audio_out)))
+    purse.on_command(commands.CountUsage("response", source, response(audio_out)), 0.0)
 
 
 def begin(purse: SessionBill, turn_id: int, response_id: str) -> None:
     """A question was asked, and its answer begins."""
-    purse.did(commands.BeginTurn(turn_id))
-    purse.did(commands.SendToUpstream(commands.CreateResponse(f"tag {turn_id}", {})))
-    purse.saw(events.ResponseCreated(response_id, {"vt": f"tag {turn_id}"}))
+    purse.on_command(commands.BeginTurn(turn_id), 0.0)
+    purse.on_command(commands.SendToUpstream(commands.CreateResponse(f"tag {turn_id}", {})), 0.0)
+    purse.on_event(events.ResponseCreated(response_id, {"vt": f"tag {turn_id}"}), 0.0)
 
 
 def test_what_is_told_twice_is_counted_once_and_for_the_turn_it_was_asked_in() -> None:
     purse = Safe().purse()
     begin(purse, 1, "r1")
-    purse.did(commands.BeginTurn(2))  # the user cuts in; the usage of the first answer is still to come
+    purse.on_command(commands.BeginTurn(2), 0.0)  # the user cuts in; the usage of the first answer is still to come
     bill(purse, "r1", 1000)
     bill(purse, "r1", 1000)
     begin(purse, 2, "r2")
@@ -144,7 +145,9 @@ async def test_fractions_of_a_millionth_add_up_and_nothing_is_lost_while_the_sto
     safe.state.is_away = True
     purse = safe.purse()
     for number in range(100):
-        purse.did(commands.CountUsage("transcription", f"i{number}", {"seconds": 0.001}))  # 0.283 millionths each
+        purse.on_command(
+            commands.CountUsage("transcription", f"i{number}", {"seconds": 0.001}), 0.0
+        )  # 0.283 millionths each
         await safe.treasury.share()
     assert await safe.state.spent("2026-11-21") == 0
     safe.state.is_away = False
@@ -167,42 +170,42 @@ async def test_a_clock_that_goes_back_is_named_and_loses_nothing(capsys: pytest.
 def test_an_answer_lost_with_its_socket_is_estimated() -> None:
     purse = Safe().purse()
     begin(purse, 1, "r1")
-    purse.saw(events.ResponseAudioDelta("r1", "a1", "", 3000.0))
-    purse.saw(events.UpstreamLost())
+    purse.on_event(events.ResponseAudioDelta("r1", "a1", "", 3000.0), 0.0)
+    purse.on_event(events.UpstreamLost(), 0.0)
     # 60 tokens of sound that were received, and the instructions (2 tokens) that were read; nothing else is known.
     assert purse.cost.usd == (60 * Decimal(64) + 2 * Decimal(4)) / 10**6
     assert purse.cost.is_estimate
-    purse.saw(events.UpstreamLost())
-    purse.close()
+    purse.on_event(events.UpstreamLost(), 0.0)
+    purse.session_closing(0.0)
     assert purse.costs.estimated_usd == purse.cost.usd == (60 * Decimal(64) + 2 * Decimal(4)) / 10**6
 
 
 def test_words_that_were_never_transcribed_are_estimated_by_their_length() -> None:
     purse = Safe().purse()
-    purse.saw(events.SpeechStarted("i1", 1000))
-    purse.saw(events.SpeechStopped("i1", 4000))
-    purse.close()
+    purse.on_event(events.SpeechStarted("i1", 1000), 0.0)
+    purse.on_event(events.SpeechStopped("i1", 4000), 0.0)
+    purse.session_closing(0.0)
     assert purse.cost.usd == Decimal("0.00085")
     assert purse.cost.is_estimate
 
 
 def test_where_the_conversation_transcribes_nothing_nothing_of_it_is_estimated() -> None:
     purse = Safe().purse()
-    purse.transcribed_by(None)  # a sidecar does, say, and has its own bill
-    purse.saw(events.SpeechStarted("i1", 1000))
-    purse.saw(events.SpeechStopped("i1", 4000))
-    purse.close()
+    purse.on_event(TranscriptionModelChanged(None), 0.0)  # a sidecar does, say, and has its own bill
+    purse.on_event(events.SpeechStarted("i1", 1000), 0.0)
+    purse.on_event(events.SpeechStopped("i1", 4000), 0.0)
+    purse.session_closing(0.0)
     assert purse.cost.usd == 0
 
 
 def test_a_drop_in_clients_request_is_its_own_turns() -> None:
     purse = Safe().purse()
-    purse.did(commands.BeginTurn(1))
-    purse.did(commands.SendToUpstream(commands.CreateClientResponse("t1", {"vt": "t1"})))
-    purse.did(commands.BeginTurn(2))  # the user speaks before the response has begun
-    purse.saw(events.ResponseCreated("r1", {"vt": "t1"}))
-    purse.saw(events.ResponseAudioDelta("r1", "a1", "", 1000.0))
-    purse.did(commands.CountUsage("response", "r1", None))
+    purse.on_command(commands.BeginTurn(1), 0.0)
+    purse.on_command(commands.SendToUpstream(commands.CreateClientResponse("t1", {"vt": "t1"})), 0.0)
+    purse.on_command(commands.BeginTurn(2), 0.0)  # the user speaks before the response has begun
+    purse.on_event(events.ResponseCreated("r1", {"vt": "t1"}), 0.0)
+    purse.on_event(events.ResponseAudioDelta("r1", "a1", "", 1000.0), 0.0)
+    purse.on_command(commands.CountUsage("response", "r1", None), 0.0)
     assert purse.cost_of_turn(1).usd > 0
     assert purse.cost_of_turn(2).usd == 0
 
@@ -210,29 +213,18 @@ def test_a_drop_in_clients_request_is_its_own_turns() -> None:
 def test_a_usage_of_null_is_estimated_too() -> None:
     purse = Safe().purse()
     begin(purse, 1, "r1")
-    purse.saw(events.ResponseAudioDelta("r1", "a1", "", 1000.0))
-    purse.did(commands.CountUsage("response", "r1", None))
+    purse.on_event(events.ResponseAudioDelta("r1", "a1", "", 1000.0), 0.0)
+    purse.on_command(commands.CountUsage("response", "r1", None), 0.0)
     assert purse.cost.is_estimate
     assert purse.cost.warnings == ("usage_missing",)
     assert purse.cost.usd > 0
 
 
-def account_of(safe: Safe, stage: Stage) -> SessionBill:
-    purse = safe.treasury.open(TERMS)
-    stage.session._account = purse
-    return purse
-
-
-@pytest.fixture
-def hears_money() -> Callable[[Stage, Safe], SessionBill]:
-    return lambda stage, safe: account_of(safe, stage)
-
-
 async def test_a_whole_session_ends_in_mid_answer_when_its_budget_is_spent(
-    stage: Stage, hears_money: Callable[[Stage, Safe], SessionBill]
+    autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    safe = Safe(SESSION_BUDGET_USD="0.000001")
-    purse = hears_money(stage, safe)
+    purse = Safe(SESSION_BUDGET_USD="0.000001").treasury.open(TERMS)
+    stage = Stage(nursery, cost_meter=purse)
     await stage.ready()
     stage.soon(stage.asks)
     await stage.over.wait()
@@ -245,11 +237,11 @@ async def test_a_whole_session_ends_in_mid_answer_when_its_budget_is_spent(
     assert purse.cost.usd > Decimal("0.000001")
 
 
-async def test_a_session_that_ends_says_what_it_cost_and_frees_its_purse(
-    stage: Stage, hears_money: Callable[[Stage, Safe], SessionBill]
+async def test_a_session_that_ends_says_what_it_cost_and_frees_its_bill(
+    autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     safe = Safe()
-    hears_money(stage, safe)
+    stage = Stage(nursery, cost_meter=safe.treasury.open(TERMS))
     await stage.ready()
     await stage.asks()
     await stage.client.hears("response.done")
@@ -257,7 +249,7 @@ async def test_a_session_that_ends_says_what_it_cost_and_frees_its_purse(
     await stage.over.wait()
     assert stage.summary.cost.usd > 0
     assert stage.summary.cost.usd == safe.treasury.spent_today_usd == safe.treasury.spending.total_usd
-    assert not safe.treasury._purses
+    assert not safe.treasury._bills
 
 
 async def test_what_each_user_spent_is_told_with_the_days_sum_and_survives_an_outage() -> None:

@@ -63,7 +63,7 @@ async def ask_once_more(stage: Stage, how: str) -> None:
     if not stage.over.is_set():
         kinds = {entry.type for entry in stage.client.heard[told:]}
         assert kinds & {"response.audio.delta", "error"}, kinds
-        conversation = stage.session._conversation
+        conversation = stage.session._core
         assert not conversation.is_answering(trio.current_time()), "still answering"
         assert conversation.quiet_since(trio.current_time()) is not None
-        assert len(stage.session._turns._turns) <= 1, "scopes of turns that are over"
+        assert len(stage.session._turn_tasks._turns) <= 1, "scopes of turns that are over"

@@ -371,9 +371,9 @@ async def test_I9_large_items_are_neither_hoarded_nor_remembered(autojump_clock:
 
     stage.soon(flood)
     await trio.sleep(3)
-    queued = stage.session._model.queued_bytes
+    queued = stage.session._upstream.queued_bytes
     assert queued < 8 * MIB
-    remembered = stage.session._conversation._out._sent.values()  # type: ignore[attr-defined]
+    remembered = stage.session._core._out._sent.values()  # type: ignore[attr-defined]
     assert all(not getattr(command, "body", None) for command in remembered)
     stage.model.resume()
     while len(stage.model.heard("conversation.item.create")) < 40:  # noqa: ASYNC110  # the model's log is no event

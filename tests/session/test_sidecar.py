@@ -21,7 +21,7 @@ from voice_trio.session.sidecar.sidecar import CONNECTIONS_MAX
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from voice_trio.session.spend.session_bill import SessionBill
+    from voice_trio.session.spend.cost_meter import SessionBill
 
 QUESTION = "how warm must the brooder be in winter"
 DELTA = "conversation.item.input_audio_transcription.delta"
@@ -237,7 +237,7 @@ async def test_lost_in_mid_speech_it_is_back_for_the_next_question_and_what_it_h
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     box, purse = safe()
-    stage = await set_stage(nursery, account=purse)
+    stage = await set_stage(nursery, cost_meter=purse)
     transcriber = stage.model.transcriber
     transcriber.will_hear(QUESTION)
     stage.soon(stage.client.speak, 3.5)
@@ -337,7 +337,7 @@ async def test_I10_both_transcriptions_are_billed_once_each_by_its_own_model(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     box, purse = safe()
-    stage = await set_stage(nursery, account=purse)
+    stage = await set_stage(nursery, cost_meter=purse)
     stage.model.waits_to_be_told()
     await ask(stage, usage={"type": "duration", "seconds": 4})
     await trio.sleep(2.0)
@@ -355,7 +355,7 @@ async def test_I10_what_was_heard_and_never_billed_is_estimated_when_the_session
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     _, purse = safe()
-    stage = await set_stage(nursery, account=purse)
+    stage = await set_stage(nursery, cost_meter=purse)
     stage.model.waits_to_be_told()
     await ask(stage, completed_after=float("inf"))
     await trio.sleep(2.0)
@@ -390,7 +390,7 @@ def test_I10_under_any_schedule_each_items_words_have_one_source_and_all_that_wa
 async def play(deeds: list[tuple[float, str]], mode: str, refused: bool) -> None:
     async with trio.open_nursery() as nursery:
         box, purse = safe()
-        stage = await set_stage(nursery, mode, refused=refused, account=purse, duration_seconds=120.0)
+        stage = await set_stage(nursery, mode, refused=refused, cost_meter=purse, duration_seconds=120.0)
         for pause, deed in deeds:
             await trio.sleep(pause)
             if not stage.over.is_set():

@@ -31,10 +31,10 @@ def hear(turns: SidecarTurns, duration_ms: int) -> None:
 
 
 def speak(turns: SidecarTurns, item_id: str, duration_ms: int) -> None:
-    turns.lets_pass(events.SpeechStarted(item_id, 10**9))
+    turns.admits(events.SpeechStarted(item_id, 10**9))
     hear(turns, duration_ms)
-    turns.lets_pass(events.SpeechStopped(item_id))
-    turns.lets_pass(events.SpeechCommitted(item_id))
+    turns.admits(events.SpeechStopped(item_id))
+    turns.admits(events.SpeechCommitted(item_id))
 
 
 def sent(turns: SidecarTurns) -> Iterator[tuple[str, float]]:
@@ -63,10 +63,10 @@ def delta(item_id: str, words: str = " hens") -> events.TranscriptDelta:
 
 def test_speech_goes_from_where_it_began_to_its_end_and_is_committed_once(turns: SidecarTurns) -> None:
     hear(turns, 3000)
-    turns.lets_pass(events.SpeechStarted("a", 2400))
+    turns.admits(events.SpeechStarted("a", 2400))
     hear(turns, 1000)
-    turns.lets_pass(events.SpeechStopped("a"))
-    turns.lets_pass(events.SpeechCommitted("a"))
+    turns.admits(events.SpeechStopped("a"))
+    turns.admits(events.SpeechCommitted("a"))
     hear(turns, 3000)
     assert list(sent(turns)) == [("sound", 1600.0), (COMMIT, 0.0)]
 
@@ -74,13 +74,13 @@ def test_speech_goes_from_where_it_began_to_its_end_and_is_committed_once(turns:
 def test_what_was_kept_while_the_model_was_connecting_counts_from_its_beginning(turns: SidecarTurns) -> None:
     hear(turns, 4000)
     turns.follow(3000.0)  # the oldest second was dropped
-    turns.lets_pass(events.SpeechStarted("a", 500))
+    turns.admits(events.SpeechStarted("a", 500))
     assert list(sent(turns)) == [("sound", 2500.0)]
 
 
 def test_no_more_is_kept_than_a_beginning_can_be_old(turns: SidecarTurns) -> None:
     hear(turns, 60_000)
-    turns.lets_pass(events.SpeechStarted("a", 0))
+    turns.admits(events.SpeechStarted("a", 0))
     assert list(sent(turns)) == [("sound", PREROLL_SECONDS_MAX * 1000)]
 
 
@@ -92,16 +92,16 @@ def test_less_than_100_ms_is_not_committed_but_cleared(turns: SidecarTurns) -> N
 
 
 def test_what_a_client_has_cleared_goes_on_no_longer(turns: SidecarTurns) -> None:
-    turns.lets_pass(events.SpeechStarted("a", 10**9))
+    turns.admits(events.SpeechStarted("a", 10**9))
     hear(turns, 500)
-    turns.lets_pass(events.OtherUpstreamEvent("input_audio_buffer.cleared"))
+    turns.admits(events.OtherUpstreamEvent("input_audio_buffer.cleared"))
     hear(turns, 500)
     assert list(sent(turns)) == [("sound", 500.0), (COMMIT, 0.0)]
 
 
 def test_nothing_heard_is_neither_committed_nor_cleared(turns: SidecarTurns) -> None:
-    turns.lets_pass(events.SpeechStarted("a", 10**9))
-    turns.lets_pass(events.SpeechStopped("a"))
+    turns.admits(events.SpeechStarted("a", 10**9))
+    turns.admits(events.SpeechStopped("a"))
     assert list(sent(turns)) == []
 
 
@@ -132,7 +132,7 @@ def test_a_commit_that_was_refused_has_no_item(turns: SidecarTurns) -> None:
 def test_words_after_the_conversations_own_transcript_are_too_late(turns: SidecarTurns) -> None:
     speak(turns, "a", 500)
     list(sent(turns))
-    assert turns.lets_pass(events.TranscriptCompleted("a", "hens"))
+    assert turns.admits(events.TranscriptCompleted("a", "hens"))
     assert said(turns, delta("s1")) == []
 
 
@@ -142,9 +142,9 @@ def test_who_says_the_first_word_of_an_item_says_all_of_them(turns: SidecarTurns
         list(sent(turns))
         if first == "sidecar":
             assert len(said(turns, delta(f"s{item_id}"))) == 1
-            assert not turns.lets_pass(delta(item_id))
+            assert not turns.admits(delta(item_id))
         else:
-            assert turns.lets_pass(delta(item_id))
+            assert turns.admits(delta(item_id))
             assert said(turns, delta(f"s{item_id}")) == []
 
 
@@ -159,7 +159,7 @@ def test_each_utterance_is_billed_once_whatever_is_told_twice(turns: SidecarTurn
 
 def test_when_it_is_lost_what_it_heard_is_billed_and_what_is_still_said_goes_to_the_next(turns: SidecarTurns) -> None:
     speak(turns, "a", 500)
-    turns.lets_pass(events.SpeechStarted("b", 10**9))
+    turns.admits(events.SpeechStarted("b", 10**9))
     hear(turns, 200)
     list(sent(turns))
     bills = turns.disconnected()
@@ -182,7 +182,7 @@ def test_what_was_said_to_its_end_while_nobody_listened_is_nobodys(turns: Sideca
 def test_I9_the_oldest_sound_goes_when_nothing_is_taken_and_the_ends_stay(turns: SidecarTurns) -> None:
     speak(turns, "a", 500)
     assert turns.next() is not None
-    turns.lets_pass(events.SpeechStarted("b", 10**9))
+    turns.admits(events.SpeechStarted("b", 10**9))
     hear(turns, 30_000)
     assert turns.dropped_ms == 20_480
     assert list(sent(turns)) == [("sound", 0.0), (CLEAR, 0.0), ("sound", QUEUED_SECONDS_MAX * 1000)]

@@ -11,7 +11,7 @@ import trio
 
 from tests.support.session_fixture import Stage
 from voice_trio.billing.prices import Cost
-from voice_trio.session.telemetry.turn_log import SEARCHES_MAX, turn_fields
+from voice_trio.session.telemetry.turn_reports import SEARCHES_MAX, turn_fields
 
 if TYPE_CHECKING:
     from typing import Any

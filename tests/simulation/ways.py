@@ -18,8 +18,8 @@ from voice_trio.conversation.policy import Policy
 from voice_trio.knowledge.shared_knowledge import SharedKnowledge
 from voice_trio.protocols.realtime import RealtimeConfig
 from voice_trio.session.config import SessionConfig
+from voice_trio.session.observers import Observer
 from voice_trio.session.session import Session
-from voice_trio.session.telemetry.summary import NoObserver
 from voice_trio.testing import user_speech
 from voice_trio.testing.client import FakeClient
 from voice_trio.testing.links import memory_link_pair
@@ -100,7 +100,7 @@ async def _run(way: Way, questions: Sequence[Question], handbook: Handbook, seed
     return turns
 
 
-class _Talk(NoObserver):
+class _Talk(Observer):
     """One session of a few questions."""
 
     def __init__(self, way: Way, knowledge: Knowledge, store: RemoteStore, net: ImmediateNet | None) -> None:
@@ -117,7 +117,7 @@ class _Talk(NoObserver):
             self._model = ScriptedModel(nursery, kept=100)
             self._model.answers_with("Yes.", audio_ms=ANSWER_MS, first_audio_after=FIRST_AUDIO_SECONDS)
             client = FakeClient(theirs)
-            session = Session(ours, self._dial, self._knowledge, _terms(self._way), observer=self)
+            session = Session(ours, self._dial, self._knowledge, _terms(self._way), observers=(self,))
             nursery.start_soon(client.run)
             nursery.start_soon(session.run)
             live = await self._model.wait_for_session()
@@ -136,7 +136,7 @@ class _Talk(NoObserver):
         assert self._model is not None
         return self._model.connect()
 
-    def turn_finished(self, record: TurnRecord) -> None:
+    def on_turn(self, record: TurnRecord) -> None:
         self._records.append(record)
 
 

@@ -14,7 +14,7 @@ from voice_trio.billing.prices import Cost
 from voice_trio.billing.spending import Budget
 from voice_trio.conversation.turn.record import Outcome, SearchRecord, TurnRecord, TurnTimestamps
 from voice_trio.session.endings import Ending
-from voice_trio.session.telemetry.summary import Summary
+from voice_trio.session.summary import Summary
 from voice_trio.state.instance_registry import InstanceInfo
 from voice_trio.web.statistics import Statistics
 
@@ -54,7 +54,7 @@ class _Day:
         )  # fmt: skip
         outcome = chance.choices(tuple(Outcome), (68, 14, 9, 3, 6))[0]
         status = "cancelled" if is_cut else "completed"
-        self.statistics.turn_finished(
+        self.statistics.on_turn(
             replace(A_TURN, status=status, outcome=outcome, stages=stages, searches=self.searches(commit))
         )
         self.statistics.count_cost("response", Cost(Decimal(str(round(chance.lognormvariate(-5.2, 0.5), 6)))))

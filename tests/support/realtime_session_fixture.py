@@ -10,7 +10,7 @@ from tests.support.session_fixture import Stage
 from voice_trio.session.config import PassthroughConfig
 
 if TYPE_CHECKING:
-    from voice_trio.session.telemetry.summary import Summary
+    from voice_trio.session.summary import Summary
 
 SPEECH_EVENTS = (
     "input_audio_buffer.speech_started",
@@ -25,8 +25,8 @@ class DropInStage(Stage):
     def __init__(
         self, nursery: Any, *, allowed: frozenset[str] | None = None, preset: dict[str, Any] | None = None, **terms: Any
     ) -> None:
-        drop_in = PassthroughConfig(preset=preset) if allowed is None else PassthroughConfig(allowed, preset)
-        super().__init__(nursery, drop_in=drop_in, **terms)
+        passthrough = PassthroughConfig(preset=preset) if allowed is None else PassthroughConfig(allowed, preset)
+        super().__init__(nursery, passthrough=passthrough, **terms)
 
     async def ready(self) -> None:
         await self.client.hears("session.created")

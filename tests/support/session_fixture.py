@@ -12,6 +12,7 @@ from voice_trio.knowledge.knowledge import MemoryKnowledge
 from voice_trio.protocols.realtime import RealtimeConfig
 from voice_trio.session.config import SessionConfig
 from voice_trio.session.endings import Ending
+from voice_trio.session.observers import Observer
 from voice_trio.session.session import Session
 from voice_trio.session.sidecar.sidecar import SidecarPlan
 from voice_trio.testing.client import FakeClient
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from voice_trio.knowledge.knowledge import Knowledge
     from voice_trio.net.link import Link
     from voice_trio.session.spend.cost_meter import CostMeter
-    from voice_trio.session.telemetry.summary import Summary
+    from voice_trio.session.summary import Summary
 
 PATIENCE_SECONDS = 5_000.0
 UNIX_TIME = 1_800_000_000.0
@@ -39,7 +40,7 @@ CONFIG = RealtimeConfig(model="gpt-realtime-2.1", instructions="Be brief.")
 TERMS = SessionConfig("sess_test", CONFIG, resume_token="resume-me")
 
 
-class Stage:
+class Stage(Observer):
     """Times are seconds since the curtain rose, which is when the session began to connect."""
 
     def __init__(
@@ -50,7 +51,7 @@ class Stage:
         knows: Callable[[MemoryKnowledge], Knowledge] = lambda store: store,
         wrap: Callable[[Link], Link] = lambda link: link,
         sidecar: str = "off",
-        account: CostMeter | None = None,
+        cost_meter: CostMeter | None = None,
         **terms: Any,
     ) -> None:
         ours, theirs = memory_link_pair()
@@ -65,9 +66,9 @@ class Stage:
             self._dial,
             knows(self.knowledge),
             replace(TERMS, **terms),
-            observer=self,
+            observers=(self,),
             unix_time=lambda: UNIX_TIME,
-            account=account,
+            cost_meter=cost_meter,
             sidecar=None if sidecar == "off" else SidecarPlan(self._dial_transcriber, always=sidecar == "on"),
         )
         self.expects_crash = False
@@ -99,7 +100,7 @@ class Stage:
     def session_ready(self, summary: Summary) -> None:
         self.was_told_ready = True
 
-    def turn_finished(self, record: TurnRecord) -> None:
+    def on_turn(self, record: TurnRecord) -> None:
         self.records.append(record)
 
     def session_ended(self, summary: Summary) -> None:

@@ -10,7 +10,7 @@ from tests.support.gateway_fixture import CHECKED, settings
 from voice_trio.admission.grant import Capacity
 from voice_trio.knowledge.knowledge import MemoryKnowledge
 from voice_trio.session.endings import Ending
-from voice_trio.session.telemetry.summary import Summary
+from voice_trio.session.summary import Summary
 from voice_trio.state.memory_state import MemoryState
 from voice_trio.state.rollout import first_rollout
 from voice_trio.state.state import Quotas

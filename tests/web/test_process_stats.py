@@ -52,7 +52,7 @@ class Process:
             first_audio_out=commit + chance.lognormvariate(-1, 1),
         )
         search = SearchRecord(commit, chance.uniform(0, 0.3), "found", local=chance.random() < 0.3)
-        statistics.turn_finished(replace(record, searches=(search,)))
+        statistics.on_turn(replace(record, searches=(search,)))
         statistics.count_cost("response", Cost(Decimal(chance.randrange(100)) / 1000))
         summary = ended(chance.choice((Ending.CLIENT_LEFT, Ending.UPSTREAM_LOST)), user)
         statistics.session_ended(replace(summary, cost=Cost(Decimal(chance.randrange(100)) / 1000)))

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from voice_trio.billing.prices import Cost
 from voice_trio.conversation.turn.record import Outcome, SearchRecord, TurnRecord, TurnTimestamps
 from voice_trio.session.endings import Ending
-from voice_trio.session.telemetry.summary import Summary
+from voice_trio.session.summary import Summary
 from voice_trio.web.statistics import USERS_REMEMBERED, Statistics
 
 
@@ -41,7 +41,7 @@ def ended(ending: Ending, user: str = "u", *, ready: bool = True, fallback: bool
 
 def test_a_turns_stages_become_latencies_in_ms() -> None:
     statistics = Statistics(lambda: 0)
-    statistics.turn_finished(turn(committed=10.0, asked=10.15, first_audio_in=10.6, first_audio_out=10.61))
+    statistics.on_turn(turn(committed=10.0, asked=10.15, first_audio_in=10.6, first_audio_out=10.61))
     for window in ("5m", "1h", "24h"):
         latency = statistics.as_json()["latency_ms"][window]
         assert latency["commit_to_ask"]["count"] == 1
@@ -58,7 +58,7 @@ def test_searches_become_latencies_by_where_and_counts_by_what_came_of_them() ->
         SearchRecord(1.2, 3.0, "failed", local=False),
         SearchRecord(1.3, None, "unfinished", local=False),
     )
-    statistics.turn_finished(replace(turn(), searches=searches))
+    statistics.on_turn(replace(turn(), searches=searches))
     latency = statistics.as_json()["latency_ms"]["1h"]
     assert (latency["search_store"]["count"], latency["search_local"]["count"]) == (1, 1)
     assert latency["search_store"]["p99"] == pytest.approx(80, rel=0.01)
@@ -82,11 +82,11 @@ def test_the_last_hour_is_there_minute_by_minute() -> None:
     now, active = [3_600_000.0], [2]
     statistics = Statistics(lambda: active[0], unix_time=lambda: now[0])
     statistics.admit("a")
-    statistics.turn_finished(turn(committed=0.0, first_audio_out=0.7))
+    statistics.on_turn(turn(committed=0.0, first_audio_out=0.7))
     statistics.count_cost("response", Cost(Decimal("0.25"), is_estimate=True))
     now[0] += 120
     active[0] = 5
-    statistics.turn_finished(turn("cancelled"))
+    statistics.on_turn(turn("cancelled"))
     minutes = statistics.as_json()["minutes"]
     assert [minute["at"] for minute in minutes[::59]] == [3_600_000 + 120 - 59 * 60, 3_600_000 + 120]
     first, quiet, last = minutes[-3:]
@@ -109,7 +109,7 @@ def test_what_a_conversation_costs_is_over_those_in_which_somebody_talked() -> N
 
 def test_a_turn_that_goes_on_as_the_next_is_none() -> None:
     statistics = Statistics(lambda: 0)
-    statistics.turn_finished(turn(status="joined"))
+    statistics.on_turn(turn(status="joined"))
     assert statistics.as_json()["turns"] == statistics.as_json()["retrieval"] == {}
 
 
@@ -161,7 +161,7 @@ def test_the_last_session_tells_how_the_upstream_is() -> None:
 
 def test_prometheus_reads_the_same() -> None:
     statistics = Statistics(lambda: 2)
-    statistics.turn_finished(turn(committed=1.0, asked=1.1))
+    statistics.on_turn(turn(committed=1.0, asked=1.1))
     statistics.session_ended(ended(Ending.TIMEOUT))
     statistics.count_cost("response", Cost(Decimal("0.5"), warnings=("price_missing",)))
     text = generate_latest(statistics.registry).decode()

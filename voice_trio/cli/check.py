@@ -19,7 +19,8 @@ from voice_trio.knowledge.open_knowledge import open_knowledge
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 from voice_trio.net.link import make_dial
 from voice_trio.observability.sentry import send_test_event
-from voice_trio.session.upstream.connect import RetryPolicy, connect
+from voice_trio.session.config import RetryPolicy
+from voice_trio.session.upstream.connect import connect
 from voice_trio.settings import load_settings
 from voice_trio.state.open_state import open_state
 from voice_trio.web.session_config import realtime_config_for

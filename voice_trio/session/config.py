@@ -1,4 +1,4 @@
-"""What a session is told at its beginning, once admission has said yes. Nothing here changes while it lives."""
+"""The configuration of one session, fixed when it is admitted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from voice_trio.conversation.policy import Policy
-from voice_trio.session.upstream.connect import RetryPolicy
 from voice_trio.settings import SAFE_CLIENT_SETTINGS
 
 if TYPE_CHECKING:
@@ -15,12 +14,22 @@ if TYPE_CHECKING:
     from voice_trio.protocols.realtime import RealtimeConfig
 
 Tool: TypeAlias = Callable[[str], Awaitable[str]]
-"""Takes the arguments as the model's JSON text and returns the JSON text the model will read."""
+"""Takes the arguments as the model's JSON text and returns the JSON text that the model will read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often to try to connect. The pause between attempts grows by `backoff_factor`, less up to half of it."""
+
+    attempts_max: int = 3
+    attempt_seconds_max: float = 8.0
+    backoff_seconds: float = 0.5
+    backoff_factor: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class PassthroughConfig:
-    """What such a client may set of its session, by the names in `drop_in.ALL_WISHES`, and what it is preset to."""
+    """What a client of OpenAI's protocol may set of its session (names in `ALL_CLIENT_SETTINGS`), and its preset."""
 
     allowed: frozenset[str] = frozenset(SAFE_CLIENT_SETTINGS)
     preset: Mapping[str, Any] | None = None
@@ -28,7 +37,7 @@ class PassthroughConfig:
 
 @dataclass(frozen=True, slots=True)
 class SessionConfig:
-    """Seconds, unless a name says otherwise."""
+    """Times in seconds."""
 
     session_id: str
     model: RealtimeConfig
@@ -38,15 +47,15 @@ class SessionConfig:
     history: Sequence[Said] = ()
     """What was said before, in a session that is resumed."""
     id_prefix: str = "vt_"
-    """Of all ids we give to items and events; a resumed session must not give one twice."""
+    """Of all ids that the gateway gives to items and events; a resumed session must not give one twice."""
     duration_seconds: float = 600.0
     idle_seconds: float = 120.0
     search_limit: int = 5
     search_seconds_max: float = 2.0
     policy: Policy = field(default_factory=Policy)
-    persistence: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     tools: Mapping[str, Tool] = field(default_factory=dict)
     metrics: bool = False
-    """Whether the client asked to be told each turn's figures."""
-    drop_in: PassthroughConfig | None = None
+    """Whether the client asked for `turn.metrics`."""
+    passthrough: PassthroughConfig | None = None
     """For a client that speaks OpenAI's own protocol."""

@@ -1,44 +1,65 @@
-"""What the parts of a session need of the session."""
+"""What the parts of a session need of each other."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import trio
 
-    from voice_trio.conversation.commands import ClientNotice, Command, CountUsage, PassthroughNotice
+    from voice_trio.conversation.commands import ClientNotice, Command, PassthroughNotice
     from voice_trio.conversation.events import Event, UpstreamEvent
     from voice_trio.conversation.passthrough.requests import Request
     from voice_trio.conversation.session_events import SessionEvent
+    from voice_trio.net.link import Link
     from voice_trio.protocols.realtime import SessionState
     from voice_trio.session.config import SessionConfig
     from voice_trio.session.endings import Ending
-    from voice_trio.session.telemetry.summary import Summary
-    from voice_trio.session.upstream.connect import ConnectedUpstream
+    from voice_trio.session.observers import ObserverEvent
+    from voice_trio.session.summary import Summary
+
+    SessionInput: TypeAlias = Event | Request
+    ToClient: TypeAlias = UpstreamEvent | ClientNotice | PassthroughNotice | SessionEvent
+
+Dial: TypeAlias = Callable[["trio.Nursery"], Awaitable["Link"]]
+"""Opens a link whose background work lives in the nursery; raises `ModelUnavailable` or `ModelRefused`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedUpstream:
+    """An upstream that is ready: it listens, and responds only when asked."""
+
+    link: Link
+    created: SessionState
+    updated: SessionState
+    transcription_model: str
+    """The one that was asked for and accepted."""
+    transcription_fallback: bool
 
 
 class SessionPort(Protocol):
-    """The session, as seen by its two sides and its turns."""
+    """The session, as seen by its connections and its tasks."""
 
-    terms: SessionConfig
+    config: SessionConfig
     summary: Summary
     log: Any  # a structlog logger bound to the session's id
 
-    def feed(self, event: Event | Request) -> None:
-        """Hand an event to the conversation and carry out what follows, at once."""
+    def feed(self, event: SessionInput) -> None:
+        """Hand an event to the conversation and execute its commands, at once."""
         ...
 
-    def count(self, usage: CountUsage) -> None:
-        """Something was used beside the conversation, and is billed."""
+    def execute(self, command: Command) -> None:
+        """Execute a command that comes from beside the conversation."""
         ...
 
-    def flushed(self, queued_at: float) -> None:
-        """A flush that was queued then has been written to the client."""
+    def observe(self, event: ObserverEvent) -> None:
+        """Hand an event to the observers only."""
         ...
 
     def crash(self) -> None:
-        """A bug of ours, called where it was caught: log it, and end."""
+        """Log the exception that is being handled, a bug of ours, and end."""
         ...
 
     def end(self, ending: Ending) -> None:
@@ -66,25 +87,45 @@ class ClientConnection(Protocol):
     """The client's side, in whichever protocol the client speaks."""
 
     async def listen(self) -> None:
-        """Whatever the client sends, as events; ends the session when it is gone."""
+        """Feed what the client sends as events; end the session when the client is gone."""
         ...
 
-    def start_speaking(self, nursery: trio.Nursery) -> None:
+    def start_writing(self, nursery: trio.Nursery) -> None:
         """Begin to write; the nursery must outlive the session's tasks."""
         ...
 
-    def welcome(self, model: ConnectedUpstream, expires_at: float) -> None:
+    def announce_ready(self, upstream: ConnectedUpstream, expires_at: float) -> None:
         """The session is ready; `expires_at` is Unix time."""
         ...
 
     def describe(self, state: SessionState) -> None:
-        """The model says what its session is like."""
+        """The upstream has described its session."""
         ...
 
-    def tell(self, event: UpstreamEvent | ClientNotice | PassthroughNotice | SessionEvent) -> None:
-        """Queue an event for the client, unless it must not leave."""
+    def send(self, event: ToClient) -> None:
+        """Queue an event for the client, unless its protocol has no such event."""
         ...
 
-    async def leave(self, ending: Ending) -> None:
-        """Say what is still to be said, and close; the caller bounds it."""
+    async def close(self, ending: Ending) -> None:
+        """Write what must still be said, and close; the caller bounds it."""
+        ...
+
+
+class SidecarPort(Protocol):
+    """The second socket that transcribes, as the upstream connection sees it."""
+
+    def follow(self, queued_ms: float) -> None:
+        """An upstream begins to hear; the last `queued_ms` of appended sound are still to be written to it."""
+        ...
+
+    def hear(self, audio: str, duration_ms: float) -> None:
+        """Sound (base64) has been appended for the upstream."""
+        ...
+
+    def admits(self, event: UpstreamEvent) -> bool:
+        """Whether the conversation may see the event: not a transcript of speech that the sidecar transcribes."""
+        ...
+
+    def upstream_lost(self) -> None:
+        """No end of the current speech will be announced."""
         ...

@@ -17,7 +17,7 @@ from voice_trio.net.link import make_dial
 from voice_trio.session.endings import Ending
 from voice_trio.session.session import Session
 from voice_trio.session.telemetry.record_writer import RecordWriter
-from voice_trio.session.telemetry.summary import Observers, TurnTraces
+from voice_trio.session.telemetry.turn_reports import TurnTraces
 from voice_trio.web.asgi_link import AsgiLink, bound_messages, decline_compression, respond, wait_until_stopping
 from voice_trio.web.handshake import hide_secrets, read_handshake
 from voice_trio.web.session_config import record_for, sidecar_for
@@ -137,23 +137,25 @@ class Endpoint(ABC):
         key = upstream.api_key.get_secret_value() if upstream.api_key else None
         dial = make_dial(upstream.url, config.model.model, key, config.user)
         traces = TurnTraces(gateway.reports, gateway.traces, config.session_id, config.user)
-        observer = Observers(writer, gateway.statistics, traces)
+        observers = (writer, gateway.statistics, traces)
         spent_before = 0 if grant.resumed is None else grant.resumed.cost_micro_usd
         bill = gateway.daily_budget.open(config, spent_before_micro_usd=spent_before)
         sidecar = sidecar_for(config.user, self._settings)
-        return Session(attempt.link, dial, gateway.knowledge, config, observer=observer, account=bill, sidecar=sidecar)
+        return Session(
+            attempt.link, dial, gateway.knowledge, config, observers=observers, cost_meter=bill, sidecar=sidecar
+        )
 
     async def _run_session(
         self, attempt: ConnectionAttempt, grant: SessionGrant, session: Session, writer: RecordWriter
     ) -> None:
         with (
             structlog.contextvars.bound_contextvars(session_id=grant.session_id),
-            self._gateway.reports.session(grant.session_id, session.terms.user),
+            self._gateway.reports.session(grant.session_id, session.config.user),
             self._gateway.live.track(session),
         ):
             resumed = grant.resumed is not None
-            log.info("session_admitted", user=session.terms.user, plan=grant.plan, resumed=resumed)
-            self._gateway.statistics.admit(session.terms.user)
+            log.info("session_admitted", user=session.config.user, plan=grant.plan, resumed=resumed)
+            self._gateway.statistics.admit(session.config.user)
             await attempt.accept()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(grant.keep_lease)

@@ -50,7 +50,7 @@ class LiveSessions:
     async def evict(self, session_id: str) -> None:
         """End the connection of this process that holds the session, if any, and wait until its grant is released."""
         for session in tuple(self._sessions):
-            if session.terms.session_id == session_id:
+            if session.config.session_id == session_id:
                 session.end(Ending.TAKEN_OVER)
         if session_id in self._handled:
             with trio.move_on_after(EVICT_SECONDS_MAX):

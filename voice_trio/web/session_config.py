@@ -11,10 +11,9 @@ from voice_trio.auth.tokens import user_hash
 from voice_trio.conversation.policy import Policy
 from voice_trio.net.link import make_sidecar_dial
 from voice_trio.protocols.realtime import RealtimeConfig
-from voice_trio.session.config import PassthroughConfig, SessionConfig
+from voice_trio.session.config import PassthroughConfig, RetryPolicy, SessionConfig
 from voice_trio.session.sidecar.sidecar import SidecarPlan
 from voice_trio.session.telemetry.record_writer import history_of
-from voice_trio.session.upstream.connect import RetryPolicy
 from voice_trio.state.session_record import SessionRecord
 
 if TYPE_CHECKING:
@@ -61,9 +60,7 @@ def session_config_for(grant: SessionGrant, settings: Settings) -> SessionConfig
             speed=model.speed,
             local_net=settings.weaviate.url is not None,
         ),
-        persistence=RetryPolicy(
-            attempts_max=settings.upstream.attempts_max, backoff_factor=settings.upstream.backoff_factor
-        ),
+        retry=RetryPolicy(attempts_max=settings.upstream.attempts_max, backoff_factor=settings.upstream.backoff_factor),
     )
 
 
@@ -71,7 +68,7 @@ def passthrough_config_for(grant: SessionGrant, settings: Settings, model: str) 
     """The same for a client of OpenAI's protocol, which cannot resume; `model` is one that it may use."""
     config = session_config_for(grant, settings)
     passthrough = PassthroughConfig(frozenset(settings.web.client_config), grant.preset)
-    return replace(config, model=replace(config.model, model=model), resume_token="", drop_in=passthrough)
+    return replace(config, model=replace(config.model, model=model), resume_token="", passthrough=passthrough)
 
 
 def sidecar_for(user: str, settings: Settings) -> SidecarPlan | None:

@@ -10,11 +10,13 @@ from collections import Counter, OrderedDict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
+from voice_trio.conversation.turn import timeline
 from voice_trio.observability.loop_lag import LoopLag
 from voice_trio.observability.minute_series import MinuteSeries
 from voice_trio.observability.percentiles import WINDOWS, Percentiles
 from voice_trio.observability.prometheus import Across, PrometheusMetrics
 from voice_trio.session.endings import Ending
+from voice_trio.session.observers import Observer
 from voice_trio.web.process_stats import ProcessStats, total
 
 if TYPE_CHECKING:
@@ -22,25 +24,12 @@ if TYPE_CHECKING:
 
     from voice_trio.billing.prices import Cost
     from voice_trio.billing.spending import Budget
-    from voice_trio.conversation.turn.record import SearchRecord, TurnRecord, TurnTimestamps
+    from voice_trio.conversation.turn.record import SearchRecord, TurnRecord
     from voice_trio.observability.prometheus import Registry
-    from voice_trio.session.telemetry.summary import Summary
+    from voice_trio.session.summary import Summary
 
 USERS_REMEMBERED = 10_000
 
-STAGES = {
-    "speech_to_first_word": ("speech_started", "first_word"),
-    "silence_to_commit": ("speech_stopped", "committed"),
-    "commit_to_context": ("committed", "context_settled"),
-    "commit_to_ask": ("committed", "asked"),
-    "ask_to_response": ("asked", "response_created"),
-    "commit_to_first_audio_in": ("committed", "first_audio_in"),
-    "commit_to_first_audio_out": ("committed", "first_audio_out"),
-    "commit_to_playback": ("committed", "playback_started"),
-    "first_audio_in_to_out": ("first_audio_in", "first_audio_out"),
-    "interruption_to_flush": ("flush_queued", "flush_sent"),
-}
-"""Each latency, and the two stages of a turn between which it lies."""
 SEARCHES = {"store": "search_store", "local": "search_local"}
 """The latency of searches that were answered, by where: in the base, or among passages kept from searches before."""
 ANSWER = "commit_to_first_audio_out"
@@ -65,7 +54,7 @@ class Money(Protocol):
     def is_exhausted(self) -> bool: ...
 
 
-class Statistics:
+class Statistics(Observer):
     """An `Observer`. `active` tells how many sessions live now."""
 
     def __init__(
@@ -82,7 +71,7 @@ class Statistics:
         self._unix_time = unix_time
         self._started_at = unix_time()
         self._active = active
-        self._latency = Percentiles((*STAGES, *SEARCHES.values()), clock)
+        self._latency = Percentiles((*timeline.LATENCIES, *SEARCHES.values()), clock)
         self._minutes = MinuteSeries(active, unix_time)
         self._turns: Counter[str] = Counter()
         self._outcomes: Counter[str] = Counter()
@@ -140,7 +129,7 @@ class Statistics:
         self.transcription_fallback = summary.transcription_fallback
         self.upstream_failed = False
 
-    def turn_finished(self, record: TurnRecord) -> None:
+    def on_turn(self, record: TurnRecord) -> None:
         """Count a turn and the stages it had; one that goes on as the next turn is not one."""
         if record.status == "joined":
             return
@@ -155,7 +144,7 @@ class Statistics:
             self.metrics.retrievals.labels(record.outcome.value).inc()
         for search in record.searches:
             self._searched(search)
-        for name, seconds in durations_of(record.stages).items():
+        for name, seconds in timeline.latencies(record.stages).items():
             self._latency.add(name, seconds)
             self.metrics.stages.labels(name).observe(seconds)
             if name == ANSWER:
@@ -270,16 +259,6 @@ class _UsersOfToday:
 
     def _today(self) -> int:
         return int(self._unix_time() // 86_400)
-
-
-def durations_of(stages: TurnTimestamps) -> dict[str, float]:
-    """The latencies in seconds of the stages that a turn had."""
-    found: dict[str, float] = {}
-    for name, (first, last) in STAGES.items():
-        begins, ends = getattr(stages, first), getattr(stages, last)
-        if begins is not None and ends is not None:
-            found[name] = max(0.0, ends - begins)
-    return found
 
 
 def _usd(budget: Budget) -> float | None:

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from voice_trio.protocols.openai_client import PassthroughEvent
     from voice_trio.protocols.realtime import SessionState
     from voice_trio.session.config import PassthroughConfig
-    from voice_trio.session.ports import SessionPort
-    from voice_trio.session.upstream.connect import ConnectedUpstream
+    from voice_trio.session.ports import ConnectedUpstream, SessionPort
     from voice_trio.session.upstream.connection import UpstreamConnection
 
 UPLINK_SECONDS_MAX = 10.0  # of sound that waits for the model; beyond it the client is read no further
@@ -60,13 +59,13 @@ class RealtimeClientConnection:
     """Both directions of a drop-in client's link. It knows what may be seen and asked for, not when answers come."""
 
     def __init__(self, link: Link, host: SessionPort, model: UpstreamConnection, terms: PassthroughConfig) -> None:
-        prefix = host.terms.id_prefix
+        prefix = host.config.id_prefix
         self._link = link
         self._host = host
         self._model = model
         self._terms = terms
         self._prefix = prefix
-        self._wishes = ClientSettings(host.terms.model, terms.allowed)
+        self._wishes = ClientSettings(host.config.model, terms.allowed)
         self._disguise = ClientEventWriter(self._wishes, prefix)
         self._ears = RealtimeFrameDecoder(ClientEventReader(self._wishes, prefix), trio.current_time())
         self._writer = ClientWriter(link, host, SendQueue())
@@ -111,11 +110,11 @@ class RealtimeClientConnection:
         """A recording was sent at once, say, and the model takes its time."""
         return self._model.queued_seconds > UPLINK_SECONDS_MAX or self._model.queued_bytes > UPLINK_BYTES_MAX
 
-    def start_speaking(self, nursery: trio.Nursery) -> None:
+    def start_writing(self, nursery: trio.Nursery) -> None:
         """Begin to write; the nursery must outlive the session's tasks."""
         self._writer.start(nursery)
 
-    def welcome(self, model: ConnectedUpstream, expires_at: float) -> None:
+    def announce_ready(self, model: ConnectedUpstream, expires_at: float) -> None:
         """The session is ready; `expires_at` is Unix time."""
         self._expires_at = expires_at
         self._wishes.heard_by(model.transcription_model)
@@ -141,7 +140,7 @@ class RealtimeClientConnection:
         else:
             self._writer.put(Frame(self._disguise.session(state, "session.updated", self._expires_at)))
 
-    def tell(
+    def send(
         self, event: events.UpstreamEvent | commands.ClientNotice | commands.PassthroughNotice | SessionEvent
     ) -> None:
         """Queue an event for the client, unless it must not know of it; a flush drops the queued sound first."""
@@ -161,7 +160,7 @@ class RealtimeClientConnection:
         else:
             self._writer.put(Frame(text))
 
-    async def leave(self, ending: Ending) -> None:
+    async def close(self, ending: Ending) -> None:
         """Say what is still to be said, and close; the caller bounds it."""
         _, _, code = _FAREWELLS.get(ending, ("", False, ending.value.close_code))
         reason = _REASONS.get(ending, ending.value.close_reason)
@@ -197,11 +196,11 @@ class RealtimeClientConnection:
     def _on_error(self, event: events.UpstreamError) -> None:
         """About an update: told by the client's own id. Other ids of ours are not its business."""
         if event.event_id is None or not event.event_id.startswith(self._prefix):
-            self.tell(commands.UpstreamErrorForwarded(event, event.event_id))
+            self.send(commands.UpstreamErrorForwarded(event, event.event_id))
         elif self._wishes.is_pending(event.event_id):
             asked_as = self._wishes.refuse(event.event_id)
             if self._unsaid is None:
-                self.tell(commands.UpstreamErrorForwarded(event, asked_as))
+                self.send(commands.UpstreamErrorForwarded(event, asked_as))
             else:
                 self._host.log.warning("preset_refused", reason=event.code)
                 self._say_created()

@@ -15,6 +15,7 @@ from voice_trio.session.client.limits import VoiceFrameDecoder
 from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
 from voice_trio.session.client.writer import ClientWriter
 from voice_trio.session.endings import Ending
+from voice_trio.session.observers import FlushQueued
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from voice_trio.net.link import Link
     from voice_trio.protocols.realtime import SessionState
     from voice_trio.protocols.voice.writer import ToClient
-    from voice_trio.session.ports import SessionPort
-    from voice_trio.session.upstream.connect import ConnectedUpstream
+    from voice_trio.session.ports import ConnectedUpstream, SessionPort
     from voice_trio.session.upstream.connection import UpstreamConnection
 
 PIECE_MS_MAX = 500  # sound that is paced leaves in pieces of at most so long
@@ -76,25 +76,26 @@ class VoiceClientConnection:
             else:
                 self._heed(event)
 
-    def start_speaking(self, nursery: trio.Nursery) -> None:
+    def start_writing(self, nursery: trio.Nursery) -> None:
         """Begin to write; the nursery must outlive the session's tasks."""
         self._writer.start(nursery)
 
-    def welcome(self, model: ConnectedUpstream, expires_at: float) -> None:
+    def announce_ready(self, model: ConnectedUpstream, expires_at: float) -> None:
         """The session is ready; `expires_at` is Unix time."""
-        terms = self._host.terms
-        self.tell(session_events.ConnectionReady(terms.session_id, terms.resume_token, expires_at))
+        terms = self._host.config
+        self.send(session_events.ConnectionReady(terms.session_id, terms.resume_token, expires_at))
         self.describe(model.created)
         self.describe(model.updated)
 
     def describe(self, state: SessionState) -> None:
         """The model says what its session is like."""
-        self.tell(session_events.SessionDescribed(state.type, state.session_json))
+        self.send(session_events.SessionDescribed(state.type, state.session_json))
 
-    def tell(self, event: ToClient) -> None:
+    def send(self, event: ToClient) -> None:
         """Queue an event for the client, unless it must not leave; a flush drops the queued answer first."""
         if isinstance(event, commands.PlaybackFlush):
             self._writer.outbox.drop_answer()
+            self._host.observe(FlushQueued())
         elif isinstance(event, commands.ErrorNotice):
             self._host.summary.errors[event.code] += 1
         for part in _pieces(event):
@@ -102,7 +103,7 @@ class VoiceClientConnection:
             if text is not None:
                 self._writer.put(_frame(part, text))
 
-    async def leave(self, ending: Ending) -> None:
+    async def close(self, ending: Ending) -> None:
         """Say what is still to be said, and close; the caller bounds it."""
         await self._writer.finish(lambda: self._last_words(ending), ending.value.close_code, ending.value.close_reason)
 
@@ -112,7 +113,7 @@ class VoiceClientConnection:
         farewell = ending.value
         yield from (frame.text for frame in self._writer.outbox.take_urgent())
         if ending is Ending.TIMEOUT:
-            message = f"The session has reached its limit of {self._host.terms.duration_seconds:g} seconds."
+            message = f"The session has reached its limit of {self._host.config.duration_seconds:g} seconds."
             yield writer.write(session_events.SessionTimeout(message)) or ""
         if ending is Ending.SWITCHED_OFF:
             yield writer.write(session_events.SessionEnding(farewell.name)) or ""
@@ -130,7 +131,7 @@ class VoiceClientConnection:
     ) -> None:
         match event:
             case client_events.Ping(id=ping_id):
-                self.tell(session_events.Pong(ping_id))
+                self.send(session_events.Pong(ping_id))
             case client_events.SessionEnd():
                 self._host.end(Ending.CLIENT_ENDED)
             case client_events.Auth():
@@ -144,7 +145,7 @@ class VoiceClientConnection:
         if self._ears.patience.is_over:
             self._host.end(Ending.NOT_JSON)
         elif self._ears.patience.may_complain(trio.current_time()):
-            self.tell(commands.ErrorNotice(error.code, str(error)))
+            self.send(commands.ErrorNotice(error.code, str(error)))
         else:
             self._host.summary.errors[error.code] += 1
 

@@ -9,6 +9,7 @@ import trio
 from voice_trio.conversation import events
 from voice_trio.errors import LinkClosed
 from voice_trio.session.endings import Ending
+from voice_trio.session.observers import FlushSent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -85,4 +86,4 @@ class ClientWriter:
                 self._host.summary.audio_out_s += frame.audio_ms / 1000
                 self._host.feed(events.AudioSent(frame.item_id, frame.audio_ms))
             elif frame.flush_at is not None:
-                self._host.flushed(frame.flush_at)
+                self._host.observe(FlushSent(frame.flush_at))

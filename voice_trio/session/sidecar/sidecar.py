@@ -20,15 +20,19 @@ from voice_trio.conversation.policy import FATAL_CODES
 from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
 from voice_trio.protocols.realtime import read_event
 from voice_trio.protocols.realtime.transcription import never_streams, transcription_update
+from voice_trio.session.observers import SidecarAudioSent
 from voice_trio.session.sidecar.utterances import SidecarTurns
-from voice_trio.session.upstream.connect import LET_GO_SECONDS_MAX, UPDATE_ID, connect_with_retry, wait_for_state
-from voice_trio.session.upstream.sending import send_with_timeout
+from voice_trio.session.upstream.connect import (
+    CLOSE_SECONDS_MAX,
+    UPDATE_ID,
+    connect_with_retry,
+    send_with_timeout,
+    wait_for_state,
+)
 
 if TYPE_CHECKING:
     from voice_trio.net.link import Link
-    from voice_trio.session.ports import SessionPort
-    from voice_trio.session.spend.cost_meter import CostMeter
-    from voice_trio.session.upstream.connect import ConnectedUpstream, Dial
+    from voice_trio.session.ports import ConnectedUpstream, Dial, SessionPort
 
 CONNECTIONS_MAX = 5  # of one session; whoever is lost more often is not there
 AGAIN_AFTER_SECONDS = 1.0  # the first time; each time twice as long
@@ -45,10 +49,9 @@ class SidecarPlan:
 class Sidecar:
     """One session's. Without a plan it does nothing."""
 
-    def __init__(self, plan: SidecarPlan | None, host: SessionPort, account: CostMeter) -> None:
+    def __init__(self, plan: SidecarPlan | None, host: SessionPort) -> None:
         self._plan = plan
         self._host = host
-        self._account = account
         self._turns = SidecarTurns()
         self._is_on = plan is not None
         self._is_running = False
@@ -62,7 +65,7 @@ class Sidecar:
         """Run beside this model if it needs that; once running, it stays. Its sockets live in `sockets`."""
         if self._plan is None or self._is_running:
             return
-        self._is_on = self._plan.always or _needs_a_sidecar(model, self._host.terms.model.transcription_model)
+        self._is_on = self._plan.always or _needs_a_sidecar(model, self._host.config.model.transcription_model)
         if self._is_on:
             self._is_running = True
             self._turns.is_only_ears = model.updated.transcription_model is None
@@ -74,7 +77,7 @@ class Sidecar:
         """A model begins to hear, first what waits for it already."""
         self._turns.follow(queued_ms)
 
-    def model_lost(self) -> None:
+    def upstream_lost(self) -> None:
         """Nobody will say where this utterance ends."""
         self._turns.end_speech()
         self._news.set()
@@ -85,15 +88,15 @@ class Sidecar:
             self._turns.hear(audio, duration_ms)
             self._news.set()
 
-    def lets_pass(self, event: events.UpstreamEvent) -> bool:
+    def admits(self, event: events.UpstreamEvent) -> bool:
         """Whether the conversation is to hear of what its model says; see `SidecarTurns`."""
         if not self._is_running:
             return True
-        passes = self._turns.lets_pass(event)
+        passes = self._turns.admits(event)
         self._news.set()
         return passes
 
-    async def leave(self) -> None:
+    async def close(self) -> None:
         """Close the link; the caller bounds it."""
         if self._link is not None:
             await self._link.aclose()
@@ -105,7 +108,7 @@ class Sidecar:
         pause = AGAIN_AFTER_SECONDS
         for _ in range(CONNECTIONS_MAX):
             try:
-                link = await connect_with_retry(dial, sockets, self._shake_hands, self._host.terms.persistence)
+                link = await connect_with_retry(dial, sockets, self._shake_hands, self._host.config.retry)
             except ModelUnavailable as error:
                 self._host.log.warning("sidecar_unavailable", reason=str(error))
                 break
@@ -117,7 +120,7 @@ class Sidecar:
 
     async def _shake_hands(self, link: Link) -> Link:
         await wait_for_state(link, "session.created")
-        await link.send(transcription_update(self._host.terms.model, UPDATE_ID))
+        await link.send(transcription_update(self._host.config.model, UPDATE_ID))
         await wait_for_state(link, "session.updated")
         return link
 
@@ -131,8 +134,8 @@ class Sidecar:
             nursery.start_soon(self._speak, link)
         self._link = None
         for bill in self._turns.disconnected():
-            self._host.count(bill)
-        with trio.move_on_after(LET_GO_SECONDS_MAX, shield=True):
+            self._host.execute(bill)
+        with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
             await link.aclose()
 
     async def _listen(self, link: Link) -> None:
@@ -157,7 +160,7 @@ class Sidecar:
 
     def _tell(self, meaning: events.TranscriptDelta | events.TranscriptCompleted | commands.CountUsage) -> None:
         if isinstance(meaning, commands.CountUsage):
-            self._host.count(meaning)
+            self._host.execute(meaning)
         else:
             self._host.feed(meaning)
 
@@ -168,7 +171,7 @@ class Sidecar:
                 self._news = trio.Event()
                 await self._news.wait()
             if outgoing.seconds:
-                self._account.streamed(outgoing.source_id, outgoing.seconds)
+                self._host.observe(SidecarAudioSent(outgoing.source_id, outgoing.seconds))
             if trouble := await send_with_timeout(link, outgoing.text):
                 self._lose(trouble)
                 return

@@ -89,7 +89,7 @@ class SidecarTurns:
         while self._recent_ms > PREROLL_SECONDS_MAX * 1000:
             self._recent_ms -= self._recent.popleft().duration_ms
 
-    def lets_pass(self, event: events.UpstreamEvent) -> bool:
+    def admits(self, event: events.UpstreamEvent) -> bool:
         """Note what the conversation's server says; false for deltas of an item whose words the sidecar says."""
         match event:
             case events.SpeechStarted(item_id=item_id, audio_start_ms=start_ms):

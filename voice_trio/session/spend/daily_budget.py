@@ -1,12 +1,13 @@
-"""Budgets at work: a `Purse` for every session, one `Treasury` for the process, the day's sum shared through `State`.
+"""The budgets of one process: it gives each session a `SessionBill`, and shares the day's sum through `State`.
 
-Counting never waits. What was spent goes to the shared state a moment later, by the treasury's one task, so another
-instance learns of it within `SHARE_SECONDS`; that, and the answers in progress, is by how much a day may be exceeded.
+Counting never waits. One task reports what was spent to the shared state, so other instances learn of it within
+`SHARE_SECONDS`. A day can be exceeded by what is spent in that time, and by the responses in progress.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from voice_trio.billing.spending import MICRO, Budget, Level, Spending, micro_usd
+from voice_trio.billing.spending import MICRO, ZERO, Budget, Level, Spending, micro_usd
 from voice_trio.errors import StateUnavailable
-from voice_trio.session.spend.session_bill import SessionBill
-from voice_trio.session.spend.unreported_spend import UnreportedSpend
+from voice_trio.session.spend.cost_meter import SessionBill
+from voice_trio.state.state import OTHERS, USERS_REMEMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from voice_trio.state.state import State
 
 SHARE_SECONDS = 5.0
-"""How often the day's sum is told and asked, at the latest."""
+"""How often the day's sum is reported and read, at the latest."""
 DAY_SECONDS = 86_400
 FLUSH_SECONDS_MAX = 2.0
 
@@ -36,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 
 class DailyBudget:
-    """The money of one process. `run` is its task; everything else is synchronous."""
+    """Budgets and spending of one process. `run` is its task; everything else is synchronous."""
 
     def __init__(
         self,
@@ -54,8 +55,8 @@ class DailyBudget:
         self._state = state
         self._unix_time = unix_time
         self._on_cost = on_cost
-        self._purses: set[SessionBill] = set()
-        self._unshared = UnreportedSpend()
+        self._bills: set[SessionBill] = set()
+        self._unreported = UnreportedSpend()
         self._shared: dict[str, int] = {}
         self._day = self._today()
         self._news = trio.Event()
@@ -64,7 +65,7 @@ class DailyBudget:
     def spent_today_usd(self) -> Decimal:
         """What all instances spent since midnight UTC, as far as is known here."""
         day = self._today()
-        return Decimal(self._shared.get(day, 0)) / MICRO + self._unshared.usd(day)
+        return Decimal(self._shared.get(day, 0)) / MICRO + self._unreported.usd(day)
 
     @property
     def is_exhausted(self) -> bool:
@@ -81,32 +82,31 @@ class DailyBudget:
         """The date whose budget is being spent (ISO, UTC)."""
         return self._today()
 
-    def open(self, terms: SessionConfig, *, spent_before_micro_usd: int = 0) -> SessionBill:
-        """A purse for one connection; `spent_before…` is what the session cost before it was resumed."""
-        return SessionBill(self, terms, Decimal(spent_before_micro_usd) / MICRO)
+    def open(self, config: SessionConfig, *, spent_before_micro_usd: int = 0) -> SessionBill:
+        """A bill for one connection; `spent_before…` is what the session cost before it was resumed."""
+        return SessionBill(self, config, Decimal(spent_before_micro_usd) / MICRO)
 
-    def watch(self, purse: SessionBill) -> None:
-        """From now on the purse hears of the day's budget."""
-        self._purses.add(purse)
+    def subscribe(self, bill: SessionBill) -> None:
+        """Call the bill's `on_day_level` when the day's budget is nearly or fully spent."""
+        self._bills.add(bill)
 
-    def leave(self, purse: SessionBill) -> None:
-        """The session is over."""
-        self._purses.discard(purse)
+    def unsubscribe(self, bill: SessionBill) -> None:
+        self._bills.discard(bill)
 
-    def count(self, purse: SessionBill, kind: str, source_id: str, turn_id: int, cost: Cost) -> bool:
-        """Record a cost once, and see what it does to the day; False if it was recorded before."""
+    def record(self, bill: SessionBill, kind: str, source_id: str, turn_id: int, cost: Cost) -> bool:
+        """Record a cost once; False if `source_id` was recorded before. It may end sessions, if the day is spent."""
         day = self._today()
-        if not self.spending.record(day, purse.costs, source_id, turn_id, cost):
+        if not self.spending.record(day, bill.costs, source_id, turn_id, cost):
             return False
-        self._unshared.add(day, purse.costs.user, cost.usd)
+        self._unreported.add(day, bill.costs.user, cost.usd)
         if self._on_cost is not None:
             self._on_cost(kind, cost)
         self._news.set()
-        self._look_at_day()
+        self._check_day()
         return True
 
     async def run(self) -> None:
-        """Tell the shared state what was spent, and learn what others spent, until cancelled."""
+        """Report to the shared state what was spent, and read what other instances spent, until cancelled."""
         while True:
             await self.share()
             with trio.move_on_after(SHARE_SECONDS):
@@ -115,48 +115,48 @@ class DailyBudget:
             self._news = trio.Event()
 
     async def share(self) -> None:
-        """Once; what could not be told stays to be told. Whole millionths go, fractions wait for company."""
-        for day in self._unshared.days:
+        """Report and read once. What could not be reported is reported the next time."""
+        for day in self._unreported.days:
             try:
                 await self._share_day(day)
             except StateUnavailable:
-                log.warning("spending_not_shared", usd=float(self._unshared.usd(day)))
-        await self._learn_today()
+                log.warning("spending_not_shared", usd=float(self._unreported.usd(day)))
+        await self._read_today()
         self._forget_old_days()
-        self._look_at_day()
+        self._check_day()
 
     async def _share_day(self, day: str) -> None:
-        taken = self._unshared.take(day)
+        taken = self._unreported.take(day)
         if taken:
             try:
                 self._shared[day] = await self._state.add_spent(day, taken.micro_usd, taken.by_user)
             except BaseException:
-                self._unshared.put_back(day, taken)
+                self._unreported.put_back(day, taken)
                 raise
         elif day == self._today():
             self._shared[day] = await self._state.spent(day)
 
-    async def _learn_today(self) -> None:
-        """A day on which this process has spent nothing yet may be spent by others."""
+    async def _read_today(self) -> None:
+        """Read the day's sum although this process has spent nothing today: other instances may have."""
         day = self._today()
-        if day not in self._unshared.days and self.day_budget.limit_usd is not None:
+        if day not in self._unreported.days and self.day_budget.limit_usd is not None:
             try:
                 self._shared[day] = await self._state.spent(day)
             except StateUnavailable:
                 log.warning("spending_not_known")
 
-    def _look_at_day(self) -> None:
-        """Warn or end whoever is talking, when the day's sum has come far enough."""
+    def _check_day(self) -> None:
+        """Warn or end all sessions, when the day's sum has reached a level."""
         level = self.day_budget.level(self.spent_today_usd)
         if level is not Level.WITHIN:
-            for purse in tuple(self._purses):
-                purse.hear_of_day(level)
+            for bill in tuple(self._bills):
+                bill.on_day_level(level)
 
     def _forget_old_days(self) -> None:
         today = self._today()
-        for day in [day for day in self._shared if day != today and not micro_usd(self._unshared.usd(day))]:
+        for day in [day for day in self._shared if day != today and not micro_usd(self._unreported.usd(day))]:
             self._shared.pop(day)
-            self._unshared.forget(day)
+            self._unreported.forget(day)
 
     def _today(self) -> str:
         day = datetime.fromtimestamp(self._unix_time(), UTC).date().isoformat()
@@ -164,3 +164,68 @@ class DailyBudget:
             log.warning("clock_went_back", from_day=self._day, to_day=day)
         self._day = day
         return day
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Whole millionths of a US dollar, in all and by user."""
+
+    micro_usd: int
+    by_user: dict[str, int]
+
+    def __bool__(self) -> bool:
+        return bool(self.micro_usd or self.by_user)
+
+
+@dataclass(slots=True)
+class _Day:
+    usd: Decimal = ZERO
+    by_user: dict[str, Decimal] = field(default_factory=dict)
+
+
+class UnreportedSpend:
+    """What this process has spent and not reported, by day (ISO date, UTC).
+
+    The shared state counts whole millionths of a US dollar. Fractions stay here until they make up a whole one.
+    """
+
+    def __init__(self) -> None:
+        self._days: dict[str, _Day] = {}
+
+    @property
+    def days(self) -> tuple[str, ...]:
+        """The days with spending."""
+        return tuple(self._days)
+
+    def usd(self, day: str) -> Decimal:
+        """What is still to be reported of that day."""
+        return self._days[day].usd if day in self._days else ZERO
+
+    def add(self, day: str, user: str, usd: Decimal) -> None:
+        """Add spending of a user."""
+        spent = self._days.setdefault(day, _Day())
+        spent.usd += usd
+        name = user if user in spent.by_user or len(spent.by_user) < USERS_REMEMBERED else OTHERS
+        spent.by_user[name] = spent.by_user.get(name, ZERO) + usd
+
+    def take(self, day: str) -> _Taken:
+        """Take what can be reported now; the caller puts it back if it could not be reported."""
+        spent = self._days[day]
+        by_user = {user: whole for user, usd in spent.by_user.items() if (whole := int(usd * MICRO))}
+        taken = _Taken(int(spent.usd * MICRO), by_user)
+        self._change(day, taken, -1)
+        return taken
+
+    def put_back(self, day: str, taken: _Taken) -> None:
+        """Undo a `take` that could not be reported."""
+        self._change(day, taken, 1)
+
+    def forget(self, day: str) -> None:
+        """Remove the day; a fraction of a millionth may be lost."""
+        self._days.pop(day, None)
+
+    def _change(self, day: str, taken: _Taken, sign: int) -> None:
+        spent = self._days.setdefault(day, _Day())
+        spent.usd += sign * taken.micro_usd / MICRO
+        for user, whole in taken.by_user.items():
+            spent.by_user[user] = spent.by_user.get(user, ZERO) + sign * whole / MICRO

@@ -1,6 +1,7 @@
-"""What the model was asked for and has not told the usage of: enough is kept of it to estimate what it costs.
+"""Estimates the usage of responses and transcriptions whose usage was not reported.
 
-Usage never comes when a socket is lost in mid-answer, or closed by us. Pure; knows tokens and seconds, no prices.
+The upstream reports no usage when its socket is lost in the middle of a response, or closed by us. Pure; knows tokens
+and seconds, no prices.
 """
 
 from __future__ import annotations
@@ -16,16 +17,26 @@ if TYPE_CHECKING:
 
     from voice_trio.conversation.events import Event
 
+OBSERVED_EVENTS = (
+    events.ResponseAudioDelta,
+    events.ResponseTranscriptDelta,
+    events.ResponseCreated,
+    events.SpeechStarted,
+    events.SpeechStopped,
+    events.TranscriptFailed,
+)
+"""The types of events that an estimate needs."""
+
 
 @dataclass(slots=True)
-class _Answer:
+class _Response:
     seconds: float = 0.0
     characters: int = 0
 
 
 @dataclass(slots=True)
 class _Context:
-    """What every answer reads again: the conversation so far, in tokens."""
+    """What every response reads again: the conversation so far, in tokens."""
 
     text_tokens: int
     audio_tokens: int = 0
@@ -33,10 +44,10 @@ class _Context:
 
 @dataclass(slots=True)
 class UsageEstimator:
-    """`instructions_tokens` is what the model reads before anything was said."""
+    """`instructions_tokens` is what the model reads before the first turn."""
 
     instructions_tokens: int = 0
-    _answers: dict[str, _Answer] = field(default_factory=dict)
+    _responses: dict[str, _Response] = field(default_factory=dict)
     _speech_began_ms: dict[str, int] = field(default_factory=dict)
     _speech: dict[str, float] = field(default_factory=dict)
     _streams: dict[str, float] = field(default_factory=dict)
@@ -47,34 +58,34 @@ class UsageEstimator:
 
     @property
     def responses(self) -> tuple[str, ...]:
-        """Responses that began and are not billed."""
-        return tuple(self._answers)
+        """Responses that began and are not billed yet."""
+        return tuple(self._responses)
 
     @property
     def items(self) -> tuple[str, ...]:
-        """Items that were spoken and whose transcription is not billed."""
+        """Items of speech whose transcription is not billed yet."""
         return tuple(self._speech)
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """What was streamed to the sidecar and is not billed."""
+        """Sources of the sidecar that are not billed yet."""
         return tuple(self._streams)
 
-    def streamed(self, source_id: str, seconds: float) -> None:
-        """So much more sound went to the sidecar."""
+    def add_stream(self, source_id: str, seconds: float) -> None:
+        """Add sound that was sent to the sidecar."""
         self._streams[source_id] = self._streams.get(source_id, 0.0) + seconds
 
-    def saw(self, event: Event) -> None:
-        """Keep what an estimate will need."""
+    def on_event(self, event: Event, now: float) -> None:
+        """Keep what an estimate will need. Called for every audio delta."""
         match event:
-            case events.ResponseAudioDelta():  # the hot path
-                if (answer := self._answers.get(event.response_id)) is not None:
-                    answer.seconds += event.duration_ms / 1000
+            case events.ResponseAudioDelta():
+                if (response := self._responses.get(event.response_id)) is not None:
+                    response.seconds += event.duration_ms / 1000
             case events.ResponseTranscriptDelta():
-                if (answer := self._answers.get(event.response_id)) is not None:
-                    answer.characters += len(event.delta)
+                if (response := self._responses.get(event.response_id)) is not None:
+                    response.characters += len(event.delta)
             case events.ResponseCreated():
-                self._answers[event.response_id] = _Answer()
+                self._responses[event.response_id] = _Response()
             case events.SpeechStarted():
                 self._speech_began_ms[event.item_id] = event.audio_start_ms or 0
             case events.SpeechStopped():
@@ -86,26 +97,26 @@ class UsageEstimator:
             case _:
                 pass
 
-    def guess(self, response_id: str) -> UsageEstimate:
-        """What that response comes to, as far as can be known."""
-        answer = self._answers.get(response_id, _Answer())
+    def estimate(self, response_id: str) -> UsageEstimate:
+        """The usage of a response, as far as can be known."""
+        response = self._responses.get(response_id, _Response())
         context = self._context
-        return UsageEstimate(context.text_tokens, context.audio_tokens, answer.seconds, answer.characters)
+        return UsageEstimate(context.text_tokens, context.audio_tokens, response.seconds, response.characters)
 
     def seconds_of(self, item_id: str) -> float:
-        """How long the item was spoken, or the sidecar's source was heard; 0 if nothing is known of it."""
+        """The length of an item of speech or of a sidecar's source; 0 if it is unknown."""
         return self._speech.get(item_id, 0.0) or self._streams.get(item_id, 0.0)
 
     def settle_response(self, response_id: str, usage: Mapping[str, Any] | None) -> None:
-        """The response is billed; its usage tells how long the conversation is."""
-        answer = self._answers.pop(response_id, None)
+        """The response is billed; its usage, if reported, tells how long the conversation is."""
+        response = self._responses.pop(response_id, None)
         read = (usage or {}).get("input_token_details")
         wrote = (usage or {}).get("output_token_details")
         if isinstance(read, dict):
             self._context.text_tokens = _count(read, "text_tokens") + _count(wrote, "text_tokens")
             self._context.audio_tokens = _count(read, "audio_tokens") + _count(wrote, "audio_tokens")
-        elif answer is not None:
-            self._context.audio_tokens += round(answer.seconds * ASSISTANT_TOKENS_PER_SECOND)
+        elif response is not None:
+            self._context.audio_tokens += round(response.seconds * ASSISTANT_TOKENS_PER_SECOND)
 
     def settle_item(self, item_id: str) -> None:
         """The item's transcription is billed."""
@@ -114,9 +125,9 @@ class UsageEstimator:
         self._streams.pop(item_id, None)
 
     def start_anew(self) -> None:
-        """Another model takes over: it is told the conversation in words, and has heard no sound of it."""
+        """A new upstream takes over: it reads the conversation as text and has heard no audio of it."""
         self._context = _Context(max(self.instructions_tokens, self._context.text_tokens))
-        self._answers.clear()
+        self._responses.clear()
         self._speech.clear()
         self._speech_began_ms.clear()
 

@@ -1,6 +1,6 @@
-"""Keeps a session's record: written when it is ready, after each turn and at the end, and never in anybody's way.
+"""Keeps a session's record in the shared state: written when the session is ready, after each turn and at its end.
 
-It watches a session as its `Observer`. Writing is a task of its own; if writes are slow only the newest state matters.
+Writing is a task of its own, so the session never waits for it. After a slow write only the newest state is written.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from voice_trio.billing.spending import micro_usd
 from voice_trio.conversation.turn.history import History, Said
 from voice_trio.errors import StateUnavailable
 from voice_trio.session.endings import Ending
+from voice_trio.session.observers import Observer
 from voice_trio.state.session_record import RecordedItem, RecordedTurn, SessionRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from voice_trio.conversation.turn.record import TurnRecord
-    from voice_trio.session.telemetry.summary import Summary
+    from voice_trio.session.summary import Summary
     from voice_trio.state.state import State
 
 NOT_TO_BE_RESUMED = frozenset({Ending.CLIENT_ENDED, Ending.TIMEOUT, Ending.BUDGET_EXHAUSTED})
 
 
-class RecordWriter:
-    """An `Observer`; `run` writes what it has seen. `record` is the session as it was so far: new, or resumed."""
+class RecordWriter(Observer):
+    """An observer; `run` writes what it has seen. `record` is that of a new session, or of the one that is resumed."""
 
     def __init__(self, state: State, record: SessionRecord, *, clock: Callable[[], float] = trio.current_time) -> None:
         self._state = state
@@ -45,7 +46,7 @@ class RecordWriter:
         self._summary = summary
         self._note()
 
-    def turn_finished(self, record: TurnRecord) -> None:
+    def on_turn(self, record: TurnRecord) -> None:
         if record.status == "joined":
             return
         turn = RecordedTurn(said=_words(record.said_items), heard=_words(record.heard_items), status=record.status)
@@ -67,7 +68,7 @@ class RecordWriter:
         self._note()
 
     async def run(self) -> None:
-        """Write whatever is new, until cancelled."""
+        """Write each new state, until cancelled."""
         while True:
             await self._changed.wait()
             self._changed = trio.Event()
@@ -79,7 +80,7 @@ class RecordWriter:
         return None if self._ready_at is None else self._record
 
     async def write_last(self) -> None:
-        """Write the end, if the session was ever ready; whoever calls this bounds it."""
+        """Write the end, if the session was ever ready; the caller bounds it."""
         if self._ready_at is not None:
             await self._write()
 
@@ -100,7 +101,7 @@ class RecordWriter:
 
 
 def history_of(record: SessionRecord) -> tuple[Said, ...]:
-    """What a resumed session's model is told, in order, each item once."""
+    """The words of a stored session for the next upstream, in order, each item once."""
     history = History()
     for turn in record.turns:
         for words in turn.said:

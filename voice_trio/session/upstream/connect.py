@@ -1,12 +1,11 @@
-"""Reaching the model: a few attempts, a handshake, and no audio before it has promised not to answer by itself."""
+"""Connects to the upstream: a few attempts, a handshake, and no audio before it has agreed not to respond by itself."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 import trio
@@ -14,67 +13,47 @@ import trio
 from voice_trio.conversation.events import UpstreamError
 from voice_trio.conversation.policy import FATAL_CODES
 from voice_trio.errors import BadMessage, LinkClosed, ModelRefused, ModelUnavailable
-from voice_trio.protocols.realtime import RealtimeConfig, SessionState, read_event, session_update
+from voice_trio.protocols.realtime import SessionState, read_event, session_update
+from voice_trio.session.ports import ConnectedUpstream
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from voice_trio.net.link import Link
+    from voice_trio.protocols.realtime import RealtimeConfig
+    from voice_trio.session.config import RetryPolicy
+    from voice_trio.session.ports import Dial
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-Dial: TypeAlias = Callable[[trio.Nursery], Awaitable["Link"]]
-"""Opens a link whose background work lives in the nursery; raises `ModelUnavailable` or `ModelRefused`."""
-
-FALLBACK_TRANSCRIPTION_MODEL = "gpt-transcribe"  # no words before the commit, but understood by every server
+FALLBACK_TRANSCRIPTION_MODEL = "gpt-transcribe"  # no words before the commit, but every server accepts it
 UPDATE_ID = "vt_session"
-LET_GO_SECONDS_MAX = 0.5
+CLOSE_SECONDS_MAX = 0.5  # of a link whose handshake failed
+SEND_SECONDS_MAX = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How hard to try. Between attempts: `backoff_seconds`, times `backoff_factor` each time, less up to half of it."""
-
-    attempts_max: int = 3
-    attempt_seconds_max: float = 8.0
-    backoff_seconds: float = 0.5
-    backoff_factor: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectedUpstream:
-    """A model that is ready: it listens, and answers only when asked."""
-
-    link: Link
-    created: SessionState
-    updated: SessionState
-    transcription_model: str
-    """What was asked for, and accepted."""
-    transcription_fallback: bool
-
-
-async def connect(
-    dial: Dial, nursery: trio.Nursery, config: RealtimeConfig, persistence: RetryPolicy
-) -> ConnectedUpstream:
-    """A ready model; raises `ModelUnavailable` after the last attempt, `ModelRefused` at once if no retry can help."""
-    return await connect_with_retry(dial, nursery, partial(_handshake, config=config), persistence)
+async def connect(dial: Dial, nursery: trio.Nursery, config: RealtimeConfig, retry: RetryPolicy) -> ConnectedUpstream:
+    """A ready upstream; raises `ModelUnavailable` after the last attempt, `ModelRefused` where no retry can help."""
+    return await connect_with_retry(dial, nursery, partial(_handshake, config=config), retry)
 
 
 async def connect_with_retry(
-    dial: Dial, nursery: trio.Nursery, handshake: Callable[[Link], Awaitable[T]], persistence: RetryPolicy
+    dial: Dial, nursery: trio.Nursery, handshake: Callable[[Link], Awaitable[T]], retry: RetryPolicy
 ) -> T:
-    """What `handshake` makes of a link, in as many attempts as it takes; raises as `connect` does."""
-    pause = persistence.backoff_seconds
-    for attempt in range(1, persistence.attempts_max + 1):
+    """The result of `handshake` with a new link, after as many attempts as it takes; raises as `connect` does."""
+    pause = retry.backoff_seconds
+    for attempt in range(1, retry.attempts_max + 1):
         try:
-            return await _attempt(dial, nursery, handshake, persistence.attempt_seconds_max)
+            return await _attempt(dial, nursery, handshake, retry.attempt_seconds_max)
         except ModelRefused:
             raise
         except ModelUnavailable as error:
             log.warning("upstream_attempt_failed", attempt=attempt, reason=str(error))
-            if attempt == persistence.attempts_max:
+            if attempt == retry.attempts_max:
                 raise
         await trio.sleep(pause * random.uniform(0.5, 1.0))
-        pause *= persistence.backoff_factor
+        pause *= retry.backoff_factor
     raise ModelUnavailable("no attempt was allowed")
 
 
@@ -90,13 +69,24 @@ async def _attempt(
     except trio.TooSlowError:
         failure = ModelUnavailable(f"not ready after {seconds_max:g} s")
     except LinkClosed as closed:
-        failure = _explained(closed)
+        failure = _error_of(closed)
     except ModelUnavailable as error:
         failure = error
     if link is not None:
-        with trio.move_on_after(LET_GO_SECONDS_MAX, shield=True):
+        with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
             await link.aclose()
     raise failure
+
+
+async def send_with_timeout(link: Link, frame: str) -> str | None:
+    """Send a frame; returns why the link is of no more use, or None. A cancelled send tears the socket."""
+    with trio.move_on_after(SEND_SECONDS_MAX):
+        try:
+            await link.send(frame)
+        except LinkClosed as closed:
+            return str(closed)
+        return None
+    return f"send timed out after {SEND_SECONDS_MAX:g} s"
 
 
 async def _handshake(link: Link, config: RealtimeConfig) -> ConnectedUpstream:
@@ -113,25 +103,25 @@ async def _handshake(link: Link, config: RealtimeConfig) -> ConnectedUpstream:
         await link.send(session_update(replace(config, transcription_model=accepted), UPDATE_ID))
         updated = await wait_for_state(link, "session.updated")
     if updated.create_response is not False:
-        # It would answer by itself, without context, and race ours.
+        # It would respond by itself, without context, and race our response.create.
         raise ModelRefused("the server does not honour create_response: false")
     return ConnectedUpstream(link, created, updated, accepted, fallback)
 
 
 class _UpdateRefused(ModelRefused):
-    """The server will not have the session as we want it; `param` names the setting, where the server does."""
+    """The server refused `session.update`; `param` names the setting, where the server does."""
 
     def __init__(self, error: UpstreamError) -> None:
-        what = f" ({error.param})" if error.param else ""
-        super().__init__(f"session.update refused: {error.code or 'error'}{what}")
+        setting = f" ({error.param})" if error.param else ""
+        super().__init__(f"session.update refused: {error.code or 'error'}{setting}")
         self.code = error.code
         self.may_be_transcription = not error.param or "transcription" in error.param
 
 
 async def wait_for_state(link: Link, kind: str) -> SessionState:
-    """The server's next `session.created` or `session.updated`; raises `ModelRefused` where it says no for good.
+    """Wait for `session.created` or `session.updated`; raises `ModelRefused` for a refusal that no retry can change.
 
-    To be sent before: a `session.update` with the id `UPDATE_ID`.
+    Before it waits for `session.updated`, the caller sends a `session.update` with the id `UPDATE_ID`.
     """
     while True:
         frame = await link.receive()
@@ -152,7 +142,7 @@ async def wait_for_state(link: Link, kind: str) -> SessionState:
                 raise ModelUnavailable(event.code or "error")
 
 
-def _explained(closed: LinkClosed) -> ModelUnavailable:
+def _error_of(closed: LinkClosed) -> ModelUnavailable:
     if any(code in closed.reason for code in FATAL_CODES):
         return ModelRefused(closed.reason)
     return ModelUnavailable(f"during the handshake: {closed}")

@@ -1,4 +1,4 @@
-"""The session's model: what it sends becomes events, what it is sent leaves through one writer."""
+"""The session's side of the upstream: what it sends becomes events, what it is sent leaves through one writer."""
 
 from __future__ import annotations
 
@@ -6,58 +6,62 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.conversation.commands import CancelResponse, DeleteItem, ForwardClientEvent, TruncateItem
+from voice_trio.conversation import commands, events
 from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
 from voice_trio.protocols.audio import silence
 from voice_trio.protocols.realtime import SessionState, append_audio, read_event, write_command
+from voice_trio.session.observers import TranscriptionModelChanged
+from voice_trio.session.upstream.connect import send_with_timeout
 from voice_trio.session.upstream.send_queue import UpstreamQueue
-from voice_trio.session.upstream.sending import send_with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voice_trio.conversation.commands import UpstreamCommand
     from voice_trio.net.link import Link
-    from voice_trio.session.ports import SessionPort
-    from voice_trio.session.sidecar.sidecar import Sidecar
-    from voice_trio.session.upstream.connect import ConnectedUpstream
+    from voice_trio.session.ports import ConnectedUpstream, SessionPort, SidecarPort
 
 SILENCE_MS = 100
 SILENCE_AFTER_SECONDS = 0.3  # frames come every 20 to 100 ms; after this gap the microphone is taken to be off
 
 
 class UpstreamConnection:
-    """Both directions of the model's link; what is sent while there is no model waits for the next."""
+    """Both directions of the upstream's link; what is sent while there is no upstream waits for the next one.
 
-    def __init__(self, host: SessionPort, describe: Callable[[SessionState], None], sidecar: Sidecar) -> None:
+    `describe` is called when the upstream describes its session.
+    """
+
+    def __init__(self, host: SessionPort, sidecar: SidecarPort, describe: Callable[[SessionState], None]) -> None:
         self._host = host
         self._sidecar = sidecar
         self._describe = describe
-        self._uplink = UpstreamQueue()
+        self._queue = UpstreamQueue()
         self._link: Link | None = None
-        self._loss = trio.CancelScope()
+        self._lost = trio.CancelScope()
         self._silence = trio.CancelScope()
         self._sound_until = float("-inf")
 
-    async def talk_with(self, model: ConnectedUpstream) -> None:
-        """Listen and speak until the model is lost; cancelled only when the session ends."""
-        self._link = model.link
-        self._uplink.open()
-        self._sidecar.follow(self._uplink.audio_seconds * 1000)
+    async def run(self, upstream: ConnectedUpstream) -> None:
+        """Listen and write until the upstream is lost; cancelled only when the session ends."""
+        is_transcribed = upstream.updated.transcription_model is not None
+        self._host.observe(TranscriptionModelChanged(upstream.transcription_model if is_transcribed else None))
+        self._host.feed(events.UpstreamReady())
+        self._link = upstream.link
+        self._queue.open()
+        self._sidecar.follow(self._queue.audio_seconds * 1000)
         async with trio.open_nursery() as nursery:
-            self._loss = nursery.cancel_scope
-            nursery.start_soon(self._listen, model.link)
-            nursery.start_soon(self._speak, model.link)
-        self._uplink.close()
-        self._sidecar.model_lost()
+            self._lost = nursery.cancel_scope
+            nursery.start_soon(self._listen, upstream.link)
+            nursery.start_soon(self._write, upstream.link)
+        self._queue.close()
+        self._sidecar.upstream_lost()
 
     def lose(self, reason: str) -> None:
-        """The model is of no use any more: `talk_with` returns."""
+        """The upstream is of no more use: `run` returns."""
         self._host.log.warning("upstream_lost", reason=reason)
-        self._loss.cancel(reason=reason)
+        self._lost.cancel(reason=reason)
 
     async def _listen(self, link: Link) -> None:
-        """Whatever the model sends, as events; never waits for anything else."""
+        """Feed what the upstream sends as events; never waits for anything else."""
         while True:
             try:
                 frame = await link.receive()
@@ -69,46 +73,49 @@ class UpstreamConnection:
                 self._host.log.warning("upstream_message_skipped", reason=str(error))
                 continue
             if isinstance(event, SessionState):
+                if event.transcription_model is not None:
+                    self._host.observe(TranscriptionModelChanged(event.transcription_model))
                 self._describe(event)
-            elif event is not None and self._sidecar.lets_pass(event):
+            elif event is not None and self._sidecar.admits(event):
                 self._host.feed(event)
 
-    async def _speak(self, link: Link) -> None:
-        """Everything the model is sent. A cancelled send tears the socket: whoever cancels here gives the model up."""
+    async def _write(self, link: Link) -> None:
+        """Write what is queued. A cancelled send tears the socket, so a cancellation here gives the upstream up."""
         while True:
-            frame = await self._uplink.next()
-            if trouble := await send_with_timeout(link, frame):
-                self.lose(trouble)
+            frame = await self._queue.next()
+            if failure := await send_with_timeout(link, frame):
+                self.lose(failure)
                 return
 
-    def send_command(self, command: UpstreamCommand) -> None:
+    def send_command(self, command: commands.UpstreamCommand) -> None:
+        """Queue a command before all audio; a command of a passthrough client in order with its audio."""
         try:
-            if self._host.terms.drop_in is not None and not _overtakes(command):
-                self._uplink.put_in_order(write_command(command))  # as its client meant it
+            if self._host.config.passthrough is not None and not _overtakes(command):
+                self._queue.put_in_order(write_command(command))
             else:
-                self._uplink.put_command(write_command(command))
+                self._queue.put_command(write_command(command))
         except ModelUnavailable as error:
             self.lose(str(error))
 
     def send_audio(self, audio: str, duration_ms: float) -> None:
-        """`audio` is base64 that has been checked."""
+        """Queue sound of the client; `audio` is base64 that has been checked."""
         self._sound_until = max(self._sound_until, trio.current_time()) + duration_ms / 1000
         self._append(audio, duration_ms)
 
     @property
     def queued_seconds(self) -> float:
-        """Sound that waits to be written to the model."""
-        return self._uplink.audio_seconds
+        """Sound that waits to be written to the upstream."""
+        return self._queue.audio_seconds
 
     @property
     def queued_bytes(self) -> int:
-        """All that waits to be written to the model."""
-        return self._uplink.bytes
+        """All that waits to be written to the upstream."""
+        return self._queue.bytes
 
     def send_frame(self, text: str) -> None:
-        """A frame that is written already, in order with everything else."""
+        """Queue an encoded frame, in order with everything else."""
         try:
-            self._uplink.put_in_order(text)
+            self._queue.put_in_order(text)
         except ModelUnavailable as error:
             self.lose(str(error))
 
@@ -129,7 +136,7 @@ class UpstreamConnection:
                 if trio.current_time() - self._sound_until >= SILENCE_AFTER_SECONDS:
                     self._append(audio, SILENCE_MS)
 
-    async def leave(self) -> None:
+    async def close(self) -> None:
         """Close the link; the caller bounds it."""
         if self._link is not None:
             await self._link.aclose()
@@ -137,13 +144,13 @@ class UpstreamConnection:
     def _append(self, audio: str, duration_ms: float) -> None:
         self._sidecar.hear(audio, duration_ms)
         try:
-            self._uplink.put_audio(append_audio(audio), duration_ms)
+            self._queue.put_audio(append_audio(audio), duration_ms)
         except ModelUnavailable as error:
             self.lose(str(error))
 
 
-def _overtakes(command: UpstreamCommand) -> bool:
-    """Whether it is about an answer that should be over already."""
-    return isinstance(command, CancelResponse | TruncateItem | DeleteItem) or (
-        isinstance(command, ForwardClientEvent) and command.overtakes
+def _overtakes(command: commands.UpstreamCommand) -> bool:
+    """Whether it concerns a response that should be over already."""
+    return isinstance(command, commands.CancelResponse | commands.TruncateItem | commands.DeleteItem) or (
+        isinstance(command, commands.ForwardClientEvent) and command.overtakes
     )

@@ -1,10 +1,10 @@
-"""What a session came to, in figures: one log line and one entry in the statistics."""
+"""A session in figures: one line of the log and one entry in the statistics."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from voice_trio.billing.prices import Cost
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voice_trio.conversation.turn.record import TurnRecord
-    from voice_trio.observability.sentry import Reports
-    from voice_trio.observability.tracing import Traces
     from voice_trio.session.endings import Ending
 
 
@@ -37,10 +35,9 @@ class Summary:
     errors: Counter[str] = field(default_factory=Counter)
     transcription_fallback: bool = False
     sidecar: bool = False
-    """Whether a second socket transcribed, some of the time at least."""
+    """Whether a sidecar transcribed at any time."""
     usages: dict[str, tuple[str, Mapping[str, object] | None]] = field(default_factory=dict)
-    """(kind, usage) of every response and transcription, by id: whatever is told twice is counted once (I10)."""
-
+    """(kind, usage) of every response and transcription, by id: a usage that comes twice is counted once (I10)."""
     cost: Cost = field(default_factory=Cost)
     """Of this connection; what a session cost before it was resumed is not in it."""
 
@@ -69,65 +66,3 @@ class Summary:
             "transcription_fallback": self.transcription_fallback,
             "sidecar": self.sidecar,
         }
-
-
-class Observer(Protocol):
-    """Whoever keeps statistics; called between two events of a session, so it must not wait."""
-
-    def session_ready(self, summary: Summary) -> None: ...
-
-    def turn_finished(self, record: TurnRecord) -> None: ...
-
-    def session_ended(self, summary: Summary) -> None: ...
-
-
-class Observers:
-    """Several, told one after the other."""
-
-    def __init__(self, *observers: Observer) -> None:
-        self._observers = observers
-
-    def session_ready(self, summary: Summary) -> None:
-        for observer in self._observers:
-            observer.session_ready(summary)
-
-    def turn_finished(self, record: TurnRecord) -> None:
-        for observer in self._observers:
-            observer.turn_finished(record)
-
-    def session_ended(self, summary: Summary) -> None:
-        for observer in self._observers:
-            observer.session_ended(summary)
-
-
-class TurnTraces:
-    """Hands each turn of one session to where traces go."""
-
-    def __init__(self, reports: Reports, traces: Traces, session_id: str, user: str) -> None:
-        self._reports = reports
-        self._traces = traces
-        self._session_id = session_id
-        self._user = user
-
-    def session_ready(self, summary: Summary) -> None:
-        pass
-
-    def turn_finished(self, record: TurnRecord) -> None:
-        self._reports.trace(record)
-        self._traces.turn(record, self._session_id, self._user)
-
-    def session_ended(self, summary: Summary) -> None:
-        pass
-
-
-class NoObserver:
-    """Nobody keeps statistics."""
-
-    def session_ready(self, summary: Summary) -> None:
-        pass
-
-    def turn_finished(self, record: TurnRecord) -> None:
-        pass
-
-    def session_ended(self, summary: Summary) -> None:
-        pass

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.session.test_record_writer import turn
-from voice_trio.conversation import events
+from voice_trio.billing.prices import Cost
+from voice_trio.conversation import commands, events
 from voice_trio.conversation.turn.record import TurnTimestamps
-from voice_trio.session.telemetry.playback_timestamps import PlaybackTimestamps
-from voice_trio.session.telemetry.turn_log import stages_in_ms
+from voice_trio.session.observers import FlushQueued, FlushSent
+from voice_trio.session.summary import Summary
+from voice_trio.session.telemetry.turn_recorder import TurnRecorder
+from voice_trio.session.telemetry.turn_reports import turn_fields
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -20,18 +23,26 @@ if TYPE_CHECKING:
     from voice_trio.conversation.turn.record import TurnRecord
 
 
+def report(recorder: TurnRecorder, turn_id: int = 1) -> None:
+    recorder.on_command(commands.ReportTurn(replace(turn(), turn_id=turn_id)), 0.0)
+
+
 def test_the_first_report_tells_when_playing_began_but_never_before_it_was_sent() -> None:
-    moments = PlaybackTimestamps(lambda record: None)
-    moments.saw(events.PlaybackPosition("a", 500.0), 9.0)  # of an earlier answer
-    moments.saw(events.AudioSent("a", 100.0), 10.0)
-    moments.saw(events.PlaybackPosition("a", 0.0), 10.05)
-    moments.saw(events.PlaybackPosition("a", 250.0), 10.5)
-    moments.saw(events.PlaybackPosition("a", 500.0), 11.5)
-    assert moments.complete(turn()).stages.playback_started == 10.25
-    moments.saw(events.AudioSent("b", 100.0), 20.0)
-    moments.saw(events.PlaybackPosition("b", 60_000.0), 20.5)
-    assert moments.complete(turn()).stages.playback_started == 20.0
-    assert moments.complete(turn()).stages.playback_started is None
+    told: list[TurnRecord] = []
+    recorder = TurnRecorder(Summary("s"), told.append)
+    recorder.on_event(events.PlaybackPosition("a", 500.0), 9.0)  # of an earlier answer
+    recorder.on_event(events.AudioSent("a", 100.0), 10.0)
+    recorder.on_event(events.PlaybackPosition("a", 0.0), 10.05)
+    recorder.on_event(events.PlaybackPosition("a", 250.0), 10.5)
+    recorder.on_event(events.PlaybackPosition("a", 500.0), 11.5)
+    report(recorder)
+    assert told[-1].stages.playback_started == 10.25
+    recorder.on_event(events.AudioSent("b", 100.0), 20.0)
+    recorder.on_event(events.PlaybackPosition("b", 60_000.0), 20.5)
+    report(recorder)
+    assert told[-1].stages.playback_started == 20.0
+    report(recorder)
+    assert told[-1].stages.playback_started is None
 
 
 async def test_an_interruption_is_timed_from_the_word_to_the_wire(autojump_clock: MockClock, stage: Stage) -> None:
@@ -58,26 +69,22 @@ async def test_an_interruption_is_timed_from_the_word_to_the_wire(autojump_clock
 
 def test_a_record_waits_for_the_word_to_be_sent_but_not_for_ever() -> None:
     told: list[TurnRecord] = []
-    moments = PlaybackTimestamps(told.append)
-
-    def over(turn_id: int) -> None:
-        moments.hand_on(moments.complete(replace(turn(), turn_id=turn_id)))
-
-    moments.silencing()
-    over(1)
+    recorder = TurnRecorder(Summary("s"), told.append)
+    recorder.on_event(FlushQueued(), 10.0)
+    report(recorder, 1)
     assert told == []
-    moments.flushed(10.0, 10.2)
-    over(2)
-    moments.silencing()
-    moments.flushed(20.0, 20.1)
-    over(3)
-    moments.silencing()
-    over(4)
-    over(5)  # the client takes nothing meanwhile
-    moments.flushed(30.0, 39.0)
-    moments.silencing()
-    over(6)
-    moments.close()
+    recorder.on_event(FlushSent(10.0), 10.2)
+    report(recorder, 2)
+    recorder.on_event(FlushQueued(), 20.0)
+    recorder.on_event(FlushSent(20.0), 20.1)
+    report(recorder, 3)
+    recorder.on_event(FlushQueued(), 30.0)
+    report(recorder, 4)
+    report(recorder, 5)  # the client takes nothing meanwhile
+    recorder.on_event(FlushSent(30.0), 39.0)
+    recorder.on_event(FlushQueued(), 40.0)
+    report(recorder, 6)
+    recorder.session_closing(41.0)
     assert [(one.turn_id, one.stages.flush_queued, one.stages.flush_sent) for one in told] == [
         *((1, 10.0, 10.2), (2, None, None), (3, 20.0, 20.1)),
         *((4, None, None), (5, None, None), (6, None, None)),
@@ -85,9 +92,10 @@ def test_a_record_waits_for_the_word_to_be_sent_but_not_for_ever() -> None:
 
 
 def test_a_turns_log_line_counts_from_its_first_moment() -> None:
-    assert stages_in_ms(TurnTimestamps(speech_started=10.0, committed=12.5, asked=12.512)) == {
+    stages = TurnTimestamps(speech_started=10.0, committed=12.5, asked=12.512)
+    assert turn_fields(replace(turn(), stages=stages), Cost())["stages_ms"] == {
         "speech_started": 0,
         "committed": 2500,
         "asked": 2512,
     }
-    assert stages_in_ms(TurnTimestamps()) == {}
+    assert turn_fields(turn(), Cost())["stages_ms"] == {}

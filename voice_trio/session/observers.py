@@ -1,0 +1,119 @@
+"""The observers of a session: what sees its events and commands, and its finished turns, and decides nothing.
+
+One list holds them all: cost, turn records, summary, log, traces, statistics, the stored record. Each observer names
+the types it wants. The session looks up the type of an event or a command once, so an observer is called only for what
+it asked for: an audio delta meets the cost meter and no other observer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+if TYPE_CHECKING:
+    from voice_trio.conversation.turn.record import TurnRecord
+    from voice_trio.session.summary import Summary
+
+Handler: TypeAlias = Callable[[Any, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FlushQueued:
+    """An event for observers only: `playback.flush` waits to be written to the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlushSent:
+    """An event for observers only: the `playback.flush` that was queued at `queued_at` has been written."""
+
+    queued_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarAudioSent:
+    """An event for observers only: `seconds` of sound were sent to the sidecar, billed under `source_id`."""
+
+    source_id: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionModelChanged:
+    """An event for observers only: the upstream transcribes with `model` from now on; None: not at all."""
+
+    model: str | None
+
+
+ObserverEvent: TypeAlias = FlushQueued | FlushSent | SidecarAudioSent | TranscriptionModelChanged
+
+
+class Observer:
+    """Does nothing; a subclass overrides what it needs. Calls come between two events, so none may wait or raise.
+
+    `now` is the session's clock in seconds.
+    """
+
+    event_types: ClassVar[tuple[type, ...]] = ()
+    """Exact types of the events that `on_event` is called for; those of `ObserverEvent` too."""
+    command_types: ClassVar[tuple[type, ...]] = ()
+    """Exact types of the commands that `on_command` is called for."""
+
+    def event_handlers(self) -> Mapping[type, Handler]:
+        """The method that takes each type of event."""
+        return dict.fromkeys(self.event_types, self.on_event)
+
+    def on_event(self, event: Any, now: float) -> None:
+        """Called before the conversation handles the event."""
+
+    def on_command(self, command: Any, now: float) -> None:
+        """Called before the session executes the command."""
+
+    def on_turn(self, record: TurnRecord) -> None:
+        """Called with the complete record of each turn, once."""
+
+    def session_ready(self, summary: Summary) -> None:
+        """Called when the upstream is ready."""
+
+    def session_closing(self, now: float) -> None:
+        """Called after the last command, before the client is closed."""
+
+    def session_ended(self, summary: Summary) -> None:
+        """Called last; the summary does not change any more."""
+
+
+class Observers:
+    """Dispatches to observers in the order in which they are given.
+
+    `by_event` and `by_command` map an exact type to the methods to call; the session reads them for each event.
+    """
+
+    def __init__(self, *observers: Observer) -> None:
+        self.by_event: dict[type, tuple[Handler, ...]] = {}
+        self.by_command: dict[type, tuple[Handler, ...]] = {}
+        self._observers = observers
+        for observer in observers:
+            for kind, handler in observer.event_handlers().items():
+                self.by_event[kind] = (*self.by_event.get(kind, ()), handler)
+            for kind in observer.command_types:
+                self.by_command[kind] = (*self.by_command.get(kind, ()), observer.on_command)
+
+    def on_event(self, event: object, now: float) -> None:
+        for handle in self.by_event.get(type(event), ()):
+            handle(event, now)
+
+    def on_turn(self, record: TurnRecord) -> None:
+        for observer in self._observers:
+            observer.on_turn(record)
+
+    def session_ready(self, summary: Summary) -> None:
+        for observer in self._observers:
+            observer.session_ready(summary)
+
+    def session_closing(self, now: float) -> None:
+        for observer in self._observers:
+            observer.session_closing(now)
+
+    def session_ended(self, summary: Summary) -> None:
+        for observer in self._observers:
+            observer.session_ended(summary)
