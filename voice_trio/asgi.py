@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from voice_trio.errors import ConfigurationError
-from voice_trio.net.listeners import harden_own_listeners
+from voice_trio.net.listeners import set_options_on_own_listeners
 from voice_trio.observability.logs import configure_logs
 from voice_trio.server.process import open_gateway
 from voice_trio.settings import load_settings
@@ -71,7 +71,7 @@ class DeployedApplication:
 def _say_what_is_odd(settings: Settings) -> None:
     for warning in settings.warnings:
         log.warning("settings", detail=warning)
-    if not harden_own_listeners():
+    if not set_options_on_own_listeners():
         log.warning("no_listening_socket_found", detail="clients that stop reading will be noticed late")
 
 

@@ -8,7 +8,7 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
-from voice_trio.auth.signed_tokens import PREFIX, SESSION_BYTES_MAX, ClientSecrets, ResumeTokens, Vouched
+from voice_trio.auth.signed_tokens import PREFIX, SESSION_BYTES_MAX, ClientSecrets, ResumeTokens, SecretClaims
 from voice_trio.auth.tokens import RESUME_TYPE, TOKEN_CHARS_MAX, TokenVerifier, User, issue_token
 from voice_trio.errors import BadMessage, TokenInvalid
 from voice_trio.settings import load_settings
@@ -27,7 +27,7 @@ def test_a_secret_stands_for_its_user_and_carries_what_was_preset(user: User, se
     secret = secrets().issue(user, seconds=600, session=session)
     assert secret.value.startswith("ek_")
     assert secret.value.isascii()
-    assert secrets().read(secret.value) == Vouched(user, session)
+    assert secrets().read(secret.value) == SecretClaims(user, session)
 
 
 def test_it_is_good_until_it_says_and_can_be_used_again() -> None:

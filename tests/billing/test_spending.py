@@ -11,7 +11,7 @@ from voice_trio.billing.prices import Cost, UsageEstimate, load_prices
 from voice_trio.billing.spending import (
     DAYS_REMEMBERED,
     Budget,
-    Level,
+    BudgetLevel,
     SessionCosts,
     Spending,
     micro_usd,
@@ -68,17 +68,22 @@ def test_over_thousands_of_sessions_every_sum_is_the_sum_of_the_usages() -> None
 @pytest.mark.parametrize(
     ("spent", "level"),
     [
-        *[("0", Level.WITHIN), ("0.0799", Level.WITHIN), ("0.08", Level.NEARLY), ("0.0999", Level.NEARLY)],
-        *[("0.1", Level.SPENT), ("7", Level.SPENT)],
+        *[
+            ("0", BudgetLevel.WITHIN),
+            ("0.0799", BudgetLevel.WITHIN),
+            ("0.08", BudgetLevel.NEARLY),
+            ("0.0999", BudgetLevel.NEARLY),
+        ],
+        *[("0.1", BudgetLevel.SPENT), ("7", BudgetLevel.SPENT)],
     ],
 )
-def test_four_fifths_warn_and_all_of_it_is_all(spent: str, level: Level) -> None:
+def test_four_fifths_warn_and_all_of_it_is_all(spent: str, level: BudgetLevel) -> None:
     assert Budget.of(0.1).level(Decimal(spent)) is level
-    assert Budget.of(None).level(Decimal(spent)) is Level.WITHIN
+    assert Budget.of(None).level(Decimal(spent)) is BudgetLevel.WITHIN
 
 
 def test_a_budget_of_nothing_is_spent_at_once() -> None:
-    assert Budget.of(0.0).level(Decimal(0)) is Level.SPENT
+    assert Budget.of(0.0).level(Decimal(0)) is BudgetLevel.SPENT
 
 
 def test_memory_is_bounded_in_days_and_users_and_no_cent_is_lost() -> None:

@@ -15,7 +15,7 @@ from voice_trio.conversation.retrieval.sentences import sentences
 from voice_trio.conversation.retrieval.text import token_estimate
 from voice_trio.demo import handbook_folder
 from voice_trio.knowledge.importing.chunks import CHUNK_TOKENS, Paragraph, chunked
-from voice_trio.knowledge.importing.documents import Result, Status, find_documents, import_documents
+from voice_trio.knowledge.importing.documents import ImportResult, ImportStatus, find_documents, import_documents
 from voice_trio.knowledge.importing.readers import read_markdown, read_text
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def run(target: MemoryTarget, *paths: Path) -> list[Result]:
+def run(target: MemoryTarget, *paths: Path) -> list[ImportResult]:
     return list(import_documents(find_documents(paths), target))
 
 
@@ -182,10 +182,10 @@ def test_only_what_changed_is_imported_again(tmp_path: Path) -> None:
     target = MemoryTarget()
     write(tmp_path / "a.md", "Hens drink.")
     write(tmp_path / "b.txt", "Ducks swim.")
-    assert [r.status for r in run(target, tmp_path)] == [Status.IMPORTED, Status.IMPORTED]
-    assert [r.status for r in run(target, tmp_path)] == [Status.UNCHANGED, Status.UNCHANGED]
+    assert [r.status for r in run(target, tmp_path)] == [ImportStatus.IMPORTED, ImportStatus.IMPORTED]
+    assert [r.status for r in run(target, tmp_path)] == [ImportStatus.UNCHANGED, ImportStatus.UNCHANGED]
     write(tmp_path / "a.md", "Hens drink water.")
-    assert [r.status for r in run(target, tmp_path)] == [Status.IMPORTED, Status.UNCHANGED]
+    assert [r.status for r in run(target, tmp_path)] == [ImportStatus.IMPORTED, ImportStatus.UNCHANGED]
     assert [c.text for c in target.chunks["a.md"]] == ["Hens drink water."]
 
 
@@ -205,9 +205,9 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_imported(
     bad, good = write(tmp_path / name, content), write(tmp_path / "good.md", "Hens drink.")
     target = MemoryTarget()
     first, second = run(target, bad, good)
-    assert first.status is Status.UNREADABLE
+    assert first.status is ImportStatus.UNREADABLE
     assert problem in first.problem
-    assert second.status is Status.IMPORTED
+    assert second.status is ImportStatus.IMPORTED
     assert list(target.chunks) == ["good.md"]
 
 
@@ -216,9 +216,9 @@ def test_files_that_are_gone_or_no_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "dangling.md").symlink_to(tmp_path / "nowhere")
     results = run(MemoryTarget(), tmp_path, tmp_path / "missing.md")
     assert [(r.path.name, r.status) for r in results] == [
-        ("dangling.md", Status.UNREADABLE),
-        ("pipe.txt", Status.UNREADABLE),
-        ("missing.md", Status.UNREADABLE),
+        ("dangling.md", ImportStatus.UNREADABLE),
+        ("pipe.txt", ImportStatus.UNREADABLE),
+        ("missing.md", ImportStatus.UNREADABLE),
     ]
     assert all(r.problem for r in results)
 
@@ -227,7 +227,7 @@ def test_empty_files_and_folders_are_no_error(tmp_path: Path) -> None:
     assert run(MemoryTarget(), tmp_path) == []
     write(tmp_path / "empty.md", "")
     write(tmp_path / "blank.txt", "\n \n")
-    assert [(r.status, r.chunks) for r in run(MemoryTarget(), tmp_path)] == [(Status.IMPORTED, 0)] * 2
+    assert [(r.status, r.chunks) for r in run(MemoryTarget(), tmp_path)] == [(ImportStatus.IMPORTED, 0)] * 2
 
 
 @pytest.mark.parametrize("name", ["line.txt", "line.md"])
@@ -239,7 +239,7 @@ def test_one_line_of_megabytes_takes_little_memory(tmp_path: Path, name: str, un
     (result,) = run(target, path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert result.status is Status.IMPORTED
+    assert result.status is ImportStatus.IMPORTED
     assert result.chunks >= 500
     assert peak < 2_000_000
 
@@ -248,14 +248,14 @@ def test_one_line_of_megabytes_takes_little_memory(tmp_path: Path, name: str, un
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 def test_whatever_a_file_holds_it_is_imported_or_named(tmp_path: Path, content: bytes) -> None:
     (result,) = run(MemoryTarget(), write(tmp_path / "any.md", content))
-    assert result.status is Status.IMPORTED or (result.status is Status.UNREADABLE and result.problem)
+    assert result.status is ImportStatus.IMPORTED or (result.status is ImportStatus.UNREADABLE and result.problem)
 
 
 def test_the_demo_handbook_has_a_title_and_a_source_for_every_chapter() -> None:
     target = MemoryTarget()
     results = run(target, handbook_folder())
     assert len(results) >= 30
-    assert all(r.status is Status.IMPORTED for r in results)
+    assert all(r.status is ImportStatus.IMPORTED for r in results)
     chunks = [chunk for made in target.chunks.values() for chunk in made]
     assert len({chunk.source for chunk in chunks}) == len(results)
     assert all(chunk.source.startswith("voice_trio demo handbook, chapter ") for chunk in chunks)

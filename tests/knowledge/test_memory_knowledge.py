@@ -9,7 +9,7 @@ import trio
 
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.knowledge.knowledge import MemoryKnowledge, Query
+from voice_trio.knowledge.knowledge import MemoryKnowledge, RecordedSearch
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -31,7 +31,7 @@ async def test_it_records_what_was_asked_and_when(autojump_clock: MockClock) -> 
     await base.search("water", 5)
     await trio.sleep(2)
     await base.search("hens", 3)
-    assert base.queries[0] == Query(began, "water", 5)
+    assert base.queries[0] == RecordedSearch(began, "water", 5)
     assert (base.queries[1].text, base.queries[1].limit) == ("hens", 3)
     assert base.queries[1].at - began == pytest.approx(2)
 

@@ -12,7 +12,7 @@ from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from voice_trio.errors import UnreadableDocument
 from voice_trio.knowledge.importing.chunks import Paragraph
-from voice_trio.knowledge.importing.documents import Status, find_documents, import_documents
+from voice_trio.knowledge.importing.documents import ImportStatus, find_documents, import_documents
 from voice_trio.knowledge.importing.page_readers import read_html, read_pdf
 from voice_trio.knowledge.importing.record_readers import LINE_CHARACTERS_MAX, read_csv, read_jsonl
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter
@@ -158,10 +158,10 @@ def test_of_a_folder_of_all_kinds_the_broken_ones_are_named_and_the_rest_is_impo
     with KnowledgeWriter(tmp_path / "base.sqlite") as writer:
         results = {each.path.name: each for each in import_documents(find_documents([folder]), writer)}
         again = list(import_documents(find_documents([folder]), writer))
-    unreadable = {name for name, result in results.items() if result.status is Status.UNREADABLE}
+    unreadable = {name for name, result in results.items() if result.status is ImportStatus.UNREADABLE}
     assert unreadable == {"e.pdf", "f.jsonl"}
     assert sum(result.chunks for result in results.values()) == 5
-    assert {result.status for result in again} == {Status.UNCHANGED, Status.UNREADABLE}
+    assert {result.status for result in again} == {ImportStatus.UNCHANGED, ImportStatus.UNREADABLE}
 
 
 @pytest.mark.parametrize(
@@ -174,6 +174,6 @@ def test_one_line_too_long_to_hold_is_named_without_being_held(tmp_path: Path, n
         (result,) = import_documents(find_documents([path]), writer)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert result.status is Status.UNREADABLE
+    assert result.status is ImportStatus.UNREADABLE
     assert "is longer than 4,000,000 characters" in result.problem
     assert peak < 3 * LINE_CHARACTERS_MAX < path.stat().st_size

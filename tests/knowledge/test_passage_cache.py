@@ -44,7 +44,7 @@ def ids(kept: PassageCache, query: str, now: float = 0.0) -> list[str]:
 
 def test_a_kept_passage_is_found_with_all_that_is_known_of_it(make: Callable[..., PassageCache]) -> None:
     kept = make()
-    kept.keep([LIGHT, WATER], 0.0)
+    kept.put([LIGHT, WATER], 0.0)
     (found,) = kept.search("how much light", 5, 0.0)
     assert (found.id, found.title, found.text, found.source) == ("2", LIGHT.title, LIGHT.text, "handbook")
     assert found.score > 0
@@ -52,8 +52,8 @@ def test_a_kept_passage_is_found_with_all_that_is_known_of_it(make: Callable[...
 
 def test_a_passage_seen_again_is_held_once_and_a_changed_one_is_replaced(make: Callable[..., PassageCache]) -> None:
     kept = make()
-    kept.keep([LIGHT, LIGHT], 0.0)
-    kept.keep([Passage("2", "Light", "Layers need 14 hours of lamps.", "handbook")], 1.0)
+    kept.put([LIGHT, LIGHT], 0.0)
+    kept.put([Passage("2", "Light", "Layers need 14 hours of lamps.", "handbook")], 1.0)
     assert len(kept) == 1
     assert ids(kept, "16 hours") == ids(kept, "lamps") == ["2"]
     assert "14 hours" in kept.search("lamps", 1, 1.0)[0].text
@@ -61,19 +61,19 @@ def test_a_passage_seen_again_is_held_once_and_a_changed_one_is_replaced(make: C
 
 def test_a_passage_not_seen_for_too_long_is_neither_given_nor_held(make: Callable[..., PassageCache]) -> None:
     kept = make(age_seconds_max=100.0)
-    kept.keep([LIGHT], 0.0)
+    kept.put([LIGHT], 0.0)
     assert ids(kept, "light", 100.0) == ["2"]
     assert ids(kept, "light", 100.1) == []
-    kept.keep([WATER], 100.2)
+    kept.put([WATER], 100.2)
     assert len(kept) == 1
 
 
 def test_the_least_used_go_first(make: Callable[..., PassageCache]) -> None:
     kept = make(passages_max=2)
-    kept.keep([LIGHT], 0.0)
-    kept.keep([WATER], 1.0)
+    kept.put([LIGHT], 0.0)
+    kept.put([WATER], 1.0)
     assert ids(kept, "light", 2.0) == ["2"]
-    kept.keep([Passage("4", "Feed", "Grit and grain.", "handbook")], 3.0)
+    kept.put([Passage("4", "Feed", "Grit and grain.", "handbook")], 3.0)
     assert ids(kept, "water", 4.0) == []
     assert ids(kept, "light", 4.0) == ["2"]
     assert len(kept) == 2
@@ -81,13 +81,13 @@ def test_the_least_used_go_first(make: Callable[..., PassageCache]) -> None:
 
 def test_two_collections_never_meet() -> None:
     one, other = PassageCache(), PassageCache()
-    one.keep([LIGHT], 0.0)
+    one.put([LIGHT], 0.0)
     assert ids(other, "light") == []
 
 
 def test_any_text_is_a_safe_query(make: Callable[..., PassageCache]) -> None:
     kept = make()
-    kept.keep([WATER], 0.0)
+    kept.put([WATER], 0.0)
     for query in ('"', "water AND NOT (", "' OR 1=1 --", "water\x00", "", "鸡", "water " * 5_000):
         kept.search(query, 5, 0.0)
     assert ids(kept, 'water" OR title : "x') == ["3"]
@@ -96,7 +96,7 @@ def test_any_text_is_a_safe_query(make: Callable[..., PassageCache]) -> None:
 def test_a_full_index_answers_within_milliseconds(make: Callable[..., PassageCache]) -> None:
     kept = make()
     words = [f"word{number}" for number in range(400)]
-    kept.keep(
+    kept.put(
         [
             Passage(str(n), f"Title {n}", " ".join(words[(n * 7 + k * 3) % 400] for k in range(120)), "x")
             for n in range(5_000)
@@ -116,7 +116,7 @@ def test_what_the_store_has_no_more_is_gone_what_it_changed_is_changed_and_the_r
     make: Callable[..., PassageCache],
 ) -> None:
     kept = make()
-    kept.keep([LIGHT, WATER, Passage("4", "Feed", "Grit and grain.", "handbook")], 0.0)
+    kept.put([LIGHT, WATER, Passage("4", "Feed", "Grit and grain.", "handbook")], 0.0)
     assert set(kept.unseen_since(600.0, 5)) == {"2", "3", "4"}
     kept.confirm(["2", "3", "4"], [LIGHT, Passage("4", "Feed", "Grit only.", "handbook")], 700.0)
     assert kept.unseen_since(700.0, 5) == ()
@@ -126,11 +126,11 @@ def test_what_the_store_has_no_more_is_gone_what_it_changed_is_changed_and_the_r
 
 def test_being_checked_is_not_being_used(make: Callable[..., PassageCache]) -> None:
     kept = make(passages_max=2)
-    kept.keep([LIGHT], 0.0)
-    kept.keep([WATER], 1.0)
+    kept.put([LIGHT], 0.0)
+    kept.put([WATER], 1.0)
     assert ids(kept, "light", 2.0) == ["2"]
     kept.confirm(["3"], [WATER], 3.0)
-    kept.keep([Passage("4", "Feed", "Grit and grain.", "handbook")], 4.0)
+    kept.put([Passage("4", "Feed", "Grit and grain.", "handbook")], 4.0)
     assert ids(kept, "light", 5.0) == ["2"]
     assert ids(kept, "water", 5.0) == []
 
@@ -138,7 +138,7 @@ def test_being_checked_is_not_being_used(make: Callable[..., PassageCache]) -> N
 def test_the_longest_unseen_are_asked_for_first_and_never_too_many_at_once(make: Callable[..., PassageCache]) -> None:
     kept = make()
     for number in range(10):
-        kept.keep([Passage(str(number), "T", f"word{number}", "s")], 10.0 - number)
+        kept.put([Passage(str(number), "T", f"word{number}", "s")], 10.0 - number)
     assert kept.unseen_since(8.0, 3) == ("9", "8", "7")
 
 
@@ -146,9 +146,9 @@ def test_what_was_kept_by_a_clock_that_has_gone_back_is_neither_given_nor_held(
     make: Callable[..., PassageCache],
 ) -> None:
     kept = make(age_seconds_max=100.0)
-    kept.keep([LIGHT], 1_000_000.0)
+    kept.put([LIGHT], 1_000_000.0)
     assert ids(kept, "light", 0.0) == []
-    kept.keep([WATER], 0.0)
+    kept.put([WATER], 0.0)
     assert len(kept) == 1
 
 
@@ -157,7 +157,7 @@ def test_what_was_kept_by_a_clock_that_has_gone_back_is_neither_given_nor_held(
 
 def test_what_is_kept_outlives_the_process_and_no_longer_than_its_time(tmp_path: Path) -> None:
     first = in_file(tmp_path, age_seconds_max=1000.0)
-    first.keep([LIGHT, WATER], 0.0)
+    first.put([LIGHT, WATER], 0.0)
     first.close()
     again = in_file(tmp_path, age_seconds_max=1000.0)
     assert ids(again, "light", 900.0) == ["2"]
@@ -178,8 +178,8 @@ def test_two_keys_never_meet_whatever_part_of_the_store_they_differ_in(tmp_path:
     assert len(paths) == 4
     assert not any("key" in path.name.split("kept-")[1] for path in paths)
     one, other = in_file(tmp_path, name="one"), in_file(tmp_path, name="other")
-    one.keep([LIGHT], 0.0)
-    other.keep([WATER], 0.0)
+    one.put([LIGHT], 0.0)
+    other.put([WATER], 0.0)
     assert (ids(one, "light"), ids(other, "light")) == (["2"], [])
 
 
@@ -192,7 +192,7 @@ def test_nothing_is_written_before_something_is_kept(tmp_path: Path) -> None:
 
 
 def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
-    in_file(tmp_path).keep([LIGHT], 0.0)
+    in_file(tmp_path).put([LIGHT], 0.0)
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
 
 
@@ -202,7 +202,7 @@ def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     passage_cache_path(tmp_path / "knowledge.sqlite3", "mine").write_bytes(content)
     kept = in_file(tmp_path)
-    kept.keep([LIGHT], 0.0)
+    kept.put([LIGHT], 0.0)
     kept.close()
     assert ids(in_file(tmp_path), "light") == ["2"]
 
@@ -212,20 +212,20 @@ def test_a_file_of_another_layout_is_begun_anew(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     kept = in_file(tmp_path)
-    kept.keep([LIGHT], 0.0)
+    kept.put([LIGHT], 0.0)
     assert ids(kept, "light") == ["2"]
 
 
 def test_a_file_that_is_damaged_while_it_is_used_costs_what_was_kept_and_nothing_else(tmp_path: Path) -> None:
     kept = in_file(tmp_path)
-    kept.keep([Passage(str(n), "T", f"word{n} " * 200, "s") for n in range(300)], 0.0)
+    kept.put([Passage(str(n), "T", f"word{n} " * 200, "s") for n in range(300)], 0.0)
     kept.close()
     path = passage_cache_path(tmp_path / "knowledge.sqlite3", "mine")
     content = path.read_bytes()
     path.write_bytes(content[:4096] + bytes(len(content) - 4096))
     with pytest.raises(KnowledgeUnavailable):
         kept.search(" ".join(f"word{n}" for n in range(300)), 5, 0.0)
-    kept.keep([LIGHT], 0.0)
+    kept.put([LIGHT], 0.0)
     assert ids(kept, "light") == ["2"]
 
 
@@ -247,21 +247,21 @@ def test_where_a_folder_lies_in_its_place_memory_does(tmp_path: Path) -> None:
 
 def _memory_does(folder: Path) -> None:
     kept = in_file(folder)
-    kept.keep([LIGHT], 0.0)
+    kept.put([LIGHT], 0.0)
     assert ids(kept, "light") == ["2"]
 
 
 def test_files_of_keys_that_nobody_uses_any_more_are_deleted(tmp_path: Path) -> None:
     old, new = in_file(tmp_path, name="old"), in_file(tmp_path, name="new")
     for kept in (old, new):
-        kept.keep([LIGHT], 0.0)
+        kept.put([LIGHT], 0.0)
         kept.close()
     (tmp_path / "knowledge.sqlite3").write_text("the base itself")
     long_ago = time.time() - ORPHAN_SECONDS - 10
     for file in tmp_path.iterdir():
         if file.name != passage_cache_path(tmp_path / "knowledge.sqlite3", "new").name:
             os.utime(file, (long_ago, long_ago))
-    in_file(tmp_path, name="mine").keep([LIGHT], 0.0)
+    in_file(tmp_path, name="mine").put([LIGHT], 0.0)
     held = {file.name for file in tmp_path.iterdir() if not file.name.endswith(("-wal", "-shm"))}
     assert held == {"knowledge.sqlite3"} | {
         passage_cache_path(tmp_path / "knowledge.sqlite3", name).name for name in ("new", "mine")
@@ -276,7 +276,7 @@ def test_processes_share_a_file_and_none_sees_half_of_what_another_keeps(tmp_pat
         kept = workers[number]
         for turn in range(60):
             try:
-                kept.keep(
+                kept.put(
                     [Passage(f"{number}-{turn}-{n}", "T", f"hens worker{number}", "s") for n in range(5)], float(turn)
                 )
                 found = kept.search("hens", 20, float(turn))
@@ -291,7 +291,7 @@ def test_processes_share_a_file_and_none_sees_half_of_what_another_keeps(tmp_pat
     for thread in threads:
         thread.join()
     assert faults == []
-    workers[0].keep([LIGHT], 60.0)
+    workers[0].put([LIGHT], 60.0)
     assert len(workers[0]) == 200
     assert ids(workers[1], "light", 60.0) == ["2"]
     for kept in workers:
@@ -308,11 +308,11 @@ def test_a_worker_that_finds_the_damage_late_leaves_the_file_that_another_has_be
     for file in files:
         file.for_writing()
     first, late = (PassageCache(file=file) for file in files)
-    files[0].start_over()
-    first.keep([LIGHT], 0.0)
-    files[1].start_over()
+    files[0].recreate()
+    first.put([LIGHT], 0.0)
+    files[1].recreate()
     assert ids(late, "light") == ["2"]
-    late.keep([WATER], 0.0)
+    late.put([WATER], 0.0)
     assert (ids(first, "water"), ids(in_file(tmp_path), "water")) == (["3"], ["3"])
 
 
@@ -321,13 +321,13 @@ def test_a_file_that_another_worker_has_begun_anew_is_the_one_that_is_used(tmp_p
     path = passage_cache_path(tmp_path / "knowledge.sqlite3", "mine")
     file = PassageCacheFile(path)
     worker, idle = PassageCache(file=file), in_file(tmp_path)
-    idle.keep([Passage("4", "Feed", "Grit and grain.", "handbook")], 0.0)
-    file.start_over()  # it has opened none: nothing of it lies there
+    idle.put([Passage("4", "Feed", "Grit and grain.", "handbook")], 0.0)
+    file.recreate()  # it has opened none: nothing of it lies there
     assert ids(worker, "grit") == ["4"]
-    file.start_over()
-    worker.keep([LIGHT], 0.0)
+    file.recreate()
+    worker.put([LIGHT], 0.0)
     if use == "keep":
-        idle.keep([WATER], 0.0)
+        idle.put([WATER], 0.0)
         assert ids(in_file(tmp_path), "water") == ["3"]
     assert (ids(idle, "light"), ids(idle, "grit")) == (["2"], [])
     with sqlite3.connect(path) as connection:
@@ -343,7 +343,7 @@ def test_workers_that_start_together_on_a_damaged_file_end_up_in_one(tmp_path: P
     def start(number: int) -> None:
         together.wait(5)
         with suppress(KnowledgeUnavailable):  # locked, or begun anew under it
-            workers[number].keep([Passage(f"first-{number}", "T", "hens", "s")], 0.0)
+            workers[number].put([Passage(f"first-{number}", "T", "hens", "s")], 0.0)
 
     threads = [threading.Thread(target=start, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -351,7 +351,7 @@ def test_workers_that_start_together_on_a_damaged_file_end_up_in_one(tmp_path: P
     for thread in threads:
         thread.join()
     for number, worker in enumerate(workers):
-        worker.keep([Passage(str(number), "T", "ducks", "s")], 0.0)
+        worker.put([Passage(str(number), "T", "ducks", "s")], 0.0)
     for worker in [*workers, in_file(tmp_path)]:
         assert set(ids(worker, "ducks")) == {"0", "1", "2", "3"}
 
@@ -361,15 +361,15 @@ def test_a_file_that_is_locked_at_the_start_costs_one_result_and_not_the_file(
     tmp_path: Path, is_laid_out: bool
 ) -> None:
     if is_laid_out:
-        in_file(tmp_path).keep([LIGHT], 0.0)
+        in_file(tmp_path).put([LIGHT], 0.0)
     other = sqlite3.connect(passage_cache_path(tmp_path / "knowledge.sqlite3", "mine"), isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     kept = in_file(tmp_path)
     with pytest.raises(KnowledgeUnavailable, match="locked"):
-        kept.keep([LIGHT], 0.0)
+        kept.put([LIGHT], 0.0)
     other.execute("ROLLBACK")
     other.close()
-    kept.keep([WATER], 0.0)
+    kept.put([WATER], 0.0)
     kept.close()
     assert ids(in_file(tmp_path), "water") == ["3"]
 
@@ -391,7 +391,7 @@ def test_other_files_that_vanish_or_cannot_be_deleted_cost_nothing(
     kept = in_file(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", another_worker_is_faster)  # asked between seeing a file and its age
-        kept.keep([LIGHT], 0.0)
+        kept.put([LIGHT], 0.0)
     kept.close()
     assert not vanishing.exists()
     assert ids(in_file(tmp_path), "light") == ["2"]

@@ -13,9 +13,9 @@ import trio.testing
 
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.knowledge.knowledge import KeepsPassages, Knowledge, MemoryKnowledge
-from voice_trio.knowledge.passage_cache.cache import LocalNet, PassageCache
-from voice_trio.knowledge.shared_knowledge import FLIGHTS_MAX, SearchCache, SharedKnowledge, key_of
+from voice_trio.knowledge.knowledge import CachesPassages, Knowledge, MemoryKnowledge
+from voice_trio.knowledge.passage_cache.cache import PassageCache, ThreadedPassageCache
+from voice_trio.knowledge.shared_knowledge import CONCURRENT_SEARCHES_MAX, SearchCache, SharedKnowledge, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -31,7 +31,7 @@ class Basket:
     def __init__(self) -> None:
         self.kept: list[tuple[float, Passage]] = []
 
-    async def keep(self, passages: Iterable[Passage]) -> None:
+    async def put(self, passages: Iterable[Passage]) -> None:
         await trio.lowlevel.checkpoint()
         self.kept += [(trio.current_time(), passage) for passage in passages]
 
@@ -46,7 +46,7 @@ class Scene:
     def __init__(self, nursery: trio.Nursery) -> None:
         self.store = MemoryKnowledge([LIGHT, WATER])
         self.net = Basket()
-        self.shared = SharedKnowledge(self.store, nursery, net=self.net)
+        self.shared = SharedKnowledge(self.store, nursery, passage_cache=self.net)
         self.began = trio.current_time()
 
     @property
@@ -67,8 +67,8 @@ async def scene(autojump_clock: trio.testing.MockClock, nursery: trio.Nursery) -
 
 async def test_it_is_a_knowledge_base_that_keeps_passages(autojump_clock: trio.testing.MockClock, scene: Scene) -> None:
     knowledge: Knowledge = scene.shared
-    assert isinstance(knowledge, KeepsPassages)
-    assert not isinstance(scene.store, KeepsPassages)
+    assert isinstance(knowledge, CachesPassages)
+    assert not isinstance(scene.store, CachesPassages)
     assert await knowledge.is_available()
 
 
@@ -116,7 +116,7 @@ async def test_a_search_whose_turn_is_over_still_lands_and_its_passages_are_kept
     assert scene.net.kept == []
     await trio.sleep(0.6)
     assert [passage.id for _, passage in scene.net.kept] == ["2"]
-    assert [passage.id for passage in await scene.shared.search_locally("light", 5)] == ["2"]
+    assert [passage.id for passage in await scene.shared.search_cached("light", 5)] == ["2"]
 
 
 async def test_three_failures_in_a_row_open_the_breaker_for_30_seconds(
@@ -125,7 +125,7 @@ async def test_three_failures_in_a_row_open_the_breaker_for_30_seconds(
     scene.store.fail(KnowledgeUnavailable("away"))
     for query in ("one", "two", "three"):
         await scene.fails(query)
-    assert scene.shared.is_left_alone
+    assert scene.shared.is_circuit_open
     await scene.fails("four")
     await trio.sleep(29.9)
     await scene.fails("five")
@@ -133,7 +133,7 @@ async def test_three_failures_in_a_row_open_the_breaker_for_30_seconds(
     await trio.sleep(0.2)
     scene.store.answer_after(0.1)
     assert await scene.shared.search("light", 5)
-    assert not scene.shared.is_left_alone
+    assert not scene.shared.is_circuit_open
 
 
 async def test_one_search_probes_at_a_time_and_its_failure_opens_the_breaker_again(
@@ -167,7 +167,7 @@ async def test_a_success_between_failures_keeps_the_breaker_closed(
         await scene.fails(f"again {attempt}")
         scene.store.answer_after(0.0)
         await scene.shared.search(f"light {attempt}", 5)
-    assert not scene.shared.is_left_alone
+    assert not scene.shared.is_circuit_open
 
 
 async def test_a_store_that_hangs_costs_its_time_limit_and_counts_as_a_failure(
@@ -190,7 +190,7 @@ async def test_failures_are_not_remembered_as_answers(autojump_clock: trio.testi
 async def test_searches_under_way_are_bounded(autojump_clock: trio.testing.MockClock, scene: Scene) -> None:
     scene.store.answer_after(1.0)
     async with trio.open_nursery() as sessions:
-        for number in range(FLIGHTS_MAX):
+        for number in range(CONCURRENT_SEARCHES_MAX):
             sessions.start_soon(scene.shared.search, f"light {number}", 5)
         await trio.sleep(0.5)
         await scene.fails("one too many")
@@ -208,9 +208,9 @@ def test_the_cache_is_bounded_and_the_least_recently_used_goes_first() -> None:
 
 
 async def test_the_real_net_answers_from_its_own_thread() -> None:
-    net = LocalNet()
+    net = ThreadedPassageCache()
     with trio.fail_after(5):
-        await net.keep([LIGHT, WATER])
+        await net.put([LIGHT, WATER])
         assert [passage.id for passage in await net.search("deep water", 5)] == ["3"]
         assert await net.search("zeppelin", 5) == ()
 
@@ -239,9 +239,9 @@ class SlowDisk(PassageCache):
         with self._entered():
             return super().unseen_since(then, limit)
 
-    def keep(self, passages: Iterable[Passage], now: float) -> None:
+    def put(self, passages: Iterable[Passage], now: float) -> None:
         with self._entered():
-            super().keep(passages, now)
+            super().put(passages, now)
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
@@ -258,22 +258,22 @@ class SlowDisk(PassageCache):
     ids=["search", "unseen_since"],
 )
 async def test_a_disk_that_stands_still_holds_up_no_cancellation_and_one_thread_is_at_the_file_at_a_time(
-    read: Callable[[LocalNet], Awaitable[tuple[object, ...]]],
+    read: Callable[[ThreadedPassageCache], Awaitable[tuple[object, ...]]],
 ) -> None:
     disk = SlowDisk()
-    net = LocalNet(disk)
+    net = ThreadedPassageCache(disk)
     with trio.fail_after(10):
-        await net.keep([LIGHT])
+        await net.put([LIGHT])
         disk.stand_still()
         began = time.monotonic()
         with trio.move_on_after(0.05) as left:
             await read(net)
         with trio.move_on_after(0.05) as never_begun:
-            await net.keep([WATER])
+            await net.put([WATER])
         assert (left.cancelled_caught, never_begun.cancelled_caught) == (True, True)
         assert time.monotonic() - began < 1
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(net.keep, [WATER])
+            nursery.start_soon(net.put, [WATER])
             await trio.sleep(0.05)
             disk.move()
         assert [passage.id for passage in await net.search("deep water", 5)] == ["3"]

@@ -276,14 +276,14 @@ def test_words_are_counted_anew_only_when_something_was_imported(
 ) -> None:
     monkeypatch.setattr(knowledge, "FREQUENCY_SECONDS", 0.0)
     counted: list[str] = []
-    count = knowledge._Frequencies._frequency
+    count = knowledge._TermFrequencies._frequency
 
-    def watched(self: knowledge._Frequencies, connection: sqlite3.Connection, term: str) -> int:
+    def watched(self: knowledge._TermFrequencies, connection: sqlite3.Connection, term: str) -> int:
         if term not in self._known:
             counted.append(term)
         return count(self, connection, term)
 
-    monkeypatch.setattr(knowledge._Frequencies, "_frequency", watched)
+    monkeypatch.setattr(knowledge._TermFrequencies, "_frequency", watched)
     with KnowledgeWriter(path) as writer:
         writer.import_chunks("a", "1", chunks("hens drink water"))
         for _ in range(3):

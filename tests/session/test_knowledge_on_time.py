@@ -27,9 +27,9 @@ class QuickNet:
     def __init__(self) -> None:
         self.kept = PassageCache()
 
-    async def keep(self, passages: Iterable[Passage]) -> None:
+    async def put(self, passages: Iterable[Passage]) -> None:
         await trio.lowlevel.checkpoint()
-        self.kept.keep(passages, trio.current_time())
+        self.kept.put(passages, trio.current_time())
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]:
         await trio.sleep(0.003)
@@ -42,7 +42,7 @@ def set_stage(nursery: trio.Nursery, **policy: Any) -> Stage:
 
 
 def shared(store: Any, nursery: trio.Nursery) -> SharedKnowledge:
-    return SharedKnowledge(store, nursery, net=QuickNet())
+    return SharedKnowledge(store, nursery, passage_cache=QuickNet())
 
 
 async def outcome(stage: Stage) -> tuple[str, int]:
@@ -147,5 +147,5 @@ async def test_what_one_turn_found_serves_the_next_only_as_a_kept_passage(
 
 def test_the_handbook_of_the_stage_tells_these_questions_apart() -> None:
     kept = PassageCache()
-    kept.keep(HANDBOOK, 0.0)
+    kept.put(HANDBOOK, 0.0)
     assert [kept.search(query, 1, 0.0)[0].id for query in ("brooder warm degrees", "ducks water")] == ["p1", "p3"]

@@ -145,9 +145,9 @@ class ImmediateNet:
     def __init__(self) -> None:
         self.kept = PassageCache()
 
-    async def keep(self, passages: Iterable[Passage]) -> None:
+    async def put(self, passages: Iterable[Passage]) -> None:
         await trio.lowlevel.checkpoint()
-        self.kept.keep(passages, trio.current_time())
+        self.kept.put(passages, trio.current_time())
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]:
         await trio.sleep(LOCAL_SECONDS)

@@ -92,7 +92,7 @@ async def _run(way: Way, questions: Sequence[Question], handbook: Handbook, seed
         store, net = RemoteStore(handbook, seed), ImmediateNet()
         knowledge: Knowledge = store
         if way.keeps_passages:
-            knowledge = SharedKnowledge(store, nursery, net=net)
+            knowledge = SharedKnowledge(store, nursery, passage_cache=net)
         for start in range(0, len(questions), TURNS_A_SESSION):
             talk = _Talk(way, knowledge, store, net if way.forgets_between_turns else None)
             turns += await talk.run(questions[start : start + TURNS_A_SESSION], handbook)

@@ -124,7 +124,7 @@ class WeaviateServer:
 
     def _ranked(self, request: Any) -> list[Any]:
         held = PassageCache()
-        held.keep(
+        held.put(
             (
                 Passage(key, each.get("title", ""), each.get("content", ""), each.get("source", ""))
                 for key, each in self.objects.items()

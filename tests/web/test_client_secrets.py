@@ -11,7 +11,7 @@ import trio
 from openai.types.realtime import ClientSecretCreateResponse, RealtimeSessionCreateResponse
 
 from tests.support.gateway_fixture import make_gateway, settings, token
-from voice_trio.auth.signed_tokens import ClientSecrets, Vouched
+from voice_trio.auth.signed_tokens import ClientSecrets, SecretClaims
 from voice_trio.auth.tokens import User, issue_token
 from voice_trio.web.routes import make_http_app
 
@@ -45,7 +45,7 @@ async def ask(
     return answer.status_code, answer.headers, json.loads(text) if text else None
 
 
-def vouched(value: str) -> Vouched:
+def vouched(value: str) -> SecretClaims:
     return ClientSecrets(settings().signing_secret).read(value)
 
 
@@ -58,7 +58,7 @@ async def test_a_users_token_buys_a_secret_for_ten_minutes(autojump_clock: MockC
     assert headers["Cache-Control"] == "no-store"
     assert answer["value"].startswith("ek_")
     assert abs(answer["expires_at"] - time.time() - 600) < 5
-    assert vouched(answer["value"]) == Vouched(User("ada", plan="elite"))
+    assert vouched(answer["value"]) == SecretClaims(User("ada", plan="elite"))
 
 
 async def test_azures_header_does_as_well(autojump_clock: MockClock) -> None:

@@ -8,12 +8,12 @@ import pytest
 
 from voice_trio.errors import ConfigurationError
 from voice_trio.net.listeners import (
-    UNTAKEN_MS_MAX,
+    UNACKNOWLEDGED_MS_MAX,
     drop_connections,
-    harden,
-    harden_own_listeners,
     open_listener,
     parse_bind,
+    set_options_on_own_listeners,
+    set_socket_options,
 )
 
 
@@ -22,7 +22,7 @@ def test_an_accepted_connection_inherits_what_keeps_it_from_hanging() -> None:
         listener.setblocking(True)
         accepted, _ = listener.accept()
         with accepted:
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNTAKEN_MS_MAX
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNACKNOWLEDGED_MS_MAX
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 64 * 1024
@@ -31,8 +31,8 @@ def test_an_accepted_connection_inherits_what_keeps_it_from_hanging() -> None:
 def test_listeners_that_others_opened_are_found() -> None:
     with socket.create_server(("127.0.0.1", 0)) as foreign:
         assert foreign.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
-        assert harden_own_listeners() >= 1
-        assert foreign.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNTAKEN_MS_MAX
+        assert set_options_on_own_listeners() >= 1
+        assert foreign.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNACKNOWLEDGED_MS_MAX
 
 
 def test_only_connections_of_the_port_are_dropped() -> None:
@@ -52,7 +52,7 @@ def test_only_connections_of_the_port_are_dropped() -> None:
 
 def test_a_unix_socket_is_left_alone() -> None:
     with socket.socket(socket.AF_UNIX) as local:
-        harden(local)
+        set_socket_options(local)
 
 
 def test_a_port_in_use_is_the_operators_to_change() -> None:

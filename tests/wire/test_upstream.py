@@ -11,7 +11,8 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
 
 from voice_trio.errors import LinkClosed, ModelRefused, ModelUnavailable
-from voice_trio.net.link import Keepalive, ModelDial, make_dial
+from voice_trio.net.link import UpstreamDial, make_dial
+from voice_trio.net.websocket import Keepalive
 
 Handler = Callable[[WebSocketRequest], Awaitable[None]]
 
@@ -206,7 +207,7 @@ async def test_a_peer_that_vanishes_silently_is_noticed_by_the_missing_pong() ->
     async with swallowing_proxy(swallowing) as (url, _):
         with trio.fail_after(3):
             async with trio.open_nursery() as nursery:
-                link = await ModelDial(url, "m", None, keepalive=Keepalive(0.2, 0.2))(nursery)
+                link = await UpstreamDial(url, "m", None, keepalive=Keepalive(0.2, 0.2))(nursery)
                 await trio.sleep(0.7)  # three pings are answered
                 await link.send("still there?")
                 assert await link.receive() == "still there?"

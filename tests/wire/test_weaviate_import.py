@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from tests.support.weaviate_server import WeaviateServer
 from voice_trio.cli.knowledge import knowledge
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.knowledge.importing.documents import Status, find_documents, import_documents
+from voice_trio.knowledge.importing.documents import ImportStatus, find_documents, import_documents
 from voice_trio.knowledge.sqlite.base import Chunk
 from voice_trio.knowledge.weaviate.importer import BATCH, WeaviateTarget
 from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge
@@ -40,7 +40,7 @@ async def test_what_was_imported_is_found(server: WeaviateServer, tmp_path: Path
     with target_of(server) as target:
         (first,) = import_documents(find_documents([tmp_path]), target)
         (second,) = import_documents(find_documents([tmp_path]), target)
-    assert (first.status, first.chunks, second.status) == (Status.IMPORTED, 2, Status.UNCHANGED)
+    assert (first.status, first.chunks, second.status) == (ImportStatus.IMPORTED, 2, ImportStatus.UNCHANGED)
     knowledge = WeaviateKnowledge(WeaviateAddress.of(server.url))
     with trio.fail_after(20):
         (found,) = await knowledge.search("ice in winter", 1)

@@ -1,4 +1,4 @@
-"""The public keys an identity provider publishes (JWKS): fetched in a worker thread, cached, never hammered."""
+"""The public keys of an identity provider (JWKS): fetched in a worker thread, cached, with a least pause."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from voice_trio.errors import TokenInvalid, TokenUncheckable
 from voice_trio.net.threads import Bulkhead
 
 FRESH_SECONDS = 300.0
-"""How long a fetched set is used without looking again; PyJWKClient's own default."""
+"""How long a fetched set is used without another fetch; the default of PyJWKClient."""
 STALE_SECONDS_MAX = 3600.0
-"""How long a set outlives its freshness while the provider cannot be reached: a withdrawn key dies within this."""
+"""How long an old set is used while the provider is unreachable; a withdrawn key is valid no longer than this."""
 REFETCH_SECONDS_MIN = 30.0
-"""Least time between two fetches while there are keys, whatever unknown key ids are presented."""
+"""Least time between two fetches while there are keys, also for unknown key ids."""
 RETRY_SECONDS_MIN = 5.0
 """Least time between two fetches while there are none."""
 FETCH_SECONDS_MAX = 5.0
@@ -24,7 +24,7 @@ KeyFetcher = Callable[[], Awaitable[jwt.PyJWKSet]]
 
 
 def key_fetcher(url: str) -> KeyFetcher:
-    """Fetches `url` in a worker thread of its own pool; a thread that was abandoned ends by its own timeout."""
+    """A fetcher of `url` in a thread pool of its own; the client's timeout ends an abandoned thread."""
     bulkhead = Bulkhead(size=2)
     client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=FETCH_SECONDS_MAX)
 
@@ -35,7 +35,7 @@ def key_fetcher(url: str) -> KeyFetcher:
 
 
 class KeySet:
-    """One provider's keys by id. One fetch at a time, with a pause between two."""
+    """The keys of one provider by id. One fetch at a time, with a least pause between two."""
 
     def __init__(self, fetch: KeyFetcher) -> None:
         self._fetch = fetch
@@ -45,7 +45,7 @@ class KeySet:
         self._fetching = trio.Lock()
 
     async def key(self, key_id: str | None) -> jwt.PyJWK:
-        """The signing key with `key_id`; without an id, the only key there is.
+        """The signing key with `key_id`; without an id, the only key of the set.
 
         Raises `TokenInvalid` when there is no such key, `TokenUncheckable` when the keys could not be fetched. When
         cancelled, the fetch under way is abandoned.
@@ -71,7 +71,7 @@ class KeySet:
             with trio.fail_after(FETCH_SECONDS_MAX):
                 fetched = await self._fetch()
         except (jwt.PyJWTError, OSError, ValueError, trio.TooSlowError):
-            # Not fatal while the keys at hand are not too old; an empty hand is reported by `key`.
+            # The cached keys stay valid until they are too old; `key` raises if there are none.
             if now - self._fetched_at > FRESH_SECONDS + STALE_SECONDS_MAX:
                 self._keys = ()
             return

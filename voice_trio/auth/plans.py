@@ -15,13 +15,13 @@ from voice_trio.errors import PlanUnverified
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-ANSWER_BYTES_MAX = 65_536
+RESPONSE_BYTES_MAX = 65_536
 CONNECTIONS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:
-    """What a user is entitled to; `voice` and `voice_speed` are None where nothing was said about them."""
+    """The plan of a user; `voice` and `voice_speed` are None if they are not stated."""
 
     plan: str
     voice: str | None = None
@@ -29,58 +29,61 @@ class Entitlement:
 
 
 class Plans(Protocol):
-    """Knows users' plans."""
+    """A source of users' plans."""
 
     async def entitlement(self, user: User, token: str) -> Entitlement:
-        """What `user`, who presented `token`, is entitled to. Raises `PlanUnverified`. The caller bounds the time."""
+        """The entitlement of `user`, whose token is `token`. Raises `PlanUnverified`. The caller bounds the time."""
         ...
 
 
 class ClaimedPlans:
-    """Believes the token."""
+    """Takes the plan from the token's claims."""
 
     async def entitlement(self, user: User, token: str) -> Entitlement:
-        """What the claims say."""
+        """The entitlement in the claims."""
         del token
         return Entitlement(user.plan, user.voice, user.voice_speed)
 
 
 class PlanService:
-    """Asks `url` for `{"plan": …, "voice"?: …, "voice_speed"?: …}`; redirects are not followed, so no bearer strays."""
+    """Requests `{"plan": …, "voice"?: …, "voice_speed"?: …}` from `url` with the user's token.
+
+    It follows no redirect, so that the token goes to no other host.
+    """
 
     def __init__(self, url: str, client: httpx2.AsyncClient) -> None:
         self._url = url
         self._client = client
 
     async def entitlement(self, user: User, token: str) -> Entitlement:
-        """What the service says; the claims speak for the voice where the service is silent."""
+        """The response of the service; the claims give a voice that it does not state."""
         try:
-            answer = msgspec.json.decode(await self._ask(token), type=_Answer)
+            response = msgspec.json.decode(await self._request(token), type=_PlanResponse)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise PlanUnverified(f"the plan service could not be asked: {type(error).__name__}") from error
+            raise PlanUnverified(f"the plan service is unavailable: {type(error).__name__}") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise PlanUnverified("the plan service's answer makes no sense") from error
+            raise PlanUnverified("the plan service's response is malformed") from error
         return Entitlement(
-            plan=answer.plan or "",
-            voice=answer.voice or user.voice,
-            voice_speed=voice_speed(answer.voice_speed) or user.voice_speed,
+            plan=response.plan or "",
+            voice=response.voice or user.voice,
+            voice_speed=voice_speed(response.voice_speed) or user.voice_speed,
         )
 
-    async def _ask(self, token: str) -> bytes:
+    async def _request(self, token: str) -> bytes:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         body = bytearray()
         async with self._client.stream("GET", self._url, headers=headers) as response:
             if response.status_code != httpx2.codes.OK:
-                raise PlanUnverified(f"the plan service answered {response.status_code}")
+                raise PlanUnverified(f"the plan service responded with {response.status_code}")
             async with aclosing(response.aiter_bytes()) as chunks:
                 async for chunk in chunks:
                     body += chunk
-                    if len(body) > ANSWER_BYTES_MAX:
-                        raise PlanUnverified("the plan service's answer is too long")
+                    if len(body) > RESPONSE_BYTES_MAX:
+                        raise PlanUnverified("the plan service's response is too long")
         return bytes(body)
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _PlanResponse(msgspec.Struct, frozen=True):
     plan: str | None
     voice: str | None = None
     voice_speed: float | None = None
@@ -88,7 +91,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def open_plans(url: str | None) -> AsyncIterator[Plans]:
-    """The plans behind `url` (the variable PLAN_URL), or by claim without one; open while the block runs."""
+    """Open the plans of `url` (the variable PLAN_URL) for one block; without a URL they come from the claims."""
     if url is None:
         yield ClaimedPlans()
         return

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 ALGORITHM = "HS256"
 PREFIX = "ek_"
-"""Clients look for it, before they let a token into a page."""
+"""OpenAI's clients require this prefix before they use a token in a web page."""
 SECONDS_MIN, SECONDS_MAX, SECONDS_DEFAULT = 10, 7200, 600
-"""OpenAI's; from the types of its own client."""
+"""OpenAI's bounds, from the types of its own client library."""
 SESSION_BYTES_MAX = 4096
-"""Of compact JSON: the secret travels in one header, and proxies take 8 KiB of that."""
+"""Of compact JSON: the secret is sent in one header, and proxies accept 8 KiB in it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class ClientSecret:
     """`expires_at` is Unix time in whole seconds."""
 
     value: str = field(repr=False)
@@ -41,22 +41,22 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Vouched:
-    """Whom a secret stands for, and the `session` it presets, as the client's backend asked for it."""
+class SecretClaims:
+    """The user of a secret, and the `session` presets that the client's backend requested."""
 
     user: User
     session: dict[str, Any] | None = None
 
 
 class ClientSecrets:
-    """Signs and reads them with `VOICE_SIGNING_SECRET`; none passes as a user's token or a resume token."""
+    """Signs and verifies client secrets; none is valid as a user's token or a resume token."""
 
     def __init__(self, secret: SecretStr, *, unix_time: Callable[[], float] = time.time) -> None:
         self._secret = secret
         self._unix_time = unix_time
 
-    def issue(self, user: User, *, seconds: int, session: Mapping[str, Any] | None = None) -> Secret:
-        """A secret good for `seconds` from now; raises `BadMessage` for a `session` that is too large."""
+    def issue(self, user: User, *, seconds: int, session: Mapping[str, Any] | None = None) -> ClientSecret:
+        """A secret that expires in `seconds`; raises `BadMessage` for a `session` that is too large."""
         expires = int(self._unix_time()) + seconds
         claims = {
             "typ": CLIENT_SECRET_TYPE,
@@ -73,12 +73,12 @@ class ClientSecrets:
                 raise BadMessage(f"session: has more than {SESSION_BYTES_MAX} bytes of JSON")
             claims["session"] = session
         key = self._secret.get_secret_value()
-        # Not by jwt.encode: it escapes what is not ASCII, which doubles a preset in most of the world's scripts.
+        # Not by jwt.encode: it escapes characters outside ASCII, which doubles presets in most scripts.
         signed = jwt.PyJWS().encode(_compact(claims), key, algorithm=ALGORITHM, headers={"typ": CLIENT_SECRET_TYPE})
-        return Secret(PREFIX + signed, expires)
+        return ClientSecret(PREFIX + signed, expires)
 
-    def read(self, value: str) -> Vouched:
-        """Whom `value` stands for; raises `TokenInvalid` for what is foreign, changed or expired, never quoting it."""
+    def read(self, value: str) -> SecretClaims:
+        """User and presets of a secret; raises `TokenInvalid`, whose message never quotes it, if it is not valid."""
         if not value.startswith(PREFIX):
             raise TokenInvalid("not a client secret")
         try:
@@ -95,7 +95,7 @@ class ClientSecrets:
             raise TokenInvalid("not a client secret of ours")
         if is_expired:
             raise TokenInvalid("the client secret has expired")
-        return Vouched(user_from_claims(claims), claims.get("session"))
+        return SecretClaims(user_from_claims(claims), claims.get("session"))
 
 
 def _compact(value: object) -> bytes:
@@ -103,21 +103,21 @@ def _compact(value: object) -> bytes:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     except RecursionError as error:
         raise BadMessage("session: is nested too deeply") from error
-    # A lone surrogate may stand in a user's own token, and is passed on as it came.
+    # A user's token may hold a lone surrogate, which is kept as it is.
     return text.encode("utf-8", "surrogatepass")
 
 
 class ResumeTokens:
-    """Signs and reads them with `VOICE_SIGNING_SECRET`; each is bound to a session and a user, and no user token."""
+    """Signs and verifies resume tokens, each bound to one session and one user; none is valid as a user's token."""
 
     def __init__(self, secret: SecretStr, *, unix_time: Callable[[], float] = time.time) -> None:
         self._secret = secret
         self._unix_time = unix_time
 
     def issue(self, user_id: str, session_id: str, seconds_left: float) -> str:
-        """A token for a session that may be connected for `seconds_left`; it is good for an hour beyond that.
+        """A token for a session that may be connected for `seconds_left`; it expires an hour after that.
 
-        How long a session really can be resumed is said by its record, which is kept for an hour after its last word.
+        The session's record, stored for an hour after its last revision, decides whether the session can be resumed.
         """
         expires = int(self._unix_time() + seconds_left + RECORD_SECONDS)
         claims = {"typ": RESUME_TYPE, "sub": user_id, "sid": session_id, "exp": expires}
@@ -125,7 +125,7 @@ class ResumeTokens:
         return jwt.encode(claims, key, algorithm=ALGORITHM, headers={"typ": RESUME_TYPE})
 
     def read(self, token: str, user_id: str) -> str:
-        """The id of the session; raises `TokenInvalid` for a foreign, changed or expired token, never quoting it."""
+        """The id of the session; raises `TokenInvalid`, whose message never quotes the token, if it is not valid."""
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,

@@ -1,8 +1,7 @@
-"""User tokens: JWTs checked with PyJWT, and made for development. Knows nothing of plans, limits or sockets.
+"""User tokens: JWTs verified with PyJWT, and issued for development. Knows nothing of plans, limits or sockets.
 
-What is checked: the signature, by one of the configured algorithms with the kind of key that goes with it; `exp`, which
-must be there; `nbf` and `iat` with a small tolerance; `aud` and `iss` where configured; that it is not one of our own
-internal tokens.
+It verifies the signature, with a configured algorithm and a key of the matching type. `exp` is required; `nbf` and
+`iat` have a small tolerance; `aud` and `iss` are verified if configured. Tokens of the gateway itself are refused.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ VOICE_SPEED_MIN, VOICE_SPEED_MAX = 0.25, 1.5
 RESUME_TYPE = "voice-trio-resume"
 CLIENT_SECRET_TYPE = "voice-trio-client-secret"
 INTERNAL_TYPES = frozenset({RESUME_TYPE, CLIENT_SECRET_TYPE})
-"""`typ` of the tokens we make for ourselves, in the header or as a claim; none of them is a user's token."""
+"""`typ` of the tokens that the gateway signs itself, in the header or as a claim; none is a user's token."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who is talking, as their token says; `voice` and `voice_speed` are None where the server's default holds."""
+    """The user of a verified token; `voice` and `voice_speed` are None if the server's defaults apply."""
 
     id: str
     email: str = ""
@@ -49,7 +48,7 @@ class User:
 
 
 class TokenVerifier:
-    """Turns tokens into users. `key_set` replaces the one that `settings.jwks_url` names."""
+    """Verifies tokens. `key_set` replaces the one of `settings.jwks_url`."""
 
     def __init__(self, settings: Tokens, key_set: KeySet | None = None) -> None:
         self._secrets = tuple(secret.get_secret_value() for secret in settings.jwt_secrets)
@@ -58,10 +57,10 @@ class TokenVerifier:
         self._key_set = key_set or (KeySet(key_fetcher(settings.jwks_url)) if settings.jwks_url else None)
 
     async def verify(self, token: str) -> User:
-        """The user whose token this is.
+        """The user of a token.
 
-        Raises `TokenInvalid`, whose message says what is wrong and never quotes the token, and its subclass
-        `TokenUncheckable` when the keys to check it with could not be fetched.
+        Raises `TokenInvalid`, whose message gives the reason and never quotes the token; its subclass
+        `TokenUncheckable` if the keys could not be fetched.
         """
         if not token or len(token) > TOKEN_CHARS_MAX:
             raise TokenInvalid("the token is missing" if not token else "the token is too long")
@@ -86,7 +85,7 @@ class TokenVerifier:
         if is_shared or self._key_set is None:
             raise TokenInvalid("the token's algorithm is not accepted")
         key = await self._key_set.key(header.get("kid"))
-        # PyJWT would read an RSA key with the algorithm it was published for, not with the one the token names.
+        # PyJWT uses an RSA key with the algorithm that it was published for, not with the one that the token names.
         if key.algorithm_name != algorithm and not _is_same_family(key.algorithm_name, algorithm):
             raise TokenInvalid("signed with a key of another kind")
         return self._decode(token, key.key, algorithm)
@@ -114,7 +113,7 @@ class TokenVerifier:
         except jwt.InvalidSignatureError as error:
             raise _WrongSignatureError("the signature is wrong") from error
         except jwt.PyJWTError as error:
-            raise TokenInvalid(_said_plainly(error)) from error
+            raise TokenInvalid(_error_text(error)) from error
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise TokenInvalid("the token is malformed") from error
         if is_expired:
@@ -123,11 +122,11 @@ class TokenVerifier:
 
 
 class _WrongSignatureError(TokenInvalid):
-    """Another secret may still fit."""
+    """The signature may match another secret."""
 
 
 def user_from_claims(claims: dict[str, Any]) -> User:
-    """The user a verified token names: `user_id`, else `sub`; a claim of the wrong type counts as absent."""
+    """The user of verified claims: `user_id`, else `sub`; a claim of a wrong type counts as absent."""
     user_id = claims.get("user_id")
     if user_id is None or user_id == "":
         user_id = claims.get("sub")
@@ -144,16 +143,16 @@ def user_from_claims(claims: dict[str, Any]) -> User:
 
 
 def voice_speed(value: object) -> float | None:
-    """`value` as a speed of speech within what the upstream takes; None for anything that is no number."""
+    """`value` as a speed of speech, clamped to the upstream's range; None if it is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return min(max(float(value), VOICE_SPEED_MIN), VOICE_SPEED_MAX)
 
 
 def issue_token(settings: Tokens, user: User, *, seconds_valid: float = 3600.0) -> str:
-    """A user token for development, signed with the first secret and the first HS* algorithm.
+    """Issue a user token for development, signed with the first secret and the first HS* algorithm.
 
-    Raises `ConfigurationError` without a `JWT_SECRET`: with published keys only the provider can sign.
+    Raises `ConfigurationError` without a `JWT_SECRET`: with a JWKS only the provider can sign.
     """
     algorithm = next((name for name in settings.algorithms if name.startswith("HS")), None)
     if algorithm is None or not settings.jwt_secrets:
@@ -176,7 +175,7 @@ def issue_token(settings: Tokens, user: User, *, seconds_valid: float = 3600.0) 
 
 
 def user_hash(user_id: str, signing_secret: SecretStr) -> str:
-    """32 hex digits that stand for a user in logs and towards the upstream; nobody without the secret can go back."""
+    """32 hexadecimal digits for a user in logs and upstream requests; the secret is needed to recompute them."""
     message = b"voice_trio user " + user_id.encode("utf-8", "surrogatepass")
     return hmac.new(signing_secret.get_secret_value().encode(), message, hashlib.sha256).hexdigest()[:32]
 
@@ -187,7 +186,7 @@ def _is_internal(fields: dict[str, Any]) -> bool:
 
 
 def _is_same_family(published: str, named: str) -> bool:
-    """Whether a key published for one algorithm may check another: RSA keys serve all RS* and PS*."""
+    """Whether a key published for one algorithm may verify another: RSA keys verify all RS* and PS*."""
     return published == "RS256" and named[:2] in ("RS", "PS")
 
 
@@ -195,7 +194,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= ID_CHARS_MAX else None
 
 
-def _said_plainly(error: jwt.PyJWTError) -> str:
+def _error_text(error: jwt.PyJWTError) -> str:
     match error:
         case jwt.ExpiredSignatureError():
             return "the token has expired"

@@ -1,8 +1,8 @@
-"""What usage costs: a dated table of prices, and exact US dollars for what a model says it used.
+"""The cost of usage: exact US dollars by a dated price table, for the usage that the upstream reports.
 
-Costs are `Decimal`, whole multiples of `GRAIN`: sums of them are exact, in any order. What cannot be priced as stated
-(an unknown model, tokens of no known kind, usage that never came) is priced by rule, marked as an estimate and named in
-a warning; nothing is dropped. Knows nothing of sessions or budgets.
+Costs are `Decimal`, whole multiples of `GRAIN`, so their sums are exact in any order. An unknown model, tokens of an
+unknown modality and missing usage are priced by rule, marked as an estimate and named in a warning. No usage is
+ignored. Knows nothing of sessions or budgets.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from voice_trio.billing.usage import Faults, input_tokens, output_tokens, seconds_of
+from voice_trio.billing.usage import UsageFaults, input_tokens, output_tokens, seconds_of
 from voice_trio.settings.price_table import MODALITIES, PriceTable, Rates, SpeechRates, read_price_table
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ USER_TOKENS_PER_SECOND = 10
 ASSISTANT_TOKENS_PER_SECOND = 20
 """One audio token for 50 ms of what the assistant says (same page)."""
 CHARACTERS_PER_TOKEN = 4
-"""Of text, where nobody has counted: OpenAI's rule of thumb for English."""
+"""Of text without a token count: OpenAI's rule of thumb for English."""
 _DATED_NAME = re.compile(r"-20\d\d-\d\d-\d\d$")
 _MILLION = Decimal(1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """US dollars. `is_estimate` if any part of it was not stated by the model; `warnings` are names for the log."""
+    """US dollars. `is_estimate` if the upstream did not report all of it; `warnings` are names for the log."""
 
     usd: Decimal = Decimal(0)
     is_estimate: bool = False
@@ -47,7 +47,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class UsageEstimate:
-    """What is known of a response whose usage never came: tokens of its input, seconds of its sound."""
+    """What is known of a response without reported usage: tokens of its input, seconds of its audio."""
 
     input_text_tokens: int = 0
     input_audio_tokens: int = 0
@@ -56,11 +56,11 @@ class UsageEstimate:
 
 
 class Prices:
-    """One price table. Never raises after it was loaded: usage is what a server says, and may be anything."""
+    """One price table. No method raises, for any usage that an upstream may report."""
 
     def __init__(self, table: PriceTable) -> None:
         self.dated = table.dated
-        """The day on which the prices were looked up; None where nothing costs anything."""
+        """The day on which the prices were looked up; None if everything is free."""
         self._models = models = table.models
         self._transcription = table.transcription
         self._is_free = table.dated is None
@@ -76,14 +76,14 @@ class Prices:
         )
 
     def knows(self, model: str) -> bool:
-        """Whether the conversation's model has prices of its own."""
+        """Whether `model` has prices of its own."""
         return self._is_free or _find(self._models, model) is not None
 
     def of_response(self, model: str, usage: Mapping[str, Any]) -> Cost:
-        """What a response cost, by the `usage` of its `response.done`."""
+        """The cost of a response, by the `usage` of its `response.done`."""
         if self._is_free:
             return Cost()
-        faults = Faults()
+        faults = UsageFaults()
         rates, is_estimate = self._rates(model, faults)
         reads, unclear_in = input_tokens(usage, faults)
         writes, unclear_out = output_tokens(usage, faults)
@@ -93,10 +93,10 @@ class Prices:
         return _cost(tokens, faults, is_estimate=is_estimate or unclear_in or unclear_out)
 
     def of_transcription(self, model: str, usage: Mapping[str, Any]) -> Cost:
-        """What transcribing one item cost, by its usage: tokens, or seconds of speech."""
+        """The cost of transcribing one item, by its usage: tokens, or seconds of speech."""
         if self._is_free:
             return Cost()
-        faults = Faults()
+        faults = UsageFaults()
         rates, is_estimate = self._speech_rates(model, faults)
         if "seconds" in usage or usage.get("type") == "duration":
             seconds = seconds_of(usage.get("seconds"), faults)
@@ -104,38 +104,38 @@ class Prices:
             return _speech_cost(rates, seconds, faults, is_estimate=is_estimate or not by_minute)
         return _by_token(rates, usage, faults, is_estimate=is_estimate)
 
-    def estimated_response(self, model: str, guess: UsageEstimate) -> Cost:
-        """What a response must have cost whose usage never came, by the published token rules; nothing was cached."""
+    def estimated_response(self, model: str, estimate: UsageEstimate) -> Cost:
+        """The estimated cost of a response without reported usage, by the published token rules and without caching."""
         if self._is_free:
             return Cost()
-        faults = Faults(["usage_missing"])
+        faults = UsageFaults(["usage_missing"])
         rates, _ = self._rates(model, faults)
-        spoken = round(guess.output_audio_seconds * ASSISTANT_TOKENS_PER_SECOND)
-        written = -(-guess.output_characters // CHARACTERS_PER_TOKEN)
+        spoken = round(estimate.output_audio_seconds * ASSISTANT_TOKENS_PER_SECOND)
+        written = -(-estimate.output_characters // CHARACTERS_PER_TOKEN)
         tokens = [
-            (guess.input_text_tokens, rates["text"].input),
-            (guess.input_audio_tokens, rates["audio"].input),
+            (estimate.input_text_tokens, rates["text"].input),
+            (estimate.input_audio_tokens, rates["audio"].input),
             (spoken, rates["audio"].output),
             (written, rates["text"].output),
         ]
         return _cost(tokens, faults, is_estimate=True)
 
     def estimated_transcription(self, model: str, seconds: float) -> Cost:
-        """What transcribing so much speech must have cost."""
+        """The estimated cost of transcribing `seconds` of speech."""
         if self._is_free:
             return Cost()
-        faults = Faults(["usage_missing"])
+        faults = UsageFaults(["usage_missing"])
         rates, _ = self._speech_rates(model, faults)
         return _speech_cost(rates, Decimal(repr(max(0.0, seconds))), faults, is_estimate=True)
 
-    def _rates(self, model: str, faults: Faults) -> tuple[Mapping[str, Rates], bool]:
+    def _rates(self, model: str, faults: UsageFaults) -> tuple[Mapping[str, Rates], bool]:
         found = _find(self._models, model)
         if found is None:
             faults.names.append("price_missing")
             return self._dearest, True
         return found, False
 
-    def _speech_rates(self, model: str, faults: Faults) -> tuple[SpeechRates, bool]:
+    def _speech_rates(self, model: str, faults: UsageFaults) -> tuple[SpeechRates, bool]:
         found = _find(self._transcription, model)
         if found is None:
             faults.names.append("price_missing")
@@ -144,33 +144,33 @@ class Prices:
 
 
 def load_prices(given: Path | None = None) -> Prices:
-    """The table in the file `given`, else the one that comes with the package; raises `ConfigurationError`."""
+    """Load the price table `given`, else the one of the package; raises `ConfigurationError`."""
     return Prices(read_price_table(given))
 
 
-def _by_token(rates: SpeechRates, usage: Mapping[str, Any], faults: Faults, *, is_estimate: bool) -> Cost:
+def _by_token(rates: SpeechRates, usage: Mapping[str, Any], faults: UsageFaults, *, is_estimate: bool) -> Cost:
     details = faults.inner(usage, "input_token_details")
     audio, text = faults.count(details, "audio_tokens"), faults.count(details, "text_tokens")
     audio += max(0, faults.count(usage, "input_tokens") - audio - text)
-    if rates.per_minute is not None:  # priced by the minute, told in tokens
+    if rates.per_minute is not None:  # priced by the minute, reported in tokens
         seconds = Decimal(audio) / USER_TOKENS_PER_SECOND
         return _speech_cost(rates, seconds, faults, is_estimate=True)
     output = faults.count(usage, "output_tokens")
     return _cost([(audio, rates.audio), (text, rates.text), (output, rates.output)], faults, is_estimate=is_estimate)
 
 
-def _speech_cost(rates: SpeechRates, seconds: Decimal, faults: Faults, *, is_estimate: bool) -> Cost:
+def _speech_cost(rates: SpeechRates, seconds: Decimal, faults: UsageFaults, *, is_estimate: bool) -> Cost:
     if rates.per_minute is None:
         return _cost([(round(seconds * USER_TOKENS_PER_SECOND), rates.audio)], faults, is_estimate=True)
     usd = (seconds * rates.per_minute / 60).quantize(GRAIN)
     return Cost(usd, is_estimate, tuple(dict.fromkeys(faults.names)))
 
 
-def _cost(tokens: list[tuple[int, Decimal]], faults: Faults, *, is_estimate: bool) -> Cost:
+def _cost(tokens: list[tuple[int, Decimal]], faults: UsageFaults, *, is_estimate: bool) -> Cost:
     usd = sum((count * rate / _MILLION for count, rate in tokens), Decimal(0)).quantize(GRAIN)
     return Cost(usd, is_estimate, tuple(dict.fromkeys(faults.names)))
 
 
 def _find(table: Mapping[str, Any], model: str) -> Any:
-    """By name, else by the name without its date (`gpt-realtime-2.1-2026-07-06`)."""
+    """Look up by name, else by the name without its date (`gpt-realtime-2.1-2026-07-06`)."""
     return table.get(model) or table.get(_DATED_NAME.sub("", model))

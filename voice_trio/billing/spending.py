@@ -1,7 +1,7 @@
-"""What was spent: exact sums by turn, session, user and day, and the budgets they are held against.
+"""Spending: exact sums by turn, session, user and day, and the budgets that limit them.
 
-Pure: no clock, no task, nothing shared with other processes. What is recorded once is in every sum it belongs to, so
-the sums of all turns, sessions, users and days are the same.
+Pure: no clock, no task, no state shared with other processes. Each cost is added to every sum that includes it, so the
+totals over all turns, sessions, users and days are equal.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from voice_trio.billing.prices import Cost
 from voice_trio.state.state import OTHERS, USERS_REMEMBERED
 
 WARNING_SHARE = Decimal("0.8")
-"""Of a budget: from here on the user is warned."""
+"""Share of a budget from which the user is warned."""
 DAYS_REMEMBERED = 3
 MICRO = Decimal(1_000_000)
 ZERO = Decimal(0)
 
 
-class Level(Enum):
-    """How far a budget is spent."""
+class BudgetLevel(Enum):
+    """How much of a budget is spent."""
 
     WITHIN = "below four fifths, or there is no budget"
     NEARLY = "four fifths or more"
@@ -37,19 +37,19 @@ class Budget:
 
     @classmethod
     def of(cls, limit_usd: float | None) -> Budget:
-        """As the settings state it: 0.1 is a tenth."""
+        """The budget of a setting, exact in decimal: 0.1 is one tenth."""
         return cls(None if limit_usd is None else Decimal(repr(limit_usd)))
 
-    def level(self, spent_usd: Decimal) -> Level:
-        """Where `spent_usd` stands."""
+    def level(self, spent_usd: Decimal) -> BudgetLevel:
+        """The level of `spent_usd`."""
         if self.limit_usd is None or spent_usd < self.limit_usd * WARNING_SHARE:
-            return Level.WITHIN
-        return Level.NEARLY if spent_usd < self.limit_usd else Level.SPENT
+            return BudgetLevel.WITHIN
+        return BudgetLevel.NEARLY if spent_usd < self.limit_usd else BudgetLevel.SPENT
 
 
 @dataclass(slots=True)
 class SessionCosts:
-    """One session's sums. Each source (a response, a transcribed item) counts once, whatever is told twice."""
+    """The sums of one session. Each source (a response, a transcribed item) counts once, also if reported twice."""
 
     session_id: str
     user: str
@@ -58,12 +58,12 @@ class SessionCosts:
     by_turn: dict[int, Decimal] = field(default_factory=dict)
     _sources: set[str] = field(default_factory=set)
 
-    def counts(self, source_id: str) -> bool:
-        """Whether that source has been counted already."""
+    def has_counted(self, source_id: str) -> bool:
+        """Whether the source has been counted."""
         return source_id in self._sources
 
     def add(self, source_id: str, turn_id: int, cost: Cost) -> bool:
-        """Count `cost`, unless its source was counted before; says whether it was counted."""
+        """Add `cost`, unless its source was counted before; returns whether it was added."""
         if source_id in self._sources:
             return False
         self._sources.add(source_id)
@@ -75,14 +75,14 @@ class SessionCosts:
 
 @dataclass(slots=True)
 class DayCosts:
-    """One day's sums, of this process."""
+    """The sums of one day in this process."""
 
     usd: Decimal = ZERO
     estimated_usd: Decimal = ZERO
     by_user: OrderedDict[str, Decimal] = field(default_factory=OrderedDict)
 
     def add(self, user: str, cost: Cost) -> None:
-        """Count `cost`."""
+        """Add `cost`."""
         self.usd += cost.usd
         self.estimated_usd += cost.usd if cost.is_estimate else ZERO
         name = user if user in self.by_user or len(self.by_user) < USERS_REMEMBERED else OTHERS
@@ -97,7 +97,7 @@ class Spending:
         self._days: OrderedDict[str, DayCosts] = OrderedDict()
 
     def record(self, day: str, session: SessionCosts, source_id: str, turn_id: int, cost: Cost) -> bool:
-        """Count `cost` everywhere, or nowhere if the session counted that source before."""
+        """Add `cost` to every sum, or to none if the session counted its source before."""
         if not session.add(source_id, turn_id, cost):
             return False
         self.total_usd += cost.usd
@@ -105,11 +105,11 @@ class Spending:
         return True
 
     def day(self, day: str) -> DayCosts:
-        """The sums of a day; zeros for one nothing is known of."""
+        """The sums of a day; zeros for an unknown one."""
         return self._days.get(day) or DayCosts()
 
     def days(self) -> tuple[str, ...]:
-        """The days remembered."""
+        """The stored days, ISO dates."""
         return tuple(self._days)
 
     def _open(self, day: str) -> DayCosts:

@@ -16,10 +16,10 @@ from voice_trio.conversation.retrieval.text import matching_spans, query_terms
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
 from voice_trio.knowledge.importing.documents import (
     FORMATS,
-    Found,
-    Result,
-    Status,
-    Target,
+    DocumentFile,
+    ImportResult,
+    ImportStatus,
+    ImportTarget,
     find_documents,
     import_documents,
 )
@@ -75,7 +75,7 @@ def import_command(paths: tuple[Path, ...], store: str, base: Path) -> None:
     if not found:
         click.echo(f"No documents found; files of these kinds can be imported: {', '.join(FORMATS)}.", err=True)
         return
-    results: Counter[Status] = Counter()
+    results: Counter[ImportStatus] = Counter()
     chunks = 0
     try:
         with _open_target(store, base) as target:
@@ -91,7 +91,7 @@ def import_command(paths: tuple[Path, ...], store: str, base: Path) -> None:
             Text(f"The base now holds {after.chunks:,} passages of {after.documents:,} documents: {base}"),
             soft_wrap=True,
         )
-    if results[Status.UNREADABLE]:
+    if results[ImportStatus.UNREADABLE]:
         raise click.exceptions.Exit(1)
 
 
@@ -142,7 +142,7 @@ async def _search(base: Path, question: str, limit: int) -> tuple[KnowledgeStats
         store.close()
 
 
-def _open_target(store: str, base: Path) -> AbstractContextManager[Target]:
+def _open_target(store: str, base: Path) -> AbstractContextManager[ImportTarget]:
     if store == "embedded":
         return KnowledgeWriter(base)
     weaviate = load_settings().weaviate
@@ -164,7 +164,7 @@ async def _stats(base: Path) -> KnowledgeStats:
         store.close()
 
 
-def _with_progress(found: list[Found], target: Target, console: Console) -> Iterator[Result]:
+def _with_progress(found: list[DocumentFile], target: ImportTarget, console: Console) -> Iterator[ImportResult]:
     columns = (SpinnerColumn(), TextColumn("importing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(
         *columns,
@@ -176,15 +176,15 @@ def _with_progress(found: list[Found], target: Target, console: Console) -> Iter
         task = bar.add_task("import", total=len(found), name="")
         for result in import_documents(found, target):
             bar.update(task, advance=1, name=result.path.name)
-            if result.status is Status.UNREADABLE:
+            if result.status is ImportStatus.UNREADABLE:
                 bar.console.print(Text(f"skipped {result.path}: {result.problem}", style="yellow"), soft_wrap=True)
             yield result
 
 
-def _print_summary(console: Console, results: Counter[Status], chunks: int) -> None:
+def _print_summary(console: Console, results: Counter[ImportStatus], chunks: int) -> None:
     console.print(
-        f"{results[Status.IMPORTED]} imported ({chunks} passage{'s' * (chunks != 1)}), "
-        f"{results[Status.UNCHANGED]} unchanged, {results[Status.UNREADABLE]} unreadable",
+        f"{results[ImportStatus.IMPORTED]} imported ({chunks} passage{'s' * (chunks != 1)}), "
+        f"{results[ImportStatus.UNCHANGED]} unchanged, {results[ImportStatus.UNREADABLE]} unreadable",
         highlight=False,
     )
 

@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 
 class Knowledge(Protocol):
-    """Finds passages; cancelling a search abandons it and never blocks."""
+    """Finds passages. Cancellation abandons a search and never blocks."""
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]:
         """The `limit` best passages for `query`, best first; empty when nothing fits.
 
-        Raises `KnowledgeUnavailable` when the store failed. How long a caller waits is the caller's to bound.
+        Raises `KnowledgeUnavailable` if the store fails. The caller bounds the time.
         """
         ...
 
     async def is_available(self) -> bool:
-        """Whether the store answers right now; never raises."""
+        """Whether the store answers now; never raises."""
         ...
 
 
 @runtime_checkable
-class KeepsPassages(Protocol):
-    """A knowledge base that keeps at hand what its searches returned."""
+class CachesPassages(Protocol):
+    """A knowledge base that caches the passages of its searches on this machine."""
 
-    async def search_locally(self, query: str, limit: int) -> tuple[Passage, ...]:
-        """The best of the kept passages, within milliseconds; raises `KnowledgeUnavailable`."""
+    async def search_cached(self, query: str, limit: int) -> tuple[Passage, ...]:
+        """The `limit` best cached passages, within milliseconds; raises `KnowledgeUnavailable`."""
         ...
 
 
@@ -43,8 +43,8 @@ TITLE_WEIGHT = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """A search that was asked for: when, by `trio.current_time()`, and what."""
+class RecordedSearch:
+    """A search that `MemoryKnowledge` received; `at` is `trio.current_time()`."""
 
     at: float
     text: str
@@ -52,40 +52,41 @@ class Query:
 
 
 class MemoryKnowledge:
-    """A `Knowledge` whose behaviour a test tells it: answer after a while, fail, or hang.
+    """A `Knowledge` in memory whose behaviour a test sets: answer after a delay, fail, or hang.
 
-    `queries` records every search in order. Passages are ranked by the query's words they hold, title words first.
+    `queries` records every search in order. Passages are ranked by the words that they share with the query; a word of
+    the title counts three times.
     """
 
     def __init__(self, passages: Iterable[Passage] = ()) -> None:
-        self.queries: list[Query] = []
+        self.queries: list[RecordedSearch] = []
         self._passages = list(passages)
         self._delay_seconds = 0.0
         self._error: Exception | None = None
 
     def learn(self, *passages: Passage) -> None:
-        """Hold these as well from now on."""
+        """Add passages."""
         self._passages.extend(passages)
 
     def answer_after(self, seconds: float) -> None:
-        """From now on, answer each search after so many seconds; this ends `fail` and `hang`."""
+        """Answer each further search after `seconds`; ends `fail` and `hang`."""
         self._delay_seconds = seconds
         self._error = None
 
     def fail(self, error: Exception) -> None:
-        """From now on, raise `error` after the delay set before (none, unless told)."""
+        """Raise `error` from each further search, after the delay that `answer_after` set (0 by default)."""
         self._error = error
         if self._delay_seconds == float("inf"):
             self._delay_seconds = 0.0
 
     def hang(self) -> None:
-        """From now on, never answer."""
+        """Never answer a further search."""
         self._delay_seconds = float("inf")
         self._error = None
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]:
-        """The `limit` best passages; the behaviour is the one told when the search began."""
-        self.queries.append(Query(trio.current_time(), query, limit))
+        """The `limit` best passages, by the behaviour that was set when the search began."""
+        self.queries.append(RecordedSearch(trio.current_time(), query, limit))
         error = self._error
         await trio.sleep(self._delay_seconds)
         if error is not None:
@@ -93,7 +94,7 @@ class MemoryKnowledge:
         return self._ranked(query)[: max(limit, 0)]
 
     async def is_available(self) -> bool:
-        """Whether a search would be answered."""
+        """Whether a search would return passages."""
         await trio.lowlevel.checkpoint()
         return self._error is None and self._delay_seconds < float("inf")
 

@@ -1,4 +1,4 @@
-"""The knowledge base that the settings ask for: Weaviate as all sessions share it, or the embedded file."""
+"""Opens the knowledge base that the settings configure: Weaviate, shared by all sessions, or the embedded file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from voice_trio.knowledge.passage_cache.cache import LocalNet, PassageCache
-from voice_trio.knowledge.passage_cache.checks import keep_true
+from voice_trio.knowledge.passage_cache.cache import PassageCache, ThreadedPassageCache
 from voice_trio.knowledge.passage_cache.file import PassageCacheFile, passage_cache_path
+from voice_trio.knowledge.passage_cache.revalidation import revalidate_forever
 from voice_trio.knowledge.shared_knowledge import SharedKnowledge
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-QUEUE_SECONDS_WORTH_A_LINE = 0.05
+QUEUE_SECONDS_LOGGED_MIN = 0.05
 CLOSE_SECONDS_MAX = 1.0
 UNSEEN_SECONDS_MAX = 3 * 86_400.0
-"""How long a passage is kept that nobody can ask the store about: a weekend, and then some."""
+"""How long a passage is cached that the store cannot confirm: longer than a weekend without the store."""
 
 
 @asynccontextmanager
 async def open_knowledge(settings: Settings) -> AsyncIterator[Knowledge]:
-    """Open while the block runs; nothing is connected yet when it begins. Raises `ConfigurationError`.
+    """Open the knowledge base for one block; it connects at the first search. Raises `ConfigurationError`.
 
-    Whether passages are kept locally shows in the type (`KeepsPassages`): sessions then get `Policy.local_net`.
+    A result that `CachesPassages` gives sessions `Policy.local_net`.
     """
     if settings.weaviate.url is None:
         embedded = SqliteKnowledge(settings.retrieval.knowledge_path)
@@ -42,31 +42,31 @@ async def open_knowledge(settings: Settings) -> AsyncIterator[Knowledge]:
         finally:
             embedded.close()
         return
-    store, net = weaviate_of(settings), passage_cache_of(settings)
+    store, passage_cache = weaviate_of(settings), passage_cache_of(settings)
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(keep_true, net, store)
+            nursery.start_soon(revalidate_forever, passage_cache, store)
             seconds_max = settings.retrieval.search_timeout_ms / 1000
-            yield SharedKnowledge(store, nursery, net=net, search_seconds_max=seconds_max)
+            yield SharedKnowledge(store, nursery, passage_cache=passage_cache, search_seconds_max=seconds_max)
             nursery.cancel_scope.cancel(reason="the process ends")
     finally:
         store.close()
         with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
-            await net.aclose()
+            await passage_cache.aclose()
 
 
-def passage_cache_of(settings: Settings) -> LocalNet:
-    """Where the passages of that Weaviate are kept: a file of their own for each URL, collection, property and key."""
+def passage_cache_of(settings: Settings) -> ThreadedPassageCache:
+    """The passage cache of the configured Weaviate: one file for each URL, collection, property and API key."""
     weaviate = settings.weaviate
     key = weaviate.api_key.get_secret_value() if weaviate.api_key else None
     path = passage_cache_path(
         settings.retrieval.knowledge_path, weaviate.url, weaviate.collection, weaviate.text_property, key
     )
-    return LocalNet(PassageCache(age_seconds_max=UNSEEN_SECONDS_MAX, file=PassageCacheFile(path)))
+    return ThreadedPassageCache(PassageCache(age_seconds_max=UNSEEN_SECONDS_MAX, file=PassageCacheFile(path)))
 
 
 def weaviate_of(settings: Settings) -> WeaviateKnowledge:
-    """The Weaviate that the settings name; not connected. Raises `ConfigurationError`."""
+    """The Weaviate that the settings name, not connected yet. Raises `ConfigurationError`."""
     key = settings.weaviate.api_key
     return WeaviateKnowledge(
         WeaviateAddress.of(str(settings.weaviate.url or "")),
@@ -80,5 +80,5 @@ def weaviate_of(settings: Settings) -> WeaviateKnowledge:
 
 
 def _observe(queued_seconds: float, search_seconds: float) -> None:
-    if queued_seconds > QUEUE_SECONDS_WORTH_A_LINE:
+    if queued_seconds > QUEUE_SECONDS_LOGGED_MIN:
         log.warning("search_queued", queued_ms=round(1000 * queued_seconds), search_ms=round(1000 * search_seconds))

@@ -1,13 +1,10 @@
-"""A breaker: after a few failures in a row a service is left alone for a while, then tried with one call. Pure.
+"""A remote knowledge base shared by all sessions of a process: cached, deduplicated, behind a circuit breaker.
 
-Results of recent searches by normalised query, bounded in number and age. Pure: times are given by the caller.
+    search ─► search cache ─► an equal search under way ─► breaker ─► the store ─► passage cache
+    search_cached ─► passage cache
 
-A remote knowledge base as all sessions of a process share it: asked once, remembered, and left alone when it fails.
-
-    search ─► cache ─► the same search under way ─► breaker ─► the store ─► kept passages
-    search_locally ─► kept passages
-
-A search goes on when whoever asked has left, up to its own time limit: what it finds serves the next question.
+A cancelled caller does not cancel the search: it continues up to its own time limit, and its result serves the next
+caller. The breaker and the search cache are pure; the caller gives them the time.
 """
 
 from __future__ import annotations
@@ -21,7 +18,7 @@ import trio
 
 from voice_trio.conversation.retrieval.text import fold
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.knowledge.passage_cache.cache import LocalNet
+from voice_trio.knowledge.passage_cache.cache import ThreadedPassageCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +31,10 @@ OPEN_SECONDS = 30.0
 
 
 class Breaker:
-    """Closed: calls pass. Open: none does. After `open_seconds` one call probes; its success closes it again."""
+    """A circuit breaker: it opens after `failures_max` failures in a row and then admits no call for `open_seconds`.
+
+    After that one call is admitted as a probe; its success closes the breaker, its failure opens it again.
+    """
 
     def __init__(self, failures_max: int = FAILURES_MAX, open_seconds: float = OPEN_SECONDS) -> None:
         self._failures_max = failures_max
@@ -44,7 +44,7 @@ class Breaker:
         self._is_probing = False
 
     def admits(self, now: float) -> bool:
-        """Whether a call may be made now; one that is admitted ends in `succeed` or `fail`."""
+        """Whether a call may be made at `now`. The caller reports each admitted call with `succeed` or `fail`."""
         if self._opened_at is None:
             return True
         if self._is_probing or now - self._opened_at < self._open_seconds:
@@ -64,7 +64,7 @@ class Breaker:
         self._is_probing = False
 
     def is_open(self, now: float) -> bool:
-        """Whether calls are turned away."""
+        """Whether calls are refused at `now`."""
         return self._opened_at is not None and (self._is_probing or now - self._opened_at < self._open_seconds)
 
 
@@ -75,13 +75,13 @@ Key: TypeAlias = tuple[str, int]
 
 
 def key_of(query: str, limit: int) -> Key:
-    """What makes two searches equal: the same words, whatever their case, accents, punctuation and spacing."""
+    """The cache key: searches are equal if their words are, without case, accents, punctuation and spacing."""
     words = "".join(c if c.isalnum() else " " for c in fold(query)).split()
     return " ".join(words), limit
 
 
 class SearchCache:
-    """The least recently used result goes first; an old one is never given."""
+    """Recent results by query: evicts the least recently used one, returns none older than `age_seconds_max`."""
 
     def __init__(self, searches_max: int = SEARCHES_MAX, age_seconds_max: float = AGE_SECONDS_MAX) -> None:
         self._searches_max = searches_max
@@ -109,97 +109,100 @@ class SearchCache:
 log = structlog.get_logger(__name__)
 
 SEARCH_SECONDS_MAX = 2.0
-FLIGHTS_MAX = 64
+CONCURRENT_SEARCHES_MAX = 64
 
 
-class Net(Protocol):
-    """Where found passages are kept."""
+class PassageStore(Protocol):
+    """The cache for the passages that searches find."""
 
-    async def keep(self, passages: Iterable[Passage]) -> None: ...
+    async def put(self, passages: Iterable[Passage]) -> None: ...
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]: ...
 
 
 @dataclass(slots=True)
-class _Flight:
-    """One search under way, and whoever waits for it."""
+class _SharedSearch:
+    """One search under way, shared by every caller with an equal query."""
 
-    landed: trio.Event = field(default_factory=trio.Event)
+    done: trio.Event = field(default_factory=trio.Event)
     passages: tuple[Passage, ...] = ()
     error: str | None = "the process ends"
 
 
 class SharedKnowledge:
-    """A `Knowledge` that also `KeepsPassages`. Its `nursery` must outlive every session."""
+    """A `Knowledge` that also `CachesPassages`.
+
+    Searches run in `nursery`, which must outlive every session. Each takes `search_seconds_max` at most.
+    """
 
     def __init__(
         self,
         store: Knowledge,
         nursery: trio.Nursery,
         *,
-        net: Net | None = None,
+        passage_cache: PassageStore | None = None,
         breaker: Breaker | None = None,
         cache: SearchCache | None = None,
         search_seconds_max: float = SEARCH_SECONDS_MAX,
     ) -> None:
         self._store = store
         self._nursery = nursery
-        self._net = net or LocalNet()
+        self._passage_cache = passage_cache or ThreadedPassageCache()
         self._breaker = breaker or Breaker()
         self._cache = cache or SearchCache()
         self._search_seconds_max = search_seconds_max
-        self._flights: dict[Key, _Flight] = {}
+        self._searches: dict[Key, _SharedSearch] = {}
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]:
-        """As the store would; from the cache or an equal search under way where there is one.
+        """The `limit` best passages of the store, of the search cache, or of an equal search under way.
 
-        Raises `KnowledgeUnavailable`, at once while the breaker is open. Cancellation leaves the search to itself.
+        Raises `KnowledgeUnavailable`, at once while the breaker is open. Cancellation does not stop the search.
         """
         key = key_of(query, limit)
         known = self._cache.get(key, trio.current_time())
         if known is not None:
             await trio.lowlevel.checkpoint()
             return known
-        flight = self._flights.get(key) or self._take_off(key, query, limit)
-        await flight.landed.wait()
-        if flight.error is not None:
-            raise KnowledgeUnavailable(flight.error)
-        return flight.passages
+        search = self._searches.get(key) or self._start(key, query, limit)
+        await search.done.wait()
+        if search.error is not None:
+            raise KnowledgeUnavailable(search.error)
+        return search.passages
 
-    async def search_locally(self, query: str, limit: int) -> tuple[Passage, ...]:
-        """The best of the passages that earlier searches found."""
-        return await self._net.search(query, limit)
+    async def search_cached(self, query: str, limit: int) -> tuple[Passage, ...]:
+        """The `limit` best passages that earlier searches found; raises `KnowledgeUnavailable`."""
+        return await self._passage_cache.search(query, limit)
 
     async def is_available(self) -> bool:
-        """Whether the store answers right now, whatever the breaker says; never raises."""
+        """Whether the store answers now, regardless of the breaker; never raises."""
         return await self._store.is_available()
 
     @property
-    def is_left_alone(self) -> bool:
+    def is_circuit_open(self) -> bool:
         """Whether the breaker is open."""
         return self._breaker.is_open(trio.current_time())
 
-    def _take_off(self, key: Key, query: str, limit: int) -> _Flight:
-        if len(self._flights) >= FLIGHTS_MAX:
+    def _start(self, key: Key, query: str, limit: int) -> _SharedSearch:
+        if len(self._searches) >= CONCURRENT_SEARCHES_MAX:
             raise KnowledgeUnavailable("too many searches under way")
         if not self._breaker.admits(trio.current_time()):
-            raise KnowledgeUnavailable("the store failed lately and is left alone for a while")
-        flight = self._flights[key] = _Flight()
-        self._nursery.start_soon(self._fly, flight, key, query, limit)
-        return flight
+            raise KnowledgeUnavailable("the circuit breaker is open after several failures")
+        search = self._searches[key] = _SharedSearch()
+        self._nursery.start_soon(self._run, search, key, query, limit)
+        return search
 
-    async def _fly(self, flight: _Flight, key: Key, query: str, limit: int) -> None:
+    async def _run(self, search: _SharedSearch, key: Key, query: str, limit: int) -> None:
         try:
-            flight.passages = await self._ask(query, limit)
-            flight.error = None
+            search.passages = await self._ask(query, limit)
+            search.error = None
         except KnowledgeUnavailable as error:
-            flight.error = str(error)
+            search.error = str(error)
         finally:
-            del self._flights[key]
-            flight.landed.set()
-        if flight.error is None:
-            self._cache.put(key, flight.passages, trio.current_time())
-            await self._keep(flight.passages)
+            del self._searches[key]
+            search.done.set()
+        if search.error is None:
+            self._cache.put(key, search.passages, trio.current_time())
+            await self._put(search.passages)
 
     async def _ask(self, query: str, limit: int) -> tuple[Passage, ...]:
         try:
@@ -211,8 +214,8 @@ class SharedKnowledge:
         self._breaker.succeed()
         return passages
 
-    async def _keep(self, passages: tuple[Passage, ...]) -> None:
+    async def _put(self, passages: tuple[Passage, ...]) -> None:
         try:
-            await self._net.keep(passages)
+            await self._passage_cache.put(passages)
         except KnowledgeUnavailable as error:
-            log.warning("passages_not_kept", reason=str(error))
+            log.warning("passages_not_cached", reason=str(error))

@@ -26,21 +26,18 @@ class Link(Protocol):
         ...
 
     async def receive(self) -> str | bytes:
-        """The next frame; raises `LinkClosed` when the peer is gone. Safe to cancel: no frame is lost."""
+        """The next frame; raises `LinkClosed` at the end of the connection. Cancellation loses no frame."""
         ...
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        """Say goodbye and let go; harmless when already closed. `reason` is at most 123 bytes of UTF-8."""
+        """Close the connection; no effect if it is closed already. `reason` is at most 123 bytes of UTF-8."""
         ...
 
 
-__all__ = ["Keepalive", "ModelDial", "WebSocketLink", "make_dial", "make_sidecar_dial", "with_query"]
+class UpstreamDial:
+    """Opens links to the upstream, for sessions a `Dial`. `safety_identifier` is the user's, hashed by the caller.
 
-
-class ModelDial:
-    """Opens links to the model: a `Dial` for sessions. `safety_identifier` is the user's, hashed by the caller.
-
-    Without a model the links are to sessions that only transcribe.
+    Without a model the links lead to sessions that only transcribe.
     """
 
     def __init__(
@@ -63,27 +60,27 @@ class ModelDial:
             self._headers["OpenAI-Safety-Identifier"] = safety_identifier
 
     async def __call__(self, nursery: trio.Nursery) -> WebSocketLink:
-        """A link whose background work lives in `nursery`; raises `ModelUnavailable` or `ModelRefused`.
+        """Open a link whose background task runs in `nursery`; raises `ModelUnavailable` or `ModelRefused`.
 
-        How long it may take is the caller's to bound; cancelled, it leaves nothing behind.
+        The caller bounds the time. A cancelled call leaves no task and no socket.
         """
         return await open_link(
             nursery, self._url, headers=self._headers, keepalive=self._keepalive, ssl_context=self._ssl_context
         )
 
 
-def make_dial(url: str, model: str, key: str | None, safety_identifier: str = "") -> ModelDial:
+def make_dial(url: str, model: str, key: str | None, safety_identifier: str = "") -> UpstreamDial:
     """The `Dial` for one session to `url`, a ws:// or wss:// URL without the model."""
-    return ModelDial(url, model, key, safety_identifier=safety_identifier, ssl_context=shared_ssl_context(url))
+    return UpstreamDial(url, model, key, safety_identifier=safety_identifier, ssl_context=shared_ssl_context(url))
 
 
-def make_sidecar_dial(url: str, key: str | None, safety_identifier: str = "") -> ModelDial:
-    """The `Dial` for one session's sidecar, which only transcribes, at the same `url`."""
-    return ModelDial(url, None, key, safety_identifier=safety_identifier, ssl_context=shared_ssl_context(url))
+def make_sidecar_dial(url: str, key: str | None, safety_identifier: str = "") -> UpstreamDial:
+    """The `Dial` for the sidecar of one session, which only transcribes, at the same `url`."""
+    return UpstreamDial(url, None, key, safety_identifier=safety_identifier, ssl_context=shared_ssl_context(url))
 
 
 def with_query(url: str, **parameters: str | None) -> str:
-    """`url` with `parameters` in its query, in place of those of the same name; None removes one."""
+    """`url` with `parameters` in its query; each replaces one of the same name, None removes it."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True)) | parameters
     return parts._replace(query=urlencode({name: value for name, value in query.items() if value is not None})).geturl()

@@ -1,8 +1,8 @@
-"""Listening sockets whose connections cannot hang: made by us, or found among the process's own when another made them.
+"""Listening sockets whose connections cannot hang: opened here, or found among the open sockets of the process.
 
-Options set on a listening socket are inherited by what it accepts. TCP_USER_TIMEOUT is the one that matters: the HTTP
-server shields its sends from cancellation and gives them no timeout, so a client that stops reading could hold a task,
-a session and a shutdown for ever. With it the kernel ends the connection when nothing was taken for so long (Linux).
+Accepted connections inherit the options of the listening socket. TCP_USER_TIMEOUT matters most: the HTTP server shields
+its sends from cancellation and has no timeout for them. A client that stops reading would block a task, a session and a
+shutdown. With the option the kernel ends a connection that acknowledges no data for that time (Linux).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 BACKLOG = 256
-UNTAKEN_MS_MAX = 5_000
-# Small, so that a client which reads nothing is noticed after a second or two of sound instead of a minute. The kernel
-# doubles it. 64 KiB in flight are 640 kB/s at a round trip of 100 ms; an answer leaves at a quarter of that.
+UNACKNOWLEDGED_MS_MAX = 5_000
+# Small, so that a client that does not read is detected after one or two seconds of audio instead of a minute. The
+# kernel doubles it. 64 KiB in flight are 640 kB/s at a round trip of 100 ms; a response is sent at a quarter of that.
 SEND_BUFFER_BYTES = 64 * 1024
-# A client that vanishes while nothing is sent: found after 15 + 5 seconds, whatever the server's own pings do.
+# Detects a lost client while nothing is sent, after 15 + 5 seconds, independent of the server's pings.
 KEEPALIVE_IDLE_SECONDS = 15
 KEEPALIVE_INTERVAL_SECONDS = 5
 KEEPALIVE_PROBES_MAX = 3
@@ -35,7 +35,7 @@ _OPTIONS = (
     (socket.IPPROTO_TCP, "TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
     (socket.IPPROTO_TCP, "TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
     (socket.IPPROTO_TCP, "TCP_KEEPCNT", KEEPALIVE_PROBES_MAX),
-    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", UNTAKEN_MS_MAX),
+    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", UNACKNOWLEDGED_MS_MAX),
 )
 
 
@@ -56,13 +56,13 @@ def open_listener(bind: str) -> socket.socket:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)  # sets SO_REUSEADDR itself
     except OSError as error:
         raise ConfigurationError(f"cannot listen on {bind}: {error.strerror or error}") from error
-    harden(listener)
+    set_socket_options(listener)
     listener.setblocking(False)
     return listener
 
 
-def harden(listener: socket.socket) -> None:
-    """Set on a TCP listener what its connections should inherit; what a system does not have is left out."""
+def set_socket_options(listener: socket.socket) -> None:
+    """Set the options that accepted connections inherit; options that the system lacks are skipped."""
     if listener.family not in (socket.AF_INET, socket.AF_INET6):
         return
     for level, name, value in _OPTIONS:
@@ -72,33 +72,33 @@ def harden(listener: socket.socket) -> None:
                 listener.setsockopt(level, option, value)
 
 
-def harden_own_listeners() -> int:
-    """`harden` every TCP listener of this process, whoever opened it; returns how many there are."""
+def set_options_on_own_listeners() -> int:
+    """Call `set_socket_options` on every TCP listener of this process; returns their number."""
     count = 0
     for found in _own_tcp_sockets():
         if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            harden(found)
+            set_socket_options(found)
             count += 1
     return count
 
 
 def drop_connections(ports: Iterable[int]) -> int:
-    """Shut down every connection of this process that was accepted on one of `ports`; returns how many.
+    """Shut down every connection that was accepted on one of `ports`; returns their number.
 
-    The last resort at the end of a shutdown: whatever waits in a shielded send is set free.
+    The last step of a shutdown: it ends every shielded send that still waits.
     """
-    wanted = set(ports)
+    port_set = set(ports)
     count = 0
     for found in _own_tcp_sockets():
         with suppress(OSError):
-            if not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and found.getsockname()[1] in wanted:
+            if not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and found.getsockname()[1] in port_set:
                 found.shutdown(socket.SHUT_RDWR)
                 count += 1
     return count
 
 
 def _own_tcp_sockets() -> Iterator[socket.socket]:
-    """A duplicate of each TCP socket of this process, closed when the next is asked for."""
+    """A duplicate of each TCP socket of this process, closed before the next one."""
     for name in _descriptors():
         try:
             if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):

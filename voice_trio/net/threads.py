@@ -1,4 +1,8 @@
-"""The only door to worker threads: one bulkhead a service, so that a slow one starves nobody else."""
+"""Worker threads: one bulkhead for each service, so that a slow service does not block others.
+
+No other module starts worker threads; a test enforces that. Trio's default limiter of 40 threads would be shared by all
+services, and cancellation would wait for each thread.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +20,15 @@ T = TypeVar("T")
 class Bulkhead:
     """A private pool of at most `size` worker threads for one service.
 
-    A read that is cancelled is abandoned: its thread runs on and keeps its place in the pool until the driver's own
-    timeout ends it. A write is never abandoned, because nobody would know whether it took place.
+    A cancelled read is abandoned: its thread keeps its place in the pool until the timeout of the driver ends it. A
+    write is never abandoned, because its caller must know whether it took effect.
     """
 
     def __init__(self, size: int) -> None:
         self._limiter = trio.CapacityLimiter(size)
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `function` in a thread; cancellation returns at once and leaves the thread to finish by itself."""
+        """Run `function` in a thread; cancellation returns at once and abandons the thread."""
         return await trio.to_thread.run_sync(
             lambda: function(*args, **kwargs), abandon_on_cancel=True, limiter=self._limiter
         )

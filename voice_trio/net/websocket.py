@@ -1,7 +1,7 @@
-"""WebSockets that we open: a `Link` over trio-websocket.
+"""WebSockets that the gateway opens: a `Link` over trio-websocket.
 
-It knows URLs, headers and TLS; it does not know what is said over the wire. Every foreign exception ends here: above it
-there are `LinkClosed`, `ModelUnavailable` and `ModelRefused`. No header's value is ever logged.
+It knows URLs, headers and TLS, and nothing of the protocol above. It maps every foreign exception to `LinkClosed`,
+`ModelUnavailable` or `ModelRefused`. No value of a header is ever logged.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ log = structlog.get_logger(__name__)
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 RECEIVE_BYTES = 64 * 1024
-# The library reads no further while its queue is full, and then answers no ping and sees no close. Its default is 1.
+# With a full queue the library stops reading, so it answers no ping and sees no close. Its default is 1.
 MESSAGES_QUEUED_MAX = 32
-CLOSE_SECONDS_MAX = 0.5  # for the peer's half of the closing handshake; then the socket is dropped (I8)
-ABNORMAL_CLOSURE = 1006  # never on the wire: the library's word for "it just ended"
+CLOSE_SECONDS_MAX = 0.5  # for the peer's close frame; then the socket is closed (I8)
+ABNORMAL_CLOSURE = 1006  # never on the wire: the library reports a lost connection so (RFC 6455 §7.4.1)
 REFUSED_STATUSES = frozenset({400, 401, 403, 404})
 
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """A ping every `interval_seconds` of a link's life; without a pong within `patience_seconds` the peer is gone."""
+    """A ping every `interval_seconds`; without a pong within `pong_seconds_max` the connection counts as lost."""
 
     interval_seconds: float = 20.0
-    patience_seconds: float = 10.0
+    pong_seconds_max: float = 10.0
 
 
 class WebSocketLink:
@@ -55,48 +55,48 @@ class WebSocketLink:
 
     @classmethod
     def of_server(cls, connection: WebSocketConnection) -> Self:
-        """A server's end: whoever accepted the connection keeps its socket and its background task."""
+        """The server's end of an accepted connection; the server owns the socket and its background task."""
         gone = trio.Event()
         gone.set()
         return cls(connection, trio.CancelScope(), gone)
 
     async def send(self, message: str | bytes) -> None:
-        """Send one frame; raises `LinkClosed`. A cancelled send tears the stream: close the link then."""
+        """Send one frame; raises `LinkClosed`. A cancelled send leaves the link unusable: close it."""
         try:
             await self._connection.send_message(message)
-        except _LOST as error:
-            raise _closed(error) from error
+        except _DISCONNECTED as error:
+            raise _link_closed(error) from error
 
     async def receive(self) -> str | bytes:
-        """The next frame; raises `LinkClosed`. Cancelling loses nothing."""
+        """The next frame; raises `LinkClosed`. Cancellation loses no frame."""
         try:
             message: str | bytes = await self._connection.get_message()
-        except _LOST as error:
-            raise _closed(error) from error
+        except _DISCONNECTED as error:
+            raise _link_closed(error) from error
         return message
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        """Say goodbye for at most half a second and drop the socket; when cancelled, drop it at once."""
+        """Close with a closing handshake of at most half a second; when cancelled, close the socket at once."""
         try:
             with trio.move_on_after(CLOSE_SECONDS_MAX):
                 await self._connection.aclose(code, reason or None)
-        except _LOST:
+        except _DISCONNECTED:
             pass
         finally:
             self._scope.cancel(reason="link closed")
         await self._gone.wait()
 
-    async def _watch(self, keepalive: Keepalive) -> None:
-        """Ping until the link is over; returns when the peer is gone."""
+    async def _ping(self, keepalive: Keepalive) -> None:
+        """Ping until the connection is lost, then return."""
         while True:
             await trio.sleep(keepalive.interval_seconds)
             try:
-                with trio.fail_after(keepalive.patience_seconds):
+                with trio.fail_after(keepalive.pong_seconds_max):
                     await self._connection.ping()
             except trio.TooSlowError:
-                log.warning("link_vanished", patience_s=keepalive.patience_seconds)
+                log.warning("pong_timed_out", timeout_s=keepalive.pong_seconds_max)
                 return
-            except _LOST:
+            except _DISCONNECTED:
                 return
 
 
@@ -108,10 +108,10 @@ async def open_link(
     keepalive: Keepalive | None = None,
     ssl_context: ssl.SSLContext | None = None,
 ) -> WebSocketLink:
-    """A link to a ws:// or wss:// URL; raises `ModelUnavailable`, or `ModelRefused` for HTTP 400, 401, 403 and 404.
+    """Open a link to a ws:// or wss:// URL; raises `ModelUnavailable`, or `ModelRefused` for HTTP 400, 401, 403, 404.
 
-    An HTTP answer in place of the upgrade is the error's cause, a `trio_websocket.ConnectionRejected`.
-    One task in `nursery` keeps the socket, pings and all, and ends with the link.
+    An HTTP response in place of the upgrade is the cause of the error, a `trio_websocket.ConnectionRejected`. One task
+    in `nursery` owns the socket, sends the pings, and ends with the link.
     """
     link: WebSocketLink = await nursery.start(
         _keep_open, url, headers or {}, keepalive or Keepalive(), ssl_context or shared_ssl_context(url)
@@ -123,7 +123,7 @@ _ssl_contexts: list[ssl.SSLContext] = []
 
 
 def shared_ssl_context(url: str) -> ssl.SSLContext | None:
-    """The process's context for wss:// URLs, made once: reading the system's certificates takes tens of ms."""
+    """The TLS context of the process for wss:// URLs, made once: loading the system's certificates takes tens of ms."""
     if urlsplit(url).scheme != "wss":
         return None
     if not _ssl_contexts:
@@ -131,8 +131,8 @@ def shared_ssl_context(url: str) -> ssl.SSLContext | None:
     return _ssl_contexts[0]
 
 
-# Whatever trio-websocket lets through when a connection is over, on either side, in the middle of anything.
-_LOST = (
+# What trio-websocket raises when a connection ends, on either side, in any state.
+_DISCONNECTED = (
     ConnectionClosed,
     ProtocolError,
     h11.ProtocolError,
@@ -150,27 +150,27 @@ async def _keep_open(  # started by `open_link` only
     *,
     task_status: trio.TaskStatus[WebSocketLink],
 ) -> None:
-    """The life of one socket: connect, hand out the link, ping, and let go whatever happens."""
+    """Own one socket: connect, return the link through `task_status`, ping, and close in every case."""
     host = urlsplit(url).hostname or ""
-    stream = _Watched(await _open_stream(host, urlsplit(url).port, ssl_context))
+    stream = _HandshakeStream(await _open_stream(host, urlsplit(url).port, ssl_context))
     gone = trio.Event()
     try:
         await stream.secure(host)
         await _upgrade_and_watch(stream, url, headers, keepalive, gone, lambda link: task_status.started(link))
     finally:
         try:
-            await trio.aclose_forcefully(stream)  # raises, although it has closed, when all around is cancelled too
+            await trio.aclose_forcefully(stream)  # it closes, and raises if an outer scope is cancelled too
         finally:
             gone.set()
 
 
 async def _upgrade_and_watch(
-    stream: _Watched,
+    stream: _HandshakeStream,
     url: str,
     headers: Mapping[str, str],
     keepalive: Keepalive,
     gone: trio.Event,
-    hand_out: Callable[[WebSocketLink], None],
+    on_open: Callable[[WebSocketLink], None],
 ) -> None:
     parts = urlsplit(url)
     link: WebSocketLink | None = None
@@ -180,7 +180,7 @@ async def _upgrade_and_watch(
             nursery.start_soon(stream.cancel_when_ended, nursery.cancel_scope)
             connection = await wrap_client_stream(
                 nursery,
-                cast("trio.SocketStream", stream),  # the library uses what every Stream has, and annotates less
+                cast("trio.SocketStream", stream),  # the library accepts any Stream, but is annotated otherwise
                 parts.netloc.rpartition("@")[2],
                 (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
                 extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
@@ -190,14 +190,14 @@ async def _upgrade_and_watch(
             )
             stream.handshake_is_over = True
             link = WebSocketLink(connection, nursery.cancel_scope, gone)
-            hand_out(link)
-            await link._watch(keepalive)
+            on_open(link)
+            await link._ping(keepalive)
             nursery.cancel_scope.cancel(reason="link over")
     except* ConnectionRejected as group:
-        refusals.extend(_leaves(group))
-    except* _LOST as group:
-        # The library's reader stumbled over what the peer sent; whoever uses the link sees it closed.
-        log.debug("link_broke", errors=[type(error).__name__ for error in _leaves(group)])
+        refusals.extend(_leaf_errors(group))
+    except* _DISCONNECTED as group:
+        # The library's reader failed on what the peer sent; users of the link get `LinkClosed`.
+        log.debug("link_failed", errors=[type(error).__name__ for error in _leaf_errors(group)])
     if link is None:
         raise _refusal(refusals) from next(iter(refusals), None)
 
@@ -211,12 +211,12 @@ async def _open_stream(
         return await trio.open_ssl_over_tcp_stream(host, port or 443, ssl_context=ssl_context, https_compatible=True)
     except OSError as error:
         raise ModelUnavailable(
-            f"no connection to {host}: {_first_words(_leaves(error.__cause__ or error)[-1])}"
+            f"no connection to {host}: {_first_line(_leaf_errors(error.__cause__ or error)[-1])}"
         ) from error
 
 
-class _Watched(trio.abc.Stream):
-    """A stream that notices when the connection ends during the handshake: there the library would wait for ever."""
+class _HandshakeStream(trio.abc.Stream):
+    """A stream that detects the end of the connection during the handshake, where the library would wait forever."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.handshake_is_over = False
@@ -224,12 +224,12 @@ class _Watched(trio.abc.Stream):
         self._ended = trio.Event()
 
     async def secure(self, host: str) -> None:
-        """The TLS handshake, where there is one: made here, its failures can still say why."""
+        """Do the TLS handshake of a wss:// URL here, where its error still has a cause."""
         if isinstance(self._stream, trio.SSLStream):
             try:
                 await self._stream.do_handshake()
             except trio.BrokenResourceError as error:
-                raise ModelUnavailable(f"no TLS with {host}: {_first_words(error.__cause__ or error)}") from error
+                raise ModelUnavailable(f"no TLS with {host}: {_first_line(error.__cause__ or error)}") from error
 
     async def cancel_when_ended(self, scope: trio.CancelScope) -> None:
         await self._ended.wait()
@@ -256,7 +256,7 @@ class _Watched(trio.abc.Stream):
         await self._stream.aclose()
 
 
-def _closed(error: BaseException) -> LinkClosed:
+def _link_closed(error: BaseException) -> LinkClosed:
     reason = error.reason if isinstance(error, ConnectionClosed) else None
     if reason is None or reason.code == ABNORMAL_CLOSURE:
         return LinkClosed()
@@ -264,14 +264,14 @@ def _closed(error: BaseException) -> LinkClosed:
 
 
 def _refusal(refusals: list[BaseException]) -> ModelUnavailable:
-    """Why there is no link. Of an answer's body only the code is shown: messages quote pieces of keys."""
+    """The error for a failed handshake. It shows only the code of a response's body: messages may quote keys."""
     for refusal in refusals:
         if isinstance(refusal, ConnectionRejected):
             code = _error_code(refusal.body)
-            told = f"refused with HTTP {refusal.status_code}" + (f" {code}" if code else "")
+            reason = f"refused with HTTP {refusal.status_code}" + (f" {code}" if code else "")
             if refusal.status_code in REFUSED_STATUSES or code in FATAL_CODES:
-                return ModelRefused(told)
-            return ModelUnavailable(told)
+                return ModelRefused(reason)
+            return ModelUnavailable(reason)
     return ModelUnavailable("the connection ended during the handshake")
 
 
@@ -284,12 +284,12 @@ def _error_code(body: bytes | None) -> str:
     return code[:64] if isinstance(code, str) else ""
 
 
-def _first_words(error: BaseException) -> str:
-    """What an error says, without what it was caused by."""
+def _first_line(error: BaseException) -> str:
+    """The first line of an error's text, at most 200 characters."""
     return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
-def _leaves(error: BaseException) -> list[BaseException]:
+def _leaf_errors(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+        return [leaf for inner in error.exceptions for leaf in _leaf_errors(inner)]
     return [error]

@@ -10,7 +10,7 @@ import trio
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.session_events import SessionExpiring
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.knowledge.knowledge import KeepsPassages
+from voice_trio.knowledge.knowledge import CachesPassages
 from voice_trio.session.endings import Ending
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ async def run_turn(scope: trio.CancelScope, tasks: trio.MemoryReceiveChannel[Tas
 
 async def search(command: commands.StartSearch, knowledge: Knowledge, host: SessionPort) -> None:
     """Run one query; a failure costs the turn its context, never the session."""
-    find = knowledge.search_locally if command.local and isinstance(knowledge, KeepsPassages) else knowledge.search
+    find = knowledge.search_cached if command.local and isinstance(knowledge, CachesPassages) else knowledge.search
     try:
         with trio.fail_after(host.config.search_seconds_max):
             passages = await find(command.query, host.config.search_limit)

@@ -1,4 +1,4 @@
-"""Paragraphs into chunks: whole sentences, about 250 tokens, each chunk a little of the one before. Pure."""
+"""Splits paragraphs into chunks of whole sentences, about 250 tokens each, with an overlap of 40. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 CHUNK_TOKENS = 250
 OVERLAP_TOKENS = 40
-# Part of every document's digest: a change in how documents are cut makes the next import cut them anew.
+# Part of every document's digest: after a change of the chunking the next import splits every document again.
 CHUNKING_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """What a reader makes of a file, in order; `title` is the path of headings above. Equal titles share chunks."""
+    """One paragraph of a file; `title` is the path of headings above it. Paragraphs of equal title share chunks."""
 
     title: str
     text: str
@@ -29,7 +29,7 @@ class Paragraph:
 
 
 def chunked(paragraphs: Iterable[Paragraph]) -> Iterator[Chunk]:
-    """Chunks of whole sentences, never across headings; holds no more than one chunk and one paragraph at a time."""
+    """Chunks of whole sentences, never across headings; holds one chunk and one paragraph in memory."""
     for (title, source), section in groupby(paragraphs, key=lambda paragraph: (paragraph.title, paragraph.source)):
         for text in _packed(_pieces(section)):
             yield Chunk(title, text, source)
@@ -37,7 +37,7 @@ def chunked(paragraphs: Iterable[Paragraph]) -> Iterator[Chunk]:
 
 def _packed(pieces: Iterable[str]) -> Iterator[str]:
     held: list[str] = []
-    repeated = 0  # how many of `held` the chunk before has already
+    repeated = 0  # how many of `held` repeat the previous chunk
     size = 0
     for piece in pieces:
         quarters = token_quarters(piece)
@@ -53,7 +53,7 @@ def _packed(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _tail(pieces: list[str]) -> list[str]:
-    """The last sentences, as many as the overlap allows."""
+    """The last sentences, up to the overlap."""
     left = 4 * OVERLAP_TOKENS
     kept = 0
     for piece in reversed(pieces):
@@ -65,7 +65,7 @@ def _tail(pieces: list[str]) -> list[str]:
 
 
 def _pieces(paragraphs: Iterable[Paragraph]) -> Iterator[str]:
-    """Sentences with the space after them, a paragraph's last with a line's end; those longer than a chunk are cut."""
+    """Sentences with the space after them, the last of a paragraph with a line end; long ones are split."""
     for paragraph in paragraphs:
         for sentence in sentences(paragraph.text.strip() + "\n"):
             if sentence.strip():

@@ -1,9 +1,6 @@
-"""Which kinds of files can be imported, and by which reader.
+"""Imports documents into a knowledge base: finds files, skips unchanged ones, and reports those it cannot read.
 
-Documents into a knowledge base: finds files, skips what is unchanged, names what cannot be read, and goes on.
-
-Nothing is held in memory but one chunk and the list of paths. It knows no particular base: whatever offers the two
-verbs of `Target` will do.
+Holds one chunk and the list of paths in memory. Works with any knowledge base that implements `ImportTarget`.
 """
 
 from __future__ import annotations
@@ -19,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from voice_trio.errors import UnreadableDocument
 from voice_trio.knowledge.importing.chunks import CHUNKING_VERSION, chunked
 from voice_trio.knowledge.importing.page_readers import read_html, read_pdf
-from voice_trio.knowledge.importing.readers import TEXT_FORMATS, Format
+from voice_trio.knowledge.importing.readers import TEXT_FORMATS, FileFormat
 from voice_trio.knowledge.importing.record_readers import read_csv, read_jsonl
 
 if TYPE_CHECKING:
@@ -27,108 +24,108 @@ if TYPE_CHECKING:
 
     from voice_trio.knowledge.sqlite.base import Chunk
 
-_HTML = Format(read_html, is_text=False)  # pages name their own encoding
+_HTML = FileFormat(read_html, is_text=False)  # a page states its own encoding
 
 FORMATS = {
     **TEXT_FORMATS,
     ".html": _HTML,
     ".htm": _HTML,
     ".xhtml": _HTML,
-    ".jsonl": Format(read_jsonl),
-    ".ndjson": Format(read_jsonl),
-    ".csv": Format(read_csv),
-    ".tsv": Format(read_csv),
-    ".pdf": Format(read_pdf, is_text=False),
+    ".jsonl": FileFormat(read_jsonl),
+    ".ndjson": FileFormat(read_jsonl),
+    ".csv": FileFormat(read_csv),
+    ".tsv": FileFormat(read_csv),
+    ".pdf": FileFormat(read_pdf, is_text=False),
 }
 
 
 _BLOCK_BYTES = 1 << 18
 
 
-class Target(Protocol):
-    """Where chunks go; each document under a key, with a digest of its content."""
+class ImportTarget(Protocol):
+    """A knowledge base that stores the chunks of each document under a key, with a digest of its content."""
 
     def holds(self, key: str, digest: str) -> bool:
-        """Whether the document is there already, with exactly this content."""
+        """Whether the document is stored with exactly this content."""
         ...
 
     def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
-        """Replace the document by `chunks`, all or nothing; returns how many."""
+        """Replace the document by `chunks`, all or nothing; returns their number."""
         ...
 
 
-class Status(Enum):
-    """What became of a file."""
+class ImportStatus(Enum):
+    """The result for a file."""
 
     IMPORTED = "imported"
-    """Its chunks are in the base, in place of those it had before."""
+    """Its chunks replaced those of its previous version."""
     UNCHANGED = "unchanged"
-    """It was in the base already, with the same content."""
+    """The base held it with the same content."""
     UNREADABLE = "unreadable"
-    """It was left out; the result says why. What the base held of it stays."""
+    """It was skipped; `ImportResult.problem` says why. Chunks of its previous version stay."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A file to import, and the name by which it is cited: its path below what the user named."""
+class DocumentFile:
+    """A file to import. `name` is cited as its source: its path below the folder that the user named."""
 
     path: Path
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one file."""
+class ImportResult:
+    """The result of importing one file; `problem` is empty unless it is unreadable."""
 
     path: Path
-    status: Status
+    status: ImportStatus
     chunks: int = 0
     problem: str = ""
 
 
-def find_documents(paths: Iterable[Path]) -> Iterator[Found]:
-    """Files named directly, whatever they are, and those of a known kind in folders, in order; hidden ones are not."""
+def find_documents(paths: Iterable[Path]) -> Iterator[DocumentFile]:
+    """Files that are named directly, and files of a known format in folders, sorted and without hidden ones."""
     for path in paths:
         if path.is_dir():
             yield from _in_folder(path)
         else:
-            yield Found(path, path.name)
+            yield DocumentFile(path, path.name)
 
 
-def import_documents(found: Iterable[Found], target: Target) -> Iterator[Result]:
-    """Import one file after the other, yielding what became of each. Errors of the target end the import."""
+def import_documents(found: Iterable[DocumentFile], target: ImportTarget) -> Iterator[ImportResult]:
+    """Import the files one by one and yield the result of each. Errors of the target end the import."""
     for document in found:
         try:
             yield _import(document, target)
         except UnreadableDocument as error:
-            yield Result(document.path, Status.UNREADABLE, problem=str(error))
+            yield ImportResult(document.path, ImportStatus.UNREADABLE, problem=str(error))
         except UnicodeDecodeError:
-            yield Result(document.path, Status.UNREADABLE, problem="changed while it was read")
+            yield ImportResult(document.path, ImportStatus.UNREADABLE, problem="changed while it was read")
         except OSError as error:
-            yield Result(document.path, Status.UNREADABLE, problem=error.strerror or str(error))
+            yield ImportResult(document.path, ImportStatus.UNREADABLE, problem=error.strerror or str(error))
 
 
-def _import(document: Found, target: Target) -> Result:
+def _import(document: DocumentFile, target: ImportTarget) -> ImportResult:
     form = _format(document.path)
     digest = _digest(document.path, form)
     key = os.fspath(document.path.absolute())
     if target.holds(key, digest):
-        return Result(document.path, Status.UNCHANGED)
+        return ImportResult(document.path, ImportStatus.UNCHANGED)
     count = target.import_chunks(key, digest, chunked(form.read(document.path, document.name)))
-    return Result(document.path, Status.IMPORTED, count)
+    return ImportResult(document.path, ImportStatus.IMPORTED, count)
 
 
-def _in_folder(folder: Path) -> Iterator[Found]:
-    # Links to folders are not followed: they may lead round in circles.
+def _in_folder(folder: Path) -> Iterator[DocumentFile]:
+    # Symbolic links to folders are not followed: they may form cycles.
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(root, name)
             if not name.startswith(".") and path.suffix.lower() in FORMATS:
-                yield Found(path, path.relative_to(folder).as_posix())
+                yield DocumentFile(path, path.relative_to(folder).as_posix())
 
 
-def _format(path: Path) -> Format:
+def _format(path: Path) -> FileFormat:
     form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise UnreadableDocument(f"not a kind of file that can be imported; those are {', '.join(FORMATS)}")
@@ -137,8 +134,8 @@ def _format(path: Path) -> Format:
     return form
 
 
-def _digest(path: Path, form: Format) -> str:
-    """A digest of the content and of how it is cut; text is checked to be text on the way."""
+def _digest(path: Path, form: FileFormat) -> str:
+    """A digest of the content and of the chunking version; checks on the way that a text file is UTF-8."""
     digest = blake2b(f"{CHUNKING_VERSION}\n".encode(), digest_size=16)
     decoder = codecs.getincrementaldecoder("utf-8")()
     read = 0

@@ -1,4 +1,7 @@
-"""Web pages and PDF files into paragraphs. Both are read whole, so size is bounded; libraries load at first use."""
+"""Reads web pages and PDF files into paragraphs.
+
+Both are read whole, so their size is bounded. The libraries are imported at first use.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,8 @@ _BLOCKS = _HEADINGS | frozenset(
     )
 )
 _CELLS = frozenset(("td", "th"))
-# What is no part of what a page says.
-_SILENT = frozenset(
+# Elements without content of the page.
+_SKIPPED_TAGS = frozenset(
     (
         *("script", "style", "noscript", "template", "svg", "head", "nav", "footer", "aside", "form", "button"),
         *("iframe", "object", "select", "dialog"),
@@ -40,29 +43,29 @@ _EMPTY_LINE = re.compile(r"\n\s*\n")
 
 
 def read_html(path: Path, name: str) -> Iterator[Paragraph]:
-    """A web page: headings make the title, cells of a row stand in one line, navigation and scripts go."""
+    """Read a web page: headings form the title, a table row is one line, navigation and scripts are skipped."""
     from bs4 import BeautifulSoup
     from bs4.element import NavigableString
 
     _check_size(path, HTML_BYTES_MAX)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of pages that look like something else; they are read all the same
+        warnings.simplefilter("ignore")  # for pages that look like another format; they are read all the same
         try:
             soup = BeautifulSoup(path.read_bytes(), "html.parser")
         except (RecursionError, ValueError, AssertionError) as error:
             raise UnreadableDocument(f"not a web page that can be parsed: {error}") from error
-    page = _Page(_squeezed(soup.title.get_text()) if soup.title else "", path.stem, name)
+    page = _HtmlPage(_squeezed(soup.title.get_text()) if soup.title else "", path.stem, name)
     for text in soup.find_all(string=True):
         if type(text) is not NavigableString or text.parent is None:
             continue  # comments, declarations
-        block, cell, is_silent = _place(text.parent)
-        if not is_silent:
+        block, cell, is_skipped = _block_and_cell(text.parent)
+        if not is_skipped:
             yield from page.add(str(text), block, cell)
     yield from page.end()
 
 
 def read_pdf(path: Path, name: str) -> Iterator[Paragraph]:
-    """A PDF file, page by page; the source names the page. One without text, for example scanned, is unreadable."""
+    """Read a PDF page by page; the source names the page. A file without text, such as a scan, is unreadable."""
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError
 
@@ -86,8 +89,8 @@ def read_pdf(path: Path, name: str) -> Iterator[Paragraph]:
         raise UnreadableDocument("holds no text; a scanned document must go through text recognition first")
 
 
-class _Page:
-    """Collects the strings of one block after the other."""
+class _HtmlPage:
+    """Collects the strings of one block at a time."""
 
     def __init__(self, title: str, stem: str, source: str) -> None:
         self._title = title or stem
@@ -108,7 +111,7 @@ class _Page:
         self._pieces.append(text)
 
     def end(self) -> Iterator[Paragraph]:
-        """The block is over: a heading becomes part of the title, anything else a paragraph."""
+        """End the block: a heading extends the title, anything else is a paragraph."""
         text, self._pieces = _squeezed("".join(self._pieces)).strip(", "), []
         name = self._block.name if self._block is not None else ""
         self._cell = None
@@ -121,15 +124,15 @@ class _Page:
             yield Paragraph(" – ".join([self._title, *(heading for _, heading in self._headings)]), text, self._source)
 
 
-def _place(tag: Tag) -> tuple[Tag | None, Tag | None, bool]:
-    """The block and the table cell that a string stands in, and whether it is silent."""
+def _block_and_cell(tag: Tag) -> tuple[Tag | None, Tag | None, bool]:
+    """The block and the table cell that contain a string, and whether it is skipped."""
     block: Tag | None = None
     cell: Tag | None = None
     ancestor: Tag | None = tag
     for _ in range(ANCESTORS_MAX):
         if ancestor is None:
             break
-        if ancestor.name in _SILENT or ancestor.has_attr("hidden"):
+        if ancestor.name in _SKIPPED_TAGS or ancestor.has_attr("hidden"):
             return None, None, True
         if block is None and cell is None and ancestor.name in _CELLS:
             cell = ancestor

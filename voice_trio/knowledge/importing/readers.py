@@ -1,7 +1,6 @@
-"""Files into paragraphs: Markdown and plain text, line by line, so that neither a file nor a line has to fit in memory.
+"""Reads Markdown and plain text into paragraphs, line by line, so that neither a file nor a line must fit in memory.
 
-A new format is one more function from a path and a name to paragraphs, and one more line in `formats.FORMATS`. It may
-not know where the paragraphs go.
+A new format is one more function from a path and a name to paragraphs, and one more line in `documents.FORMATS`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TextIO
 
 from voice_trio.knowledge.importing.chunks import Paragraph
 
-# The path to read, and the name by which its source is cited when the file itself names none.
+# Takes the path to read, and the name that is cited as source if the file itself names none.
 Reader = Callable[[Path, str], Iterator[Paragraph]]
 
 PIECE_CHARACTERS_MAX = 8_192
@@ -35,7 +34,7 @@ _EMPHASIS = re.compile(r"`+|(?<![\w*])[*_~]{1,3}(?=\S)|(?<=\S)[*_~]{1,3}(?![\w*]
 
 
 def read_text(path: Path, name: str) -> Iterator[Paragraph]:
-    """A plain text file: paragraphs end at empty lines, the title is the file's name."""
+    """Read a plain text file: paragraphs end at empty lines, the title is the file's name."""
     with _open(path) as file:
         paragraph = _ParagraphBuilder(_readable(path.stem), name)
         for line, starts in _lines(file):
@@ -44,22 +43,22 @@ def read_text(path: Path, name: str) -> Iterator[Paragraph]:
 
 
 def read_markdown(path: Path, name: str) -> Iterator[Paragraph]:
-    """A Markdown file: headings make the title, markup goes, `title:` and `source:` of the front matter are heeded."""
+    """Read Markdown: headings form the title, markup is removed, `title:` and `source:` of the front matter count."""
     with _open(path) as file:
         matter, lines = _front_matter(_lines(file))
         title = matter.get("title") or _readable(path.stem)
-        yield from _Markdown(title, matter.get("source") or name, has_title="title" in matter).read(lines)
+        yield from _MarkdownDocument(title, matter.get("source") or name, has_title="title" in matter).read(lines)
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
-    """How files of a kind are read; `is_text` asks that they are UTF-8 throughout before anything is imported."""
+class FileFormat:
+    """How to read a format; `is_text` requires UTF-8 throughout before anything is imported."""
 
     read: Reader
     is_text: bool = True
 
 
-_MARKDOWN, _TEXT = Format(read_markdown), Format(read_text)
+_MARKDOWN, _TEXT = FileFormat(read_markdown), FileFormat(read_text)
 TEXT_FORMATS = {
     ".md": _MARKDOWN,
     ".markdown": _MARKDOWN,
@@ -70,7 +69,7 @@ TEXT_FORMATS = {
 
 
 class _ParagraphBuilder:
-    """Collects lines until a paragraph is whole, or so long that it has to be handed on."""
+    """Collects lines until a paragraph is complete, or longer than `PIECE_CHARACTERS_MAX`."""
 
     def __init__(self, title: str, source: str) -> None:
         self.title = title
@@ -79,7 +78,7 @@ class _ParagraphBuilder:
         self.lines = 0
 
     def add(self, line: str, *, starts_line: bool, ends_line: bool, apart: bool = False) -> Iterator[Paragraph]:
-        """Take a line, or a piece of a very long one; `apart` keeps it from being joined to the line before."""
+        """Add a line, or a piece of a very long one; `apart` starts a new line in the paragraph."""
         if starts_line and not line.strip() and ends_line:
             yield from self.end()
             return
@@ -87,15 +86,15 @@ class _ParagraphBuilder:
         self.text += joint + (line.strip() if starts_line and ends_line else line)
         self.lines += starts_line
         if len(self.text) > PIECE_CHARACTERS_MAX:
-            yield from self._hand_on()
+            yield from self._flush_long()
 
     def end(self) -> Iterator[Paragraph]:
-        """What has been collected, if anything."""
+        """Yield the collected paragraph, unless it is empty."""
         text, self.text, self.lines = self.text.strip(), "", 0
         if text:
             yield Paragraph(self.title, text, self._source)
 
-    def _hand_on(self) -> Iterator[Paragraph]:
+    def _flush_long(self) -> Iterator[Paragraph]:
         at = max(self.text.rfind(" "), self.text.rfind("\n")) + 1 or len(self.text)
         rest = self.text[at:]
         self.text = self.text[:at]
@@ -103,8 +102,8 @@ class _ParagraphBuilder:
         self.text = rest
 
 
-class _Markdown:
-    """One Markdown document on its way to paragraphs."""
+class _MarkdownDocument:
+    """The parser of one Markdown document."""
 
     def __init__(self, title: str, source: str, *, has_title: bool) -> None:
         self._title = title
@@ -150,7 +149,7 @@ class _Markdown:
         yield from self._paragraph.add(_plain(line), starts_line=True, ends_line=True, apart=apart)
 
     def _enter(self, level: int, heading: str) -> None:
-        """Go on below this heading. The first one names the document, unless the front matter did."""
+        """Enter the section of a heading. The first level-1 heading is the title, unless the front matter has one."""
         while self._headings and self._headings[-1][0] >= level:
             self._headings.pop()
         if level == 1 and not self._has_title:
@@ -168,7 +167,7 @@ def _open(path: Path) -> TextIO:
 
 
 def _lines(file: TextIO) -> Iterator[tuple[str, bool]]:
-    """Lines with their ends, the longest ones in pieces; with each, whether it starts a line."""
+    """Lines with their line ends, long ones in pieces; each with whether it starts a line."""
     starts = True
     while piece := file.readline(PIECE_CHARACTERS_MAX):
         yield piece, starts
@@ -189,7 +188,7 @@ def _front_matter(lines: Iterator[tuple[str, bool]]) -> tuple[dict[str, str], It
 
 
 def _plain(line: str) -> str:
-    """`line` without links, tags and emphasis: what a reader would see."""
+    """`line` without links, tags and emphasis."""
     return _EMPHASIS.sub("", _TAG.sub("", _LINK.sub(r"\1", line)))
 
 

@@ -1,4 +1,4 @@
-"""Files of records into paragraphs: JSON lines and CSV, one record at a time, so that no file has to fit in memory."""
+"""Reads JSON Lines and CSV into paragraphs, one record at a time, so that no file must fit in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOURCE_FIELDS = ("source", "url", "uri", "path", "file")
 
 
 def read_jsonl(path: Path, name: str) -> Iterator[Paragraph]:
-    """One JSON object a line, with its text under `text`, `content`, `body`, `passage` or `answer`."""
+    """Read one JSON object per line, with its text in `text`, `content`, `body`, `passage` or `answer`."""
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(_lines(file), start=1):
             if line.strip():
@@ -28,7 +28,7 @@ def read_jsonl(path: Path, name: str) -> Iterator[Paragraph]:
 
 
 def read_csv(path: Path, name: str) -> Iterator[Paragraph]:
-    """A table (commas, semicolons, tabs) with a header; a text column as for JSON lines, else all columns by name."""
+    """Read a table with a header: its text column, named as for JSON Lines, else all columns with their names."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = _lines(file)
         header = next(lines, "")
@@ -79,7 +79,7 @@ def _first(fields: Mapping[str, Any], names: tuple[str, ...]) -> str:
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    """Lines with their ends, none longer than what may be held."""
+    """Lines with their line ends; raises `UnreadableDocument` for one longer than `LINE_CHARACTERS_MAX`."""
     number = 0
     while line := file.readline(LINE_CHARACTERS_MAX + 1):
         number += 1

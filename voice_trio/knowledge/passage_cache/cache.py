@@ -1,8 +1,8 @@
-"""Passages that a remote store returned, kept at hand and indexed, so that a late question still finds something.
+"""The passage cache: an index of the passages that a remote store returned, for turns in which the store is late.
 
-Synchronous, for one worker thread at a time; times are given by the caller: Unix seconds where the passages outlive the
-process, else of any clock. One index belongs to one store, one collection and one key: what one key may see is never
-shown to another.
+`PassageCache` is synchronous, for one worker thread at a time. The caller gives the times: Unix seconds if the passages
+outlive the process, else seconds of any clock. One index belongs to one store, one collection and one API key, so that
+no key sees the passages of another.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 PASSAGES_MAX = 2_000
 AGE_SECONDS_MAX = 3_600.0
-CLOCK_SECONDS = 60.0  # by which clocks of processes may differ
-# More than eight rare words add time and change hardly a result; here the base is small, so a few more are asked.
+CLOCK_SECONDS = 60.0  # by how much the clocks of processes may differ
+# More than eight rare words add time and hardly change a result (see `sqlite.knowledge`); a small index affords more.
 TERMS_SEARCHED = 24
 
 _SEARCH = """
@@ -36,9 +36,10 @@ JOIN kept ON kept.id = found.rowid WHERE seen_at BETWEEN ? AND ? ORDER BY found.
 
 
 class PassageCache:
-    """An index of at most `passages_max`; the least used go first, and none outlives `age_seconds_max` unseen.
+    """An index of at most `passages_max` passages.
 
-    Errors of SQLite become `KnowledgeUnavailable`.
+    Evicts the least recently used passages, and those that the store has not returned for `age_seconds_max`. Errors of
+    SQLite become `KnowledgeUnavailable`.
     """
 
     def __init__(
@@ -53,16 +54,16 @@ class PassageCache:
         self._file = file or PassageCacheFile()
         self._used: dict[int, float] = {}
 
-    def keep(self, passages: Iterable[Passage], now: float) -> None:
-        """Hold these from now on; a passage whose text has changed replaces what was held of it."""
+    def put(self, passages: Iterable[Passage], now: float) -> None:
+        """Add or update passages; `now` becomes the time at which the store last returned them."""
         with self._transaction() as database:
             self._note_uses(database)
             for passage in passages:
-                self._keep(database, passage, now, used_at=now)
+                self._put(database, passage, now, used_at=now)
             self._evict(database, now)
 
     def search(self, query: str, limit: int, now: float) -> tuple[Passage, ...]:
-        """The `limit` best of what is held and not too old, best first, by words."""
+        """The `limit` best passages that are not too old, by words, best first."""
         terms = query_terms(query)[-min(QUERY_TERMS_CONSIDERED, TERMS_SEARCHED) :]
         if not terms or limit < 1:
             return ()
@@ -73,12 +74,12 @@ class PassageCache:
             if database is None:
                 return ()
             rows = database.execute(_SEARCH, (match_any(terms), weights, limit, oldest, newest)).fetchall()
-        # Told to the database when it is written anyway: a search must not wait for another process's lock.
+        # Written with the next change: a search must not wait for the lock of another process.
         self._used.update((row[0], now) for row in rows)
         return tuple(Passage(key, title, text, source, -rank) for _, key, title, text, source, rank in rows)
 
     def unseen_since(self, then: float, limit: int) -> tuple[str, ...]:
-        """The ids of up to `limit` passages that the store has not shown since `then`, the longest unseen first."""
+        """The ids of up to `limit` passages that the store has not returned since `then`, oldest first."""
         with self._mapping_errors():
             database = self._file.for_reading()
             if database is None:
@@ -89,9 +90,9 @@ class PassageCache:
             return tuple(row[0] for row in rows)
 
     def confirm(self, asked: Sequence[str], found: Iterable[Passage], now: float) -> None:
-        """The store was asked for the passages of these ids and has these: the others are gone, changes are taken over.
+        """Apply a look-up in the store: `asked` are the ids, `found` the passages that still exist.
 
-        What the store has grows younger by it, and no more used.
+        Missing passages are removed, changed ones updated. A confirmed passage gets a new age but counts as no use.
         """
         there = {passage.id: passage for passage in found}
         with self._transaction() as database:
@@ -99,7 +100,7 @@ class PassageCache:
             for passage_id in asked:
                 row = database.execute("SELECT id, used_at FROM kept WHERE passage = ?", (passage_id,)).fetchone()
                 if row is not None and passage_id in there:
-                    self._keep(database, there[passage_id], now, used_at=row[1])
+                    self._put(database, there[passage_id], now, used_at=row[1])
                 elif row is not None:
                     self._forget(database, [row[0]])
 
@@ -109,11 +110,11 @@ class PassageCache:
             return 0 if database is None else _count(database)
 
     def close(self) -> None:
-        """Let go; what is in a file stays there."""
+        """Close the database; the content of a file stays."""
         self._file.close()
 
     def _ages(self, now: float) -> tuple[float, float]:
-        """Between which times a passage was last seen; one of the future was kept by a clock that has gone back."""
+        """The oldest and newest valid `seen_at`; a newer one was written before the clock was set back."""
         return now - self._age_seconds_max, now + CLOCK_SECONDS
 
     def _note_uses(self, database: sqlite3.Connection) -> None:
@@ -121,7 +122,7 @@ class PassageCache:
         self._used.clear()
         database.executemany("UPDATE kept SET used_at = max(used_at, ?) WHERE id = ?", uses)
 
-    def _keep(self, database: sqlite3.Connection, passage: Passage, now: float, *, used_at: float) -> None:
+    def _put(self, database: sqlite3.Connection, passage: Passage, now: float, *, used_at: float) -> None:
         row = database.execute("SELECT id, title, text, source FROM kept WHERE passage = ?", (passage.id,)).fetchone()
         if row is not None and row[1:] == (passage.title, passage.text, passage.source):
             database.execute("UPDATE kept SET seen_at = ?, used_at = ? WHERE id = ?", (now, used_at, row[0]))
@@ -167,45 +168,45 @@ class PassageCache:
         try:
             yield
         except sqlite3.Error as error:
-            if type(error) is sqlite3.DatabaseError:  # damaged; its subclasses mean locks, constraints …
-                self._file.start_over()
-            raise KnowledgeUnavailable(f"kept passages: {error}") from error
+            if type(error) is sqlite3.DatabaseError:  # a damaged file; subclasses mean locks, constraints …
+                self._file.recreate()
+            raise KnowledgeUnavailable(f"passage cache: {error}") from error
 
 
 def _count(database: sqlite3.Connection) -> int:
     return int(database.execute("SELECT count(*) FROM kept").fetchone()[0])
 
 
-class LocalNet:
-    """Kept passages behind one worker thread of their own, the only one that touches their file.
+class ThreadedPassageCache:
+    """A `PassageCache` behind one worker thread, the only one that uses its file.
 
-    A disk that stands still holds up that thread and whoever waits for it, never a cancellation: a read is left to
-    itself, and as it keeps the one place until it ends, nothing else is at the file meanwhile.
+    A stalled disk blocks that thread and its callers, but never a cancellation: a cancelled read is abandoned. It
+    occupies the thread until it ends, so that no other access runs at the same time.
     """
 
-    def __init__(self, kept: PassageCache | None = None) -> None:
-        self._kept = PassageCache() if kept is None else kept  # an empty one is false
+    def __init__(self, cache: PassageCache | None = None) -> None:
+        self._cache = PassageCache() if cache is None else cache  # an empty cache is falsy
         self._thread = Bulkhead(1)
 
-    async def keep(self, passages: Iterable[Passage]) -> None:
-        """Hold these; cancellation waits until they are."""
-        await self._thread.write(self._kept.keep, tuple(passages), time.time())
+    async def put(self, passages: Iterable[Passage]) -> None:
+        """Add or update passages; cancellation waits until that is done."""
+        await self._thread.write(self._cache.put, tuple(passages), time.time())
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]:
-        """The best of them; raises `KnowledgeUnavailable`. Cancellation returns at once."""
-        return await self._thread.read(self._kept.search, query, limit, time.time())
+        """The `limit` best passages; raises `KnowledgeUnavailable`. Cancellation returns at once."""
+        return await self._thread.read(self._cache.search, query, limit, time.time())
 
     async def unseen_since(self, then: float, limit: int) -> tuple[str, ...]:
-        """The ids of those that the store has not shown since `then` (Unix time); raises `KnowledgeUnavailable`.
+        """The ids of passages that the store has not returned since `then` (Unix time); raises `KnowledgeUnavailable`.
 
         Cancellation returns at once.
         """
-        return await self._thread.read(self._kept.unseen_since, then, limit)
+        return await self._thread.read(self._cache.unseen_since, then, limit)
 
     async def confirm(self, asked: Sequence[str], found: Iterable[Passage]) -> None:
-        """The store was asked for these and has those; raises `KnowledgeUnavailable`."""
-        await self._thread.write(self._kept.confirm, asked, tuple(found), time.time())
+        """Apply a look-up in the store, as `PassageCache.confirm`; raises `KnowledgeUnavailable`."""
+        await self._thread.write(self._cache.confirm, asked, tuple(found), time.time())
 
     async def aclose(self) -> None:
-        """Let go of the file; what is in it stays. Cancelled, it leaves that to the thread."""
-        await self._thread.read(self._kept.close)
+        """Close the file; its content stays. When cancelled, the thread closes it later."""
+        await self._thread.read(self._cache.close)

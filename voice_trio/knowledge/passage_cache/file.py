@@ -1,7 +1,7 @@
-"""Where kept passages lie: a SQLite database in memory, or one file for each store, collection and key.
+"""The database of the passage cache: SQLite in memory, or one file for each store, collection and API key.
 
-A file is a convenience, never the truth: one that cannot be read is begun anew, and where none can ever be written
-memory does. Several processes may share it. Synchronous, for one worker thread at a time.
+A file that cannot be read is recreated empty; where no file can be written, the database is in memory. Several
+processes may share a file. Synchronous, for one worker thread at a time.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 APPLICATION_ID = 0x76746B70  # "vtkp", in the file's header
-LAYOUT = 1
-LOCK_SECONDS_MAX = 0.25  # another process writes for some milliseconds
-ORPHAN_SECONDS = 3 * 86_400.0  # the passages of a key that nobody uses any more
+SCHEMA_VERSION = 1
+LOCK_SECONDS_MAX = 0.25  # the write of another process takes some milliseconds
+ORPHAN_SECONDS = 3 * 86_400.0  # after which the file of an unused API key is deleted
 
 log = structlog.get_logger(__name__)
 
-_LAYOUT = f"""
+_SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS kept (
     id INTEGER PRIMARY KEY, passage TEXT NOT NULL UNIQUE, title TEXT NOT NULL, text TEXT NOT NULL,
@@ -34,21 +34,21 @@ CREATE INDEX IF NOT EXISTS kept_by_use ON kept (used_at);
 CREATE INDEX IF NOT EXISTS kept_by_age ON kept (seen_at);
 CREATE VIRTUAL TABLE IF NOT EXISTS terms USING fts5 (title, body, tokenize = 'unicode61 remove_diacritics 0');
 PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {LAYOUT};
+PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
 
 
-def passage_cache_path(knowledge_path: Path, *whose: str | None) -> Path:
-    """The file beside the knowledge base for the passages of one store; `whose` names it: URL, collection, key …"""
-    digest = blake2b("\0".join(part or "" for part in whose).encode(), digest_size=12).hexdigest()
+def passage_cache_path(knowledge_path: Path, *key_parts: str | None) -> Path:
+    """The file beside the knowledge base for one store; `key_parts` are its URL, collection, property and API key."""
+    digest = blake2b("\0".join(part or "" for part in key_parts).encode(), digest_size=12).hexdigest()
     return knowledge_path.with_name(f"{knowledge_path.stem}.kept-{digest}.sqlite3")
 
 
 class PassageCacheFile:
-    """Opens the database when it is first needed; without a path it is in memory.
+    """Opens the database at its first use; without a path it is in memory.
 
-    Another process may begin the file anew at any time: every use asks whether the one it has open still lies there.
+    Another process may recreate the file at any time, so every use checks that the open file is still at the path.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -57,25 +57,25 @@ class PassageCacheFile:
         self._identity: tuple[int, int] | None = None
 
     def for_reading(self) -> sqlite3.Connection | None:
-        """The database, or None where there is none yet. Raises as `for_writing`."""
+        """The database, or None if there is no file yet. Raises as `for_writing`."""
         if self._path is not None and _identity_of(self._path) is None:
             return None
         return self.for_writing()
 
     def for_writing(self) -> sqlite3.Connection:
-        """The database, made if need be. Raises `sqlite3.Error` for what may pass, such as a lock."""
+        """The database, created if necessary. Raises `sqlite3.Error` for a temporary failure, such as a lock."""
         if self._connection is not None and not self._is_in_place():
             self.close()
         if self._connection is None:
             self._connection = self._opened(self._path) if self._path is not None else _in_memory()
         return self._connection
 
-    def start_over(self) -> None:
-        """The database is damaged: the next use finds an empty one, or the one that another process has begun."""
+    def recreate(self) -> None:
+        """Delete the damaged file; the next use creates an empty one, or opens the one that another process created."""
         if self._path is not None and self._is_in_place():
-            log.warning("kept_passages_begun_anew", path=str(self._path))
+            log.warning("passage_cache_recreated", path=str(self._path))
             _delete(self._path)
-        self.close()  # only now: the number of an open file is not given to a new one
+        self.close()  # after the deletion: while it is open, no new file gets its inode number
 
     def close(self) -> None:
         if self._connection is not None:
@@ -91,55 +91,55 @@ class PassageCacheFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             _delete_orphans(path)
             try:
-                return self._laid_out(path)
+                return self._with_schema(path)
             except sqlite3.DatabaseError as error:
                 if type(error) is not sqlite3.DatabaseError:
-                    raise  # locked or read-only: not ours to delete
-                self.start_over()
-                return self._laid_out(path)
+                    raise  # locked or read-only: not damaged
+                self.recreate()
+                return self._with_schema(path)
         except (OSError, sqlite3.Error) as error:
             self.close()
             if isinstance(error, sqlite3.Error) and not _is_refused(error):
                 raise
-            log.warning("kept_passages_in_memory_only", path=str(path), reason=str(error))
+            log.warning("passage_cache_in_memory", path=str(path), reason=str(error))
             self._path = None
             return _in_memory()
 
-    def _laid_out(self, path: Path) -> sqlite3.Connection:
-        path.touch(mode=0o600)  # what it holds may not be for everybody on this machine
-        self._identity = _identity_of(path)  # before it is opened: replaced in between, it is opened once more
+    def _with_schema(self, path: Path) -> sqlite3.Connection:
+        path.touch(mode=0o600)  # other users of this machine may not read it
+        self._identity = _identity_of(path)  # read before opening: a file replaced in between is opened again
         self._connection = sqlite3.connect(
             path, timeout=LOCK_SECONDS_MAX, isolation_level=None, check_same_thread=False
         )
-        _lay_out(self._connection)
+        _apply_schema(self._connection)
         return self._connection
 
 
-def _lay_out(connection: sqlite3.Connection) -> None:
+def _apply_schema(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (layout,) = connection.execute("PRAGMA user_version").fetchone()
-    if (application, layout) not in ((0, 0), (APPLICATION_ID, LAYOUT)):
+    if (application, layout) not in ((0, 0), (APPLICATION_ID, SCHEMA_VERSION)):
         raise sqlite3.DatabaseError("another layout")
-    connection.executescript(_LAYOUT)
+    connection.executescript(_SCHEMA)
 
 
 def _is_refused(error: sqlite3.Error) -> bool:
-    """Whether this file can never be written; all else may pass, as a lock does."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)  # our own errors have none
-    is_moved = code == sqlite3.SQLITE_READONLY_DBMOVED  # begun anew by another process this very moment
+    """Whether this file can never be written; every other error may be temporary, such as a lock."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)  # errors that this module raises have none
+    is_moved = code == sqlite3.SQLITE_READONLY_DBMOVED  # another process is recreating it
     return not is_moved and code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
 def _in_memory() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    connection.executescript(_LAYOUT)
+    connection.executescript(_SCHEMA)
     return connection
 
 
 def _identity_of(path: Path) -> tuple[int, int] | None:
-    """Which file lies there; None where none can be seen."""
+    """Device and inode of the file at `path`; None if there is none."""
     try:
         status = path.stat()
     except OSError:
@@ -148,16 +148,16 @@ def _identity_of(path: Path) -> tuple[int, int] | None:
 
 
 def _delete(path: Path) -> None:
-    """The database last: whoever begins it anew must not lose a journal that belongs to the new one."""
+    """Delete the journals before the database: the process that recreates it must not lose the new journal."""
     for file in (path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"), path):
         file.unlink(missing_ok=True)
 
 
 def _delete_orphans(path: Path) -> None:
-    """What other keys may see is nobody's business once they are not used any more."""
+    """Delete the files of API keys that have not been used for `ORPHAN_SECONDS`."""
     stem, _, _ = path.name.partition(".kept-")
     for other in path.parent.glob(f"{stem}.kept-*.sqlite3"):
-        with suppress(OSError):  # deleted by another process meanwhile, or not ours to delete
+        with suppress(OSError):  # deleted by another process, or owned by another user
             if other != path and time.time() - _written_at(other) > ORPHAN_SECONDS:
                 _delete(other)
 

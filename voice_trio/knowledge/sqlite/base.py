@@ -1,8 +1,8 @@
-"""The knowledge base as one SQLite file: its layout, its one writer, its readers. Synchronous; it may not know Trio.
+"""The schema and the writer of a knowledge base, which is one SQLite file. Synchronous; imports no Trio.
 
-The index holds words as `conversation.words` folds and stems them, for documents and queries alike, so that it never
-depends on how SQLite would split a language. WAL: readers see an import as soon as a document is committed, and a
-process that is killed leaves whole documents only.
+The index holds words as `conversation.retrieval.text` folds and stems them, for documents and queries alike. So it does
+not depend on how SQLite splits a language. With WAL, readers see a document as soon as it is committed, and a killed
+process leaves whole documents only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-APPLICATION_ID = 0x76747269  # "vtri", in the file's header, so that no other program's file is taken for ours
+APPLICATION_ID = 0x76747269  # "vtri" in the file header identifies a knowledge base of this program
 SCHEMA_VERSION = 1
 WRITE_WAIT_SECONDS = 30.0
 _SCHEMA = f"""
@@ -45,7 +45,7 @@ COMMIT;
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One piece of a document as it is stored and found; about 200 to 300 tokens."""
+    """One passage of a document, about 200 to 300 tokens."""
 
     title: str
     text: str
@@ -54,7 +54,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeStats:
-    """How much a base holds; `size_bytes` counts the file and its write-ahead log."""
+    """The size of a base; `size_bytes` is that of the file and its write-ahead log."""
 
     documents: int
     chunks: int
@@ -63,15 +63,15 @@ class KnowledgeStats:
 
 
 def default_knowledge_path() -> Path:
-    """Where the base lies unless `KNOWLEDGE_PATH` says otherwise: the user's data directory."""
+    """The path of the base unless `KNOWLEDGE_PATH` is set: in the user's data directory."""
     return user_data_path("voice-trio", appauthor=False) / "knowledge.sqlite3"
 
 
 class KnowledgeWriter:
-    """The one writer of a base, made with its folder when missing; a context manager.
+    """The only writer of a base, which it creates with its folder if missing; a context manager.
 
-    Another writer is waited for up to 30 s at each document. Raises `KnowledgeUnavailable` when the file cannot be
-    written, is no knowledge base, or is newer than this program.
+    Waits up to 30 s for another writer at each document. Raises `KnowledgeUnavailable` if the file cannot be written,
+    is no knowledge base, or has the schema of a newer version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -99,15 +99,15 @@ class KnowledgeWriter:
         self.close()
 
     def holds(self, key: str, digest: str) -> bool:
-        """Whether the document `key` is in the base with exactly this content."""
+        """Whether the base holds the document `key` with exactly this content."""
         with mapping_errors(self._path):
             row = self._connection.execute("SELECT digest FROM documents WHERE key = ?", (key,)).fetchone()
         return row is not None and row[0] == digest
 
     def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
-        """Replace everything known of the document `key` by `chunks`, in one transaction; returns how many.
+        """Replace the document `key` by `chunks` in one transaction; returns their number.
 
-        `chunks` may be a generator; when it raises, the base stays as it was.
+        `chunks` may be a generator; if it raises, the base stays unchanged.
         """
         with mapping_errors(self._path), self._transaction():
             self._forget(key)
@@ -121,7 +121,7 @@ class KnowledgeWriter:
         return count
 
     def close(self) -> None:
-        """Fold the write-ahead log into the file, as far as readers allow, and close."""
+        """Checkpoint the write-ahead log, as far as readers allow, and close."""
         self._connection.close()
 
     def _prepare(self, path: Path) -> None:
@@ -162,7 +162,7 @@ class KnowledgeWriter:
 
 
 def read_stats(connection: sqlite3.Connection, path: Path) -> KnowledgeStats:
-    """What the base holds now."""
+    """The size of the base now."""
     documents, chunks, last = connection.execute(
         "SELECT count(*), coalesce(sum(chunks), 0), max(imported_at) FROM documents"
     ).fetchone()
@@ -171,7 +171,7 @@ def read_stats(connection: sqlite3.Connection, path: Path) -> KnowledgeStats:
 
 
 def check_layout(connection: sqlite3.Connection, path: Path, *, or_empty: bool = False) -> bool:
-    """Whether the file is a base that this program can read; False for an empty file, where that is allowed.
+    """Whether the file is a base that this program can read; False for an empty file with `or_empty`.
 
     Raises `KnowledgeUnavailable` for anything else.
     """
@@ -189,7 +189,7 @@ def check_layout(connection: sqlite3.Connection, path: Path, *, or_empty: bool =
 
 @contextmanager
 def mapping_errors(path: Path) -> Iterator[None]:
-    """SQLite's errors, as the one error that a session knows."""
+    """Raise `KnowledgeUnavailable` in place of SQLite's errors."""
     try:
         yield
     except sqlite3.Error as error:
@@ -197,5 +197,5 @@ def mapping_errors(path: Path) -> Iterator[None]:
 
 
 def _storable(text: str) -> str:
-    """`text` without lone surrogates, which SQLite cannot hold."""
+    """`text` without lone surrogates, which SQLite cannot store."""
     return text.encode("utf-8", "replace").decode()

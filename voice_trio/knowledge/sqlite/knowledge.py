@@ -1,7 +1,7 @@
-"""The embedded knowledge base: BM25 over a SQLite file, searched in worker threads. `sqlite_base` lays the file out.
+"""The embedded knowledge base: BM25 over a SQLite file, searched in worker threads. `sqlite.base` has the schema.
 
-A running server needs no notice of an import: it reads the same file, whoever writes it, also one that is only made
-later. A base that does not exist yet is an empty one.
+A running server sees every import, because it reads the same file; also a file that is created later. A base that does
+not exist yet counts as empty.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 READERS_MAX = 4
-# Speech hardly has more; of a longer text the last words count.
+# An utterance rarely has more; of a longer text the last words count.
 QUERY_TERMS_CONSIDERED = 64
-# More than the eight rarest words add time and change hardly a result.
+# More than the eight rarest words add time and hardly change a result.
 QUERY_TERMS_SEARCHED = 8
 # What a search may read in all, so that common words cannot make it slow: about 1.7 µs each. Measured with 6,000, 4,000
 # and 3,000 at 50,000 passages: P99 11, 8 and 7 ms, the wanted passage first in 89, 87 and 85 % (94 in all at 10,000).
 POSTINGS_MAX = 4_000
-# Document frequencies only choose words, so old ones do: after so long it is looked whether anything was imported.
+# Document frequencies only choose words, so old ones suffice; an import is detected after this time.
 FREQUENCY_SECONDS = 30.0
 FREQUENCIES_MAX = 20_000
 TITLE_WEIGHT, BODY_WEIGHT = 3.0, 1.0
@@ -51,7 +51,7 @@ class SqliteKnowledge:
         self._threads = Bulkhead(READERS_MAX)
         self._writing = Bulkhead(1)
         self._pool = ReaderPool(path, READERS_MAX)
-        self._frequencies = _Frequencies()
+        self._frequencies = _TermFrequencies()
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]:
         """The `limit` best passages, best first; empty when nothing fits or there is no base yet.
@@ -65,28 +65,28 @@ class SqliteKnowledge:
         return await self._read(lambda connection: self._search(connection, terms, limit), if_missing=())
 
     def search_blocking(self, query: str, limit: int) -> tuple[Passage, ...]:
-        """As `search`, in the caller's own thread: for programs without Trio, and for simulations on virtual time."""
+        """As `search`, in the caller's thread: for programs without Trio and for simulations on virtual time."""
         terms = query_terms(query)[-QUERY_TERMS_CONSIDERED:]
         if not terms or limit < 1:
             return ()
         return self._run(ReaderJob(), lambda connection: self._search(connection, terms, limit), ())
 
     async def is_available(self) -> bool:
-        """Whether there is a base and it can be read right now; never raises."""
+        """Whether there is a readable base now; never raises."""
         try:
             return await self._read(_can_read, if_missing=False)
         except KnowledgeUnavailable:
             return False
 
     async def stats(self) -> KnowledgeStats:
-        """How much the base holds; nothing, when there is none yet. Raises `KnowledgeUnavailable`."""
+        """The size of the base; zeros if there is none yet. Raises `KnowledgeUnavailable`."""
         nothing = KnowledgeStats(0, 0, 0, None)
         return await self._read(lambda connection: read_stats(connection, self.path), if_missing=nothing)
 
     async def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
-        """Replace the document `key` by `chunks`, all or nothing; returns how many. Never abandoned half way.
+        """Replace the document `key` by `chunks` in one transaction; returns their number, 0 if it is unchanged.
 
-        `chunks` is iterated in a worker thread. Nothing happens, and 0 returns, when the document is unchanged.
+        `chunks` is iterated in a worker thread. Cancellation waits until the import is complete.
         """
         return await self._writing.write(self._import, key, digest, chunks)
 
@@ -121,7 +121,7 @@ class SqliteKnowledge:
 
 
 def match_any(terms: Iterable[str]) -> str:
-    """An FTS5 expression that finds any of `terms`, none of which can be an operator, whatever it says."""
+    """An FTS5 expression that matches any of `terms`, quoted so that none is an operator."""
     return " OR ".join('"' + term.replace('"', '""') + '"' for term in terms)
 
 
@@ -130,8 +130,8 @@ def _can_read(connection: sqlite3.Connection) -> bool:
     return True
 
 
-class _Frequencies:
-    """In how many passages each word stands, known until something is imported, and the choice of words made by it.
+class _TermFrequencies:
+    """The number of passages with each word, cached until an import, and the choice of search words by it.
 
     Threads share it without a lock: at worst two of them count the same word.
     """
@@ -143,29 +143,29 @@ class _Frequencies:
         self._fresh_until = 0.0
 
     def choose(self, connection: sqlite3.Connection, terms: tuple[str, ...]) -> tuple[str, ...]:
-        """The rarest of `terms` that the base knows: at most eight, and at most so many that the search stays quick."""
-        self._forget_when_old(connection)
+        """The rarest of `terms` in the base: at most eight, within `POSTINGS_MAX`, to bound the time."""
+        self._refresh(connection)
         counted = {term: self._frequency(connection, term) for term in terms}
         common = self._passages / 2
         rarest = sorted((count, term) for term, count in counted.items() if count)
-        # BM25 gives nothing for a word that stands in more than half of all passages.
-        telling = [pair for pair in rarest if pair[0] <= common] or rarest
+        # BM25 scores a word in more than half of all passages as zero or less.
+        useful = [pair for pair in rarest if pair[0] <= common] or rarest
         chosen: list[str] = []
         postings = 0
-        for count, term in telling[:QUERY_TERMS_SEARCHED]:
+        for count, term in useful[:QUERY_TERMS_SEARCHED]:
             postings += count
             if chosen and postings > POSTINGS_MAX:
                 break
             chosen.append(term)
         return tuple(chosen)
 
-    def _forget_when_old(self, connection: sqlite3.Connection) -> None:
+    def _refresh(self, connection: sqlite3.Connection) -> None:
         now = time.monotonic()
         if now < self._fresh_until and len(self._known) < FREQUENCIES_MAX:
             return
         stamp = connection.execute("SELECT (SELECT max(id) FROM documents), (SELECT max(id) FROM chunks)").fetchone()
         if stamp != self._stamp or len(self._known) >= FREQUENCIES_MAX:
-            self._known.clear()  # counting a common word anew takes as long as some searches
+            self._known.clear()  # counting a common word again takes as long as some searches
             (self._passages,) = connection.execute("SELECT coalesce(sum(chunks), 0) FROM documents").fetchone()
             self._stamp = stamp
         self._fresh_until = now + FREQUENCY_SECONDS
@@ -176,6 +176,6 @@ class _Frequencies:
             return known
         row = connection.execute("SELECT doc FROM vocabulary WHERE term = ?", (term,)).fetchone()
         if row is None:
-            return 0  # not remembered: the next import may bring it
+            return 0  # not cached: the next import may add it
         self._known[term] = count = int(row[0])
         return count

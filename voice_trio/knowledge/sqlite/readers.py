@@ -1,6 +1,6 @@
-"""Connections that read the knowledge base: kept for the next search, interruptible while they are used.
+"""Read-only connections to the knowledge base: pooled, and interruptible while in use.
 
-Synchronous, for worker threads; it may not know Trio nor what is asked.
+Synchronous, for worker threads; knows neither Trio nor the queries.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ReaderJob:
-    """One use of a connection, which another thread may interrupt, but only while it lasts."""
+    """One use of a connection, which another thread may interrupt while it lasts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,7 +31,7 @@ class ReaderJob:
     def using(self, connection: sqlite3.Connection) -> Iterator[None]:
         with self._lock:
             if self._interrupted:
-                raise KnowledgeUnavailable("abandoned before it began")
+                raise KnowledgeUnavailable("cancelled before it began")
             self._connection = connection
         try:
             yield
@@ -40,7 +40,7 @@ class ReaderJob:
                 self._connection = None
 
     def interrupt(self) -> None:
-        """End what runs now, or what has not begun; nothing, when it is over."""
+        """Interrupt the use now, or before it begins; no effect once it is over."""
         with self._lock:
             self._interrupted = True
             if self._connection is not None:
@@ -48,7 +48,7 @@ class ReaderJob:
 
 
 class ReaderPool:
-    """Connections that wait to be used, at most as many as there are worker threads."""
+    """Idle connections, at most `size`."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
@@ -60,7 +60,7 @@ class ReaderPool:
 
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection | None]:
-        """A connection for one use, None when there is no file."""
+        """A connection for one use; None if there is no file."""
         file = self._identity()
         if file is None:
             yield None
@@ -79,7 +79,7 @@ class ReaderPool:
             self._drop_idle()
 
     def _identity(self) -> tuple[int, int] | None:
-        """Which file lies at the path now: one that replaced another is not the one we have open."""
+        """Device and inode of the file at the path: an open connection may belong to a file that was replaced."""
         try:
             status = self._path.stat()
         except FileNotFoundError:
@@ -110,9 +110,9 @@ class ReaderPool:
 
 
 def read_texts(path: Path, characters_max: int) -> list[str]:
-    """Title and text of the base's chunks, the first ones, until they have so many characters; blocking.
+    """Title and text of the base's first chunks, up to `characters_max` characters in all; blocking.
 
-    For whoever must know the words that will be spoken of. Raises `KnowledgeUnavailable`.
+    For speech recognition that adapts to the words of the base. Raises `KnowledgeUnavailable`.
     """
     texts: list[str] = []
     with mapping_errors(path), closing(open_to_read(path)) as connection:
@@ -125,10 +125,10 @@ def read_texts(path: Path, characters_max: int) -> list[str]:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that never writes and may be used from any one thread at a time; the file must exist."""
+    """A connection that never writes, for one thread at a time; the file must exist."""
     options = "mode=rw"
     if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
-        options = "immutable=1"  # WAL needs a shared-memory file beside the base, and nobody can make one here
+        options = "immutable=1"  # WAL needs a shared-memory file beside the base, which cannot be created here
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{options}", uri=True, timeout=2.0, isolation_level=None, check_same_thread=False
     )

@@ -1,9 +1,8 @@
-"""Documents into a Weaviate collection that exists already, whatever makes its vectors. Synchronous; knows no Trio.
+"""Imports documents into an existing Weaviate collection with any vectoriser. Synchronous; imports no Trio.
 
-Each passage carries two properties of ours beside its text, title and source: which document it is of, and a digest of
-that document, both as hexadecimal words, so that filters match them exactly however a property is tokenised. A
-document's first passage is written last and the passages of its older versions are deleted after that: an import that
-is killed half way is simply done again by the next one.
+Besides text, title and source each passage has two properties: its document and the digest of that document. Both are
+hexadecimal words, so that filters match exactly with any tokenisation. The first passage of a document is written last,
+and the passages of older versions are deleted after that. So the next import repeats one that was killed.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.knowledge.weaviate.knowledge import connect, foreign_errors, in_short
+from voice_trio.knowledge.weaviate.knowledge import connect, foreign_errors, short_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,11 +27,11 @@ BATCH = 100
 CALL_SECONDS_MAX = 30.0
 DOCUMENT_PROPERTY = "voice_trio_document"
 DIGEST_PROPERTY = "voice_trio_digest"
-_OURS = uuid.UUID("5c8f3b7e-0b5e-4a7e-9a39-6d0a2f1c7d11")
+_NAMESPACE = uuid.UUID("5c8f3b7e-0b5e-4a7e-9a39-6d0a2f1c7d11")
 
 
 class WeaviateTarget:
-    """Where an import goes (`documents.Target`); a context manager. Raises `KnowledgeUnavailable`."""
+    """An `ImportTarget` in Weaviate; a context manager. Raises `KnowledgeUnavailable`."""
 
     def __init__(
         self, address: WeaviateAddress, *, api_key: str | None, collection: str, text_property: str = "content"
@@ -60,13 +59,13 @@ class WeaviateTarget:
         self._client.close()
 
     def holds(self, key: str, digest: str) -> bool:
-        """Whether the document is there already, wholly and with exactly this content."""
+        """Whether the whole document is in the collection with exactly this content."""
         with _mapping_errors():
             first = self._collection.query.fetch_objects_by_ids([_id(key, 0)]).objects
-        return any(each.properties.get(DIGEST_PROPERTY) == _word(digest) for each in first)
+        return any(each.properties.get(DIGEST_PROPERTY) == _hex_digest(digest) for each in first)
 
     def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
-        """Replace the document by `chunks`; returns how many. When interrupted, the next import does it again."""
+        """Replace the document by `chunks`; returns their number. The next import repeats an interrupted one."""
         numbered = enumerate(chunks)
         first = list(islice(numbered, 1))
         count = len(first)
@@ -88,8 +87,8 @@ class WeaviateTarget:
                     self._text_property: chunk.text,
                     "title": chunk.title,
                     "source": chunk.source,
-                    DOCUMENT_PROPERTY: _word(key),
-                    DIGEST_PROPERTY: _word(digest),
+                    DOCUMENT_PROPERTY: _hex_digest(key),
+                    DIGEST_PROPERTY: _hex_digest(digest),
                 },
             )
             for ordinal, chunk in batch
@@ -103,9 +102,9 @@ class WeaviateTarget:
     def _delete_others(self, key: str, digest: str) -> None:
         from weaviate.classes.query import Filter
 
-        stale = Filter.by_property(DOCUMENT_PROPERTY).equal(_word(key)) & Filter.by_property(DIGEST_PROPERTY).not_equal(
-            _word(digest)
-        )
+        stale = Filter.by_property(DOCUMENT_PROPERTY).equal(_hex_digest(key)) & Filter.by_property(
+            DIGEST_PROPERTY
+        ).not_equal(_hex_digest(digest))
         with _mapping_errors():
             self._collection.data.delete_many(stale)
 
@@ -115,12 +114,12 @@ def _mapping_errors() -> Iterator[None]:
     try:
         yield
     except foreign_errors() as error:
-        raise KnowledgeUnavailable(f"weaviate: {in_short(error)}") from error
+        raise KnowledgeUnavailable(f"weaviate: {short_text(error)}") from error
 
 
 def _id(key: str, ordinal: int) -> uuid.UUID:
-    return uuid.uuid5(_OURS, f"{key}\n{ordinal}")
+    return uuid.uuid5(_NAMESPACE, f"{key}\n{ordinal}")
 
 
-def _word(text: str) -> str:
+def _hex_digest(text: str) -> str:
     return blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()

@@ -1,8 +1,8 @@
-"""A knowledge base in Weaviate: hybrid search through its own client, in worker threads that nobody waits for in vain.
+"""A knowledge base in Weaviate: hybrid search through its own client library, in worker threads.
 
-Nothing is connected before the first search or look, and the client library, which is slow to import, is imported then.
-A search that is cancelled is abandoned; its thread ends with the driver's own timeout. While Weaviate's gRPC port is
-closed the driver retries by itself for about a minute in such a thread, which is why a breaker belongs in front.
+It connects at the first search or look-up, and imports the client library, which is slow to import, only then. A
+cancelled search is abandoned; its thread ends by the timeout of the library. While Weaviate's gRPC port is closed, the
+library retries for about a minute in such a thread. For that reason a circuit breaker belongs in front.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 THREADS_MAX = 32
 GRPC_PORT = 50051
-# Speech hardly has more, and whatever makes the vectors has limits of its own; of a longer text the last words count.
+# An utterance rarely has more, and vectorisers have limits of their own; of a longer text the last words count.
 QUERY_CHARACTERS_MAX = 2_000
 TITLE_PROPERTIES = ("title", "name", "heading")
 SOURCE_PROPERTIES = ("source", "url", "path", "file")
@@ -33,7 +33,7 @@ SOURCE_PROPERTIES = ("source", "url", "path", "file")
 
 @dataclass(frozen=True, slots=True)
 class WeaviateAddress:
-    """Where a Weaviate answers: REST and gRPC, both with TLS or both without."""
+    """The REST and gRPC addresses of a Weaviate, both with TLS or both without."""
 
     http_host: str
     http_port: int
@@ -43,10 +43,10 @@ class WeaviateAddress:
 
     @classmethod
     def of(cls, url: str) -> WeaviateAddress:
-        """From one URL. Raises `ConfigurationError`.
+        """Derive both addresses from one URL. Raises `ConfigurationError`.
 
-        Weaviate Cloud (`https://….weaviate.cloud`): gRPC at the host with `grpc-` in front, port 443. Elsewhere: the
-        same host, port 50051. `?grpc_port=…` and `?grpc_host=…` in the URL say otherwise.
+        Weaviate Cloud (`https://….weaviate.cloud`) has gRPC at the host with the prefix `grpc-`, port 443. Elsewhere it
+        is the same host, port 50051. `?grpc_port=…` and `?grpc_host=…` in the URL override that.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -66,8 +66,8 @@ class WeaviateAddress:
 class WeaviateKnowledge:
     """A `Knowledge` over one collection with any vectoriser.
 
-    `alpha`: 0 is words only, 1 vectors only. `observe` is told of each search that came back how many seconds it waited
-    for a thread and how many it took in it.
+    `alpha`: 0 is words only, 1 is vectors only. `observe` is called after each search with the seconds that it waited
+    for a thread and the seconds that it took there.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class WeaviateKnowledge:
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]:
         """The `limit` best passages, best first. Raises `KnowledgeUnavailable`; cancellation returns at once."""
-        # Lone surrogates could not be sent.
+        # Lone surrogates cannot be encoded.
         query = query[-QUERY_CHARACTERS_MAX:].encode("utf-8", "replace").decode().strip()
         if not query or limit < 1:
             return ()
@@ -107,15 +107,15 @@ class WeaviateKnowledge:
         return passages
 
     async def look_up(self, ids: Sequence[str]) -> tuple[Passage, ...]:
-        """Those of these passages that there are now and that the key may see; raises `KnowledgeUnavailable`."""
+        """The passages of `ids` that exist and that the API key may read; raises `KnowledgeUnavailable`."""
         return await self._look_up_thread.read(self._look_up, ids)
 
     async def is_available(self) -> bool:
-        """Whether Weaviate says that it is ready; never raises. Takes as long as a search may."""
+        """Whether Weaviate reports that it is ready; never raises. Takes at most the time of a search."""
         return await self._health_thread.read(self._is_ready)
 
     def close(self) -> None:
-        """Close the connections; a search from now on makes new ones."""
+        """Close the connections; the next search makes new ones."""
         with self._connecting:
             client, self._client = self._client, None
         if client is not None:
@@ -123,7 +123,7 @@ class WeaviateKnowledge:
 
     @property
     def busy(self) -> int:
-        """Threads that search now, those included that nobody waits for any more."""
+        """Threads with a search under way, abandoned ones included."""
         return self._threads.busy
 
     def _search(self, query: str, limit: int) -> tuple[tuple[Passage, ...], float, float]:
@@ -138,7 +138,7 @@ class WeaviateKnowledge:
             )
             passages = tuple(self._passage(each) for each in found.objects)
         except foreign_errors() as error:
-            raise KnowledgeUnavailable(f"weaviate: {in_short(error)}") from error
+            raise KnowledgeUnavailable(f"weaviate: {short_text(error)}") from error
         return tuple(passage for passage in passages if passage.text.strip()), began_at, time.monotonic()
 
     def _look_up(self, ids: Sequence[str]) -> tuple[Passage, ...]:
@@ -152,9 +152,9 @@ class WeaviateKnowledge:
                 .objects
             )
         except InsufficientPermissionsError:
-            return ()  # what the key may not see any more is not there for it
+            return ()  # for this key the passages do not exist any more
         except foreign_errors() as error:
-            raise KnowledgeUnavailable(f"weaviate: {in_short(error)}") from error
+            raise KnowledgeUnavailable(f"weaviate: {short_text(error)}") from error
         return tuple(passage for passage in map(self._passage, objects) if passage.text.strip())
 
     def _passage(self, found: Any) -> Passage:
@@ -173,7 +173,7 @@ class WeaviateKnowledge:
             return False
 
     def _connected(self) -> WeaviateClient:
-        """The client, connected by whoever comes first; the others wait for it, but not for ever."""
+        """The client; the first caller connects it, others wait for that at most the time of a search."""
         if self._client is not None:
             return self._client
         if not self._connecting.acquire(timeout=self._search_seconds_max):
@@ -187,7 +187,7 @@ class WeaviateKnowledge:
 
 
 def connect(address: WeaviateAddress, api_key: str | None, seconds_max: float) -> WeaviateClient:
-    """A connected client whose calls take `seconds_max` at most; blocks. Raises what `foreign_errors` lists."""
+    """A connected client whose calls take `seconds_max` at most; blocks. Raises the types of `foreign_errors`."""
     import weaviate
     from weaviate.classes.init import AdditionalConfig, Auth, Timeout
 
@@ -200,18 +200,18 @@ def connect(address: WeaviateAddress, api_key: str | None, seconds_max: float) -
         grpc_secure=address.secure,
         auth_credentials=Auth.api_key(api_key) if api_key else None,
         additional_config=AdditionalConfig(timeout=Timeout(init=seconds_max, query=seconds_max, insert=60)),
-        skip_init_checks=True,  # they would ask the package index for newer clients
+        skip_init_checks=True,  # these checks request the package index for newer versions
     )
 
 
 def foreign_errors() -> tuple[type[Exception], ...]:
-    """What the client lets through when a server is away, slow, wrong or half."""
+    """The errors of the client library for a server that is unavailable, slow or misconfigured."""
     from weaviate.exceptions import WeaviateBaseError
 
     return (WeaviateBaseError, OSError, ValueError, KeyError, AttributeError)
 
 
-def in_short(error: Exception) -> str:
+def short_text(error: Exception) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
 

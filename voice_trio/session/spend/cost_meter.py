@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import structlog
 
 from voice_trio.billing.prices import CHARACTERS_PER_TOKEN, Cost
-from voice_trio.billing.spending import ZERO, Level, SessionCosts
+from voice_trio.billing.spending import ZERO, BudgetLevel, SessionCosts
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.managed.responses import TAG
 from voice_trio.conversation.session_events import BudgetWarning
@@ -151,15 +151,15 @@ class SessionBill(CostMeter):
             self._bill("sidecar", source_id, None)
         self._budgets.unsubscribe(self)
 
-    def on_day_level(self, level: Level) -> None:
+    def on_day_level(self, level: BudgetLevel) -> None:
         """The day's budget, over all sessions, has reached this level."""
-        if level is Level.SPENT:
+        if level is BudgetLevel.SPENT:
             self._exhaust("day")
-        elif level is Level.NEARLY:
+        elif level is BudgetLevel.NEARLY:
             self._warn("day", self._budgets.spent_today_usd, self._budgets.day_budget)
 
     def _bill(self, kind: str, source_id: str, usage: Mapping[str, object] | None) -> None:
-        if self.costs.counts(source_id):
+        if self.costs.has_counted(source_id):
             return
         if kind == "response":
             cost = self._price_response(source_id, usage)
@@ -197,9 +197,9 @@ class SessionBill(CostMeter):
     def _check_session_budget(self) -> None:
         budget = self._budgets.session_budget
         match budget.level(self.spent_usd):
-            case Level.SPENT:
+            case BudgetLevel.SPENT:
                 self._exhaust("session")
-            case Level.NEARLY:
+            case BudgetLevel.NEARLY:
                 self._warn("session", self.spent_usd, budget)
             case _:
                 pass

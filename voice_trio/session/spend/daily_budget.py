@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from voice_trio.billing.spending import MICRO, ZERO, Budget, Level, Spending, micro_usd
+from voice_trio.billing.spending import MICRO, ZERO, Budget, BudgetLevel, Spending, micro_usd
 from voice_trio.errors import StateUnavailable
 from voice_trio.session.spend.cost_meter import SessionBill
 from voice_trio.state.state import OTHERS, USERS_REMEMBERED
@@ -70,7 +70,7 @@ class DailyBudget:
     @property
     def is_exhausted(self) -> bool:
         """Whether the day's budget is spent; it opens again at midnight UTC."""
-        return self.day_budget.level(self.spent_today_usd) is Level.SPENT
+        return self.day_budget.level(self.spent_today_usd) is BudgetLevel.SPENT
 
     @property
     def seconds_to_midnight(self) -> float:
@@ -148,7 +148,7 @@ class DailyBudget:
     def _check_day(self) -> None:
         """Warn or end all sessions, when the day's sum has reached a level."""
         level = self.day_budget.level(self.spent_today_usd)
-        if level is not Level.WITHIN:
+        if level is not BudgetLevel.WITHIN:
             for bill in tuple(self._bills):
                 bill.on_day_level(level)
 

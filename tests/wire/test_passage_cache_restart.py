@@ -11,7 +11,7 @@ import trio
 from tests.support.weaviate_server import WeaviateServer
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.knowledge.open_knowledge import open_knowledge
-from voice_trio.knowledge.passage_cache import checks
+from voice_trio.knowledge.passage_cache import revalidation as revalidation
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ async def knowledge(folder: Path, url: str, **variables: str) -> AsyncIterator[S
 
 
 async def kept_titles(shared: SharedKnowledge) -> set[str]:
-    return {passage.title for passage in await shared.search_locally(EVERYTHING, 5)}
+    return {passage.title for passage in await shared.search_cached(EVERYTHING, 5)}
 
 
 async def live_through(folder: Path, server: WeaviateServer) -> None:
@@ -57,7 +57,7 @@ async def test_a_cold_start_has_the_passages_of_before_without_asking(tmp_path: 
     asked = len(server.requests)
     async with knowledge(tmp_path, server.url) as shared:
         assert await kept_titles(shared) == {"Brooding", "Water", "Light"}
-        (best,) = await shared.search_locally("how warm must the brooder be", 1)
+        (best,) = await shared.search_cached("how warm must the brooder be", 1)
         assert (best.title, best.text, best.source) == (BROODING.title, BROODING.text, "handbook")
     assert len(server.requests) == asked
 
@@ -76,12 +76,12 @@ async def test_what_was_deleted_or_changed_meanwhile_is_known_within_moments_of_
     by_title = {properties["title"]: key for key, properties in server.objects.items()}
     del server.objects[by_title["Water"]]
     server.objects[by_title["Light"]]["content"] = "Layers need 14 hours of lamps."
-    monkeypatch.setattr(checks, "CHECK_SECONDS", 0.0)  # ten minutes have passed
+    monkeypatch.setattr(revalidation, "REVALIDATE_SECONDS", 0.0)  # ten minutes have passed
     async with knowledge(tmp_path, server.url) as shared:
         while "Water" in await kept_titles(shared):  # noqa: ASYNC110 - as above
             await trio.sleep(0.01)
         assert await kept_titles(shared) == {"Brooding", "Light"}
-        assert [passage.text for passage in await shared.search_locally("lamps", 5)] == [
+        assert [passage.text for passage in await shared.search_cached("lamps", 5)] == [
             "Layers need 14 hours of lamps."
         ]
 
