@@ -1,7 +1,7 @@
-"""`hypercorn -k trio voice_trio.asgi:app`: the same application, its services made when the server starts it.
+"""The application for `hypercorn -k trio voice_trio.asgi:app`; its services open with the ASGI lifespan.
 
-The listening sockets are not ours here; they are found among the process's own and given the same options. Workers
-(`-w`) share their limits only through Redis.
+The server opens the listening sockets here: we find them among the descriptors of this process and set the options
+that `net.listeners` sets on ours. Workers of hypercorn (`-w`) share limits through Redis only.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ SESSIONS_END_SECONDS_MAX = 10.0
 
 
 class DeployedApplication:
-    """An ASGI application whose settings are read, and services opened, by its lifespan."""
+    """An ASGI application that reads its settings and opens its services in the lifespan."""
 
     def __init__(self) -> None:
         self._application: Application | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection, one request, or the lifespan."""
+        """Serve one connection, one request, or the lifespan."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._run_lifespan(receive, send)
         elif self._application is None:
             raise RuntimeError("the server has not started the application's lifespan")
         else:
             await self._application(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
         try:
             settings = load_settings()
         except ConfigurationError as error:
-            # Told through the lifespan, hypercorn would bury it in a traceback. Nothing has been opened yet that could
-            # be lost. (The exit code is seen with `-w 0` only: otherwise hypercorn loses that of its worker.)
-            print(error, file=sys.stderr, flush=True)  # noqa: T201  # there are no logs before there are settings
+            # If the lifespan failed, hypercorn would print a traceback. Nothing is open yet, so an abrupt exit loses
+            # nothing. (Only with `-w 0` is the exit code visible: otherwise hypercorn drops that of its worker.)
+            print(error, file=sys.stderr, flush=True)  # noqa: T201  # logs need settings
             os._exit(EXIT_CONFIGURATION)
         configure_logs(settings.observability)
-        logging.getLogger("hypercorn.error").handlers.clear()  # its lines come through ours
-        _say_what_is_odd(settings)
+        logging.getLogger("hypercorn.error").handlers.clear()  # its records reach our root handler
+        _log_warnings(settings)
         async with open_gateway(settings) as gateway:
             self._application = Application(gateway)
             await send({"type": "lifespan.startup.complete"})
@@ -68,11 +68,11 @@ class DeployedApplication:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _say_what_is_odd(settings: Settings) -> None:
+def _log_warnings(settings: Settings) -> None:
     for warning in settings.warnings:
         log.warning("settings", detail=warning)
     if not set_options_on_own_listeners():
-        log.warning("no_listening_socket_found", detail="clients that stop reading will be noticed late")
+        log.warning("no_listening_socket_found", detail="clients that stop reading are detected late")
 
 
 app = DeployedApplication()

@@ -1,4 +1,4 @@
-"""A person at a browser: Debian's Chromium with a recording for a microphone, and a gateway to point it at."""
+"""Fixtures for tests in a browser: Debian's Chromium with a recording as its microphone, and gateways."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser_driver import CHROMIUM, Browsers, Desk, Stage, serving
+from tests.support.browser_driver import CHROMIUM, BrowserDriver, BrowserGateway, Browsers, running_process
 from tests.support.deployment import free_port
 
 if TYPE_CHECKING:
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 def playwright() -> Iterator[Playwright]:
     api = pytest.importorskip("playwright.sync_api", reason="SKIPPED LOUDLY: playwright is not installed")
     if not shutil.which(CHROMIUM):
-        pytest.skip("SKIPPED LOUDLY: no chromium on this machine (apt-get install chromium); no page was tried")
+        pytest.skip("SKIPPED LOUDLY: no chromium on this machine (apt-get install chromium); no page was tested")
     with api.sync_playwright() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One gateway for all tests of a file that want nothing special of it and are refused nothing by it."""
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserGateway]:
+    """One gateway for all tests of a module that need no settings of their own and expect no refusal."""
     port = free_port()
     command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path_factory.mktemp("stage"))]
     command += ["--bind", f"127.0.0.1:{port}", "--answer-ms", "800"]
-    with serving(command, {}, '{"port"') as (process, _):
-        yield Stage(port, process)
+    with running_process(command, {}, '{"port"') as (process, _):
+        yield BrowserGateway(port, process)
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Callable[..., AbstractContextManager[Stage]]:
+def start_gateway(tmp_path: Path) -> Callable[..., AbstractContextManager[BrowserGateway]]:
     """Starts gateways: `with stage(answer_ms=…, port=…, VARIABLE="…") as it`."""
 
     @contextmanager
-    def start(*, answer_ms: int = 3000, port: int = 0, **variables: str) -> Iterator[Stage]:
+    def start(*, answer_ms: int = 3000, port: int = 0, **variables: str) -> Iterator[BrowserGateway]:
         port = port or free_port()
         command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path)]
         command += ["--bind", f"127.0.0.1:{port}", "--answer-ms", str(answer_ms)]
-        with serving(command, variables, '{"port"') as (process, _):
-            yield Stage(port, process)
+        with running_process(command, variables, '{"port"') as (process, _):
+            yield BrowserGateway(port, process)
 
     return start
 
@@ -62,7 +62,7 @@ def browsers(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-def desk(browsers: Browsers) -> Iterator[Desk]:
-    it = Desk(browsers)
+def driver(browsers: Browsers) -> Iterator[BrowserDriver]:
+    it = BrowserDriver(browsers)
     yield it
-    it.leave()
+    it.close()

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.browser_driver import (
-    Desk,
-    Stage,
+    BrowserDriver,
+    BrowserGateway,
     attach_meter,
     attach_recorder,
-    heard,
-    keep_figures,
+    keep_measurements,
     keep_picture,
     logged,
+    played_audio,
     silence,
-    talk,
+    start_talking,
     wait_for_state,
     wait_until,
 )
@@ -41,11 +41,11 @@ def spoken(text: str) -> bytes:
 
 
 def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(
-    desk: Desk, stage: Callable[..., AbstractContextManager[Stage]]
+    driver: BrowserDriver, start_gateway: Callable[..., AbstractContextManager[BrowserGateway]]
 ) -> None:
-    with stage(answer_ms=1500) as gateway:
-        page = desk.open(gateway.port, speech=silence(1) + spoken(QUESTION))
-        talk(page)
+    with start_gateway(answer_ms=1500) as gateway:
+        page = driver.open(gateway.port, speech=silence(1) + spoken(QUESTION))
+        start_talking(page)
         attach_meter(page)
         wait_until(page, "document.querySelector('.said')?.textContent.split(' ').length >= 3")
         assert page.evaluate("voiceTrio.state") == "listening"
@@ -64,7 +64,7 @@ def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(
         assert "34 degrees" in page.locator(".answer").inner_text()
         assert page.locator(".sources li").inner_text().split() == ["Brooding", "Brooding.md"]
         wait_until(page, "document.querySelector('.timeline .query.found')")  # told when the turn is over
-        (told,) = [event for event in desk.wire.received if event["type"] == "turn.metrics"]
+        (told,) = [event for event in driver.wire.received if event["type"] == "turn.metrics"]
         assert page.locator(".timeline .query").count() == len(told["queries"])
         caption = page.locator(".caption").inner_text()
         assert "to the first sound" in caption
@@ -72,20 +72,22 @@ def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(
         assert page.locator("#cost").inner_text() in caption
         assert page.locator("#answer-time").inner_text() in caption
         assert page.evaluate("loudest") == pytest.approx(6000 / 32768, abs=0.01)
-        assert set(desk.wire.binary_bytes) == {1920}
-        assert not any("token" in url for url in desk.wire.urls)
-        assert desk.complaints == []
+        assert set(driver.wire.binary_bytes) == {1920}
+        assert not any("token" in url for url in driver.wire.urls)
+        assert driver.console_errors == []
 
 
 def test_what_is_reported_at_a_cut_is_what_was_heard_and_silence_is_immediate(
-    desk: Desk, stage: Callable[..., AbstractContextManager[Stage]]
+    driver: BrowserDriver, start_gateway: Callable[..., AbstractContextManager[BrowserGateway]]
 ) -> None:
     """By voice, by Esc and by a typed question. Whoever cuts: at most 20 ms off, and at most 20 ms to silence."""
-    with stage(answer_ms=6000) as gateway:
-        page = desk.open(
-            gateway.port, speech=silence(1) + spoken(QUESTION) + silence(2) + spoken("Stop, please."), is_measured=True
+    with start_gateway(answer_ms=6000) as gateway:
+        page = driver.open(
+            gateway.port,
+            speech=silence(1) + spoken(QUESTION) + silence(2) + spoken("Stop, please."),
+            with_recorder=True,
         )
-        talk(page)
+        start_talking(page)
         attach_recorder(page)
         wait_for_state(page, "speaking")
         wait_for_state(page, "listening")  # the recording cuts in
@@ -107,25 +109,25 @@ def test_what_is_reported_at_a_cut_is_what_was_heard_and_silence_is_immediate(
         wait_until(page, "cuts.filter(({ by }) => by === 'flush').length === 4")
         page.wait_for_timeout(300)
 
-        errors, delays = measure_cuts(desk, page)
-        keep_figures("cuts", {"position_error_ms": errors, "cut_to_silence_ms": delays})
+        errors, delays = measure_cuts(driver, page)
+        keep_measurements("cuts", {"position_error_ms": errors, "cut_to_silence_ms": delays})
         assert len(errors) == 4
         assert max(map(abs, errors)) <= ERROR_MS_MAX
         assert max(delays) <= ERROR_MS_MAX
-        running = desk.wire.positions(flushed=False)
+        running = driver.wire.positions(flushed=False)
         assert running
         assert page.locator(".turn .unheard").count() >= 3
-        assert desk.complaints == []
+        assert driver.console_errors == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_every_one_of_a_dozen_cuts_is_reported_to_within_20_ms(
-    desk: Desk, stage: Callable[..., AbstractContextManager[Stage]]
+    driver: BrowserDriver, start_gateway: Callable[..., AbstractContextManager[BrowserGateway]]
 ) -> None:
-    with stage(answer_ms=8000) as gateway:
-        page = desk.open(gateway.port, is_measured=True)
-        talk(page)
+    with start_gateway(answer_ms=8000) as gateway:
+        page = driver.open(gateway.port, with_recorder=True)
+        start_talking(page)
         attach_recorder(page)
         for number in range(12):
             page.get_by_label("Your question").fill(f"Question {number}?")
@@ -138,20 +140,20 @@ def test_every_one_of_a_dozen_cuts_is_reported_to_within_20_ms(
                 page.keyboard.press("Escape")
                 wait_until(page, f"cuts.filter(({{ by }}) => by === 'flush').length === {number + 1}")
                 page.wait_for_timeout(300)
-        errors, delays = measure_cuts(desk, page)
-        keep_figures("cuts-dozen", {"position_error_ms": errors, "cut_to_silence_ms": delays})
+        errors, delays = measure_cuts(driver, page)
+        keep_measurements("cuts-dozen", {"position_error_ms": errors, "cut_to_silence_ms": delays})
         assert len(errors) == 12
         assert max(map(abs, errors)) <= ERROR_MS_MAX
         assert max(delays) <= ERROR_MS_MAX
 
 
-def measure_cuts(desk: Desk, page: object) -> tuple[list[float], list[float]]:
+def measure_cuts(driver: BrowserDriver, page: object) -> tuple[list[float], list[float]]:
     """Of each answer that was cut: reported minus heard, and the ms of sound after the order to be silent."""
     from playwright.sync_api import Page
 
     assert isinstance(page, Page)
-    sounds = heard(page, apart_ms=120)
-    reports = desk.wire.positions(flushed=True)
+    sounds = played_audio(page, apart_ms=120)
+    reports = driver.wire.positions(flushed=True)
     cuts = page.evaluate("cuts")
     errors, delays = [], []
     for sound, report in zip(sounds, reports, strict=True):

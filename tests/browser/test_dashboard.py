@@ -15,21 +15,23 @@ from tests.support.deployment import token
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-    from tests.support.browser_driver import Desk, Stage
+    from tests.support.browser_driver import BrowserDriver, BrowserGateway
 
 PATH = "/v1/voice/dashboard"
 
 
-def look(desk: Desk, port: int, fragment: str = "") -> Page:
-    page = desk.open(port)
+def look(driver: BrowserDriver, port: int, fragment: str = "") -> Page:
+    page = driver.open(port)
     page.evaluate("sessionStorage.clear()")
     page.goto("about:blank")
     page.goto(f"http://127.0.0.1:{port}{PATH}{fragment}")
     return page
 
 
-def test_an_administrator_sees_the_figures_and_the_token_leaves_the_address(desk: Desk, gateway: Stage) -> None:
-    page = look(desk, gateway.port, f"#token={token('root', is_admin=True)}")
+def test_an_administrator_sees_the_figures_and_the_token_leaves_the_address(
+    driver: BrowserDriver, gateway: BrowserGateway
+) -> None:
+    page = look(driver, gateway.port, f"#token={token('root', is_admin=True)}")
     page.wait_for_selector("body[data-state=well]")
     assert page.locator("#active").inner_text() == "0"
     assert page.locator("#stages tr").count() == 12
@@ -37,8 +39,8 @@ def test_an_administrator_sees_the_figures_and_the_token_leaves_the_address(desk
 
 
 @pytest.mark.parametrize("shown", ["", "#token=" + "x" * 40], ids=["no token", "a wrong one"])
-def test_nobody_else_sees_any(desk: Desk, gateway: Stage, shown: str) -> None:
-    page = look(desk, gateway.port, shown)
+def test_nobody_else_sees_any(driver: BrowserDriver, gateway: BrowserGateway, shown: str) -> None:
+    page = look(driver, gateway.port, shown)
     page.wait_for_selector("#door:visible")
     assert page.locator("#figures").is_hidden()
     page.fill("#token", token("root", is_admin=True))
@@ -47,9 +49,11 @@ def test_nobody_else_sees_any(desk: Desk, gateway: Stage, shown: str) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_a_busy_day_fits_every_width_and_can_be_read(desk: Desk, gateway: Stage, dark: bool) -> None:
+def test_a_busy_day_fits_every_width_and_can_be_read(
+    driver: BrowserDriver, gateway: BrowserGateway, dark: bool
+) -> None:
     body = json.dumps(a_busy_day())
-    page = desk.open(gateway.port, dark=dark)
+    page = driver.open(gateway.port, dark=dark)
     page.route("**/v1/voice/stats", lambda route: route.fulfill(body=body, content_type="application/json"))
     page.goto("about:blank")
     page.goto(f"http://127.0.0.1:{gateway.port}{PATH}#token={token('root', is_admin=True)}")

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from tests.support.browser_driver import Stage
+    from tests.support.browser_driver import BrowserGateway
 
-    Stages = Callable[..., AbstractContextManager[Stage]]
+    StartGateway = Callable[..., AbstractContextManager[BrowserGateway]]
 
 HERE = Path(__file__).parent
 STATIC = HERE.parents[1] / "voice_trio" / "web" / "static"
@@ -56,8 +56,8 @@ def predecessor(url: str, *, pause: float, life: float) -> dict[str, Any]:
     return happened
 
 
-def test_the_predecessors_front_end_has_its_conversation_and_sees_no_error(stage: Stages) -> None:
-    with stage(answer_ms=6_000) as gateway:
+def test_the_predecessors_front_end_has_its_conversation_and_sees_no_error(start_gateway: StartGateway) -> None:
+    with start_gateway(answer_ms=6_000) as gateway:
         happened = predecessor(f"ws://127.0.0.1:{gateway.port}/api/v1/ws/voice?token={token()}", pause=2, life=8)
     assert happened["failures"] == []
     assert (happened["opens"], happened["closes"]) == (1, [])
@@ -68,9 +68,9 @@ def test_the_predecessors_front_end_has_its_conversation_and_sees_no_error(stage
         assert kind in happened["types"]
 
 
-def test_the_predecessors_front_end_stops_knocking_at_a_closed_door(stage: Stages) -> None:
+def test_the_predecessors_front_end_stops_knocking_at_a_closed_door(start_gateway: StartGateway) -> None:
     """It would for ever reset its counter, were every refusal an open and a close: from the third on they are none."""
-    with stage() as gateway:
+    with start_gateway() as gateway:
         url = f"ws://127.0.0.1:{gateway.port}/api/v1/ws/voice?token={token(plan='free')}"
         happened = predecessor(url, pause=0.2, life=20)
     assert happened["opens"] == 2
@@ -79,9 +79,9 @@ def test_the_predecessors_front_end_stops_knocking_at_a_closed_door(stage: Stage
     assert happened["attempts"] == 6  # more than it allows itself: it has given up
 
 
-def test_the_predecessors_front_end_comes_to_rest_when_its_hour_is_used_up(stage: Stages) -> None:
+def test_the_predecessors_front_end_comes_to_rest_when_its_hour_is_used_up(start_gateway: StartGateway) -> None:
     """Even a regular end is a reason to connect again, for it: two sessions, two refusals, and then none."""
-    with stage(MAX_SESSION_DURATION="1", MAX_SESSIONS_PER_USER_PER_HOUR="2") as gateway:
+    with start_gateway(MAX_SESSION_DURATION="1", MAX_SESSIONS_PER_USER_PER_HOUR="2") as gateway:
         url = f"ws://127.0.0.1:{gateway.port}/api/v1/ws/voice?token={token()}"
         happened = predecessor(url, pause=0.2, life=25)
     assert happened["opens"] == 4
@@ -91,8 +91,8 @@ def test_the_predecessors_front_end_comes_to_rest_when_its_hour_is_used_up(stage
 
 
 @pytest.mark.slow
-def test_with_its_own_two_seconds_between_tries_it_comes_to_rest_as_well(stage: Stages) -> None:
-    with stage() as gateway:
+def test_with_its_own_two_seconds_between_tries_it_comes_to_rest_as_well(start_gateway: StartGateway) -> None:
+    with start_gateway() as gateway:
         url = f"ws://127.0.0.1:{gateway.port}/api/v1/ws/voice?token={token(plan='free')}"
         happened = predecessor(url, pause=2, life=40)
     assert happened["opens"] == 2

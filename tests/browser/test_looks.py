@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.test_conversation import QUESTION, spoken
-from tests.support.browser_driver import WIDTHS, keep_picture, silence, talk, wait_for_state, wait_until
+from tests.support.browser_driver import WIDTHS, keep_picture, silence, start_talking, wait_for_state, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from tests.support.browser_driver import Desk, Stage
+    from tests.support.browser_driver import BrowserDriver, BrowserGateway
 
-    Stages = Callable[..., AbstractContextManager[Stage]]
+    StartGateway = Callable[..., AbstractContextManager[BrowserGateway]]
 
 TOUCH_PX_MIN = 36
 
@@ -54,9 +54,9 @@ def _luminance(colour: list[float]) -> float:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_an_idle_page_fits_every_width_and_can_be_read_and_used_by_keyboard(
-    desk: Desk, gateway: Stage, dark: bool
+    driver: BrowserDriver, gateway: BrowserGateway, dark: bool
 ) -> None:
-    page = desk.open(gateway.port, dark=dark)
+    page = driver.open(gateway.port, dark=dark)
     for name, (width, height) in WIDTHS.items():
         page.set_viewport_size({"width": width, "height": height})
         check_layout(page)
@@ -78,12 +78,14 @@ def test_an_idle_page_fits_every_width_and_can_be_read_and_used_by_keyboard(
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_every_state_fits_every_width(desk: Desk, stage: Stages, width: str, dark: bool) -> None:
+def test_every_state_fits_every_width(
+    driver: BrowserDriver, start_gateway: StartGateway, width: str, dark: bool
+) -> None:
     look = f"{width}-{'dark' if dark else 'light'}"
-    with stage(answer_ms=4000) as gateway:
+    with start_gateway(answer_ms=4000) as gateway:
         speech = silence(1) + spoken(QUESTION) + silence(3) + spoken("And how much light do layers need?")
-        page = desk.open(gateway.port, speech=speech, width=width, dark=dark)
-        talk(page)
+        page = driver.open(gateway.port, speech=speech, width=width, dark=dark)
+        start_talking(page)
         wait_until(page, "document.querySelector('.said')?.textContent.split(' ').length >= 4")
         keep_picture(page, f"state-1-hearing-{look}")
         check_layout(page)
@@ -110,4 +112,4 @@ def test_every_state_fits_every_width(desk: Desk, stage: Stages, width: str, dar
         assert contrast(page, ".answer") >= 7
         assert contrast(page, ".caption") >= 4.5
         assert contrast(page, ".unheard") >= 4.5
-        assert desk.complaints == []
+        assert driver.console_errors == []

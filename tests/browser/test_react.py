@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.browser.test_conversation import QUESTION, spoken
-from tests.support.browser_driver import KEEP_WHAT_IS_OPENED, has_open, silence, wait_until
+from tests.support.browser_driver import TRACK_OPEN_RESOURCES, silence, wait_until, wait_until_open
 from tests.support.deployment import token
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from tests.support.browser_driver import Browsers, Stage
+    from tests.support.browser_driver import BrowserGateway, Browsers
 
-    Stages = Callable[..., AbstractContextManager[Stage]]
+    StartGateway = Callable[..., AbstractContextManager[BrowserGateway]]
 
 HERE = Path(__file__).parent
 NEWEST = "19"
@@ -122,11 +122,11 @@ class Visit:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.complaints: list[str] = []
+        self.console_errors: list[str] = []
         page.on(
-            "console", lambda said: self.complaints.append(said.text) if said.type in {"error", "warning"} else None
+            "console", lambda said: self.console_errors.append(said.text) if said.type in {"error", "warning"} else None
         )
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", lambda error: self.console_errors.append(str(error)))
 
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).click()
@@ -136,7 +136,7 @@ class Visit:
 
     def has_left_nothing_behind(self) -> None:
         """No socket, no microphone, no sound: all closed."""
-        has_open(self.page, sockets=0, microphones=0, contexts=0)
+        wait_until_open(self.page, sockets=0, microphones=0, contexts=0)
 
 
 @pytest.fixture
@@ -144,12 +144,14 @@ def visit(browsers: Browsers, origin: str) -> Iterator[Callable[..., Visit]]:
     """Opens the page: `visit(gateway, strict=…, speech=…, bearer=…)`."""
     opened = []
 
-    def open_page(gateway: Stage, *, strict: bool = True, speech: bytes | None = None, bearer: str = "") -> Visit:
-        browser = browsers.quiet() if speech is None else browsers.hearing(speech)
+    def open_page(
+        gateway: BrowserGateway, *, strict: bool = True, speech: bytes | None = None, bearer: str = ""
+    ) -> Visit:
+        browser = browsers.with_silence() if speech is None else browsers.with_microphone(speech)
         context = browser.new_context()
         opened.append(context if speech is None else browser)
         page = context.new_page()
-        page.add_init_script(KEEP_WHAT_IS_OPENED)
+        page.add_init_script(TRACK_OPEN_RESOURCES)
         page.set_default_timeout(15_000)
         it = Visit(page)
         asked = {"port": gateway.port, "bearer": bearer or token(), **({"strict": "1"} if strict else {})}
@@ -164,9 +166,9 @@ def visit(browsers: Browsers, origin: str) -> Iterator[Callable[..., Visit]]:
 
 @pytest.mark.parametrize("origin", [pytest.param("18", marks=pytest.mark.slow), NEWEST], indirect=True)
 def test_a_spoken_conversation_interrupted_and_ended_in_strict_mode(
-    visit: Callable[..., Visit], stage: Stages, request: pytest.FixtureRequest
+    visit: Callable[..., Visit], start_gateway: StartGateway, request: pytest.FixtureRequest
 ) -> None:
-    with stage(answer_ms=4000) as gateway:
+    with start_gateway(answer_ms=4000) as gateway:
         it = visit(gateway, speech=silence(1) + spoken(QUESTION))
         assert it.page.evaluate("reactVersion").split(".")[0] in request.node.name
         it.press("Talk")
@@ -184,11 +186,11 @@ def test_a_spoken_conversation_interrupted_and_ended_in_strict_mode(
         it.shows("idle")
         assert it.page.evaluate("voice.audioLevel") == 0
         it.has_left_nothing_behind()
-        assert it.complaints == []
+        assert it.console_errors == []
 
 
 def test_a_typed_question_and_a_second_conversation_after_the_first(
-    visit: Callable[..., Visit], gateway: Stage
+    visit: Callable[..., Visit], gateway: BrowserGateway
 ) -> None:
     it = visit(gateway)
     for conversation in (1, 2):
@@ -201,10 +203,10 @@ def test_a_typed_question_and_a_second_conversation_after_the_first(
         it.shows("idle")
         assert it.page.evaluate("sockets.length") == conversation
     it.has_left_nothing_behind()
-    assert it.complaints == []
+    assert it.console_errors == []
 
 
-def test_two_clicks_begin_one_conversation(visit: Callable[..., Visit], gateway: Stage) -> None:
+def test_two_clicks_begin_one_conversation(visit: Callable[..., Visit], gateway: BrowserGateway) -> None:
     it = visit(gateway)
     it.page.evaluate("() => { voice.startConversation(); voice.startConversation(); }")
     it.shows("listening")
@@ -213,7 +215,7 @@ def test_two_clicks_begin_one_conversation(visit: Callable[..., Visit], gateway:
 
 @pytest.mark.parametrize("after", ["listening", "connecting", "speaking"])
 def test_a_component_that_goes_takes_its_conversation_along(
-    visit: Callable[..., Visit], gateway: Stage, after: str
+    visit: Callable[..., Visit], gateway: BrowserGateway, after: str
 ) -> None:
     it = visit(gateway)
     if after == "connecting":
@@ -233,11 +235,13 @@ def test_a_component_that_goes_takes_its_conversation_along(
     it.shows("idle")
     it.press("Talk")
     it.shows("listening")
-    assert it.complaints == []
+    assert it.console_errors == []
 
 
-def test_a_refusal_is_an_error_state_and_the_next_try_clears_it(visit: Callable[..., Visit], stage: Stages) -> None:
-    with stage() as gateway:  # its own: one that has refused often answers shortly
+def test_a_refusal_is_an_error_state_and_the_next_try_clears_it(
+    visit: Callable[..., Visit], start_gateway: StartGateway
+) -> None:
+    with start_gateway() as gateway:  # its own: one that has refused often answers shortly
         it = visit(gateway, bearer="nonsense", strict=False)
         it.press("Talk")
         it.shows("error")

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser_driver import has_open, keep_picture, logged, talk, wait_for_state, wait_until
+from tests.support.browser_driver import (
+    keep_picture,
+    logged,
+    start_talking,
+    wait_for_state,
+    wait_until,
+    wait_until_open,
+)
 from tests.support.deployment import free_port, token
 
 if TYPE_CHECKING:
@@ -15,9 +22,9 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from tests.support.browser_driver import Desk, Stage
+    from tests.support.browser_driver import BrowserDriver, BrowserGateway
 
-    Stages = Callable[..., AbstractContextManager[Stage]]
+    StartGateway = Callable[..., AbstractContextManager[BrowserGateway]]
 
 
 def notice(page: Page) -> str:
@@ -31,9 +38,9 @@ def ask_in_writing(page: Page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_without_a_microphone_one_types(desk: Desk, gateway: Stage) -> None:
-    page = desk.open(gateway.port, allow_microphone=False)
-    talk(page)
+def test_without_a_microphone_one_types(driver: BrowserDriver, gateway: BrowserGateway) -> None:
+    page = driver.open(gateway.port, allow_microphone=False)
+    start_talking(page)
     assert "please type" in notice(page)
     assert "Allow the microphone" in notice(page)
     assert page.evaluate("voiceTrio.microphone") == "refused"
@@ -43,14 +50,16 @@ def test_without_a_microphone_one_types(desk: Desk, gateway: Stage) -> None:
     wait_for_state(page, "speaking")
     wait_for_state(page, "listening")
     assert "34 degrees" in page.locator(".answer").inner_text()
-    assert desk.wire.binary_bytes == []
+    assert driver.wire.binary_bytes == []
 
 
-def test_a_gateway_that_is_killed_and_comes_back_is_talked_to_again(desk: Desk, stage: Stages) -> None:
+def test_a_gateway_that_is_killed_and_comes_back_is_talked_to_again(
+    driver: BrowserDriver, start_gateway: StartGateway
+) -> None:
     port = free_port()
-    with stage(port=port, answer_ms=800) as gateway:
-        page = desk.open(gateway.port)
-        talk(page)
+    with start_gateway(port=port, answer_ms=800) as gateway:
+        page = driver.open(gateway.port)
+        start_talking(page)
         ask_in_writing(page, "How warm?")
         wait_for_state(page, "speaking")
         gateway.kill()
@@ -58,7 +67,7 @@ def test_a_gateway_that_is_killed_and_comes_back_is_talked_to_again(desk: Desk, 
         assert "connection was lost" in notice(page)
         assert "The rest was lost" in page.locator(".answer").inner_text()
         keep_picture(page, "trouble-gateway-gone")
-    with stage(port=port, answer_ms=800):
+    with start_gateway(port=port, answer_ms=800):
         wait_for_state(page, "listening", 20)
         keep_picture(page, "trouble-gateway-back")
         ask_in_writing(page, "And how much light?")
@@ -70,16 +79,16 @@ def test_a_gateway_that_is_killed_and_comes_back_is_talked_to_again(desk: Desk, 
         assert page.locator(".turn").count() == 2
 
 
-def test_a_reload_goes_on_with_the_conversation(desk: Desk, gateway: Stage) -> None:
-    page = desk.open(gateway.port)
-    talk(page)
+def test_a_reload_goes_on_with_the_conversation(driver: BrowserDriver, gateway: BrowserGateway) -> None:
+    page = driver.open(gateway.port)
+    start_talking(page)
     first = logged(page, "ready")[0]["sessionId"]
     ask_in_writing(page, "How warm must the brooder be in the first week?")
     wait_for_state(page, "speaking")
     wait_for_state(page, "listening")
     answer = page.locator(".answer").inner_text()
     page.reload()
-    desk.watch(page)
+    driver.watch(page)
     assert page.locator(".answer").inner_text() == answer
     assert "Go on?" in notice(page)
     keep_picture(page, "reload-1-offer")
@@ -89,7 +98,7 @@ def test_a_reload_goes_on_with_the_conversation(desk: Desk, gateway: Stage) -> N
     ready = logged(page, "ready")[0]
     assert ready["resumed"]
     assert ready["sessionId"] == first
-    assert "resume=" in desk.wire.urls[-1]
+    assert "resume=" in driver.wire.urls[-1]
 
 
 REFUSALS = [
@@ -102,47 +111,56 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("name", "variables", "claims", "told"), REFUSALS, ids=["flag", "plan", "model", "rollout"])
 def test_a_refusal_is_told_in_clear_words(
-    desk: Desk, stage: Stages, name: str, variables: dict[str, str], claims: dict[str, str], told: str
+    driver: BrowserDriver,
+    start_gateway: StartGateway,
+    name: str,
+    variables: dict[str, str],
+    claims: dict[str, str],
+    told: str,
 ) -> None:
-    with stage(**variables) as gateway:
-        page = desk.open(gateway.port, bearer=token(**claims))
+    with start_gateway(**variables) as gateway:
+        page = driver.open(gateway.port, bearer=token(**claims))
         page.get_by_role("button", name="Start talking").click()
         assert told in notice(page)
         keep_picture(page, f"refused-{name}")
-        assert len(desk.wire.urls) == 1  # it does not knock again by itself, or not at once
+        assert len(driver.wire.urls) == 1  # it does not knock again by itself, or not at once
 
 
-def test_the_time_of_the_next_slot_is_told_and_a_third_try_tells_the_same(desk: Desk, stage: Stages) -> None:
-    with stage(MAX_SESSIONS_PER_USER_PER_HOUR="1") as gateway:
-        page = desk.open(gateway.port)
-        talk(page)
+def test_the_time_of_the_next_slot_is_told_and_a_third_try_tells_the_same(
+    driver: BrowserDriver, start_gateway: StartGateway
+) -> None:
+    with start_gateway(MAX_SESSIONS_PER_USER_PER_HOUR="1") as gateway:
+        page = driver.open(gateway.port)
+        start_talking(page)
         page.get_by_role("button", name="End the conversation").click()
         for attempt in range(4):  # from the third refusal on a page's script learns nothing but 1006
             page.get_by_role("button", name="Start talking").click()
             wait_for_state(page, "error")
             assert "Enough for now" in notice(page), attempt
             assert ", in 60 minutes." in notice(page)
-            assert len(desk.wire.urls) == 2 + attempt
+            assert len(driver.wire.urls) == 2 + attempt
         keep_picture(page, "refused-rate")
 
 
-def test_a_hostile_token_is_refused_and_never_run(desk: Desk, stage: Stages) -> None:
-    with stage() as gateway:
+def test_a_hostile_token_is_refused_and_never_run(driver: BrowserDriver, start_gateway: StartGateway) -> None:
+    with start_gateway() as gateway:
         for bearer in ("'\"><script>alert(1)</script>", "a" * 9000):
-            page = desk.open(gateway.port, bearer=bearer)
+            page = driver.open(gateway.port, bearer=bearer)
             page.get_by_role("button", name="Start talking").click()
             assert "You are not signed in" in notice(page)
             assert page.locator("#token").is_visible()
             assert page.evaluate("location.hash") == ""
-            assert desk.complaints == []
+            assert driver.console_errors == []
 
 
 LIVES_MS = (0, 0, 10, 25, 50, 80, 120, 180)  # of a conversation, from the click that begins it to the one that ends it
 
 
-def test_impatient_clicks_end_in_what_the_last_one_asked_for_and_leave_nothing_open(desk: Desk, gateway: Stage) -> None:
+def test_impatient_clicks_end_in_what_the_last_one_asked_for_and_leave_nothing_open(
+    driver: BrowserDriver, gateway: BrowserGateway
+) -> None:
     """Whatever a start was in the midst of when it was taken back: a context, a microphone, a socket, a session."""
-    page = desk.open(gateway.port)
+    page = driver.open(gateway.port)
     clicks = """async (lives) => {
       for (const ms of lives) {
         document.getElementById("talk").click();
@@ -159,7 +177,7 @@ def test_impatient_clicks_end_in_what_the_last_one_asked_for_and_leave_nothing_o
     page.evaluate(clicks, LIVES_MS)
     wait_for_state(page, "listening")
     for _ in range(2):
-        has_open(page, sockets=1, microphones=1, contexts=2)  # one to play, one for the microphone
+        wait_until_open(page, sockets=1, microphones=1, contexts=2)  # one to play, one for the microphone
         page.wait_for_timeout(300)
     assert page.evaluate("voiceTrio.state") == "listening"
     page.evaluate("document.getElementById('talk').click()")
@@ -167,19 +185,19 @@ def test_impatient_clicks_end_in_what_the_last_one_asked_for_and_leave_nothing_o
     page.evaluate("document.getElementById('talk').click()")
     wait_for_state(page, "idle")
     for _ in range(2):
-        has_open(page, sockets=0, microphones=0, contexts=0)
+        wait_until_open(page, sockets=0, microphones=0, contexts=0)
         page.wait_for_timeout(300)
     assert page.evaluate("[voiceTrio.state, voiceTrio.microphone, voiceTrio.output]") == ["idle", "off", None]
     for ms in LIVES_MS:  # and each of them alone: nothing that comes late is taken up by the next start
         page.evaluate(click_and_wait, ms)
         page.wait_for_timeout(250)
-        has_open(page, sockets=0, microphones=0, contexts=0)
+        wait_until_open(page, sockets=0, microphones=0, contexts=0)
     # The browser notes each socket that was closed before it was open; there is nothing to be done about it.
-    assert [said for said in desk.complaints if "before the connection is established" not in said] == []
+    assert [said for said in driver.console_errors if "before the connection is established" not in said] == []
 
 
-def test_without_a_token_the_page_asks_for_one(desk: Desk, gateway: Stage) -> None:
-    page = desk.open(gateway.port, bearer=None)
+def test_without_a_token_the_page_asks_for_one(driver: BrowserDriver, gateway: BrowserGateway) -> None:
+    page = driver.open(gateway.port, bearer=None)
     assert "A token is needed" in notice(page)
     keep_picture(page, "no-token")
     page.get_by_label("Token", exact=True).fill(token())
@@ -187,8 +205,8 @@ def test_without_a_token_the_page_asks_for_one(desk: Desk, gateway: Stage) -> No
     wait_for_state(page, "listening")
 
 
-def test_the_policy_lets_nothing_foreign_in(desk: Desk, gateway: Stage) -> None:
-    page = desk.open(gateway.port)
+def test_the_policy_lets_nothing_foreign_in(driver: BrowserDriver, gateway: BrowserGateway) -> None:
+    page = driver.open(gateway.port)
     page.evaluate(
         """() => {
           window.violations = [];

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser_driver import serving
+from tests.support.browser_driver import running_process
 from tests.support.deployment import token
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "clients.md"
 def url(tmp_path: Path) -> Iterator[str]:
     """A gateway with an automatic model behind it."""
     command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path), "--answer-ms", "500"]
-    with serving(command, {}, '{"port"') as (_, ready):
+    with running_process(command, {}, '{"port"') as (_, ready):
         yield f"ws://127.0.0.1:{re.sub(r'[^0-9]', '', ready)}/v1/ws/voice"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.support.browser_driver import keep_figures
+from tests.support.browser_driver import keep_measurements
 from tests.support.deployment import SCRIPTS, UPGRADE, gateway_process, model_on_tcp, token
 from tests.support.proxies import COMMANDS, Proxy, proxy
 from tests.support.redis_servers import redis_server
@@ -24,7 +24,7 @@ from voice_trio.testing import FakeClient
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.deployment import Place
+    from tests.support.deployment import Deployment
 
 pytestmark = [pytest.mark.parametrize("name", COMMANDS)]
 _SERVE = (str(SCRIPTS / "voice-trio"), "serve", "--bind")
@@ -150,25 +150,27 @@ async def test_a_rolling_restart_cuts_nobody_off(tmp_path: Path, name: str, sess
         async with model_on_tcp() as (model, model_url), trio.open_nursery() as nursery, AsyncExitStack() as stack:
             variables = {"REDIS_URL": redis.url, "OPENAI_REALTIME_URL": model_url, "TRUSTED_PROXY_HOPS": "1"}
 
-            async def start(bind: int = 0) -> Place:
+            async def start(bind: int = 0) -> Deployment:
                 command = (*_SERVE, f"127.0.0.1:{bind}")
                 return await stack.enter_async_context(gateway_process(tmp_path, command, **variables))
 
-            places = [await start(), await start()]
-            it = await stack.enter_async_context(proxy(name, tmp_path, [place.port for place in places], tls))
+            deployments = [await start(), await start()]
+            it = await stack.enter_async_context(
+                proxy(name, tmp_path, [deployment.port for deployment in deployments], tls)
+            )
             url = f"wss://localhost:{it.port}/v1/ws/voice"
             callers = [Caller(f"user{number}", url, tls.certfile) for number in range(sessions)]
             for caller in callers:
                 nursery.start_soon(caller.live, nursery)
             await everybody(callers, "what is the first thing")
-            held = [await place.active_sessions() for place in places]
-            for number, place in enumerate(places[:restarts]):
-                assert place.process is not None
-                place.process.signal(signal.SIGTERM)
-                await place.process.ended.wait()
-                assert place.process.returncode == 0
+            held = [await deployment.active_sessions() for deployment in deployments]
+            for number, deployment in enumerate(deployments[:restarts]):
+                assert deployment.process is not None
+                deployment.process.signal(signal.SIGTERM)
+                await deployment.process.ended.wait()
+                assert deployment.process.returncode == 0
                 if number + 1 < restarts:
-                    await start(place.port)
+                    await start(deployment.port)
                     await trio.sleep(3)  # HAProxy takes an instance back after two looks
                 await everybody(callers, f"and then, number {number}")
             log = it.log
@@ -180,7 +182,7 @@ async def test_a_rolling_restart_cuts_nobody_off(tmp_path: Path, name: str, sess
     silences = [silence for caller in callers for silence in caller.silences]
     assert len(silences) >= moved
     figures = {"sessions": sessions, "moves": len(silences), "longest_s": max(silences)}
-    keep_figures(f"rolling-restart-{name}-{restarts}", figures)
+    keep_measurements(f"rolling-restart-{name}-{restarts}", figures)
     assert max(silences) <= SILENCE_SECONDS_MAX
     assert all(len(set(caller.session_ids)) == 1 for caller in callers)
     assert all(caller.answers == restarts + 1 for caller in callers)

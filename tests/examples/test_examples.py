@@ -15,7 +15,7 @@ from tests.support.deployment import gateway, token
 from voice_trio.client import read_sound, write_wav
 
 if TYPE_CHECKING:
-    from tests.support.deployment import Place
+    from tests.support.deployment import Deployment
     from voice_trio.testing import ScriptedModel
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -28,8 +28,8 @@ async def run(name: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     return await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
 
 
-def ways_in(place: Place, shown: str) -> tuple[str, ...]:
-    return "--url", place.url, "--token", shown
+def ways_in(deployment: Deployment, shown: str) -> tuple[str, ...]:
+    return "--url", deployment.url, "--token", shown
 
 
 async def ask_aloud(model: ScriptedModel) -> None:
@@ -40,17 +40,17 @@ async def ask_aloud(model: ScriptedModel) -> None:
 
 async def test_a_question_is_asked_and_answered(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path) as place:
-            place.model.answers_with("Thirty-four degrees.", audio_ms=200)
-            ran = await run("ask_a_question.py", *ways_in(place, token()), QUESTION)
+        async with gateway(tmp_path) as deployment:
+            deployment.model.answers_with("Thirty-four degrees.", audio_ms=200)
+            ran = await run("ask_a_question.py", *ways_in(deployment, token()), QUESTION)
     assert ran.returncode == 0, ran.stderr.decode()
     assert ran.stdout.decode().splitlines() == ["document: Brooding", "answer: Thirty-four degrees."]
 
 
 async def test_a_refusal_is_reported(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path) as place:
-            ran = await run("ask_a_question.py", *ways_in(place, "nonsense"), QUESTION)
+        async with gateway(tmp_path) as deployment:
+            ran = await run("ask_a_question.py", *ways_in(deployment, "nonsense"), QUESTION)
     assert ran.returncode == 1
     assert ran.stderr.decode().startswith("refused (token_invalid): ")
 
@@ -59,10 +59,10 @@ async def test_a_sound_card_made_of_files_records_the_answer(tmp_path: Path) -> 
     question, answer = tmp_path / "question.wav", tmp_path / "answer.wav"
     write_wav(question, bytes(48_000))
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
-            place.model.answers_with("Thirty-four degrees.", audio_ms=1000, tone=True)
-            nursery.start_soon(ask_aloud, place.model)
-            ran = await run("custom_sound_card.py", str(question), str(answer), *ways_in(place, token()))
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
+            deployment.model.answers_with("Thirty-four degrees.", audio_ms=1000, tone=True)
+            nursery.start_soon(ask_aloud, deployment.model)
+            ran = await run("custom_sound_card.py", str(question), str(answer), *ways_in(deployment, token()))
     assert ran.returncode == 0, ran.stderr.decode()
     assert ran.stdout.decode().splitlines() == [f"you: {QUESTION}", "assistant: Thirty-four degrees."]
     assert len(read_sound(answer)) == pytest.approx(48_000, abs=2 * 960)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.browser_driver import CHROMIUM
-from tests.support.sdk_gateway import desk
+from tests.support.sdk_gateway import sdk_target
 from tests.support.sdk_node import prepared_packages
 
 pytest.register_assert_rewrite("tests.support.sdk_expectations")  # so that what fails says what it saw
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.support.sdk_gateway import Desk
+    from tests.support.sdk_gateway import SdkTarget
 
 
 @pytest.fixture
-async def plain(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk(tmp_path) as it:
+async def plain(tmp_path: Path) -> AsyncIterator[SdkTarget]:
+    async with sdk_target(tmp_path) as it:
         yield it
 
 
 @pytest.fixture
-async def behind_tls(tmp_path: Path) -> AsyncIterator[Desk]:
+async def behind_tls(tmp_path: Path) -> AsyncIterator[SdkTarget]:
     """For npm's `openai`, which takes nothing else."""
-    async with desk(tmp_path, tls=True) as it:
+    async with sdk_target(tmp_path, tls=True) as it:
         yield it
 
 

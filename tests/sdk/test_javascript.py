@@ -22,7 +22,7 @@ from tests.support.sdk_gateway import IS_DIRECT, run_together
 from tests.support.sdk_node import node_command
 
 if TYPE_CHECKING:
-    from tests.support.sdk_gateway import Desk, Seen
+    from tests.support.sdk_gateway import ClientReport, SdkTarget
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,18 +31,18 @@ wants_tls = pytest.mark.skipif(IS_DIRECT, reason="the scripted model speaks no T
 
 @wants_tls
 async def test_openai_and_an_agent_in_node_have_their_conversations_at_the_same_time(
-    packages: Path, behind_tls: Desk
+    packages: Path, behind_tls: SdkTarget
 ) -> None:
     """With a user's token in a header, over TLS, which the first of them insists on."""
-    seen = await run_together(
+    report = await run_together(
         {name: partial(behind_tls.run, node_command(name), cwd=packages) for name in ("openai_ws", "agents_node")}
     )
-    a_client_had_its_conversation(seen["openai_ws"])
-    an_agent_had_its_conversation(seen["agents_node"])
+    a_client_had_its_conversation(report["openai_ws"])
+    an_agent_had_its_conversation(report["agents_node"])
 
 
 @pytest.mark.skipif(IS_DIRECT, reason="the scripted model sells no client secrets")
-async def test_an_agent_in_a_page_has_its_conversation(chromium: None, packages: Path, plain: Desk) -> None:
+async def test_an_agent_in_a_page_has_its_conversation(chromium: None, packages: Path, plain: SdkTarget) -> None:
     """With a client secret, fetched across origins, among its subprotocols."""
     command = (sys.executable, "-m", "tests.sdk.clients.agents_page")
     an_agent_had_its_conversation(await plain.run(command, cwd=ROOT, PACKAGES=str(packages)))
@@ -50,36 +50,38 @@ async def test_an_agent_in_a_page_has_its_conversation(chromium: None, packages:
 
 @wants_tls
 async def test_openai_for_pages_talks_with_a_client_secret_among_its_subprotocols(
-    packages: Path, behind_tls: Desk
+    packages: Path, behind_tls: SdkTarget
 ) -> None:
-    seen = await behind_tls.run(node_command("openai_native"), cwd=packages)
-    saw_only_what_openai_says(seen)
-    assert seen.more["secret"]["value"].startswith("ek_")
-    assert seen.more["protocol"] == "realtime"
-    assert seen.said == [BROODING]
-    assert seen.of("response.output_text.done")  # as the secret presets
+    report = await behind_tls.run(node_command("openai_native"), cwd=packages)
+    saw_only_what_openai_says(report)
+    assert report.more["secret"]["value"].startswith("ek_")
+    assert report.more["protocol"] == "realtime"
+    assert report.texts == [BROODING]
+    assert report.of("response.output_text.done")  # as the secret presets
 
 
 @wants_tls
-async def test_openai_for_node_finds_azures_address_and_its_api_key_header(packages: Path, behind_tls: Desk) -> None:
-    seen = await behind_tls.run(node_command("openai_azure"), cwd=packages)
-    saw_only_what_openai_says(seen)
-    assert seen.said == [BROODING]
+async def test_openai_for_node_finds_azures_address_and_its_api_key_header(
+    packages: Path, behind_tls: SdkTarget
+) -> None:
+    report = await behind_tls.run(node_command("openai_azure"), cwd=packages)
+    saw_only_what_openai_says(report)
+    assert report.texts == [BROODING]
 
 
-def a_client_had_its_conversation(seen: Seen) -> None:
-    saw_only_what_openai_says(seen)
-    had_the_whole_conversation(seen)
-    was_cut_once(seen, INTERRUPTED)
-    was_asked_with_context_first(seen, answers=6, with_context=3)
-    assert [event["response"].get("metadata") for event in seen.of("response.done")][1] == {"client_event_id": "mine"}
+def a_client_had_its_conversation(report: ClientReport) -> None:
+    saw_only_what_openai_says(report)
+    had_the_whole_conversation(report)
+    was_cut_once(report, INTERRUPTED)
+    was_asked_with_context_first(report, answers=6, with_context=3)
+    assert [event["response"].get("metadata") for event in report.of("response.done")][1] == {"client_event_id": "mine"}
 
 
-def an_agent_had_its_conversation(seen: Seen) -> None:
-    saw_only_what_openai_says(seen)
-    had_the_whole_conversation(seen, spoken_after=2)
-    was_cut_once(seen, INTERRUPTED, PLAYING)
-    was_asked_with_context_first(seen, answers=7, with_context=4)
-    assert {"audio", "audio_interrupted", "agent_tool_start", "agent_tool_end"} <= set(seen.more["seen"])
-    messages = [item for item in seen.more["history"] if item["type"] == "message"]
+def an_agent_had_its_conversation(report: ClientReport) -> None:
+    saw_only_what_openai_says(report)
+    had_the_whole_conversation(report, spoken_after=2)
+    was_cut_once(report, INTERRUPTED, PLAYING)
+    was_asked_with_context_first(report, answers=7, with_context=4)
+    assert {"audio", "audio_interrupted", "agent_tool_start", "agent_tool_end"} <= set(report.more["seen"])
+    messages = [item for item in report.more["history"] if item["type"] == "message"]
     assert [item["role"] for item in messages] == ["user", "assistant"] * 6

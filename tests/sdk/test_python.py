@@ -22,79 +22,81 @@ from tests.support.sdk_expectations import (
     was_asked_with_context_first,
     was_cut_once,
 )
-from tests.support.sdk_gateway import IS_DIRECT, Seen, desk, run_together
+from tests.support.sdk_gateway import IS_DIRECT, ClientReport, run_together, sdk_target
 from tests.support.sdk_likeness import comparable
 
 if TYPE_CHECKING:
-    from tests.support.sdk_gateway import Desk
+    from tests.support.sdk_gateway import SdkTarget
 
 ROOT = Path(__file__).parents[2]
 
 
-async def run(desk: Desk, client: str) -> Seen:
-    return await desk.run((sys.executable, "-m", f"tests.sdk.clients.{client}"), cwd=ROOT)
+async def run(sdk_target: SdkTarget, client: str) -> ClientReport:
+    return await sdk_target.run((sys.executable, "-m", f"tests.sdk.clients.{client}"), cwd=ROOT)
 
 
-async def test_openai_for_python_and_an_agent_in_python_have_their_conversations_at_the_same_time(plain: Desk) -> None:
-    seen = await run_together({name: partial(run, plain, name) for name in ("openai_async", "agents_python")})
-    a_client_had_its_conversation(seen["openai_async"])
-    an_agent_had_its_conversation(seen["agents_python"])
+async def test_openai_for_python_and_an_agent_in_python_have_their_conversations_at_the_same_time(
+    plain: SdkTarget,
+) -> None:
+    report = await run_together({name: partial(run, plain, name) for name in ("openai_async", "agents_python")})
+    a_client_had_its_conversation(report["openai_async"])
+    an_agent_had_its_conversation(report["agents_python"])
 
 
-def a_client_had_its_conversation(seen: Seen) -> None:
-    saw_only_what_openai_says(seen)
-    had_the_whole_conversation(seen)
-    was_cut_once(seen, INTERRUPTED)
-    was_asked_with_context_first(seen, answers=6, with_context=3)
-    assert seen.more["wrong"]["error"]["event_id"] == "wrong"
-    assert seen.more["wrong"]["error"]["code"] == "item_delete_invalid_item_id"
+def a_client_had_its_conversation(report: ClientReport) -> None:
+    saw_only_what_openai_says(report)
+    had_the_whole_conversation(report)
+    was_cut_once(report, INTERRUPTED)
+    was_asked_with_context_first(report, answers=6, with_context=3)
+    assert report.more["wrong"]["error"]["event_id"] == "wrong"
+    assert report.more["wrong"]["error"]["code"] == "item_delete_invalid_item_id"
     for kind in ("response.created", "response.done"):
-        told = [event["response"].get("metadata") for event in seen.of(kind)]
+        told = [event["response"].get("metadata") for event in report.of(kind)]
         assert told == [None, {"client_event_id": "mine"}, None, None, None, None]
 
 
-def an_agent_had_its_conversation(seen: Seen) -> None:
+def an_agent_had_its_conversation(report: ClientReport) -> None:
     """This package validates every event that it gets."""
-    saw_only_what_openai_says(seen)
-    had_the_whole_conversation(seen, spoken_after=2)
-    was_cut_once(seen, INTERRUPTED, PLAYING)
-    was_asked_with_context_first(seen, answers=7, with_context=4)
-    assert {"agent_start", "audio", "audio_interrupted", "tool_start", "tool_end"} <= set(seen.more["seen"])
-    assert [item["role"] for item in seen.more["history"] if item["type"] == "message"] == ["user", "assistant"] * 6
+    saw_only_what_openai_says(report)
+    had_the_whole_conversation(report, spoken_after=2)
+    was_cut_once(report, INTERRUPTED, PLAYING)
+    was_asked_with_context_first(report, answers=7, with_context=4)
+    assert {"agent_start", "audio", "audio_interrupted", "tool_start", "tool_end"} <= set(report.more["seen"])
+    assert [item["role"] for item in report.more["history"] if item["type"] == "message"] == ["user", "assistant"] * 6
 
 
 @pytest.mark.skipif(IS_DIRECT, reason="the scripted model sells no client secrets")
-async def test_openai_for_python_buys_a_client_secret_and_talks_with_it(plain: Desk) -> None:
-    seen = await run(plain, "openai_sync")
-    saw_only_what_openai_says(seen)
-    assert seen.more["secret"]["value"].startswith("ek_")
-    assert seen.said == [BROODING]
-    assert seen.of("response.output_text.done")  # as the secret presets
+async def test_openai_for_python_buys_a_client_secret_and_talks_with_it(plain: SdkTarget) -> None:
+    report = await run(plain, "openai_sync")
+    saw_only_what_openai_says(report)
+    assert report.more["secret"]["value"].startswith("ek_")
+    assert report.texts == [BROODING]
+    assert report.of("response.output_text.done")  # as the secret presets
 
 
 @pytest.mark.skipif(IS_DIRECT, reason="the scripted model speaks no TLS")
-async def test_openai_for_python_finds_azures_addresses_and_its_api_key_header(behind_tls: Desk) -> None:
+async def test_openai_for_python_finds_azures_addresses_and_its_api_key_header(behind_tls: SdkTarget) -> None:
     older = await run(behind_tls, "openai_azure")
-    newer = Seen(older.more["newer"], older.errors, text=older.text)
-    for seen in (older, newer):
-        saw_only_what_openai_says(seen)
-        assert seen.said == [BROODING]
+    newer = ClientReport(older.more["newer"], older.errors, text=older.text)
+    for report in (older, newer):
+        saw_only_what_openai_says(report)
+        assert report.texts == [BROODING]
 
 
 async def test_event_by_event_the_gateway_cannot_be_told_from_the_model_behind_it(tmp_path: Path) -> None:
     (tmp_path / "direct").mkdir()
-    async with desk(tmp_path) as gateway, desk(tmp_path / "direct", direct=True) as model:
+    async with sdk_target(tmp_path) as gateway, sdk_target(tmp_path / "direct", direct=True) as model:
         places = {"gateway": gateway, "model": model}
-        seen = await run_together({name: partial(run, place, "openai_everything") for name, place in places.items()})
-    assert seen["gateway"].errors == seen["model"].errors == []
-    assert comparable(seen["gateway"]) == comparable(seen["model"])
+        report = await run_together({name: partial(run, place, "openai_everything") for name, place in places.items()})
+    assert report["gateway"].errors == report["model"].errors == []
+    assert comparable(report["gateway"]) == comparable(report["model"])
 
 
 @pytest.mark.skipif(IS_DIRECT, reason="the scripted model refuses nobody")
 async def test_openai_for_python_knows_refusals_and_the_end_of_a_session_by_its_own_names(tmp_path: Path) -> None:
-    async with desk(tmp_path, MAX_SESSION_DURATION="2") as place:
-        seen = await run(place, "openai_troubles")
-    told = seen.more["told"]
+    async with sdk_target(tmp_path, MAX_SESSION_DURATION="2") as place:
+        report = await run(place, "openai_troubles")
+    told = report.more["told"]
     at_the_door, at_the_shop = told["stranger"]
     assert (at_the_door["status"], code_of(at_the_door)) == (401, "invalid_api_key")
     assert at_the_shop == {"class": "AuthenticationError", "status": 401, "code": "invalid_api_key"}
@@ -102,7 +104,7 @@ async def test_openai_for_python_knows_refusals_and_the_end_of_a_session_by_its_
     assert (at_the_door["status"], code_of(at_the_door)) == (403, "plan_required")
     assert at_the_shop == {"class": "PermissionDeniedError", "status": 403, "code": "plan_required"}
     assert (told["transcriber"]["status"], code_of(told["transcriber"])) == (400, "invalid_value")
-    assert seen.events[-1]["error"]["code"] == "session_expired"
+    assert report.events[-1]["error"]["code"] == "session_expired"
     assert told["end"]["code"] == 1001
 
 

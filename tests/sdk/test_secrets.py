@@ -17,7 +17,7 @@ from voice_trio.auth.tokens import User
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
-    from tests.support.sdk_gateway import Desk
+    from tests.support.sdk_gateway import SdkTarget
 
 pytestmark = pytest.mark.skipif(IS_DIRECT, reason="the scripted model asks for no secrets")
 
@@ -33,7 +33,7 @@ def secret_with(instructions: str, seconds: int = 600) -> str:
     return secrets.issue(User("ada", email="ada@example.com", plan="elite"), seconds=seconds, session=session).value
 
 
-async def test_the_largest_preset_passes_through_a_header_and_is_in_force(plain: Desk) -> None:
+async def test_the_largest_preset_passes_through_a_header_and_is_in_force(plain: SdkTarget) -> None:
     instructions = "é" * (SESSION_BYTES_MAX // 2 - 30)
     with trio.fail_after(10):
         async with open_websocket_url(plain.url, subprotocols=offered(secret_with(instructions))) as socket:
@@ -45,7 +45,7 @@ async def test_the_largest_preset_passes_through_a_header_and_is_in_force(plain:
     assert update["instructions"] != instructions  # the server's own come first
 
 
-async def test_an_expired_secret_opens_nothing(plain: Desk) -> None:
+async def test_an_expired_secret_opens_nothing(plain: SdkTarget) -> None:
     place = urlsplit(plain.url)
     assert place.port
     shown = {"Sec-WebSocket-Protocol": ", ".join(offered(secret_with("", seconds=-1)))}
@@ -54,7 +54,7 @@ async def test_an_expired_secret_opens_nothing(plain: Desk) -> None:
     assert (answer.status, answer.json["error"]["code"]) == (401, "invalid_api_key")
 
 
-async def test_a_secret_opens_no_session_of_the_voice_protocol(plain: Desk) -> None:
+async def test_a_secret_opens_no_session_of_the_voice_protocol(plain: SdkTarget) -> None:
     url = plain.url.replace("/realtime", "/ws/voice").partition("?")[0]
     with trio.fail_after(10):
         async with open_websocket_url(f"{url}?token={secret_with('')}") as socket:

@@ -1,4 +1,4 @@
-"""What a test does at a browser, in verbs; and what it can measure there."""
+"""Drives a browser for tests, and measures what its page plays."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ARTEFACTS = ROOT / "artefacts"
 RATE = 24_000
 WIDTHS = {"phone": (360, 780), "tablet": (768, 1024), "desk": (1280, 800)}
 
-# Without the network flags Chromium looks for its maker's servers at every start.
+# Without the network flags Chromium contacts servers of Google at every start.
 _FLAGS = (
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
@@ -40,7 +40,7 @@ _FLAGS = (
     "--disable-sync",
 )
 
-# Listens where the loudspeaker would be, and notes each quantum that is not silent.
+# Receives the audio that goes to the loudspeaker, and records the frames that are not silent.
 _RECORDER = """
 registerProcessor("recorder", class extends AudioWorkletProcessor {
   constructor() {
@@ -55,8 +55,8 @@ registerProcessor("recorder", class extends AudioWorkletProcessor {
 });
 """
 
-# Keeps what a page opens and must not leave open; to be run before the page's own scripts.
-KEEP_WHAT_IS_OPENED = """
+# Records the sockets, microphones and audio contexts that a page opens; must run before the page's own scripts.
+TRACK_OPEN_RESOURCES = """
 (() => {
   const kept = (made, name) => {
     window[name] = [];
@@ -123,8 +123,10 @@ _LOGGED = ("state", "ready", "speech", "transcript", "context", "cut", "micropho
 
 
 @contextmanager
-def serving(command: list[str], variables: dict[str, str], says: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process of ours, and the line with `says` by which it tells that it serves; killed at the end, children too."""
+def running_process(
+    command: list[str], variables: dict[str, str], says: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process, and its first output line that contains `says`; killed at the end together with its children."""
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", ""), "LOG_FORMAT": "json", **variables}
     with subprocess.Popen(
         command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -140,28 +142,28 @@ def serving(command: list[str], variables: dict[str, str], says: str) -> Iterato
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """A gateway in a process of its own."""
+class BrowserGateway:
+    """A gateway in its own process."""
 
     port: int
     process: subprocess.Popen[str]
 
     def kill(self) -> None:
-        """It is gone at once, and says nothing."""
+        """Kill it at once, without a shutdown."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
 @dataclass
-class Wire:
-    """What went over the page's WebSockets, text frames only."""
+class WireLog:
+    """The text frames of the page's WebSockets, and the sizes of the binary frames it sent."""
 
     sent: list[dict[str, Any]] = field(default_factory=list)
     received: list[dict[str, Any]] = field(default_factory=list)
     binary_bytes: list[int] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
 
-    def tap(self, socket: WebSocket) -> None:
+    def attach(self, socket: WebSocket) -> None:
         self.urls.append(socket.url)
         socket.on("framesent", self._note_sent)
         socket.on("framereceived", lambda frame: self.received.append(json.loads(frame)))
@@ -177,20 +179,20 @@ class Wire:
 
 
 class Browsers:
-    """Those of one file of tests: a browser whose microphone hears silence serves them all."""
+    """The browsers of one test module; all tests share the one whose microphone receives silence."""
 
     def __init__(self, playwright: Playwright, folder: Path) -> None:
         self._playwright = playwright
         self._folder = folder
-        self._quiet: Browser | None = None
+        self._silent: Browser | None = None
 
-    def quiet(self) -> Browser:
-        if self._quiet is None:
-            self._quiet = self.hearing(b"")
-        return self._quiet
+    def with_silence(self) -> Browser:
+        if self._silent is None:
+            self._silent = self.with_microphone(b"")
+        return self._silent
 
-    def hearing(self, pcm: bytes) -> Browser:
-        """One with a microphone that hears `pcm` once, and then silence."""
+    def with_microphone(self, pcm: bytes) -> Browser:
+        """A browser whose microphone receives `pcm` once, then silence."""
         path = self._folder / f"microphone-{time.monotonic_ns()}.wav"
         with wave.open(str(path), "wb") as file:
             file.setnchannels(1)
@@ -203,18 +205,18 @@ class Browsers:
         return self._playwright.chromium.launch(executable_path=CHROMIUM, args=[*_FLAGS, *flags])
 
     def close(self) -> None:
-        if self._quiet is not None:
-            self._quiet.close()
+        if self._silent is not None:
+            self._silent.close()
 
 
-class Desk:
-    """One page at a time."""
+class BrowserDriver:
+    """Opens one page at a time."""
 
     def __init__(self, browsers: Browsers) -> None:
         self._browsers = browsers
-        self._ours: Browser | BrowserContext | None = None
-        self.complaints: list[str] = []
-        self.wire = Wire()
+        self._opened: Browser | BrowserContext | None = None
+        self.console_errors: list[str] = []
+        self.wire = WireLog()
 
     def open(
         self,
@@ -226,62 +228,62 @@ class Desk:
         dark: bool = False,
         allow_microphone: bool = True,
         motion: bool = True,
-        is_measured: bool = False,
+        with_recorder: bool = False,
     ) -> Page:
-        """The console as a newcomer sees it; `speech` (PCM16, 24 kHz) is what its microphone hears, once.
+        """Open the console in a new context; its microphone receives `speech` (PCM16, 24 kHz) once.
 
-        Where it `is_measured` the page's Content-Security-Policy is set aside, to let a recorder in.
+        `with_recorder` disables the page's Content-Security-Policy, which would block the recorder.
         """
-        self.leave()
+        self.close()
         is_shared = allow_microphone and speech is None
         if is_shared:
-            browser = self._browsers.quiet()
+            browser = self._browsers.with_silence()
         else:
-            self._ours = browser = (
-                self._browsers.hearing(speech or b"") if allow_microphone else self._browsers.launch()
+            self._opened = browser = (
+                self._browsers.with_microphone(speech or b"") if allow_microphone else self._browsers.launch()
             )
         size = {"width": WIDTHS[width][0], "height": WIDTHS[width][1]}
         context = browser.new_context(
             viewport=size,  # type: ignore[arg-type]  # a TypedDict of exactly these two
             color_scheme="dark" if dark else "light",
             reduced_motion="no-preference" if motion else "reduce",
-            bypass_csp=is_measured,
+            bypass_csp=with_recorder,
         )
         if is_shared:
-            self._ours = context
+            self._opened = context
         page = context.new_page()
-        page.add_init_script(KEEP_WHAT_IS_OPENED)
+        page.add_init_script(TRACK_OPEN_RESOURCES)
         page.set_default_timeout(15_000)
-        self.complaints, self.wire = [], Wire()
+        self.console_errors, self.wire = [], WireLog()
         page.on("console", self._note)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("websocket", self.wire.tap)
+        page.on("pageerror", lambda error: self.console_errors.append(str(error)))
+        page.on("websocket", self.wire.attach)
         fragment = "" if bearer is None else f"#token={bearer or token()}"
         page.goto(f"http://127.0.0.1:{port}/{fragment}")
         self.watch(page)
         return page
 
     def watch(self, page: Page) -> None:
-        """Note the client's events from now on; again after a reload."""
+        """Record the client's events from now on; call it again after a reload."""
         wait_until(page, "Boolean(window.voiceTrio)")
         page.evaluate(_LOG % json.dumps(_LOGGED))
 
-    def leave(self) -> None:
-        if self._ours is not None:
-            self._ours.close()
-            self._ours = None
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
     def _note(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
-            self.complaints.append(message.text)
+            self.console_errors.append(message.text)
 
 
 def silence(seconds: float) -> bytes:
     return bytes(2 * round(seconds * RATE))
 
 
-def talk(page: Page) -> None:
-    """Press the button, and wait until the gateway listens."""
+def start_talking(page: Page) -> None:
+    """Press the button, and wait until the gateway is listening."""
     page.get_by_role("button", name="Start talking").click()
     wait_for_state(page, "listening")
 
@@ -291,15 +293,15 @@ def wait_for_state(page: Page, state: str, seconds_max: float = 15) -> None:
 
 
 def wait_until(page: Page, expression: str, seconds_max: float = 15) -> None:
-    """Until `expression` is true. Playwright's own way to wait evaluates within the page, which its policy forbids."""
+    """Wait until `expression` is true. Playwright's own wait uses `eval` in the page, which its policy forbids."""
     deadline = time.monotonic() + seconds_max
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, f"still not: {expression}"
         page.wait_for_timeout(20)
 
 
-def has_open(page: Page, *, sockets: int, microphones: int, contexts: int, seconds_max: float = 5) -> None:
-    """Waits until the page has exactly so many of each open, of all it ever opened; fails if that does not come."""
+def wait_until_open(page: Page, *, sockets: int, microphones: int, contexts: int, seconds_max: float = 5) -> None:
+    """Wait until the page has exactly these numbers open, of all that it ever opened; fails after `seconds_max`."""
     wanted = {"sockets": sockets, "microphones": microphones, "contexts": contexts}
     deadline = time.monotonic() + seconds_max
     while (found := page.evaluate(_OPEN)) != wanted:
@@ -308,12 +310,12 @@ def has_open(page: Page, *, sockets: int, microphones: int, contexts: int, secon
 
 
 def attach_meter(page: Page) -> None:
-    """From now on `loudest` is the loudest sample played, as an AnalyserNode sees it."""
+    """From now on the page's `loudest` is the loudest sample it has played, by an AnalyserNode."""
     page.evaluate(_ATTACH, "")
 
 
 def attach_recorder(page: Page) -> None:
-    """From now on every sample that is played can be measured; in a page that `is_measured`."""
+    """Record every sample from now on; the page must be opened `with_recorder`."""
     page.evaluate(_ATTACH, _RECORDER)
 
 
@@ -323,16 +325,16 @@ def logged(page: Page, name: str) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """One stretch of sound, by the context's clock, in ms; gaps of underruns are not counted in `sound_ms`."""
+class PlayedAudio:
+    """One stretch of audio in ms of the context's clock; `sound_ms` leaves out the gaps of underruns."""
 
     begins_ms: float
     ends_ms: float
     sound_ms: float
 
 
-def heard(page: Page, apart_ms: float = 600) -> list[Heard]:
-    """The stretches of sound so far, at least `apart_ms` of silence between two of them."""
+def played_audio(page: Page, apart_ms: float = 600) -> list[PlayedAudio]:
+    """The stretches of audio so far, separated by at least `apart_ms` of silence."""
     frames: list[int] = page.evaluate(
         "() => new Promise((resolve) => { recorder.port.onmessage = ({ data }) => resolve(data);"
         " recorder.port.postMessage(0); })"
@@ -345,21 +347,21 @@ def heard(page: Page, apart_ms: float = 600) -> list[Heard]:
     return [_measured(stretch) for stretch in stretches]
 
 
-def _measured(frames: list[int]) -> Heard:
-    # A tone crosses zero: a few silent samples are part of it, more than 2 ms are a gap.
+def _measured(frames: list[int]) -> PlayedAudio:
+    # A tone crosses zero: a few silent samples belong to it, more than 2 ms are a gap.
     gaps = sum(b - a - 1 for a, b in itertools.pairwise(frames) if b - a > RATE * 2 // 1000)
     per_ms = RATE / 1000
     whole = frames[-1] - frames[0] + 1
-    return Heard(frames[0] / per_ms, (frames[-1] + 1) / per_ms, (whole - gaps) / per_ms)
+    return PlayedAudio(frames[0] / per_ms, (frames[-1] + 1) / per_ms, (whole - gaps) / per_ms)
 
 
 def keep_picture(page: Page, name: str) -> None:
-    """A screenshot for people to look at, in `artefacts/`."""
+    """Save a screenshot in `artefacts/`, for review by a person."""
     ARTEFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTEFACTS / f"{name}.png")
 
 
-def keep_figures(name: str, figures: dict[str, Any]) -> None:
-    """What was measured, beside the screenshots."""
+def keep_measurements(name: str, figures: dict[str, Any]) -> None:
+    """Save measurements beside the screenshots."""
     ARTEFACTS.mkdir(exist_ok=True)
     (ARTEFACTS / f"{name}.json").write_text(json.dumps(figures, indent=2))

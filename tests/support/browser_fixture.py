@@ -1,7 +1,7 @@
-"""A gateway to point a browser at, in a process of its own: the automatic model behind it, the console in front.
+"""A program that serves a gateway with the console, and the rule-based model behind it, for tests in a browser.
 
-Run as a program. It prints one line of JSON, `{"port": …}`, and serves until it is killed. The model's answer is a
-steady tone whose samples are all known, so that what a browser plays can be measured.
+It prints one line of JSON, `{"port": …}`, and serves until it is killed. The model responds with a steady tone of known
+samples, so that a test can measure what the browser plays.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from voice_trio.testing import RuleBasedModel, serve_scripted_model
 QUESTION = "How warm must the brooder be in the first week?"
 
 
-async def stage(folder: Path, bind: str, answer_ms: int) -> None:
-    """Serve until killed. Whatever is in the environment under the gateway's names wins."""
+async def serve_gateway(folder: Path, bind: str, answer_ms: int) -> None:
+    """Serve until killed; the variables in the environment take precedence."""
     knowledge = folder / "knowledge.sqlite3"
     if not knowledge.exists():
         fill_knowledge(knowledge)
@@ -48,4 +48,4 @@ if __name__ == "__main__":
     parser.add_argument("--bind", default="127.0.0.1:0")
     parser.add_argument("--answer-ms", type=int, default=3000)
     given = parser.parse_args()
-    trio.run(stage, given.folder, given.bind, given.answer_ms)
+    trio.run(serve_gateway, given.folder, given.bind, given.answer_ms)

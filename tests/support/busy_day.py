@@ -1,4 +1,4 @@
-"""Statistics as after a busy morning, made by the real `Statistics` from turns that follow a plausible clock."""
+"""Statistics of a busy hour, made by the real `Statistics` from turns with plausible latencies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Money:
 
 
 class _Day:
-    """One hour of it, ending now."""
+    """One hour, ending now."""
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
@@ -78,7 +78,7 @@ class _Day:
 
 
 def a_busy_day() -> dict[str, Any]:
-    """The body of `/v1/voice/stats`; the same every time but for the clock."""
+    """The body of `/v1/voice/stats`; always the same except for times."""
     day = _Day(random.Random(7))
     for second in range(0, int(HOUR), 5):
         day.at = time.time() - HOUR + second
@@ -95,16 +95,16 @@ def a_busy_day() -> dict[str, Any]:
     workers = {"count": 2, "answered": [{}, {}]}
     more = {"limiter": limiter, "instance": instance, "prices": {"dated": "2026-11-17"}, "configuration": {}}
     more |= {"workers": workers, "instances": _instances()}
-    figures = day.statistics.as_json()
-    figures["cost"]["top_users"] = [
+    stats = day.statistics.as_json()
+    stats["cost"]["top_users"] = [
         {"user": f"{number * 7919**7:032x}"[-32:], "usd": usd}
         for number, usd in enumerate((4.2, 2.81, 2.35, 0.9, 0.412, 0.2), 40_000)
     ]
-    return figures | more | {"since": time.time() - 9.3 * HOUR}
+    return stats | more | {"since": time.time() - 9.3 * HOUR}
 
 
 def _instances() -> list[dict[str, Any]]:
-    """Two workers of this instance, one that drains, one that has not been heard of for a while."""
+    """Two workers of this instance, a draining one, and one without a recent heartbeat."""
     shown = (
         ("3f9a1c07", "gateway-1", 0, 19, 2.4, 9.3, False, 1.2),
         ("b07d55e2", "gateway-1", 1, 15, 1.9, 9.3, False, 4.0),

@@ -69,8 +69,8 @@ async def running(name: str, nursery: trio.Nursery, cache_dir: Path) -> AsyncIte
             behind = await _embedded(nursery, fake_engines(FakeRecognizer(QUESTION)))
             allowed = ",".join(CLIENT_SETTINGS)
             with TemporaryDirectory() as folder:
-                async with gateway(Path(folder), OPENAI_REALTIME_URL=behind, VOICE_CLIENT_CONFIG=allowed) as place:
-                    url = f"ws://127.0.0.1:{place.port}/v1/realtime"
+                async with gateway(Path(folder), OPENAI_REALTIME_URL=behind, VOICE_CLIENT_CONFIG=allowed) as deployment:
+                    url = f"ws://127.0.0.1:{deployment.port}/v1/realtime"
                     yield Server(name, url, {"authorization": f"Bearer {token()}"})
         case _:
             yield _remote()

@@ -1,4 +1,4 @@
-"""The gateway as it is deployed, for tests: hypercorn on a real socket, the scripted model on TCP, and who calls."""
+"""The gateway as deployed, for tests: a real socket, the scripted model over TCP, and clients."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 
 def environment(model_url: str, knowledge: Path, **variables: str) -> dict[str, str]:
-    """What a gateway needs to be told; `variables` win."""
+    """The environment of a gateway; `variables` take precedence."""
     usual = {
         "ENABLE_VOICE_REALTIME": "true",
         "JWT_SECRET": SECRET,
@@ -45,7 +45,7 @@ def environment(model_url: str, knowledge: Path, **variables: str) -> dict[str, 
 
 
 def token(user: str = "ada", **claims: Any) -> str:
-    """A user's token; `plan` is one that includes voice unless told otherwise."""
+    """A user's token; its plan includes voice unless `claims` has another one."""
     settings = load_settings({"JWT_SECRET": SECRET})
     return issue_token(settings.tokens, User(**({"id": user, "plan": "elite"} | claims)))
 
@@ -61,8 +61,8 @@ def fill_knowledge(path: Path) -> None:
 
 
 @dataclass(slots=True)
-class Place:
-    """Where a gateway listens, and the model behind it."""
+class Deployment:
+    """A running gateway: its port, the model behind it and, if it has its own process, that process."""
 
     port: int
     model: ScriptedModel
@@ -73,13 +73,13 @@ class Place:
         return f"ws://127.0.0.1:{self.port}/v1/ws/voice"
 
     async def join(self, nursery: trio.Nursery, url: str = "", *, shown: str | None = "", **how: Any) -> FakeClient:
-        """A client whose session is being opened; `shown` is its token, a fresh one by default, None for none."""
+        """A client that connects now; `shown` is its token: a new one by default, None for no token."""
         headers = {} if shown is None else {"Authorization": f"Bearer {shown or token()}"}
         client = FakeClient(await open_link(nursery, url or self.url, headers=headers), **how)
         nursery.start_soon(client.run)
         return client
 
-    async def get(self, path: str, bearer: str = "") -> Answer:
+    async def get(self, path: str, bearer: str = "") -> HttpResponse:
         headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         return await http(self.port, path, headers)
 
@@ -98,8 +98,8 @@ async def model_on_tcp() -> AsyncIterator[tuple[ScriptedModel, str]]:
 
 
 @asynccontextmanager
-async def gateway(tmp_path: Path, tls: Tls | None = None, /, **variables: str) -> AsyncIterator[Place]:
-    """A gateway in this very process, on hypercorn as deployed."""
+async def gateway(tmp_path: Path, tls: Tls | None = None, /, **variables: str) -> AsyncIterator[Deployment]:
+    """A gateway in this process, served as in production."""
     knowledge = tmp_path / "knowledge.sqlite3"
     fill_knowledge(knowledge)
     async with model_on_tcp() as (model, model_url), trio.open_nursery() as nursery:
@@ -109,24 +109,26 @@ async def gateway(tmp_path: Path, tls: Tls | None = None, /, **variables: str) -
         started = trio.Event()
         nursery.start_soon(partial(run_server, settings, listener, tls=tls, when_started=started.set))
         await started.wait()
-        yield Place(port, model)
+        yield Deployment(port, model)
         nursery.cancel_scope.cancel()
 
 
-SERVE = (str(SCRIPTS / "voice-trio"), "serve", "--bind", "127.0.0.1:0")
-BARE = (str(SCRIPTS / "hypercorn"), "-k", "trio", "--access-logfile", "-", "voice_trio.asgi:app")
+SERVE_COMMAND = (str(SCRIPTS / "voice-trio"), "serve", "--bind", "127.0.0.1:0")
+HYPERCORN_COMMAND = (str(SCRIPTS / "hypercorn"), "-k", "trio", "--access-logfile", "-", "voice_trio.asgi:app")
 
 
 @asynccontextmanager
-async def gateway_process(tmp_path: Path, command: Sequence[str] = SERVE, **variables: str) -> AsyncIterator[Place]:
-    """A gateway in a process of its own, by one of the commands that people start it with."""
+async def gateway_process(
+    tmp_path: Path, command: Sequence[str] = SERVE_COMMAND, **variables: str
+) -> AsyncIterator[Deployment]:
+    """A gateway in its own process, started by one of the documented commands."""
     knowledge = tmp_path / "knowledge.sqlite3"
     fill_knowledge(knowledge)
     async with model_on_tcp() as (model, model_url), trio.open_nursery() as nursery:
         environ = environment(model_url, knowledge, LOG_FORMAT="json", **variables)
         process = GatewayProcess(command, environ)
         await nursery.start(process.run)
-        yield Place(process.port, model, process)
+        yield Deployment(process.port, model, process)
         process.kill()
 
 
@@ -134,7 +136,7 @@ _SERVING = re.compile(r'"port": (\d+).*"event": "serving"|Running on http://127.
 
 
 class GatewayProcess:
-    """`log` is every line it wrote. It is killed when the test ends."""
+    """`log` has every line the process wrote. It is killed when the test ends."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
         self.port = 0
@@ -153,7 +155,7 @@ class GatewayProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=self._environ,
-            start_new_session=True,  # a Ctrl-C of the test's own terminal is not for it
+            start_new_session=True,  # Ctrl-C in the test's terminal must not reach it
         )
         assert process.stdout is not None
         try:
@@ -176,9 +178,7 @@ class GatewayProcess:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 self.log.append(line.decode())
-                serving = re.search(
-                    r'"port": (\d+).*"event": "serving"|Running on http://127.0.0.1:(\d+)', self.log[-1]
-                )
+                serving = _SERVING.search(self.log[-1])
                 if serving and not self.port:
                     self.port = int(serving[1] or serving[2])
                     task_status.started()
@@ -188,12 +188,12 @@ class GatewayProcess:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """The process and whatever it started; it leads a group of its own."""
+        """Kill the process and its children; it leads its own process group."""
         if self._process is not None and self._process.returncode is None:
             os.killpg(self._process.pid, 9)
 
     def children(self) -> list[int]:
-        """Processes it started."""
+        """Ids of the processes it started."""
         assert self._process is not None
         path = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         return [int(pid) for pid in path.read_text().split()]
@@ -205,8 +205,8 @@ class GatewayProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer."""
+class HttpResponse:
+    """An HTTP response."""
 
     status: int
     headers: dict[str, str]
@@ -217,14 +217,14 @@ class Answer:
         return json.loads(self.body)
 
 
-async def wait_until_empty(place: Place) -> None:
-    """No session is left."""
-    while await place.active_sessions():  # noqa: ASYNC110  # in another process, perhaps: one can only ask
+async def wait_until_empty(deployment: Deployment) -> None:
+    """Return when no session is left."""
+    while await deployment.active_sessions():  # noqa: ASYNC110  # perhaps in another process: no event to wait for
         await trio.sleep(0.02)
 
 
-async def http(port: int, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """A GET; with upgrade headers, what comes instead of an upgrade (or the upgrade's head)."""
+async def http(port: int, path: str, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """A GET; with upgrade headers, the response in place of the upgrade (or the head of the upgrade)."""
     stream = await trio.open_tcp_stream("127.0.0.1", port)
     async with stream:
         lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
@@ -232,13 +232,13 @@ async def http(port: int, path: str, headers: Mapping[str, str] | None = None) -
         await stream.send_all(("\r\n".join(lines) + "\r\n\r\n").encode())
         data = b""
         while b"\r\n\r\n" not in data:
-            data += await stream.receive_some() or _hung_up()
+            data += await stream.receive_some() or _connection_ended()
         head, _, body = data.partition(b"\r\n\r\n")
         first, *rest = head.decode().split("\r\n")
         named = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
         while len(body) < int(named.get("content-length", 0)):
-            body += await stream.receive_some() or _hung_up()
-        return Answer(int(first.split()[1]), named, body)
+            body += await stream.receive_some() or _connection_ended()
+        return HttpResponse(int(first.split()[1]), named, body)
 
 
 UPGRADE = {
@@ -249,12 +249,12 @@ UPGRADE = {
 }
 
 
-def _hung_up() -> bytes:
-    raise AssertionError("the server hung up")
+def _connection_ended() -> bytes:
+    raise AssertionError("the server closed the connection")
 
 
 def free_port() -> int:
-    """For commands that cannot be told to take any."""
+    """A free port, for commands that need a number."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A gateway without sockets, for tests of single parts of the web floor."""
+"""A gateway without sockets, for tests of single parts of `voice_trio.web`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""nginx and HAProxy as `deploy/` configures them, on ports of ours, in front of gateways of ours."""
+"""nginx and HAProxy with the configurations of `deploy/`, on free ports, in front of gateways under test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """It listens with TLS on `port`; `log` is what it wrote so far."""
+    """Listens with TLS on `port`; `log` is its output so far."""
 
     port: int
     log_path: Path
@@ -85,9 +85,9 @@ def _changed(text: str, changes: dict[str, str]) -> str:
 
 @asynccontextmanager
 async def proxy(name: str, folder: Path, gateways: Sequence[int], tls: Tls) -> AsyncIterator[Proxy]:
-    """Running while the block does; skips the test, loudly, where it is not installed."""
+    """A proxy that runs during the block; skips the test with a loud reason if it is not installed."""
     if not shutil.which(name):
-        pytest.skip(f"SKIPPED LOUDLY: no {name} on this machine; its configuration was not tried")
+        pytest.skip(f"SKIPPED LOUDLY: no {name} on this machine; its configuration was not tested")
     port = free_port()
     command = COMMANDS[name](folder, port, gateways, tls)
     log_path = folder / f"{name}.log"
@@ -98,9 +98,9 @@ async def proxy(name: str, folder: Path, gateways: Sequence[int], tls: Tls) -> A
             yield Proxy(port, log_path)
         finally:
             process.terminate()
-            with trio.move_on_after(5, shield=True) as patience:
+            with trio.move_on_after(5, shield=True) as terminating:
                 await process.wait()
-            if patience.cancelled_caught:
+            if terminating.cancelled_caught:
                 process.kill()
 
 

@@ -16,7 +16,7 @@ from voice_trio.settings import load_settings
 from voice_trio.testing.rule_based import UNKNOWING
 
 if TYPE_CHECKING:
-    from tests.support.sdk_gateway import Seen
+    from tests.support.sdk_gateway import ClientReport
 
 BYTES_PER_MS = 48
 INTERRUPTED = 4
@@ -28,65 +28,65 @@ LIGHT = "Light says: Layers need 16 hours of light."
 _known: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 
 
-def saw_only_what_openai_says(seen: Seen) -> None:
+def saw_only_what_openai_says(report: ClientReport) -> None:
     """Each event is one that OpenAI's own types know in full, none is an error, and nothing of the gateway's shows."""
-    assert seen.errors == []
-    assert seen.of("error") == []
-    assert seen.events[0]["type"] == "session.created"
-    for event in seen.events:
+    assert report.errors == []
+    assert report.of("error") == []
+    assert report.events[0]["type"] == "session.created"
+    for event in report.events:
         _known.validate_python(event)
-    ids = [event["event_id"] for event in seen.events]
+    ids = [event["event_id"] for event in report.events]
     assert len(ids) == len(set(ids))
     for trace in ('"vt_', "<context>", "<passage", TAG, load_settings({}).instructions[:40]):
-        assert trace not in seen.text
+        assert trace not in report.text
 
 
-def had_the_whole_conversation(seen: Seen, *, spoken_after: int = 1) -> None:
+def had_the_whole_conversation(report: ClientReport, *, spoken_after: int = 1) -> None:
     """Spoken, typed, with a call, interrupted, and spoken again, each answered from the documents or by the tool."""
-    spoken, typed, called, cut, *again = seen.said
+    spoken, typed, called, cut, *again = report.texts
     for answer in (spoken, *again):
         assert answer == (UNKNOWING if IS_DIRECT else BROODING)
     assert typed == (UNKNOWING if IS_DIRECT else LIGHT)
     assert called == "The tool says: 3: 42 birds"
     assert cut.startswith("Well,")
     assert len(again) == spoken_after
-    heard = seen.of("conversation.item.input_audio_transcription.completed")
+    heard = report.of("conversation.item.input_audio_transcription.completed")
     assert [event["transcript"] for event in heard] == [QUESTION] * (1 + spoken_after)
-    statuses = [event["response"]["status"] for event in seen.of("response.done")]
+    statuses = [event["response"]["status"] for event in report.of("response.done")]
     assert statuses == ["completed"] * INTERRUPTED + ["cancelled"] + ["completed"] * spoken_after
-    assert sound_ms(seen, 0) > 1000
+    assert sound_ms(report, 0) > 1000
 
 
-def was_cut_once(seen: Seen, *answers: int) -> None:
+def was_cut_once(report: ClientReport, *answers: int) -> None:
     """The client cut these answers, counted from 0, and the gateway none; no sound of them came after the speech."""
-    items = [seen.of("response.done")[answer]["response"]["output"][0]["id"] for answer in answers]
-    told = [event["item_id"] for event in seen.of("conversation.item.truncated")]
-    asked = [event for event in seen.sent if event["type"] == "conversation.item.truncate"]
+    items = [report.of("response.done")[answer]["response"]["output"][0]["id"] for answer in answers]
+    told = [event["item_id"] for event in report.of("conversation.item.truncated")]
+    asked = [event for event in report.sent if event["type"] == "conversation.item.truncate"]
     assert told == [event["item_id"] for event in asked] == items
     for answer, event in zip(answers, asked, strict=True):
-        assert 0 < event["audio_end_ms"] <= sound_ms(seen, answer)
+        assert 0 < event["audio_end_ms"] <= sound_ms(report, answer)
     # The first thing said interrupts nothing.
-    for speech, item in zip(seen.of("input_audio_buffer.speech_started")[1:], items, strict=True):
-        rest = seen.events[seen.events.index(speech) :]
+    for speech, item in zip(report.of("input_audio_buffer.speech_started")[1:], items, strict=True):
+        rest = report.events[report.events.index(speech) :]
         assert item not in {event["item_id"] for event in rest if event["type"] == "response.output_audio.delta"}
 
 
-def was_asked_with_context_first(seen: Seen, *, answers: int, with_context: int) -> None:
+def was_asked_with_context_first(report: ClientReport, *, answers: int, with_context: int) -> None:
     """Nothing was answered automatically; where the documents had something to say they said it before the answer."""
     if IS_DIRECT:
         return
-    for update in (event for event in seen.sent if event["type"] == "session.update"):
+    for update in (event for event in report.sent if event["type"] == "session.update"):
         detection = update["session"].get("audio", {}).get("input", {}).get("turn_detection")
         assert detection is None or detection["create_response"] is False
-    asked = [event for event in seen.sent if event["type"] in ("conversation.item.create", "response.create")]
+    asked = [event for event in report.sent if event["type"] in ("conversation.item.create", "response.create")]
     contexts = [at for at, event in enumerate(asked) if "<context>" in json.dumps(event)]
     assert len(contexts) == with_context
     assert all(asked[at + 1]["type"] == "response.create" for at in contexts)
     assert len([event for event in asked if event["type"] == "response.create"]) == answers
 
 
-def sound_ms(seen: Seen, answer: int) -> float:
+def sound_ms(report: ClientReport, answer: int) -> float:
     """How much sound came of an answer, counted from 0."""
-    response_id = seen.of("response.done")[answer]["response"]["id"]
-    deltas = [event for event in seen.of("response.output_audio.delta") if event["response_id"] == response_id]
+    response_id = report.of("response.done")[answer]["response"]["id"]
+    deltas = [event for event in report.of("response.output_audio.delta") if event["response_id"] == response_id]
     return sum(len(pybase64.b64decode(event["delta"])) for event in deltas) / BYTES_PER_MS

@@ -1,6 +1,7 @@
-"""A gateway for SDKs to talk to, plain or behind TLS, and what a client of one of them, in a process of its own, saw.
+"""A gateway as the target of SDKs, with or without TLS, and the report of a client that runs in its own process.
 
-`VOICE_SDK_TARGET=model pytest tests/sdk` leaves the gateway out: what fails then is no fault of the gateway's.
+`VOICE_SDK_TARGET=model pytest tests/sdk` connects the SDKs to the model directly: tests that fail then do not fail
+because of the gateway.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ SPOKEN_MS, SILENCE_MS = 2500, 800
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a client reported: every raw server event, everything it took for an error, and what else it tells.
+class ClientReport:
+    """A client's report: every raw server event, every error it saw, and its further fields in `more`.
 
-    `sent` is what the model was sent meanwhile for this client, but for its sound.
+    `sent` has the events that the model received for this client, without audio.
     """
 
     events: list[dict[str, Any]]
@@ -53,15 +54,15 @@ class Seen:
         return [event for event in self.events if event["type"] == event_type]
 
     @property
-    def said(self) -> list[str]:
-        """The words of each answer, spoken or written, in order."""
+    def texts(self) -> list[str]:
+        """The text of each response, spoken or written, in order."""
         ends = {"response.output_audio_transcript.done": "transcript", "response.output_text.done": "text"}
         return [event[ends[event["type"]]] for event in self.events if event["type"] in ends]
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """`url` is the WebSocket's, `base_url` what an HTTP client is given."""
+class SdkTarget:
+    """The server that a client connects to: `url` for WebSockets, `base_url` for HTTP clients."""
 
     base_url: str
     folder: Path
@@ -72,8 +73,8 @@ class Desk:
     def url(self) -> str:
         return f"{self.base_url.replace('http', 'ws', 1)}/realtime?model={MODEL_NAME}"
 
-    async def run(self, command: Sequence[str], *, cwd: Path | None = None, **more: str) -> Seen:
-        """A client from its start to its end."""
+    async def run(self, command: Sequence[str], *, cwd: Path | None = None, **more: str) -> ClientReport:
+        """Run a client to its end."""
         job = {
             "url": self.url,
             "base_url": self.base_url,
@@ -95,38 +96,40 @@ class Desk:
                 capture_stderr=True,
                 check=False,
             )
-        assert done.returncode == 0, self._autopsy(done.stderr.decode())
+        assert done.returncode == 0, self._failure_report(done.stderr.decode())
         text = done.stdout.decode()
         report = json.loads(text)
-        return Seen(report.pop("events"), report.pop("errors"), report, text, self._sent_for(text))
+        return ClientReport(report.pop("events"), report.pop("errors"), report, text, self._sent_for(text))
 
     def _sent_for(self, text: str) -> list[dict[str, Any]]:
-        """The model's ids have the number of the connection in them."""
+        """The events of this client's connection, whose number is part of the model's ids."""
         found = re.search(r'"resp_(\d+)_', text)
         number = int(found[1]) if found else None
         return [entry.event for entry in self.model.received if entry.session == number]
 
-    def _autopsy(self, stderr: str) -> str:
+    def _failure_report(self, stderr: str) -> str:
         last = [entry.type for entry in self.model.received][-12:]
-        return f"{stderr[-3000:]}\nthe model was last sent {last}"
+        return f"{stderr[-3000:]}\nthe last events that the model received: {last}"
 
 
-async def run_together(clients: Mapping[str, Callable[[], Awaitable[Seen]]]) -> dict[str, Seen]:
-    """What several clients saw at the same time, by name."""
-    seen: dict[str, Seen] = {}
+async def run_together(clients: Mapping[str, Callable[[], Awaitable[ClientReport]]]) -> dict[str, ClientReport]:
+    """The reports of several clients that run at the same time, by name."""
+    report: dict[str, ClientReport] = {}
 
-    async def run_one(name: str, run: Callable[[], Awaitable[Seen]]) -> None:
-        seen[name] = await run()
+    async def run_one(name: str, run: Callable[[], Awaitable[ClientReport]]) -> None:
+        report[name] = await run()
 
     async with trio.open_nursery() as nursery:
         for name, run in clients.items():
             nursery.start_soon(run_one, name, run)
-    return seen
+    return report
 
 
 @asynccontextmanager
-async def desk(folder: Path, *, tls: bool = False, direct: bool = IS_DIRECT, **variables: str) -> AsyncIterator[Desk]:
-    """A gateway in this process, told `variables`, with the agreeable model behind it; `direct`: only that."""
+async def sdk_target(
+    folder: Path, *, tls: bool = False, direct: bool = IS_DIRECT, **variables: str
+) -> AsyncIterator[SdkTarget]:
+    """A gateway in this process, with `variables` set and the model behind it; `direct`: the model only."""
     (folder / "question.pcm").write_bytes(tone_pcm(0, SPOKEN_MS) + bytes(48 * SILENCE_MS))
     knowledge = folder / "knowledge.sqlite3"
     fill_knowledge(knowledge)
@@ -134,15 +137,20 @@ async def desk(folder: Path, *, tls: bool = False, direct: bool = IS_DIRECT, **v
         model = AgreeableModel()
         model_url: str = await nursery.start(serve_scripted_model, model)
         if direct:
-            yield Desk(model_url.replace("ws", "http", 1).removesuffix("/realtime"), folder, model)
+            yield SdkTarget(model_url.replace("ws", "http", 1).removesuffix("/realtime"), folder, model)
         else:
-            made = certificate(folder) if tls else None
-            patient = {"RAG_WAIT_MS": "1000"}  # here nobody asks how soon passages come; on a busy machine it is late
-            settings = load_settings(environment(model_url, knowledge, **(patient | variables)))
+            server_tls = certificate(folder) if tls else None
+            slow_machine = {"RAG_WAIT_MS": "1000"}  # these tests check no latency, and a busy machine is slow
+            settings = load_settings(environment(model_url, knowledge, **(slow_machine | variables)))
             listener = open_listener("127.0.0.1:0")
             started = trio.Event()
             port = listener.getsockname()[1]
-            nursery.start_soon(partial(run_server, settings, listener, tls=made, when_started=started.set))
+            nursery.start_soon(partial(run_server, settings, listener, tls=server_tls, when_started=started.set))
             await started.wait()
-            yield Desk(f"https://localhost:{port}/v1" if made else f"http://127.0.0.1:{port}/v1", folder, model, made)
+            yield SdkTarget(
+                f"https://localhost:{port}/v1" if server_tls else f"http://127.0.0.1:{port}/v1",
+                folder,
+                model,
+                server_tls,
+            )
         nursery.cancel_scope.cancel()

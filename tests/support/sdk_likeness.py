@@ -1,4 +1,4 @@
-"""Two conversations made comparable: ids become numbers in their order, and what may differ goes."""
+"""Makes two conversations comparable: replaces ids by numbers in order, and removes what may differ."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.support.sdk_gateway import Seen
+    from tests.support.sdk_gateway import ClientReport
 
 OURS = ("step_", "long_")
-"""How the ids begin that the client chose itself; they must come back as they were."""
+"""Prefixes of ids that the client chose; they must be returned unchanged."""
 THEIRS = ("item_", "resp_", "call_", "sess_", "conv_", "event_")
 _VARYING = ("expires_at", "usage", "message")
 _SERVERS = ("noise_reduction", "reasoning", "voice")
-"""What the gateway's operator has set of the session, and any client sees."""
+"""Session settings of the gateway's operator, which every client sees."""
 
 
 CUT_OFF = "stopped midway"
-"""The step in which it depends on the clock how much came before the end."""
+"""The step in which the number of events before the end depends on the clock."""
 _IN_STEP_WITH_A_CLOCK = ("response.output_audio.delta", "response.output_audio_transcript.delta", "rate_limits.updated")
 
 
-def comparable(seen: Seen) -> list[str]:
-    """A line for each event, under the name of the step that it came of; a run of pieces is one line."""
-    steps = {at: name for name, at in seen.more["marks"]}
+def comparable(report: ClientReport) -> list[str]:
+    """One line for each event, below the name of its step; consecutive deltas are one line."""
+    steps = {at: name for name, at in report.more["marks"]}
     names: dict[str, str] = {}
     lines: list[str] = []
     step = ""
-    for number, event in enumerate(seen.events):
+    for number, event in enumerate(report.events):
         if number in steps:
             step = steps[number]
             lines.append(f"== {step}")

@@ -1,5 +1,4 @@
-"""The model behind the gateway that the SDKs talk to: it needs no telling, calls tools when it is asked to, and tells
-what the gateway did to it."""
+"""The model behind the gateway for SDKs: it responds by rules, calls tools on request, and records what it receives."""
 
 from __future__ import annotations
 
@@ -16,21 +15,21 @@ QUESTION = "How warm must the brooder be in the first week?"
 TOOL_WORD = "count"
 """A typed question with this word in it makes the model call the client's function."""
 LENGTH_WORD = "length"
-"""A typed question with this one makes it talk for long enough to be interrupted."""
+"""A typed question with this word gets a response that is long enough to be interrupted."""
 ANSWER_MS, LONG_ANSWER_MS = 3000, 8000
 PACE = 8.0
-"""All of an answer has come long before it has been played."""
+"""A response is complete long before it has been played."""
 
 
 class AgreeableModel(RuleBasedModel):
-    """Every decision hangs on the conversation alone, so that any number of clients may talk to it."""
+    """Decides by the conversation alone, so that any number of clients can use it."""
 
     def __init__(self) -> None:
         super().__init__([QUESTION], answer_ms=ANSWER_MS)
 
     def next_answer(self, items: ItemList | None = None) -> Answer | None:
         if items is None and self.session is not None:
-            items = self.session.items  # it answers by itself, as nobody who stands in front of a gateway sees it do
+            items = self.session.items  # without a gateway it responds by itself
         asked = [item for item in items.order if item.role != "system"] if items else []
         if asked and asked[-1].type == "function_call_output":
             return Answer(text=f"The tool says: {asked[-1].output}", audio_ms=ANSWER_MS, tone=True, pace=PACE)
@@ -43,6 +42,6 @@ class AgreeableModel(RuleBasedModel):
         return usual and replace(usual, pace=PACE)
 
     def heard_frame(self, frame: str | bytes, session: int) -> None:
-        """Sound is not written down: there is much of it, and the log keeps the newest only."""
+        """Record a frame unless it is audio, which would push everything else out of the bounded log."""
         if '"input_audio_buffer.append"' not in str(frame):
             super().heard_frame(frame, session)

@@ -1,4 +1,4 @@
-"""OpenAI's packages for JavaScript, fetched once for each set of versions and kept in pytest's cache."""
+"""OpenAI's packages for JavaScript, installed once for each set of versions into pytest's cache."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 VERSIONS = {"openai": "7.57.0", "@openai/agents-realtime": "0.20.0", "ws": "8.23.0", "zod": "4.6.7"}
 NODE_MAJOR_MIN = 20
 INSTALL_SECONDS_MAX = 45  # below what one test may take
-NOT_TESTED = "SKIPPED LOUDLY: the JavaScript SDKs were not tried"
+NOT_TESTED = "SKIPPED LOUDLY: the JavaScript SDKs were not tested"
 CLIENTS = Path(__file__).parents[1] / "sdk" / "clients"
 
 
 def prepared_packages(cache: Path) -> Path:
-    """A folder with the packages and our clients in it; skips, loudly, where there is no Node or no registry."""
+    """A folder with the packages and our clients; skips with a loud reason without Node or a registry."""
     _need_node()
     folder = cache / "-".join(f"{name.rpartition('/')[2]}_{version}" for name, version in VERSIONS.items())
     if not (folder / "complete").exists():
         _install(folder)
     for client in (*CLIENTS.glob("*.mjs"), *CLIENTS.glob("*.html")):
-        shutil.copy(client, folder)  # Node looks for packages beside the file that wants them
+        shutil.copy(client, folder)  # Node resolves packages beside the importing file
     return folder
 
 
 def node_command(client: str) -> Sequence[str]:
-    # Node 20 has the platform's WebSocket behind a flag; later ones have it anyway and still know the flag.
+    # Node 20 needs a flag for its WebSocket; later versions accept the flag and need it no longer.
     return ("node", "--experimental-websocket", "--no-warnings", f"{client}.mjs")
 
 

@@ -14,48 +14,48 @@ if TYPE_CHECKING:
 
 async def test_a_session_that_has_spent_its_budget_is_over_for_good(tmp_path: Path) -> None:
     with trio.fail_after(15):
-        async with gateway(tmp_path, SESSION_BUDGET_USD="0.00001") as place, trio.open_nursery() as nursery:
-            client = await place.join(nursery)
+        async with gateway(tmp_path, SESSION_BUDGET_USD="0.00001") as deployment, trio.open_nursery() as nursery:
+            client = await deployment.join(nursery)
             ready = await client.hears("connection.ready")
             await client.type("how warm must it be")
             closed = await client.is_closed()
             assert (closed.code, closed.reason) == (4002, "Budget exhausted")
             assert client.heard_of("error")[-1].event["error"]["code"] == "budget_exhausted"
-            await wait_until_empty(place)
-            again = await place.join(nursery, f"{place.url}?resume={ready.event['resume_token']}")
+            await wait_until_empty(deployment)
+            again = await deployment.join(nursery, f"{deployment.url}?resume={ready.event['resume_token']}")
             assert (await again.is_closed()).reason == "Resume not possible"
-            other = await place.join(nursery)
+            other = await deployment.join(nursery)
             await other.hears("connection.ready")
-            stats = (await place.get("/v1/voice/stats", token("root", is_admin=True))).json
+            stats = (await deployment.get("/v1/voice/stats", token("root", is_admin=True))).json
             assert stats["sessions"]["by_ending"] == {"budget_exhausted": 1}
             assert stats["cost"]["today_usd"] > 0.00001
             assert stats["cost"]["session_budget_usd"] == 0.00001
             while not (spenders := stats["cost"]["top_users"]):  # told within half a second
                 await trio.sleep(0.05)
-                stats = (await place.get("/v1/voice/stats", token("root", is_admin=True))).json
+                stats = (await deployment.get("/v1/voice/stats", token("root", is_admin=True))).json
             (spender,) = spenders
             assert spender["usd"] > 0.00001
             for user, usd in (("ada", spender["usd"]), ("grace", 0.0)):
-                asked = (await place.get(f"/v1/voice/stats?user={user}", token("root", is_admin=True))).json
+                asked = (await deployment.get(f"/v1/voice/stats?user={user}", token("root", is_admin=True))).json
                 assert asked["cost"]["user"]["usd"] == usd
             nursery.cancel_scope.cancel()
 
 
 async def test_once_the_day_is_spent_everybody_is_told_and_nobody_gets_in(tmp_path: Path) -> None:
     with trio.fail_after(15):
-        async with gateway(tmp_path, DAILY_BUDGET_USD="0.00001") as place, trio.open_nursery() as nursery:
-            idle = await place.join(nursery, shown=token("bob"))
+        async with gateway(tmp_path, DAILY_BUDGET_USD="0.00001") as deployment, trio.open_nursery() as nursery:
+            idle = await deployment.join(nursery, shown=token("bob"))
             await idle.hears("connection.ready")
-            client = await place.join(nursery)
+            client = await deployment.join(nursery)
             await client.hears("connection.ready")
             await client.type("how warm must it be")
             assert {(await each.is_closed()).code for each in (client, idle)} == {4002}
-            late = await place.join(nursery, shown=token("carol"))
+            late = await deployment.join(nursery, shown=token("carol"))
             refused = await late.is_closed()
             error = late.heard_of("error")[0].event["error"]
             assert (refused.code, error["code"]) == (4002, "budget_exhausted")
             assert 0 < error["retry_after"] <= 86_400
-            metrics = (await place.get("/metrics")).body.decode()
+            metrics = (await deployment.get("/metrics")).body.decode()
             assert 'voice_trio_refusals_total{code="budget_exhausted"} 1.0' in metrics
             assert "voice_trio_daily_budget_usd 1e-05" in metrics
             nursery.cancel_scope.cancel()
@@ -66,8 +66,8 @@ async def test_four_fifths_warn(tmp_path: Path) -> None:
         async with gateway(tmp_path, SESSION_BUDGET_USD="1", DAILY_BUDGET_USD="0.0000001") as nobody:
             status = await nobody.get("/v1/voice/stats", token("root", is_admin=True))
             assert status.json["cost"]["is_exhausted"] is False
-        async with gateway(tmp_path, SESSION_BUDGET_USD="0.03") as place, trio.open_nursery() as nursery:
-            client = await place.join(nursery)
+        async with gateway(tmp_path, SESSION_BUDGET_USD="0.03") as deployment, trio.open_nursery() as nursery:
+            client = await deployment.join(nursery)
             await client.hears("connection.ready")
             while not client.heard_of("budget.warning"):
                 before = len(client.heard_of("response.done"))

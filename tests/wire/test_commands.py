@@ -15,8 +15,8 @@ import trio
 
 from tests.support.deployment import (
     SCRIPTS,
+    Deployment,
     GatewayProcess,
-    Place,
     environment,
     fill_knowledge,
     gateway,
@@ -54,10 +54,18 @@ async def test_call_asks_a_recording_and_prints_what_came_back(tmp_path: Path) -
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(serve_scripted_model, RuleBasedModel([QUESTION], answer_ms=500))
-            async with gateway(tmp_path, OPENAI_REALTIME_URL=url) as place:
+            async with gateway(tmp_path, OPENAI_REALTIME_URL=url) as deployment:
                 out = tmp_path / "answer.wav"
                 told = await run(
-                    "call", str(question(tmp_path)), "--url", place.url, "--token", token(), "--json", "--out", str(out)
+                    "call",
+                    str(question(tmp_path)),
+                    "--url",
+                    deployment.url,
+                    "--token",
+                    token(),
+                    "--json",
+                    "--out",
+                    str(out),
                 )
             nursery.cancel_scope.cancel()
     assert told.returncode == 0, told.stderr
@@ -74,8 +82,8 @@ async def test_call_asks_a_recording_and_prints_what_came_back(tmp_path: Path) -
 
 async def test_call_says_plainly_why_it_was_refused_or_heard_nothing(tmp_path: Path) -> None:
     with trio.fail_after(20):
-        async with gateway(tmp_path) as place:
-            refused = await run("call", str(question(tmp_path)), "--url", place.url, "--token", token(plan="free"))
+        async with gateway(tmp_path) as deployment:
+            refused = await run("call", str(question(tmp_path)), "--url", deployment.url, "--token", token(plan="free"))
         nobody = await run("call", str(question(tmp_path)), "--url", "ws://127.0.0.1:1/v1/ws/voice?token=a.b.c")
     assert (refused.returncode, nobody.returncode) == (1, 1)
     assert refused.stderr.decode() == "Error: refused: Voice is reserved for plans elite, intelia.\n"
@@ -85,16 +93,16 @@ async def test_call_says_plainly_why_it_was_refused_or_heard_nothing(tmp_path: P
 
 async def test_ctrl_c_ends_a_call_without_a_traceback(tmp_path: Path) -> None:
     with trio.fail_after(20):
-        async with gateway(tmp_path) as place:
+        async with gateway(tmp_path) as deployment:
             process = await trio.lowlevel.open_process(
-                [COMMAND, "call", str(question(tmp_path)), "--url", place.url, "--token", token()],
+                [COMMAND, "call", str(question(tmp_path)), "--url", deployment.url, "--token", token()],
                 stderr=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 env={"PATH": os.environ["PATH"]},
                 start_new_session=True,
             )
             assert process.stderr is not None
-            await place.model.wait_for_session()
+            await deployment.model.wait_for_session()
             await trio.sleep(0.3)
             process.send_signal(signal.SIGINT)
             assert await process.wait() == 130
@@ -125,14 +133,14 @@ async def test_the_demo_prints_a_call_that_works(tmp_path: Path) -> None:
         async with trio.open_nursery() as nursery:
             demo = GatewayProcess([COMMAND, "demo", "--bind", "127.0.0.1:0"], environ)
             await nursery.start(demo.run)
-            place = Place(demo.port, model=None)  # type: ignore[arg-type]  # it is in the other process
+            deployment = Deployment(demo.port, model=None)  # type: ignore[arg-type]  # it is in the other process
             while not (lines := [line for line in demo.log if " call " in line]):  # noqa: ASYNC110  # another process
                 await trio.sleep(0.05)
             arguments = lines[0].split(" call ")[1].split()
             told = await run("call", *arguments, "--json")
             assert told.returncode == 0, told.stderr
             assert json.loads(told.stdout)["context"]["passages"][0]["title"].startswith("Coccidiosis")
-            assert (await place.get("/v1/voice/health")).json["status"] == "healthy"
+            assert (await deployment.get("/v1/voice/health")).json["status"] == "healthy"
             demo.signal(signal.SIGTERM)
             await demo.ended.wait()
             assert demo.returncode == 0

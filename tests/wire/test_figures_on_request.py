@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.support.browser_driver import serving
+from tests.support.browser_driver import running_process
 from tests.support.deployment import token
 from voice_trio.client import connect_voice
 
@@ -23,7 +23,7 @@ ANSWER_MS = 300
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path), "--answer-ms", str(ANSWER_MS)]
-    with serving(command, {}, '{"port"') as (_, ready):
+    with running_process(command, {}, '{"port"') as (_, ready):
         yield f"ws://127.0.0.1:{re.sub(r'[^0-9]', '', ready)}/v1/ws/voice"
 
 

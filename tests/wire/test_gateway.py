@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.support.deployment import UPGRADE, Place, gateway, http, reset_on_close, token, wait_until_empty
+from tests.support.deployment import UPGRADE, Deployment, gateway, http, reset_on_close, token, wait_until_empty
 from voice_trio.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -24,43 +24,43 @@ QUICKLY: dict[str, Any] = {
 
 async def test_a_spoken_question_is_answered_from_the_documents(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
-            place.model.answers_with("Thirty-four degrees.", audio_ms=400)
-            client = await place.join(nursery)
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
+            deployment.model.answers_with("Thirty-four degrees.", audio_ms=400)
+            client = await deployment.join(nursery)
             ready = await client.hears("connection.ready")
             assert ready.event["protocol"] == 1
             await client.hears("session.updated")
             nursery.start_soon(client.speak, 0.4)
-            nursery.start_soon(hear, place, "how warm must the brooder be in the first week")
+            nursery.start_soon(hear, deployment, "how warm must the brooder be in the first week")
             context = await client.hears("context.injected")
             assert context.event["passages"] == [{"title": "Brooding", "source": "Brooding.md"}]
             done = await client.hears("response.done")
             assert done.event["status"] == "completed"
             assert client.audio_received_ms(client.heard_of("response.audio.delta")[0].event["item_id"]) == 400
-            assert await place.active_sessions() == 1
-            stats = (await place.get("/v1/voice/stats", token("root", is_admin=True))).json
+            assert await deployment.active_sessions() == 1
+            stats = (await deployment.get("/v1/voice/stats", token("root", is_admin=True))).json
             assert stats["latency_ms"]["1h"]["commit_to_first_audio_out"] == {"count": 0}  # told when the turn is over
             await client.end_session()
             closed = await client.is_closed()
             assert (closed.code, closed.reason) == (1000, "Session ended")
-            await wait_until_empty(place)
-            stats = (await place.get("/v1/voice/stats", token("root", is_admin=True))).json
+            await wait_until_empty(deployment)
+            stats = (await deployment.get("/v1/voice/stats", token("root", is_admin=True))).json
             assert stats["latency_ms"]["1h"]["commit_to_first_audio_out"]["count"] == 1
             assert stats["sessions"]["by_ending"] == {"client_ended": 1}
             nursery.cancel_scope.cancel()
 
 
-async def hear(place: Place, words: str) -> None:
-    await place.model.hear_speech(words, **QUICKLY)
+async def hear(deployment: Deployment, words: str) -> None:
+    await deployment.model.hear_speech(words, **QUICKLY)
 
 
 async def test_the_model_is_told_key_model_and_a_hashed_user(tmp_path: Path) -> None:
     with trio.fail_after(10):
         variables = {"OPENAI_API_KEY": "sk-hidden", "OPENAI_REALTIME_MODEL": "m1"}
-        async with gateway(tmp_path, **variables) as place, trio.open_nursery() as nursery:
-            client = await place.join(nursery)
+        async with gateway(tmp_path, **variables) as deployment, trio.open_nursery() as nursery:
+            client = await deployment.join(nursery)
             await client.hears("connection.ready")
-            shaken = place.model.handshakes[0]
+            shaken = deployment.model.handshakes[0]
             assert shaken.path == "/v1/realtime?model=m1"
             assert shaken.headers["authorization"] == "Bearer sk-hidden"
             assert len(shaken.headers["openai-safety-identifier"]) == 32
@@ -89,14 +89,16 @@ async def test_a_refusal_is_an_error_event_and_a_close_with_a_reason(
     tmp_path: Path, variables: dict[str, str], how: dict[str, Any], code: int, reason: str, error: str
 ) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path, **variables) as place, trio.open_nursery() as nursery:
-            await is_refused(place, nursery, code, reason, error, **how)
-            await wait_until_empty(place)
+        async with gateway(tmp_path, **variables) as deployment, trio.open_nursery() as nursery:
+            await is_refused(deployment, nursery, code, reason, error, **how)
+            await wait_until_empty(deployment)
             nursery.cancel_scope.cancel()
 
 
-async def is_refused(place: Place, nursery: trio.Nursery, code: int, reason: str, error: str, **how: Any) -> None:
-    client = await place.join(nursery, **how)
+async def is_refused(
+    deployment: Deployment, nursery: trio.Nursery, code: int, reason: str, error: str, **how: Any
+) -> None:
+    client = await deployment.join(nursery, **how)
     closed = await client.is_closed()
     assert [entry.event["error"]["code"] for entry in client.heard] == [error]
     assert (closed.code, closed.reason) == (code, reason)
@@ -104,17 +106,17 @@ async def is_refused(place: Place, nursery: trio.Nursery, code: int, reason: str
 
 async def test_limits_refuse_the_next_session_and_the_third_refusal_comes_at_the_handshake(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path, MAX_SESSIONS_PER_USER_PER_HOUR="2") as place, trio.open_nursery() as nursery:
+        async with gateway(tmp_path, MAX_SESSIONS_PER_USER_PER_HOUR="2") as deployment, trio.open_nursery() as nursery:
             for _ in range(2):
-                client = await place.join(nursery)
+                client = await deployment.join(nursery)
                 await client.hears("connection.ready")
                 await client.end_session()
                 await client.is_closed()
             for _ in range(2):
-                await is_refused(place, nursery, 1008, "Rate limit exceeded (2 sessions/hour max)", "rate_limited")
+                await is_refused(deployment, nursery, 1008, "Rate limit exceeded (2 sessions/hour max)", "rate_limited")
             with pytest.raises(ModelUnavailable, match="HTTP 429"):
-                await place.join(nursery)
-            answer = await http(place.port, f"/api/v1/ws/voice?token={token()}", UPGRADE)
+                await deployment.join(nursery)
+            answer = await http(deployment.port, f"/api/v1/ws/voice?token={token()}", UPGRADE)
             assert answer.status == 429
             assert int(answer.headers["retry-after"]) > 3500
             assert answer.json["error"]["code"] == "rate_limited"
@@ -123,42 +125,42 @@ async def test_limits_refuse_the_next_session_and_the_third_refusal_comes_at_the
 
 async def test_two_sessions_of_a_user_are_enough(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
             for _ in range(2):
-                await (await place.join(nursery)).hears("connection.ready")
-            await is_refused(place, nursery, 1008, "Too many concurrent sessions", "too_many_sessions")
-            await (await place.join(nursery, shown=token("grace"))).hears("connection.ready")
+                await (await deployment.join(nursery)).hears("connection.ready")
+            await is_refused(deployment, nursery, 1008, "Too many concurrent sessions", "too_many_sessions")
+            await (await deployment.join(nursery, shown=token("grace"))).hears("connection.ready")
             nursery.cancel_scope.cancel()
 
 
 async def test_a_session_that_never_became_ready_gives_its_rate_slot_back_I12(tmp_path: Path) -> None:
     limits = {"MAX_SESSIONS_PER_USER_PER_HOUR": "1", "UPSTREAM_MAX_ATTEMPTS": "1"}
     with trio.fail_after(10):
-        async with gateway(tmp_path, **limits) as place, trio.open_nursery() as nursery:
-            place.model.refuse_key()
-            await is_refused(place, nursery, 1011, "OpenAI connection failed", "upstream_unavailable")
-            assert (await place.get("/v1/voice/health")).json["status"] == "degraded"
-            place.model.behave()
-            client = await place.join(nursery)
+        async with gateway(tmp_path, **limits) as deployment, trio.open_nursery() as nursery:
+            deployment.model.refuse_key()
+            await is_refused(deployment, nursery, 1011, "OpenAI connection failed", "upstream_unavailable")
+            assert (await deployment.get("/v1/voice/health")).json["status"] == "degraded"
+            deployment.model.behave()
+            client = await deployment.join(nursery)
             await client.hears("connection.ready")
             nursery.cancel_scope.cancel()
 
 
 async def test_a_token_may_come_as_the_first_message_or_in_the_address(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
-            client = await place.join(nursery, shown=None)
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
+            client = await deployment.join(nursery, shown=None)
             await client.authenticate(token())
             await client.hears("connection.ready")
-            other = await place.join(nursery, f"{place.url}?token={token()}", shown=None)
+            other = await deployment.join(nursery, f"{deployment.url}?token={token()}", shown=None)
             await other.hears("connection.ready")
             nursery.cancel_scope.cancel()
 
 
 async def test_a_first_message_that_is_no_token_is_refused(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
-            client = await place.join(nursery, shown=None)
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
+            client = await deployment.join(nursery, shown=None)
             await client.ping()
             closed = await client.is_closed()
             assert (closed.code, closed.reason) == (1008, "Token missing or invalid")
@@ -167,53 +169,53 @@ async def test_a_first_message_that_is_no_token_is_refused(tmp_path: Path) -> No
 
 async def test_a_resume_token_that_is_none_opens_nothing(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
-            url = f"{place.url}?resume=abc"
-            await is_refused(place, nursery, 1008, "Resume not possible", "resume_invalid", url=url)
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
+            url = f"{deployment.url}?resume=abc"
+            await is_refused(deployment, nursery, 1008, "Resume not possible", "resume_invalid", url=url)
             nursery.cancel_scope.cancel()
 
 
 async def test_a_page_of_a_foreign_origin_gets_no_socket(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path, ALLOWED_ORIGINS="https://app.example.com") as place:
+        async with gateway(tmp_path, ALLOWED_ORIGINS="https://app.example.com") as deployment:
             path = f"/v1/ws/voice?token={token()}"
-            foreign = await http(place.port, path, UPGRADE | {"Origin": "https://evil.example.com"})
+            foreign = await http(deployment.port, path, UPGRADE | {"Origin": "https://evil.example.com"})
             assert (foreign.status, foreign.json["error"]["code"]) == (403, "not_allowed")
-            ours = await http(place.port, path, UPGRADE | {"Origin": "https://app.example.com"})
+            ours = await http(deployment.port, path, UPGRADE | {"Origin": "https://app.example.com"})
             assert ours.status == 101
 
 
 async def test_compression_is_never_agreed_to(tmp_path: Path) -> None:
     offer = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
     with trio.fail_after(10):
-        async with gateway(tmp_path) as place:
-            answer = await http(place.port, f"/v1/ws/voice?token={token()}", UPGRADE | offer)
+        async with gateway(tmp_path) as deployment:
+            answer = await http(deployment.port, f"/v1/ws/voice?token={token()}", UPGRADE | offer)
             assert answer.status == 101
             assert "sec-websocket-extensions" not in answer.headers
 
 
 async def test_there_is_no_other_websocket(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path) as place:
-            assert (await http(place.port, "/v1/ws/elsewhere", UPGRADE)).status == 404
+        async with gateway(tmp_path) as deployment:
+            assert (await http(deployment.port, "/v1/ws/elsewhere", UPGRADE)).status == 404
 
 
 @pytest.mark.parametrize("size", [2**20 + 1, 3 * 2**20])
 async def test_a_message_over_the_limit_ends_with_1009(tmp_path: Path, size: int) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
-            client = await place.join(nursery)
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
+            client = await deployment.join(nursery)
             await client.hears("connection.ready")
             await client.send("x" * size)
             assert (await client.is_closed()).code == 1009
-            await wait_until_empty(place)
+            await wait_until_empty(deployment)
             nursery.cancel_scope.cancel()
 
 
 async def test_a_first_message_over_the_limit_is_told_so(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
-            client = await place.join(nursery, shown=None)
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
+            client = await deployment.join(nursery, shown=None)
             await client.send("x" * (2**20 + 1))
             closed = await client.is_closed()
             assert (closed.code, closed.reason) == (1009, "Message over the limit")
@@ -224,24 +226,24 @@ async def test_a_first_message_over_the_limit_is_told_so(tmp_path: Path) -> None
 @pytest.mark.parametrize("late", [False, True])
 async def test_a_model_that_cannot_be_reached_is_not_dialled_for_ever(tmp_path: Path, late: bool) -> None:
     with trio.fail_after(20):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
-            place.model.refuse_key()
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
+            deployment.model.refuse_key()
             for _ in range(2):
-                client = await place.join(nursery, shown=None if late else "")
+                client = await deployment.join(nursery, shown=None if late else "")
                 if late:
                     await client.authenticate(token())
                 closed = await client.is_closed()
                 assert (closed.code, closed.reason) == (1011, "OpenAI connection failed")
             with pytest.raises(ModelUnavailable, match="HTTP 429"):
-                await place.join(nursery, shown=None if late else "")
-            assert place.model.connections == 2
+                await deployment.join(nursery, shown=None if late else "")
+            assert deployment.model.connections == 2
             nursery.cancel_scope.cancel()
 
 
 async def test_a_message_at_the_limit_is_only_complained_about(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
-            client = await place.join(nursery)
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
+            client = await deployment.join(nursery)
             await client.hears("connection.ready")
             await client.send("x" * 2**20)
             assert (await client.hears("error")).event["error"]["code"] == "bad_message"
@@ -252,48 +254,48 @@ async def test_a_message_at_the_limit_is_only_complained_about(tmp_path: Path) -
 
 async def test_after_a_reset_nothing_is_left_within_a_second_I8(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path) as place:
-            stream = await trio.open_tcp_stream("127.0.0.1", place.port)
+        async with gateway(tmp_path) as deployment:
+            stream = await trio.open_tcp_stream("127.0.0.1", deployment.port)
             lines = [f"{name}: {value}" for name, value in UPGRADE.items()]
             request = [f"GET /v1/ws/voice?token={token()} HTTP/1.1", "Host: x", *lines, "", ""]
             await stream.send_all("\r\n".join(request).encode())
-            model = await place.model.wait_for_session()
-            assert await place.active_sessions() == 1
+            model = await deployment.model.wait_for_session()
+            assert await deployment.active_sessions() == 1
             reset_on_close(stream)
             await trio.aclose_forcefully(stream)
             with trio.fail_after(1):
                 await model.over.wait()
-                await wait_until_empty(place)
+                await wait_until_empty(deployment)
 
 
 async def test_health_readiness_liveness_and_metrics(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path, METRICS_TOKEN="meter") as place, trio.open_nursery() as nursery:
-            health = await place.get("/api/v1/voice/health")
+        async with gateway(tmp_path, METRICS_TOKEN="meter") as deployment, trio.open_nursery() as nursery:
+            health = await deployment.get("/api/v1/voice/health")
             assert (health.status, health.json["status"]) == (200, "healthy")
             assert health.json["redis"]["using_fallback"] is False
-            assert (await place.get("/livez")).status == (await place.get("/readyz")).status == 200
-            assert (await place.get("/metrics")).status == 401
-            await (await place.join(nursery)).hears("connection.ready")
-            metrics = await place.get("/metrics", "meter")
+            assert (await deployment.get("/livez")).status == (await deployment.get("/readyz")).status == 200
+            assert (await deployment.get("/metrics")).status == 401
+            await (await deployment.join(nursery)).hears("connection.ready")
+            metrics = await deployment.get("/metrics", "meter")
             assert b"voice_trio_active_sessions 1.0" in metrics.body
-            assert (await place.get("/")).status == 404
+            assert (await deployment.get("/")).status == 404
             nursery.cancel_scope.cancel()
 
 
 async def test_stats_are_for_administrators(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path) as place:
-            assert (await place.get("/v1/voice/stats")).status == 401
-            assert (await place.get("/v1/voice/stats", token())).status == 403
-            stats = await place.get("/v1/voice/stats", token("root", is_admin=True))
+        async with gateway(tmp_path) as deployment:
+            assert (await deployment.get("/v1/voice/stats")).status == 401
+            assert (await deployment.get("/v1/voice/stats", token())).status == 403
+            stats = await deployment.get("/v1/voice/stats", token("root", is_admin=True))
             assert stats.json["configuration"]["JWT_SECRET"] == ["**********"]
 
 
 async def test_a_full_process_is_not_ready(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path, MAX_CONCURRENT_SESSIONS="1") as place, trio.open_nursery() as nursery:
-            await (await place.join(nursery)).hears("connection.ready")
-            assert (await place.get("/readyz")).status == 503
-            await is_refused(place, nursery, 1013, "At capacity", "at_capacity", shown=token("grace"))
+        async with gateway(tmp_path, MAX_CONCURRENT_SESSIONS="1") as deployment, trio.open_nursery() as nursery:
+            await (await deployment.join(nursery)).hears("connection.ready")
+            assert (await deployment.get("/readyz")).status == 503
+            await is_refused(deployment, nursery, 1013, "At capacity", "at_capacity", shown=token("grace"))
             nursery.cancel_scope.cancel()

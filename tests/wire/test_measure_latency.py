@@ -38,10 +38,10 @@ async def test_every_stage_of_every_turn_is_measured(tmp_path: Path) -> None:
             model = RuleBasedModel(("How warm must the brooder be?",), answer_ms=500)
             url = await nursery.start(serve_scripted_model, model)
             listener = open_listener("127.0.0.1:0")
-            place = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1/ws/voice"
+            deployment = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1/ws/voice"
             nursery.start_soon(run_server, load_settings(environment(url, knowledge)), listener)
-            done = await measure(str(recording), "--url", place, "--token", token(), "--turns", "3")
-            refused = await measure(str(recording), "--url", place, "--token", "nonsense", "--turns", "1")
+            done = await measure(str(recording), "--url", deployment, "--token", token(), "--turns", "3")
+            refused = await measure(str(recording), "--url", deployment, "--token", "nonsense", "--turns", "1")
             nursery.cancel_scope.cancel()
     assert done.returncode == 0, done.stderr.decode()
     told = json.loads(done.stdout)

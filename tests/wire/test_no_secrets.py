@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.support.deployment import BARE, SECRET, SERVE, UPGRADE, gateway_process, http, token, wait_until_empty
+from tests.support.deployment import (
+    HYPERCORN_COMMAND,
+    SECRET,
+    SERVE_COMMAND,
+    UPGRADE,
+    gateway_process,
+    http,
+    token,
+    wait_until_empty,
+)
 from voice_trio.errors import LinkClosed, VoiceTrioError
 from voice_trio.net.websocket import open_link
 
@@ -17,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.support.deployment import Place
+    from tests.support.deployment import Deployment
 
 KEY = "sk-proj-THEKEYTHATCOSTS"
 CONFIGURED = {
@@ -31,7 +40,7 @@ WORDS = "my grandmother's maiden name is Quetzalcoatl"
 PASSWORD = "hunter2hunter2"
 
 
-async def knock_everywhere(place: Place, shown: str) -> None:
+async def knock_everywhere(deployment: Deployment, shown: str) -> None:
     """Every way in that takes a token, with one that is right or wrong, on paths that are and are not."""
     for path in ("/v1/ws/voice", "/api/v1/ws/voice", "/v1/ws/nowhere", "/"):
         for query in (
@@ -39,13 +48,15 @@ async def knock_everywhere(place: Place, shown: str) -> None:
             f"?resume={shown}&token={shown}",
             f"?password={PASSWORD}&access_token={shown}",
         ):
-            await open_and_leave(f"ws://127.0.0.1:{place.port}{path}{query}")
-        await open_and_leave(f"ws://127.0.0.1:{place.port}{path}", Authorization=f"Bearer {shown}")
+            await open_and_leave(f"ws://127.0.0.1:{deployment.port}{path}{query}")
+        await open_and_leave(f"ws://127.0.0.1:{deployment.port}{path}", Authorization=f"Bearer {shown}")
     for path in ("/v1/voice/stats", "/metrics", "/v1/voice/rollout", "/no/such/page", "/v1/voice/health"):
-        await http(place.port, f"{path}?token={shown}&password={PASSWORD}", {"Authorization": f"Bearer {shown}"})
-        await http(place.port, path, {"Cookie": f"session={shown}", "api-key": shown})
+        await http(deployment.port, f"{path}?token={shown}&password={PASSWORD}", {"Authorization": f"Bearer {shown}"})
+        await http(deployment.port, path, {"Cookie": f"session={shown}", "api-key": shown})
     await http(
-        place.port, f"/v1/ws/voice?token={shown}%00%ff", {**UPGRADE, "Sec-WebSocket-Protocol": f"realtime, {shown}"}
+        deployment.port,
+        f"/v1/ws/voice?token={shown}%00%ff",
+        {**UPGRADE, "Sec-WebSocket-Protocol": f"realtime, {shown}"},
     )
 
 
@@ -62,15 +73,15 @@ async def open_and_leave(url: str, **headers: str) -> None:
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("command", [SERVE, BARE], ids=["serve", "hypercorn"])
+@pytest.mark.parametrize("command", [SERVE_COMMAND, HYPERCORN_COMMAND], ids=["serve", "hypercorn"])
 async def test_no_secret_and_no_word_is_ever_logged(tmp_path: Path, command: Sequence[str]) -> None:
     right, wrong = token("ada"), token("ada")[:-8] + "AAAAAAAA"
     secrets = [right, wrong, right.split(".")[2], SECRET, PASSWORD, "redispassword", *CONFIGURED.values()]
     with trio.fail_after(50):
-        async with gateway_process(tmp_path, command, LOG_LEVEL="DEBUG", **CONFIGURED) as place:
-            assert place.process is not None
+        async with gateway_process(tmp_path, command, LOG_LEVEL="DEBUG", **CONFIGURED) as deployment:
+            assert deployment.process is not None
             async with trio.open_nursery() as nursery:
-                client = await place.join(nursery, shown=None)
+                client = await deployment.join(nursery, shown=None)
                 await client.authenticate(right)
                 ready = await client.hears("connection.ready")
                 secrets.append(ready.event["resume_token"])
@@ -82,12 +93,12 @@ async def test_no_secret_and_no_word_is_ever_logged(tmp_path: Path, command: Seq
                 await client.end_session()
                 await client.is_closed()
                 nursery.cancel_scope.cancel()
-            await wait_until_empty(place)
+            await wait_until_empty(deployment)
             for shown in (right, wrong):
-                await knock_everywhere(place, shown)
-            place.process.signal(signal.SIGTERM)
-            await place.process.ended.wait()
-            log = place.process.log
+                await knock_everywhere(deployment, shown)
+            deployment.process.signal(signal.SIGTERM)
+            await deployment.process.ended.wait()
+            log = deployment.process.log
     assert sum('"event": "refused"' in line for line in log) > 5
     for secret in (*secrets, "Quetzalcoatl", "grandmother"):
         found = [line for line in log if secret in line]
@@ -96,17 +107,17 @@ async def test_no_secret_and_no_word_is_ever_logged(tmp_path: Path, command: Seq
 
 async def test_every_line_of_a_session_names_it(tmp_path: Path) -> None:
     with trio.fail_after(30):
-        async with gateway_process(tmp_path, LOG_LEVEL="INFO") as place, trio.open_nursery() as nursery:
-            assert place.process is not None
-            client = await place.join(nursery)
+        async with gateway_process(tmp_path, LOG_LEVEL="INFO") as deployment, trio.open_nursery() as nursery:
+            assert deployment.process is not None
+            client = await deployment.join(nursery)
             ready = await client.hears("connection.ready")
             await client.type("how warm must it be")
             await client.hears("response.done")
             await client.end_session()
             await client.is_closed()
-            await wait_until_empty(place)
+            await wait_until_empty(deployment)
             nursery.cancel_scope.cancel()
-            log = place.process.log
+            log = deployment.process.log
     lines = [json.loads(line) for line in log if line.startswith("{")]
     events = {line["event"]: line for line in lines if line.get("session_id") == ready.event["session_id"]}
     assert {"session_admitted", "turn", "session_ended"} <= set(events)

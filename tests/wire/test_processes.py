@@ -13,17 +13,26 @@ from typing import Any
 import pytest
 import trio
 
-from tests.support.deployment import BARE, SERVE, UPGRADE, Place, gateway_process, http, token, wait_until_empty
+from tests.support.deployment import (
+    HYPERCORN_COMMAND,
+    SERVE_COMMAND,
+    UPGRADE,
+    Deployment,
+    gateway_process,
+    http,
+    token,
+    wait_until_empty,
+)
 
 LONG_ANSWER: dict[str, Any] = {"audio_ms": 100_000, "pace": 20.0}
 
 
 async def test_sigterm_ends_every_session_with_1012_and_the_process_with_0(tmp_path: Path) -> None:
     with trio.fail_after(20):
-        async with gateway_process(tmp_path) as place, trio.open_nursery() as nursery:
-            process = place.process
+        async with gateway_process(tmp_path) as deployment, trio.open_nursery() as nursery:
+            process = deployment.process
             assert process is not None
-            clients = [await place.join(nursery, shown=token(user)) for user in ("ada", "grace", "ida")]
+            clients = [await deployment.join(nursery, shown=token(user)) for user in ("ada", "grace", "ida")]
             for client in clients:
                 await client.hears("connection.ready")
             process.signal(signal.SIGTERM)
@@ -39,20 +48,20 @@ async def test_sigterm_ends_every_session_with_1012_and_the_process_with_0(tmp_p
 
 async def test_while_draining_an_answer_goes_on_and_newcomers_are_sent_away(tmp_path: Path) -> None:
     with trio.fail_after(25):
-        async with gateway_process(tmp_path) as place, trio.open_nursery() as nursery:
-            process = place.process
+        async with gateway_process(tmp_path) as deployment, trio.open_nursery() as nursery:
+            process = deployment.process
             assert process is not None
-            place.model.answers_with("A long story.", audio_ms=100_000, pace=1.0, first_audio_after=0.05)
-            client = await place.join(nursery)
+            deployment.model.answers_with("A long story.", audio_ms=100_000, pace=1.0, first_audio_after=0.05)
+            client = await deployment.join(nursery)
             await client.hears("connection.ready")
             await client.type("Tell me a long story.")
             await client.hears("response.audio.delta")
             process.signal(signal.SIGTERM)
             signalled_at = trio.current_time()
             await client.hears("session.draining")
-            assert (await place.get("/readyz")).status == 503
-            assert (await place.get("/v1/voice/health")).json["status"] == "draining"
-            late = await place.join(nursery, shown=token("grace"))
+            assert (await deployment.get("/readyz")).status == 503
+            assert (await deployment.get("/v1/voice/health")).json["status"] == "draining"
+            late = await deployment.join(nursery, shown=token("grace"))
             assert (await late.is_closed()).code == 1012
             assert (await client.is_closed()).code == 1012
             assert 7.5 < trio.current_time() - signalled_at < 10
@@ -65,11 +74,11 @@ async def test_while_draining_an_answer_goes_on_and_newcomers_are_sent_away(tmp_
 
 async def test_a_client_that_stalls_cannot_hold_up_the_end(tmp_path: Path) -> None:
     with trio.fail_after(20):
-        async with gateway_process(tmp_path) as place:
-            process = place.process
+        async with gateway_process(tmp_path) as deployment:
+            process = deployment.process
             assert process is not None
-            place.model.answers_with("Noise.", **LONG_ANSWER)
-            stream = await join_and_never_read(place)
+            deployment.model.answers_with("Noise.", **LONG_ANSWER)
+            stream = await join_and_never_read(deployment)
             await trio.sleep(1.0)  # its buffers fill
             process.signal(signal.SIGTERM)
             with trio.fail_after(10.5):
@@ -80,11 +89,11 @@ async def test_a_client_that_stalls_cannot_hold_up_the_end(tmp_path: Path) -> No
 
 async def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     with trio.fail_after(20):
-        async with gateway_process(tmp_path) as place, trio.open_nursery() as nursery:
-            process = place.process
+        async with gateway_process(tmp_path) as deployment, trio.open_nursery() as nursery:
+            process = deployment.process
             assert process is not None
-            place.model.answers_with("Noise.", **LONG_ANSWER)
-            client = await place.join(nursery)
+            deployment.model.answers_with("Noise.", **LONG_ANSWER)
+            client = await deployment.join(nursery)
             await client.hears("connection.ready")
             await client.type("Tell me a long story.")
             await client.hears("response.audio.delta")
@@ -97,31 +106,31 @@ async def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
             nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("command", [SERVE, BARE], ids=["voice-trio serve", "hypercorn"])
+@pytest.mark.parametrize("command", [SERVE_COMMAND, HYPERCORN_COMMAND], ids=["voice-trio serve", "hypercorn"])
 async def test_a_client_that_takes_nothing_is_ended_after_five_seconds_I9(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     with trio.fail_after(25):
-        async with gateway_process(tmp_path, command) as place:
-            process = place.process
+        async with gateway_process(tmp_path, command) as deployment:
+            process = deployment.process
             assert process is not None
-            place.model.answers_with("Noise.", **LONG_ANSWER)
-            stream = await join_and_never_read(place)
-            model = await place.model.wait_for_session()
+            deployment.model.answers_with("Noise.", **LONG_ANSWER)
+            stream = await join_and_never_read(deployment)
+            model = await deployment.model.wait_for_session()
             started_at = trio.current_time()
             await model.over.wait()
             assert 4.5 < trio.current_time() - started_at < 9
-            await wait_until_empty(place)
+            await wait_until_empty(deployment)
             assert process.events("session_ended")[0]["ending"] == "too_slow"
             print("stalled client ended after", round(trio.current_time() - started_at, 2), "s")  # noqa: T201
             await trio.aclose_forcefully(stream)
 
 
-async def join_and_never_read(place: Place) -> trio.SocketStream:
+async def join_and_never_read(deployment: Deployment) -> trio.SocketStream:
     """A client that asks for a long answer and then takes nothing; its own buffer is small."""
     sock = trio.socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-    await sock.connect(("127.0.0.1", place.port))
+    await sock.connect(("127.0.0.1", deployment.port))
     stream = trio.SocketStream(sock)
     lines = [f"{name}: {value}" for name, value in UPGRADE.items()]
     request = [f"GET /v1/ws/voice?token={token()} HTTP/1.1", "Host: x", *lines, "", ""]
@@ -141,17 +150,17 @@ def masked_text(text: str) -> bytes:
 
 async def test_under_hypercorn_connections_inherit_the_options_and_no_log_line_shows_a_token(tmp_path: Path) -> None:
     with trio.fail_after(20):
-        async with gateway_process(tmp_path, BARE) as place, trio.open_nursery() as nursery:
-            process = place.process
+        async with gateway_process(tmp_path, HYPERCORN_COMMAND) as deployment, trio.open_nursery() as nursery:
+            process = deployment.process
             assert process is not None
             secret = token()
-            client = await place.join(nursery, f"{place.url}?token={secret}", shown=None)
+            client = await deployment.join(nursery, f"{deployment.url}?token={secret}", shown=None)
             await client.hears("connection.ready")
-            await http(place.port, f"/v1/voice/health?token={secret}")
+            await http(deployment.port, f"/v1/voice/health?token={secret}")
             offer = {"Sec-WebSocket-Extensions": "permessage-deflate"}
-            answer = await http(place.port, f"/v1/ws/voice?token={secret}", UPGRADE | offer)
+            answer = await http(deployment.port, f"/v1/ws/voice?token={secret}", UPGRADE | offer)
             assert "sec-websocket-extensions" not in answer.headers
-            accepted = accepted_options(process.children(), place.port)
+            accepted = accepted_options(process.children(), deployment.port)
             assert accepted
             assert all(timeout == 5000 for timeout in accepted)
             process.signal(signal.SIGTERM)
@@ -199,7 +208,7 @@ async def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     with trio.fail_after(20), socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = await trio.run_process(
-            [SERVE[0], "serve", "--bind", f"127.0.0.1:{port}"],
+            [SERVE_COMMAND[0], "serve", "--bind", f"127.0.0.1:{port}"],
             capture_stdout=True,
             capture_stderr=True,
             check=False,

@@ -9,7 +9,7 @@ import pybase64
 import pytest
 import trio
 
-from tests.support.deployment import SECRET, UPGRADE, Answer, Place, gateway, http, token
+from tests.support.deployment import SECRET, UPGRADE, Deployment, HttpResponse, gateway, http, token
 from voice_trio.auth.signed_tokens import ClientSecrets
 from voice_trio.auth.tokens import User
 from voice_trio.net.websocket import open_link
@@ -24,39 +24,41 @@ SECONDS_MAX = 20
 
 
 @pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
+async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path) as place:
-            yield place
+        async with gateway(tmp_path) as deployment:
+            yield deployment
 
 
-async def knock(place: Place, query: str = "?model=gpt-realtime", path: str = "/v1/realtime", **headers: str) -> Answer:
+async def request_upgrade(
+    deployment: Deployment, query: str = "?model=gpt-realtime", path: str = "/v1/realtime", **headers: str
+) -> HttpResponse:
     """What comes of the handshake."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await http(place.port, path + query, UPGRADE | named)
+    return await http(deployment.port, path + query, UPGRADE | named)
 
 
 async def join(
-    place: Place, nursery: trio.Nursery, query: str = "?model=gpt-realtime", user: str = "ada"
+    deployment: Deployment, nursery: trio.Nursery, query: str = "?model=gpt-realtime", user: str = "ada"
 ) -> FakeClient:
-    url = f"ws://127.0.0.1:{place.port}/v1/realtime{query}"
+    url = f"ws://127.0.0.1:{deployment.port}/v1/realtime{query}"
     client = FakeClient(await open_link(nursery, url, headers={"Authorization": f"Bearer {token(user)}"}))
     nursery.start_soon(client.run)
     return client
 
 
-def said(answer: Answer) -> tuple[int, str, str]:
+def said(answer: HttpResponse) -> tuple[int, str, str]:
     error = answer.json["error"]
     assert set(error) == {"message", "type", "param", "code"}
     return answer.status, error["type"], error["code"]
 
 
 @pytest.mark.parametrize("path", ["/v1/realtime", "/api/v1/realtime", "/openai/v1/realtime", "/openai/realtime"])
-async def test_it_is_served_wherever_clients_look(place: Place, path: str) -> None:
-    assert (await knock(place, path=path, Authorization=f"Bearer {token()}")).status == 101
+async def test_it_is_served_wherever_clients_look(deployment: Deployment, path: str) -> None:
+    assert (await request_upgrade(deployment, path=path, Authorization=f"Bearer {token()}")).status == 101
 
 
-async def test_the_token_is_found_in_each_place_where_clients_put_a_key(place: Place) -> None:
+async def test_the_token_is_found_in_each_place_where_clients_put_a_key(deployment: Deployment) -> None:
     secret = ClientSecrets(load_settings({"JWT_SECRET": SECRET}).signing_secret)
     ephemeral = secret.issue(User(id="eve", plan="elite"), seconds=60).value
     for headers in (
@@ -66,55 +68,57 @@ async def test_the_token_is_found_in_each_place_where_clients_put_a_key(place: P
         {"Sec_WebSocket_Protocol": f"realtime, openai-insecure-api-key.{ephemeral}"},
         {"Authorization": f"Bearer {ephemeral}"},
     ):
-        answer = await knock(place, **headers)
+        answer = await request_upgrade(deployment, **headers)
         assert answer.status == 101
         offered = "Sec_WebSocket_Protocol" in headers
         assert answer.headers.get("sec-websocket-protocol") == ("realtime" if offered else None)
 
 
-async def test_a_client_secret_opens_no_other_door(place: Place) -> None:
+async def test_a_client_secret_opens_no_other_door(deployment: Deployment) -> None:
     secret = ClientSecrets(load_settings({"JWT_SECRET": SECRET}).signing_secret)
     value = secret.issue(User(id="eve", plan="elite", is_admin=True), seconds=60).value
-    assert (await place.get("/v1/voice/stats", value)).status == 401
+    assert (await deployment.get("/v1/voice/stats", value)).status == 401
     async with trio.open_nursery() as nursery:
-        client = await place.join(nursery, shown=value)
+        client = await deployment.join(nursery, shown=value)
         assert (await client.is_closed()).code == 1008
         nursery.cancel_scope.cancel()
 
 
-async def test_a_missing_token_and_a_wrong_one_are_401_in_openais_words(place: Place) -> None:
+async def test_a_missing_token_and_a_wrong_one_are_401_in_openais_words(deployment: Deployment) -> None:
     for headers in ({}, {"Authorization": "Bearer nonsense"}, {"api_key": "ek_nonsense"}):
-        answer = await knock(place, **headers)
+        answer = await request_upgrade(deployment, **headers)
         assert said(answer) == (401, "invalid_request_error", "invalid_api_key")
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
-async def test_what_is_not_served_is_400_and_names_the_parameter(place: Place) -> None:
+async def test_what_is_not_served_is_400_and_names_the_parameter(deployment: Deployment) -> None:
     for name in ("intent", "call_id"):
-        answer = await knock(place, f"?{name}=transcription", Authorization=f"Bearer {token()}")
+        answer = await request_upgrade(deployment, f"?{name}=transcription", Authorization=f"Bearer {token()}")
         assert said(answer)[0] == 400
         assert answer.json["error"]["param"] == name
 
 
-async def test_a_plan_without_voice_is_403(place: Place) -> None:
-    answer = await knock(place, Authorization=f"Bearer {token(plan='basic')}")
+async def test_a_plan_without_voice_is_403(deployment: Deployment) -> None:
+    answer = await request_upgrade(deployment, Authorization=f"Bearer {token(plan='basic')}")
     assert said(answer) == (403, "invalid_request_error", "plan_required")
 
 
 async def test_a_page_of_a_foreign_origin_is_403(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path, ALLOWED_ORIGINS="https://farm.example") as place:
+        async with gateway(tmp_path, ALLOWED_ORIGINS="https://farm.example") as deployment:
             bearer = f"Bearer {token()}"
-            answer = await knock(place, Authorization=bearer, Origin="https://evil.example")
+            answer = await request_upgrade(deployment, Authorization=bearer, Origin="https://evil.example")
             assert said(answer)[0] == 403
-            assert (await knock(place, Authorization=bearer, Origin="https://farm.example")).status == 101
+            assert (
+                await request_upgrade(deployment, Authorization=bearer, Origin="https://farm.example")
+            ).status == 101
 
 
 async def test_too_many_sessions_an_hour_are_429_with_the_time_of_the_next(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path, MAX_SESSIONS_PER_USER_PER_HOUR="1") as place, trio.open_nursery() as nursery:
-            await (await join(place, nursery)).hears("session.created")
-            answer = await knock(place, Authorization=f"Bearer {token()}")
+        async with gateway(tmp_path, MAX_SESSIONS_PER_USER_PER_HOUR="1") as deployment, trio.open_nursery() as nursery:
+            await (await join(deployment, nursery)).hears("session.created")
+            answer = await request_upgrade(deployment, Authorization=f"Bearer {token()}")
             assert said(answer) == (429, "rate_limit_exceeded", "rate_limit_exceeded")
             assert 0 < int(answer.headers["retry-after"]) <= 3600
             nursery.cancel_scope.cancel()
@@ -122,28 +126,28 @@ async def test_too_many_sessions_an_hour_are_429_with_the_time_of_the_next(tmp_p
 
 async def test_no_room_and_no_model_are_503(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path, MAX_CONCURRENT_SESSIONS="1") as place, trio.open_nursery() as nursery:
-            await (await join(place, nursery)).hears("session.created")
-            answer = await knock(place, Authorization=f"Bearer {token('bob')}")
+        async with gateway(tmp_path, MAX_CONCURRENT_SESSIONS="1") as deployment, trio.open_nursery() as nursery:
+            await (await join(deployment, nursery)).hears("session.created")
+            answer = await request_upgrade(deployment, Authorization=f"Bearer {token('bob')}")
             assert said(answer) == (503, "server_error", "at_capacity")
             nursery.cancel_scope.cancel()
-        async with gateway(tmp_path, OPENAI_REALTIME_URL="wss://api.openai.com/v1/realtime") as place:
-            answer = await knock(place, Authorization=f"Bearer {token()}")  # no key is configured
+        async with gateway(tmp_path, OPENAI_REALTIME_URL="wss://api.openai.com/v1/realtime") as deployment:
+            answer = await request_upgrade(deployment, Authorization=f"Bearer {token()}")  # no key is configured
             assert said(answer) == (503, "server_error", "upstream_unavailable")
 
 
-async def test_without_a_list_every_model_that_is_asked_for_is_the_one_that_is_served(place: Place) -> None:
+async def test_without_a_list_every_model_that_is_asked_for_is_the_one_that_is_served(deployment: Deployment) -> None:
     async with trio.open_nursery() as nursery:
-        client = await join(place, nursery, "?model=gpt-4o-realtime-preview")
+        client = await join(deployment, nursery, "?model=gpt-4o-realtime-preview")
         await client.hears("session.created")
         nursery.cancel_scope.cancel()
 
 
 async def test_with_a_list_only_its_models_can_be_had(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path, VOICE_CLIENT_MODELS="gpt-realtime-2.1-mini") as place:
+        async with gateway(tmp_path, VOICE_CLIENT_MODELS="gpt-realtime-2.1-mini") as deployment:
             bearer = f"Bearer {token()}"
-            answer = await knock(place, "?model=gpt-5", Authorization=bearer)
+            answer = await request_upgrade(deployment, "?model=gpt-5", Authorization=bearer)
             assert said(answer) == (403, "invalid_request_error", "model_not_found")
             for query in (
                 "",
@@ -151,17 +155,19 @@ async def test_with_a_list_only_its_models_can_be_had(tmp_path: Path) -> None:
                 "?model=gpt-realtime-2.1-mini",
                 "?deployment=gpt-realtime-2.1",
             ):
-                assert (await knock(place, query, Authorization=bearer)).status == 101
+                assert (await request_upgrade(deployment, query, Authorization=bearer)).status == 101
 
 
-async def test_fifteen_mebibytes_of_sound_in_one_message_are_taken_and_seventeen_are_too_many(place: Place) -> None:
+async def test_fifteen_mebibytes_of_sound_in_one_message_are_taken_and_seventeen_are_too_many(
+    deployment: Deployment,
+) -> None:
     async with trio.open_nursery() as nursery:
-        client = await join(place, nursery)
+        client = await join(deployment, nursery)
         await client.hears("session.created")
         await client.send(append(11 * 1024 * 1024))  # 14.7 MiB in base64
-        heard = await place.model.hears("input_audio_buffer.append")
+        heard = await deployment.model.hears("input_audio_buffer.append")
         assert len(heard.event["audio"]) > 15_000_000
-        other = await join(place, nursery)
+        other = await join(deployment, nursery)
         await other.hears("session.created")
         await other.send(append(13 * 1024 * 1024))
         assert (await other.hears("error")).event["error"]["code"] == "invalid_value"
@@ -169,12 +175,12 @@ async def test_fifteen_mebibytes_of_sound_in_one_message_are_taken_and_seventeen
         nursery.cancel_scope.cancel()
 
 
-async def test_a_client_that_leaves_takes_the_upstream_with_it(place: Place) -> None:
+async def test_a_client_that_leaves_takes_the_upstream_with_it(deployment: Deployment) -> None:
     """I8, for this protocol too."""
     async with trio.open_nursery() as nursery:
-        client = await join(place, nursery)
+        client = await join(deployment, nursery)
         await client.hears("session.created")
-        model_session = await place.model.wait_for_session()
+        model_session = await deployment.model.wait_for_session()
         await client.hang_up()
         with trio.fail_after(1.0):
             await model_session.over.wait()
@@ -185,10 +191,14 @@ def append(size: int) -> dict[str, Any]:
     return {"type": "input_audio_buffer.append", "audio": pybase64.b64encode(bytes(size)).decode()}
 
 
-async def test_nothing_that_was_shown_at_the_door_is_in_a_log(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_nothing_that_was_shown_at_the_door_is_in_a_log(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
     shown = token("secretive")
-    await knock(place, f"?model=x&token={shown}", Sec_WebSocket_Protocol=f"realtime, openai-insecure-api-key.{shown}")
-    await knock(place, Authorization=f"Bearer {shown}x")
+    await request_upgrade(
+        deployment, f"?model=x&token={shown}", Sec_WebSocket_Protocol=f"realtime, openai-insecure-api-key.{shown}"
+    )
+    await request_upgrade(deployment, Authorization=f"Bearer {shown}x")
     captured = capsys.readouterr()
     assert shown not in captured.out + captured.err
     assert json.dumps(shown) not in captured.out

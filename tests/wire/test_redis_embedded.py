@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.support.deployment import SCRIPTS, SERVE, GatewayProcess, environment, token
+from tests.support.deployment import SCRIPTS, SERVE_COMMAND, GatewayProcess, environment, token
 from tests.support.redis_servers import RedisServer, becomes, redis_server
 from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeWriter
 from voice_trio.net.websocket import open_link
@@ -74,7 +74,7 @@ async def test_a_follow_up_after_the_gateway_was_killed_is_understood_by_what_wa
     with trio.fail_after(55), redis_server() as redis:
         async with embedded_model(tmp_path) as model_url, trio.open_nursery() as nursery:
             environ = environment(model_url, knowledge, LOG_FORMAT="json", REDIS_URL=redis.url)
-            one, two = GatewayProcess(SERVE, environ), GatewayProcess(SERVE, environ)
+            one, two = GatewayProcess(SERVE_COMMAND, environ), GatewayProcess(SERVE_COMMAND, environ)
             await nursery.start(one.run)
             await nursery.start(two.run)
 

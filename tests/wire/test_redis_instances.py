@@ -12,9 +12,9 @@ import pytest
 import trio
 
 from tests.support.deployment import (
-    SERVE,
+    SERVE_COMMAND,
+    Deployment,
     GatewayProcess,
-    Place,
     environment,
     fill_knowledge,
     gateway,
@@ -45,16 +45,16 @@ def url(redis: RedisServer) -> str:
 
 
 @asynccontextmanager
-async def two_gateways(tmp_path: Path, **variables: str) -> AsyncIterator[tuple[Place, Place]]:
+async def two_gateways(tmp_path: Path, **variables: str) -> AsyncIterator[tuple[Deployment, Deployment]]:
     """Two processes with one model behind them."""
     knowledge = tmp_path / "knowledge.sqlite3"
     fill_knowledge(knowledge)
     async with model_on_tcp() as (model, model_url), trio.open_nursery() as nursery:
         environ = environment(model_url, knowledge, LOG_FORMAT="json", **variables)
-        processes = [GatewayProcess(SERVE, environ) for _ in range(2)]
+        processes = [GatewayProcess(SERVE_COMMAND, environ) for _ in range(2)]
         for process in processes:
             await nursery.start(process.run)
-        one, two = (Place(process.port, model, process) for process in processes)
+        one, two = (Deployment(process.port, model, process) for process in processes)
         yield one, two
         for process in processes:
             process.kill()
@@ -66,22 +66,22 @@ async def ready(client: FakeClient) -> dict[str, Any]:
     return event
 
 
-async def is_refused(place: Place, nursery: trio.Nursery, code: str, **how: Any) -> dict[str, Any]:
-    client = await place.join(nursery, **how)
+async def is_refused(deployment: Deployment, nursery: trio.Nursery, code: str, **how: Any) -> dict[str, Any]:
+    client = await deployment.join(nursery, **how)
     error: dict[str, Any] = (await client.hears("error")).event["error"]
     assert error["code"] == code
     await client.is_closed()
     return error
 
 
-async def redis_health(place: Place) -> dict[str, Any]:
-    health = (await place.get("/v1/voice/health")).json
+async def redis_health(deployment: Deployment) -> dict[str, Any]:
+    health = (await deployment.get("/v1/voice/health")).json
     return {**health["redis"], "status": health["status"]}
 
 
-async def health_says(place: Place, *, available: bool) -> None:
+async def health_says(deployment: Deployment, *, available: bool) -> None:
     with trio.fail_after(HEALTH_SECONDS_MAX):
-        while (await redis_health(place))["redis_available"] is not available:  # noqa: ASYNC110  # one can only ask
+        while (await redis_health(deployment))["redis_available"] is not available:  # noqa: ASYNC110  # one can only ask
             await trio.sleep(0.1)
 
 
@@ -105,15 +105,15 @@ async def ask(port: int, method: str, path: str, body: object = None, *, admin: 
 async def test_the_sixth_session_is_refused_wherever_it_lands(tmp_path: Path, redis: RedisServer) -> None:
     limits = {"MAX_SESSIONS_PER_USER_PER_HOUR": "5", "REDIS_URL": url(redis)}
     with trio.fail_after(30):
-        async with two_gateways(tmp_path, **limits) as places, trio.open_nursery() as nursery:
+        async with two_gateways(tmp_path, **limits) as deployments, trio.open_nursery() as nursery:
             for number in range(5):
-                client = await places[number % 2].join(nursery)
+                client = await deployments[number % 2].join(nursery)
                 await ready(client)
                 await client.end_session()
                 await client.is_closed()
-            error = await is_refused(places[1], nursery, "rate_limited")
+            error = await is_refused(deployments[1], nursery, "rate_limited")
             assert 3500 < error["retry_after"] <= 3600
-            await is_refused(places[0], nursery, "rate_limited")
+            await is_refused(deployments[0], nursery, "rate_limited")
             nursery.cancel_scope.cancel()
 
 
@@ -170,26 +170,26 @@ async def test_redis_is_killed_in_mid_session_and_nobody_in_it_notices(tmp_path:
         "MAX_CONCURRENT_SESSIONS_PER_USER": "9",
     }
     with trio.fail_after(40):
-        async with gateway(tmp_path, **variables) as place, trio.open_nursery() as nursery:
-            place.model.answers_with("Thirty-four degrees.", audio_ms=100, first_audio_after=0)
-            client = await place.join(nursery)
+        async with gateway(tmp_path, **variables) as deployment, trio.open_nursery() as nursery:
+            deployment.model.answers_with("Thirty-four degrees.", audio_ms=100, first_audio_after=0)
+            client = await deployment.join(nursery)
             await ready(client)
-            before = await redis_health(place)
+            before = await redis_health(deployment)
             assert (before["status"], before["using_fallback"]) == ("healthy", False)
             assert before["redis_version"].startswith(("6", "7", "8"))
             redis.kill()
-            await health_says(place, available=False)
-            during = await redis_health(place)
+            await health_says(deployment, available=False)
+            during = await redis_health(deployment)
             assert (during["status"], during["using_fallback"], during["fault"]) == ("degraded", True, "unreachable")
             assert "never" not in json.dumps(during)
             await client.type("how warm must the brooder be")
             await client.hears("response.done")
-            await ready(await place.join(nursery))
-            await is_refused(place, nursery, "rate_limited")
+            await ready(await deployment.join(nursery))
+            await is_refused(deployment, nursery, "rate_limited")
             redis.start()
-            await health_says(place, available=True)
-            assert (await redis_health(place))["status"] == "healthy"
-            await is_refused(place, nursery, "rate_limited")
+            await health_says(deployment, available=True)
+            assert (await redis_health(deployment))["status"] == "healthy"
+            await is_refused(deployment, nursery, "rate_limited")
             client.forget()
             await client.type("and for ducks?")
             await client.hears("response.done")
@@ -217,12 +217,12 @@ async def test_a_redis_in_trouble_delays_no_audio(tmp_path: Path, redis: RedisSe
         async with trio.open_nursery() as nursery:
             proxy = SlowProxy(redis.port)
             await nursery.start(proxy.run)
-            async with gateway(tmp_path, REDIS_URL=f"redis://127.0.0.1:{proxy.port}/0") as place:
-                place.model.answers_with("Thirty-four degrees.", audio_ms=1500, first_audio_after=0)
-                client = await place.join(nursery)
+            async with gateway(tmp_path, REDIS_URL=f"redis://127.0.0.1:{proxy.port}/0") as deployment:
+                deployment.model.answers_with("Thirty-four degrees.", audio_ms=1500, first_audio_after=0)
+                client = await deployment.join(nursery)
                 await ready(client)
                 TROUBLES[trouble](redis, proxy)
-                other = await place.join(nursery, shown=token("grace"))
+                other = await deployment.join(nursery, shown=token("grace"))
                 with trio.fail_after(1.0):  # 250 ms at most for Redis
                     await other.hears("connection.ready")
                 asked_at = trio.current_time()
@@ -238,8 +238,8 @@ async def test_a_redis_in_trouble_delays_no_audio(tmp_path: Path, redis: RedisSe
 
 async def test_audio_costs_no_call_to_redis(tmp_path: Path, redis: RedisServer) -> None:
     with trio.fail_after(30):
-        async with gateway(tmp_path, REDIS_URL=url(redis)) as place, trio.open_nursery() as nursery:
-            client = await place.join(nursery)
+        async with gateway(tmp_path, REDIS_URL=url(redis)) as deployment, trio.open_nursery() as nursery:
+            client = await deployment.join(nursery)
             await ready(client)
             await trio.sleep(0.3)
             before = redis.commands_processed()
@@ -282,9 +282,9 @@ async def test_the_plug_pulled_at_one_gateway_ends_sessions_at_the_other(tmp_pat
 
 async def test_a_bad_rollout_is_refused_by_field_and_changes_nothing(tmp_path: Path) -> None:
     with trio.fail_after(20):
-        async with gateway(tmp_path) as place:
-            put = partial(ask, place.port, "PUT", "/v1/voice/rollout")
-            before = await ask(place.port, "GET", "/v1/voice/rollout")
+        async with gateway(tmp_path) as deployment:
+            put = partial(ask, deployment.port, "PUT", "/v1/voice/rollout")
+            before = await ask(deployment.port, "GET", "/v1/voice/rollout")
             for field, value in (("percent", 101), ("enabled", "yes"), ("colour", "red"), ("plans", None)):
                 status, told = await put(DOCUMENT | {field: value})
                 assert (status, field in told["error"]["message"]) == (400, True)
@@ -294,19 +294,19 @@ async def test_a_bad_rollout_is_refused_by_field_and_changes_nothing(tmp_path: P
             status, told = await put(DOCUMENT | {"version": 7})
             assert (status, told["error"]["code"], told["rollout"]["version"]) == (409, "conflict", 0)
             assert (await put(DOCUMENT, admin=False))[0] == 403
-            assert await ask(place.port, "GET", "/v1/voice/rollout") == before
+            assert await ask(deployment.port, "GET", "/v1/voice/rollout") == before
 
 
 async def test_records_are_deleted_by_user_and_only_by_administrators(tmp_path: Path, redis: RedisServer) -> None:
     with trio.fail_after(20):
-        async with gateway(tmp_path, REDIS_URL=url(redis)) as place, trio.open_nursery() as nursery:
-            client = await place.join(nursery)
+        async with gateway(tmp_path, REDIS_URL=url(redis)) as deployment, trio.open_nursery() as nursery:
+            client = await deployment.join(nursery)
             await ready(client)
             await trio.sleep(0.2)
             assert [key for key in redis.keys() if ":record:" in key]  # noqa: SIM118  # a server, not a mapping
-            assert (await ask(place.port, "DELETE", "/v1/voice/sessions?user=ada", admin=False))[0] == 403
-            assert (await ask(place.port, "DELETE", "/v1/voice/sessions"))[0] == 400
-            assert await ask(place.port, "DELETE", "/api/v1/voice/sessions?user=ada") == (200, {"deleted": 1})
+            assert (await ask(deployment.port, "DELETE", "/v1/voice/sessions?user=ada", admin=False))[0] == 403
+            assert (await ask(deployment.port, "DELETE", "/v1/voice/sessions"))[0] == 400
+            assert await ask(deployment.port, "DELETE", "/api/v1/voice/sessions?user=ada") == (200, {"deleted": 1})
             await client.end_session()
             await client.is_closed()
             assert not [key for key in redis.keys() if ":record:" in key]  # noqa: SIM118  # a server, not a mapping
@@ -316,9 +316,9 @@ async def test_records_are_deleted_by_user_and_only_by_administrators(tmp_path: 
 async def test_a_gateway_starts_without_its_redis_and_finds_it_later(tmp_path: Path, redis: RedisServer) -> None:
     redis.kill()
     with trio.fail_after(30):
-        async with gateway_process(tmp_path, REDIS_URL=url(redis)) as place:
-            assert (await redis_health(place))["using_fallback"]
+        async with gateway_process(tmp_path, REDIS_URL=url(redis)) as deployment:
+            assert (await redis_health(deployment))["using_fallback"]
             redis.start()
-            await health_says(place, available=True)
-            assert place.process is not None
-            assert not [line for line in place.process.log if "never" in line and "shown" in line]
+            await health_says(deployment, available=True)
+            assert deployment.process is not None
+            assert not [line for line in deployment.process.log if "never" in line and "shown" in line]

@@ -20,13 +20,13 @@ async def test_a_failed_session_is_reported_before_the_process_is_gone(tmp_path:
     with receiver() as sentry, trio.fail_after(30):
         nowhere = "ws://127.0.0.1:9/v1/realtime"
         variables = {"SENTRY_DSN": sentry.dsn, "OPENAI_REALTIME_URL": nowhere, "UPSTREAM_MAX_ATTEMPTS": "1"}
-        async with gateway_process(tmp_path, **variables) as place, trio.open_nursery() as nursery:
-            assert place.process is not None
-            client = await place.join(nursery)
+        async with gateway_process(tmp_path, **variables) as deployment, trio.open_nursery() as nursery:
+            assert deployment.process is not None
+            client = await deployment.join(nursery)
             closed = await client.is_closed()
             assert closed.code == 1011
-            place.process.signal(signal.SIGTERM)
-            await place.process.ended.wait()
+            deployment.process.signal(signal.SIGTERM)
+            await deployment.process.ended.wait()
             nursery.cancel_scope.cancel()
         (event,) = sentry.events
         assert event["tags"]["event"] == "upstream_unavailable"

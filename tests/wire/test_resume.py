@@ -12,7 +12,7 @@ from tests.support.deployment import gateway, token
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.deployment import Place
+    from tests.support.deployment import Deployment
     from voice_trio.testing import FakeClient
 
 SECONDS_MAX = 20
@@ -24,20 +24,20 @@ async def ready(client: FakeClient) -> dict[str, Any]:
     return event
 
 
-def resuming(place: Place, resume_token: str) -> str:
-    return f"{place.url}?resume={resume_token}"
+def resuming(deployment: Deployment, resume_token: str) -> str:
+    return f"{deployment.url}?resume={resume_token}"
 
 
-async def talk(place: Place, client: FakeClient, text: str) -> None:
+async def talk(deployment: Deployment, client: FakeClient, text: str) -> None:
     await client.type(text)
     await client.hears("response.done")
 
 
-def told(place: Place) -> list[tuple[str, str]]:
+def told(deployment: Deployment) -> list[tuple[str, str]]:
     """(role, words) of what the newest model session holds, context apart."""
     return [
         (item["role"], part.get("text") or part.get("transcript") or "")
-        for item in place.model.items
+        for item in deployment.model.items
         if item["role"] != "system"
         for part in item["content"]
     ]
@@ -45,19 +45,19 @@ def told(place: Place) -> list[tuple[str, str]]:
 
 async def test_a_connection_that_left_goes_on_with_the_same_session_and_its_history(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
-            place.model.answers_with("Thirty-four degrees.", audio_ms=100, first_audio_after=0)
-            first = await place.join(nursery)
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
+            deployment.model.answers_with("Thirty-four degrees.", audio_ms=100, first_audio_after=0)
+            first = await deployment.join(nursery)
             left = await ready(first)
-            await talk(place, first, "how warm must the brooder be")
+            await talk(deployment, first, "how warm must the brooder be")
             await trio.sleep(0.3)
             await first.hang_up(1001)
-            second = await place.join(nursery, resuming(place, left["resume_token"]))
+            second = await deployment.join(nursery, resuming(deployment, left["resume_token"]))
             back = await ready(second)
-            await talk(place, second, "and for ducks?")
+            await talk(deployment, second, "and for ducks?")
             assert back["session_id"] == left["session_id"]
             assert back["expires_at"] >= left["expires_at"]
-            assert told(place)[:3] == [
+            assert told(deployment)[:3] == [
                 ("user", "how warm must the brooder be"),
                 ("assistant", "Thirty-four degrees."),
                 ("user", "and for ducks?"),
@@ -69,36 +69,36 @@ async def test_a_connection_that_left_goes_on_with_the_same_session_and_its_hist
 async def test_I12_a_resumed_session_takes_no_slot(tmp_path: Path) -> None:
     limits = {"MAX_SESSIONS_PER_USER_PER_HOUR": "1", "MAX_CONCURRENT_SESSIONS_PER_USER": "1"}
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path, **limits) as place, trio.open_nursery() as nursery:
-            client = await place.join(nursery)
+        async with gateway(tmp_path, **limits) as deployment, trio.open_nursery() as nursery:
+            client = await deployment.join(nursery)
             for _ in range(4):
                 left = await ready(client)
                 await client.hang_up(1001)
-                client = await place.join(nursery, resuming(place, left["resume_token"]))
+                client = await deployment.join(nursery, resuming(deployment, left["resume_token"]))
             await ready(client)
             nursery.cancel_scope.cancel()
 
 
 async def test_a_resume_takes_a_live_connection_over_which_closes_with_4001(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
-            first = await place.join(nursery)
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
+            first = await deployment.join(nursery)
             left = await ready(first)
-            second = await place.join(nursery, resuming(place, left["resume_token"]))
+            second = await deployment.join(nursery, resuming(deployment, left["resume_token"]))
             back = await ready(second)
             closed = await first.is_closed()
             assert (closed.code, closed.reason) == (4001, "Resumed elsewhere")
             assert back["session_id"] == left["session_id"]
-            assert await place.active_sessions() == 1
+            assert await deployment.active_sessions() == 1
             nursery.cancel_scope.cancel()
 
 
 async def test_another_users_token_opens_nothing(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
-            first = await place.join(nursery)
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
+            first = await deployment.join(nursery)
             left = await ready(first)
-            thief = await place.join(nursery, resuming(place, left["resume_token"]), shown=token("eve"))
+            thief = await deployment.join(nursery, resuming(deployment, left["resume_token"]), shown=token("eve"))
             closed = await thief.is_closed()
             assert (closed.code, closed.reason) == (1008, "Resume not possible")
             assert thief.heard_of("error")[0].event["error"]["code"] == "resume_invalid"
@@ -108,12 +108,12 @@ async def test_another_users_token_opens_nothing(tmp_path: Path) -> None:
 
 async def test_a_session_that_was_ended_on_purpose_is_not_resumed(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path) as place, trio.open_nursery() as nursery:
-            first = await place.join(nursery)
+        async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
+            first = await deployment.join(nursery)
             left = await ready(first)
             await first.end_session()
             await first.is_closed()
-            second = await place.join(nursery, resuming(place, left["resume_token"]))
+            second = await deployment.join(nursery, resuming(deployment, left["resume_token"]))
             closed = await second.is_closed()
             assert (closed.code, closed.reason) == (1008, "Resume not possible")
             nursery.cancel_scope.cancel()
@@ -121,13 +121,13 @@ async def test_a_session_that_was_ended_on_purpose_is_not_resumed(tmp_path: Path
 
 async def test_the_clock_stands_still_while_nobody_is_connected(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path, MAX_SESSION_DURATION="5") as place, trio.open_nursery() as nursery:
-            first = await place.join(nursery)
+        async with gateway(tmp_path, MAX_SESSION_DURATION="5") as deployment, trio.open_nursery() as nursery:
+            first = await deployment.join(nursery)
             left = await ready(first)
             await trio.sleep(1.0)
             await first.hang_up(1001)
             await trio.sleep(3.0)
-            second = await place.join(nursery, resuming(place, left["resume_token"]))
+            second = await deployment.join(nursery, resuming(deployment, left["resume_token"]))
             back = await ready(second)
             await trio.lowlevel.checkpoint()
             assert 2.5 < back["expires_at"] - left["expires_at"] < 3.9
@@ -136,11 +136,11 @@ async def test_the_clock_stands_still_while_nobody_is_connected(tmp_path: Path) 
 
 async def test_a_session_whose_time_is_used_up_is_not_resumed(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
-        async with gateway(tmp_path, MAX_SESSION_DURATION="2") as place, trio.open_nursery() as nursery:
-            first = await place.join(nursery)
+        async with gateway(tmp_path, MAX_SESSION_DURATION="2") as deployment, trio.open_nursery() as nursery:
+            first = await deployment.join(nursery)
             left = await ready(first)
             closed = await first.is_closed()
             assert closed.reason == "Session duration limit reached"
-            second = await place.join(nursery, resuming(place, left["resume_token"]))
+            second = await deployment.join(nursery, resuming(deployment, left["resume_token"]))
             assert (await second.is_closed()).reason == "Resume not possible"
             nursery.cancel_scope.cancel()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tests.support.deployment import Place, gateway, wait_until_empty
+from tests.support.deployment import Deployment, gateway, wait_until_empty
 from tests.support.fake_engines import FakeRecognizer, fake_engines
 from voice_trio.embedded.server import ServerSettings, serve_embedded
 
@@ -22,42 +22,42 @@ COMPLETED = "conversation.item.input_audio_transcription.completed"
 
 async def test_words_come_by_a_second_socket_where_the_conversation_refuses_to_stream(tmp_path: Path) -> None:
     with trio.fail_after(15):
-        async with gateway(tmp_path, OPENAI_API_KEY="sk-hidden") as place, trio.open_nursery() as nursery:
-            place.model.refuse_transcription_model()
-            place.model.transcriber.will_hear(QUESTION, first_word_after=0.05, word_every=0.05)
-            client = await place.join(nursery)
+        async with gateway(tmp_path, OPENAI_API_KEY="sk-hidden") as deployment, trio.open_nursery() as nursery:
+            deployment.model.refuse_transcription_model()
+            deployment.model.transcriber.will_hear(QUESTION, first_word_after=0.05, word_every=0.05)
+            client = await deployment.join(nursery)
             await client.hears("session.updated")
-            await place.model.transcriber.hears("session.update")
+            await deployment.model.transcriber.hears("session.update")
             await trio.sleep(0.1)
             nursery.start_soon(client.speak, 1.2)
-            await place.model.hear_speech(QUESTION, lasts=0.9, silence=0.2)
+            await deployment.model.hear_speech(QUESTION, lasts=0.9, silence=0.2)
             context = await client.hears("context.injected")
             assert context.event["outcome"] in ("hidden", "waited")  # exact on virtual time, in tests/session
             assert context.event["passages"][0] == {"title": "Brooding", "source": "Brooding.md"}
             await client.hears(COMPLETED)
             assert "".join(each.event["delta"] for each in client.heard_of(DELTA)) == f" {QUESTION}"
-            conversation, sidecar = place.model.handshakes
+            conversation, sidecar = deployment.model.handshakes
             assert conversation.path.endswith("?model=gpt-realtime-2.1")
             assert sidecar.path == "/v1/realtime?intent=transcription"
             for name in ("authorization", "openai-safety-identifier"):
                 assert sidecar.headers[name] == conversation.headers[name]
-            await wait_for_its_bill(place)
+            await wait_for_its_bill(deployment)
             await client.end_session()
             await client.is_closed()
-            await wait_until_empty(place)
-            assert len(place.model.transcriber.losses) == 1
+            await wait_until_empty(deployment)
+            assert len(deployment.model.transcriber.losses) == 1
             nursery.cancel_scope.cancel()
 
 
 async def test_switched_off_there_is_no_second_socket(tmp_path: Path) -> None:
     with trio.fail_after(15):
         variables = {"VOICE_SIDECAR_TRANSCRIPTION": "off"}
-        async with gateway(tmp_path, **variables) as place, trio.open_nursery() as nursery:
-            place.model.refuse_transcription_model()
-            client = await place.join(nursery)
+        async with gateway(tmp_path, **variables) as deployment, trio.open_nursery() as nursery:
+            deployment.model.refuse_transcription_model()
+            client = await deployment.join(nursery)
             await client.hears("session.updated")
             await trio.sleep(0.3)
-            assert len(place.model.handshakes) == 1
+            assert len(deployment.model.handshakes) == 1
             nursery.cancel_scope.cancel()
 
 
@@ -67,8 +67,8 @@ async def test_the_embedded_server_serves_both_sockets_and_each_word_is_told_onc
             ears = FakeRecognizer(QUESTION, size=4)
             url = await nursery.start(serve_embedded, "127.0.0.1", 0, fake_engines(ears), ServerSettings())
             variables = {"OPENAI_REALTIME_URL": url, "VOICE_SIDECAR_TRANSCRIPTION": "on"}
-            async with gateway(tmp_path, **variables) as place:
-                client = await place.join(nursery)
+            async with gateway(tmp_path, **variables) as deployment:
+                client = await deployment.join(nursery)
                 await client.hears("session.updated")
                 await trio.sleep(0.3)
                 nursery.start_soon(speak_then_listen, client)
@@ -77,7 +77,7 @@ async def test_the_embedded_server_serves_both_sockets_and_each_word_is_told_onc
                 told = "".join(each.event["delta"] for each in client.heard_of(DELTA))
                 assert told.split() == QUESTION.split()[: len(told.split())]
                 assert len(told.split()) > 3
-                await wait_for_its_bill(place)
+                await wait_for_its_bill(deployment)
                 assert len(ears.microphones) == 2
                 nursery.cancel_scope.cancel()
 
@@ -87,14 +87,14 @@ async def speak_then_listen(client: FakeClient) -> None:
     await client.speak(2.0)
 
 
-async def wait_for_its_bill(place: Place) -> None:
+async def wait_for_its_bill(deployment: Deployment) -> None:
     """The sidecar's usage, stated by its server, has been counted."""
-    while await sidecar_costs(place) == 0:  # noqa: ASYNC110 - an HTTP page knows no events
+    while await sidecar_costs(deployment) == 0:  # noqa: ASYNC110 - an HTTP page knows no events
         await trio.sleep(0.05)
 
 
-async def sidecar_costs(place: Place) -> float:
-    lines = (await place.get("/metrics")).body.decode().splitlines()
+async def sidecar_costs(deployment: Deployment) -> float:
+    lines = (await deployment.get("/metrics")).body.decode().splitlines()
     return sum(
         float(line.split()[-1])
         for line in lines

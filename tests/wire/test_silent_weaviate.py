@@ -68,8 +68,8 @@ async def test_kept_passages_serve_when_the_weaviate_has_fallen_silent(nursery: 
 
 async def test_a_gateway_that_is_given_a_weaviate_answers_from_it_and_says_so(tmp_path: Path) -> None:
     with WeaviateServer([BROODING]) as server, trio.fail_after(30):
-        async with gateway(tmp_path, WEAVIATE_URL=server.url) as place, trio.open_nursery() as nursery:
-            client = await place.join(nursery)
+        async with gateway(tmp_path, WEAVIATE_URL=server.url) as deployment, trio.open_nursery() as nursery:
+            client = await deployment.join(nursery)
             await client.hears("connection.ready")
             await client.type("how warm must the brooder be?")  # connecting takes longer than the wait …
             await client.hears("response.done")
@@ -79,6 +79,6 @@ async def test_a_gateway_that_is_given_a_weaviate_answers_from_it_and_says_so(tm
             told = (await client.hears("context.injected")).event
             assert told["outcome"] in ("waited", "local", "hidden")
             assert told["passages"] == [{"title": "Brooding", "source": "handbook"}]
-            health = (await place.get("/v1/voice/health")).json
+            health = (await deployment.get("/v1/voice/health")).json
             assert (health["weaviate_enabled"], health["knowledge_available"]) == (True, True)
             nursery.cancel_scope.cancel()

@@ -46,12 +46,12 @@ async def test_a_session_over_tls_speaks_http_1_only(tmp_path: Path) -> None:
     trusting = ssl.create_default_context(cafile=tls.certfile)
     trusting.set_alpn_protocols(["h2", "http/1.1"])
     with trio.fail_after(10):
-        async with gateway(tmp_path, tls) as place, trio.open_nursery() as nursery:
-            stream = await trio.open_ssl_over_tcp_stream("localhost", place.port, ssl_context=trusting)
+        async with gateway(tmp_path, tls) as deployment, trio.open_nursery() as nursery:
+            stream = await trio.open_ssl_over_tcp_stream("localhost", deployment.port, ssl_context=trusting)
             await stream.do_handshake()
             assert stream.selected_alpn_protocol() == "http/1.1"
             await trio.aclose_forcefully(stream)
-            url = f"wss://localhost:{place.port}/v1/ws/voice"
+            url = f"wss://localhost:{deployment.port}/v1/ws/voice"
             link = await open_link(nursery, url, headers={"Authorization": f"Bearer {token()}"}, ssl_context=trusting)
             client = FakeClient(link)
             nursery.start_soon(client.run)
@@ -63,6 +63,6 @@ async def test_a_session_over_tls_speaks_http_1_only(tmp_path: Path) -> None:
 
 async def test_a_certificate_nobody_vouches_for_is_refused_by_our_side(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path, certificate(tmp_path)) as place, trio.open_nursery() as nursery:
+        async with gateway(tmp_path, certificate(tmp_path)) as deployment, trio.open_nursery() as nursery:
             with pytest.raises(ModelUnavailable, match=r"no TLS with localhost: .*certificate verify failed"):
-                await open_link(nursery, f"wss://localhost:{place.port}/v1/ws/voice")
+                await open_link(nursery, f"wss://localhost:{deployment.port}/v1/ws/voice")

@@ -18,26 +18,26 @@ from tests.support.otlp_receiver import collector
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.deployment import Place
+    from tests.support.deployment import Deployment
 
 QUESTION = "how warm must the brooder be"
 ANSWER = "Thirty-four degrees, mind the chicks."
 
 
-async def one_turn(place: Place) -> str:
+async def one_turn(deployment: Deployment) -> str:
     """A question and its answer; returns the session's id."""
-    assert place.process is not None
+    assert deployment.process is not None
     async with trio.open_nursery() as nursery:
-        place.model.answers_with(ANSWER, audio_ms=100, first_audio_after=0.1)
-        client = await place.join(nursery)
+        deployment.model.answers_with(ANSWER, audio_ms=100, first_audio_after=0.1)
+        client = await deployment.join(nursery)
         ready = (await client.hears("connection.ready")).event
         await client.type(QUESTION)
         await client.hears("response.done")
         await trio.sleep(0.5)  # until it was heard
         await client.end_session()
         await client.is_closed()
-        place.process.signal(signal.SIGTERM)
-        await place.process.ended.wait()
+        deployment.process.signal(signal.SIGTERM)
+        await deployment.process.ended.wait()
         nursery.cancel_scope.cancel()
     return str(ready["session_id"])
 
@@ -50,8 +50,8 @@ async def test_a_turn_is_a_trace_of_its_stages_and_holds_nothing_that_was_said(t
             "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=voice",
             "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=test",
         }
-        async with gateway_process(tmp_path, **variables) as place:
-            session_id = await one_turn(place)
+        async with gateway_process(tmp_path, **variables) as deployment:
+            session_id = await one_turn(deployment)
         (turn,) = it.turns
         assert turn.name == "turn"
         assert turn.attributes["session.id"] == session_id
@@ -87,8 +87,8 @@ async def test_a_turn_is_a_trace_of_its_stages_and_holds_nothing_that_was_said(t
 )
 async def test_the_standard_variables_rule(tmp_path: Path, variables: dict[str, str], count: int, name: str) -> None:
     with collector() as it, trio.fail_after(30):
-        async with gateway_process(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=it.url, **variables) as place:
-            await one_turn(place)
+        async with gateway_process(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=it.url, **variables) as deployment:
+            await one_turn(deployment)
         assert len(it.turns) == count
         assert [resource["service.name"] for resource in it.resources] == [name] * count
 
@@ -96,14 +96,14 @@ async def test_the_standard_variables_rule(tmp_path: Path, variables: dict[str, 
 async def test_a_collector_that_is_away_is_named_once_and_holds_nobody_up(tmp_path: Path) -> None:
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY": "50"}
     with trio.fail_after(30):
-        async with gateway_process(tmp_path, **variables) as place:
-            assert place.process is not None
+        async with gateway_process(tmp_path, **variables) as deployment:
+            assert deployment.process is not None
             began_at = trio.current_time()
-            await one_turn(place)
+            await one_turn(deployment)
             assert trio.current_time() - began_at < 6
-            assert place.process.returncode == 0
-            assert not [line for line in place.process.log if '"level": "error"' in line]
-            (trouble,) = place.process.events("traces_trouble")
+            assert deployment.process.returncode == 0
+            assert not [line for line in deployment.process.log if '"level": "error"' in line]
+            (trouble,) = deployment.process.events("traces_trouble")
             assert trouble["level"] == "warning"
 
 

@@ -18,8 +18,8 @@ import trio
 
 from tests.support.deployment import (
     SECRET,
-    SERVE,
-    Place,
+    SERVE_COMMAND,
+    Deployment,
     environment,
     gateway_process,
     model_on_tcp,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tests.support.deployment import GatewayProcess
     from voice_trio.testing import FakeClient
 
-TWO = (*SERVE, "--workers", "2")
+TWO = (*SERVE_COMMAND, "--workers", "2")
 CALLERS = 8
 
 
@@ -50,29 +50,31 @@ def redis() -> Iterator[RedisServer]:
 
 
 @asynccontextmanager
-async def two_workers(tmp_path: Path, redis: RedisServer, **more: str) -> AsyncIterator[tuple[Place, GatewayProcess]]:
+async def two_workers(
+    tmp_path: Path, redis: RedisServer, **more: str
+) -> AsyncIterator[tuple[Deployment, GatewayProcess]]:
     limits = {"MAX_CONCURRENT_SESSIONS_PER_USER": "1000"}
-    async with gateway_process(tmp_path, TWO, REDIS_URL=redis.url, **limits, **more) as place:
-        assert place.process is not None
+    async with gateway_process(tmp_path, TWO, REDIS_URL=redis.url, **limits, **more) as deployment:
+        assert deployment.process is not None
         try:
-            yield place, place.process
+            yield deployment, deployment.process
         except BaseException:
-            print(*place.process.log, sep="\n")  # noqa: T201  # what happened, where a test cannot know
+            print(*deployment.process.log, sep="\n")  # noqa: T201  # what happened, where a test cannot know
             raise
-        place.process.signal(signal.SIGTERM)
+        deployment.process.signal(signal.SIGTERM)
         with trio.move_on_after(5):
-            await place.process.ended.wait()  # in order, so that nothing is left in /dev/shm
+            await deployment.process.ended.wait()  # in order, so that nothing is left in /dev/shm
 
 
-async def workers(place: Place) -> list[dict[str, Any]]:
+async def workers(deployment: Deployment) -> list[dict[str, Any]]:
     """What each of them says of itself."""
-    stats = (await place.get("/v1/voice/stats", token("root", is_admin=True))).json
+    stats = (await deployment.get("/v1/voice/stats", token("root", is_admin=True))).json
     found: list[dict[str, Any]] = stats["workers"]["answered"]
     return found
 
 
-async def metric(place: Place, name: str) -> float:
-    text = (await place.get("/metrics")).body.decode()
+async def metric(deployment: Deployment, name: str) -> float:
+    text = (await deployment.get("/metrics")).body.decode()
     found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
@@ -86,57 +88,59 @@ async def complaints_of_promtool(body: bytes) -> bytes:
     return bytes(done.stderr)
 
 
-async def callers_on_both(place: Place, nursery: trio.Nursery, user: str = "ada") -> list[tuple[FakeClient, str]]:
+async def callers_on_both(
+    deployment: Deployment, nursery: trio.Nursery, user: str = "ada"
+) -> list[tuple[FakeClient, str]]:
     """Callers with their resume tokens, spread over the workers."""
     callers: list[tuple[FakeClient, str]] = []
     for _ in range(CALLERS):
-        client = await place.join(nursery, shown=token(user))
+        client = await deployment.join(nursery, shown=token(user))
         ready = (await client.hears("connection.ready")).event
         callers.append((client, ready["resume_token"]))
-    assert sorted(worker["active"] for worker in await workers(place)) in ([4, 4], [3, 5])
+    assert sorted(worker["active"] for worker in await workers(deployment)) in ([4, 4], [3, 5])
     return callers
 
 
 async def test_two_workers_are_one_instance(tmp_path: Path, redis: RedisServer) -> None:
     with trio.fail_after(40):
-        async with two_workers(tmp_path, redis) as (place, _), trio.open_nursery() as nursery:
-            place.model.answers_with("Thirty-four degrees.", audio_ms=100, first_audio_after=0)
-            callers = await callers_on_both(place, nursery)
+        async with two_workers(tmp_path, redis) as (deployment, _), trio.open_nursery() as nursery:
+            deployment.model.answers_with("Thirty-four degrees.", audio_ms=100, first_audio_after=0)
+            callers = await callers_on_both(deployment, nursery)
             for client, _ in callers:
                 await client.type("how warm must the brooder be")
                 await client.hears("response.done")
             await trio.sleep(0.5)  # heard to their ends
-            assert await place.active_sessions() == len(callers)
-            while await metric(place, "voice_trio_active_sessions") != len(callers):  # noqa: ASYNC110  # one can only ask
+            assert await deployment.active_sessions() == len(callers)
+            while await metric(deployment, "voice_trio_active_sessions") != len(callers):  # noqa: ASYNC110  # one can only ask
                 await trio.sleep(0.1)  # the other's gauges may be a second old
             for client, _ in callers:
                 await client.end_session()
                 await client.is_closed()
-            await wait_until_empty(place)
+            await wait_until_empty(deployment)
             for _ in range(4):  # whichever answers
-                assert await metric(place, "voice_trio_admitted_total") == len(callers)
-                assert await metric(place, 'voice_trio_turns_total{status="completed"}') == len(callers)
-                assert await metric(place, 'voice_trio_sessions_total{ending="client_ended"}') == len(callers)
-                assert await metric(place, 'voice_trio_stage_seconds_count{stage="commit_to_ask"}') == len(callers)
-                assert await metric(place, "voice_trio_workers") == 2
-                assert await metric(place, "voice_trio_places") == 120
-            body = (await place.get("/metrics")).body
+                assert await metric(deployment, "voice_trio_admitted_total") == len(callers)
+                assert await metric(deployment, 'voice_trio_turns_total{status="completed"}') == len(callers)
+                assert await metric(deployment, 'voice_trio_sessions_total{ending="client_ended"}') == len(callers)
+                assert await metric(deployment, 'voice_trio_stage_seconds_count{stage="commit_to_ask"}') == len(callers)
+                assert await metric(deployment, "voice_trio_workers") == 2
+                assert await metric(deployment, "voice_trio_places") == 120
+            body = (await deployment.get("/metrics")).body
             assert await complaints_of_promtool(body) == b""
-            stats = (await place.get("/v1/voice/stats", token("root", is_admin=True))).json
+            stats = (await deployment.get("/v1/voice/stats", token("root", is_admin=True))).json
             assert stats["sessions"]["by_ending"] == {"client_ended": len(callers)}
             assert stats["latency_ms"]["1h"]["commit_to_ask"]["count"] == len(callers)
             assert sum(minute["turns"] for minute in stats["minutes"]) == len(callers)
             assert stats["adoption"]["users_who_talked_today"] == 1
             assert sorted(one["worker"] for one in stats["instances"]) == [0, 1]
-            assert await metric(place, "voice_trio_instances") == 2
+            assert await metric(deployment, "voice_trio_instances") == 2
             nursery.cancel_scope.cancel()
 
 
 async def test_sigterm_drains_them_all(tmp_path: Path, redis: RedisServer) -> None:
     with trio.fail_after(40):
-        async with two_workers(tmp_path, redis) as (place, process), trio.open_nursery() as nursery:
-            callers = await callers_on_both(place, nursery)
-            pids = [worker["pid"] for worker in await workers(place)]
+        async with two_workers(tmp_path, redis) as (deployment, process), trio.open_nursery() as nursery:
+            callers = await callers_on_both(deployment, nursery)
+            pids = [worker["pid"] for worker in await workers(deployment)]
             os.killpg(os.getpgid(pids[0]), signal.SIGTERM)  # as systemd does: parent and workers
             for client, _ in callers:
                 closed = await client.is_closed()
@@ -153,26 +157,26 @@ async def test_a_worker_that_is_killed_is_replaced_and_what_it_counted_stays(
     tmp_path: Path, redis: RedisServer
 ) -> None:
     with trio.fail_after(50):
-        async with two_workers(tmp_path, redis) as (place, process), trio.open_nursery() as nursery:
-            place.model.answers_with("Thirty-four degrees.", audio_ms=100, first_audio_after=0)
-            callers = await callers_on_both(place, nursery)
+        async with two_workers(tmp_path, redis) as (deployment, process), trio.open_nursery() as nursery:
+            deployment.model.answers_with("Thirty-four degrees.", audio_ms=100, first_audio_after=0)
+            callers = await callers_on_both(deployment, nursery)
             for client, _ in callers:
                 await client.type("how warm must the brooder be")
                 await client.hears("response.done")
             await trio.sleep(0.5)  # heard to their ends, and written
-            victim, other = await workers(place)
+            victim, other = await workers(deployment)
             os.kill(victim["pid"], signal.SIGKILL)
             await becomes(lambda: process.events("worker_died"))
-            assert await metric(place, "voice_trio_active_sessions") == other["active"]
-            assert await metric(place, 'voice_trio_turns_total{status="completed"}') == len(callers)
+            assert await metric(deployment, "voice_trio_active_sessions") == other["active"]
+            assert await metric(deployment, 'voice_trio_turns_total{status="completed"}') == len(callers)
             cut = [resume for client, resume in callers if client.closed_with is not None]
             assert len(cut) == victim["active"]
-            back = await place.join(nursery, f"{place.url}?resume={cut[0]}", shown=token("ada"))
+            back = await deployment.join(nursery, f"{deployment.url}?resume={cut[0]}", shown=token("ada"))
             await back.hears("connection.ready")
             await becomes(lambda: len(process.events("worker_serving")) == 3)
-            assert victim["pid"] not in [worker["pid"] for worker in await workers(place)]
-            assert await metric(place, 'voice_trio_turns_total{status="completed"}') == len(callers)
-            assert await metric(place, "voice_trio_admitted_total") == len(callers) + 1
+            assert victim["pid"] not in [worker["pid"] for worker in await workers(deployment)]
+            assert await metric(deployment, 'voice_trio_turns_total{status="completed"}') == len(callers)
+            assert await metric(deployment, "voice_trio_admitted_total") == len(callers) + 1
             nursery.cancel_scope.cancel()
 
 
@@ -196,23 +200,23 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(
     ended: list[int] = []
     with trio.fail_after(50):
         async with trio.open_nursery() as nursery, model_on_tcp() as (_, url):
-            place = Place(0, ScriptedModel())
+            deployment = Deployment(0, ScriptedModel())
             for name, value in environment(url, tmp_path / "k.sqlite3").items():
                 monkeypatch.setenv(name, value)
             listener = open_listener("127.0.0.1:0")
-            place.port = listener.getsockname()[1]
+            deployment.port = listener.getsockname()[1]
 
             async def parent() -> None:
                 ended.append(await run_workers(2, listener, []))
 
             nursery.start_soon(parent)
             with trio.fail_after(10):
-                while len(found := await workers(place)) < 2:  # noqa: ASYNC110  # one can only ask
+                while len(found := await workers(deployment)) < 2:  # noqa: ASYNC110  # one can only ask
                     await trio.sleep(0.1)
             os.kill(found[1]["pid"], signal.SIGSTOP)
-            assert (await place.get("/readyz")).status == 200
+            assert (await deployment.get("/readyz")).status == 200
             await becomes(lambda: not _is_alive(found[1]["pid"]), 20.0)
-            while len(again := await workers(place)) < 2:  # noqa: ASYNC110  # one can only ask
+            while len(again := await workers(deployment)) < 2:  # noqa: ASYNC110  # one can only ask
                 await trio.sleep(0.1)
             os.kill(os.getpid(), signal.SIGTERM)
             with trio.fail_after(5):
@@ -224,8 +228,8 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(
 
 async def test_workers_end_when_their_parent_was_killed(tmp_path: Path, redis: RedisServer) -> None:
     with trio.fail_after(40):
-        async with two_workers(tmp_path, redis) as (place, process):
-            pids = [worker["pid"] for worker in await workers(place)]
+        async with two_workers(tmp_path, redis) as (deployment, process):
+            pids = [worker["pid"] for worker in await workers(deployment)]
             assert len(pids) == 2
             process.signal(signal.SIGKILL)
             await becomes(lambda: not any(_is_alive(pid) for pid in pids))
@@ -334,12 +338,12 @@ async def test_workers_serve_tls(tmp_path: Path, redis: RedisServer) -> None:
     tls = certificate(tmp_path)
     command = (*TWO, "--certfile", tls.certfile, "--keyfile", tls.keyfile)
     with trio.fail_after(30):
-        async with gateway_process(tmp_path, command, REDIS_URL=redis.url) as place:
+        async with gateway_process(tmp_path, command, REDIS_URL=redis.url) as deployment:
             import ssl
 
             context = ssl.create_default_context(cafile=tls.certfile)
             stream = await trio.open_ssl_over_tcp_stream(
-                "localhost", place.port, ssl_context=context, https_compatible=True
+                "localhost", deployment.port, ssl_context=context, https_compatible=True
             )
             async with stream:
                 await stream.send_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
