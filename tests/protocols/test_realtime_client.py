@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from openai.types.realtime import RealtimeClientEvent
@@ -13,6 +14,9 @@ from voice_trio.conversation import commands, events
 from voice_trio.errors import BadMessage
 from voice_trio.protocols import realtime
 from voice_trio.protocols.audio import silence
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 OPENAI: TypeAdapter[Any] = TypeAdapter(RealtimeClientEvent)
 
@@ -147,6 +151,36 @@ def test_audio_whose_slashes_are_escaped_is_the_same_audio() -> None:
     event = realtime.read_event(frame)
     assert isinstance(event, events.ResponseAudioDelta)
     assert event.audio == "////"
+
+
+def test_fields_that_mean_nothing_to_a_conversation_may_hold_anything() -> None:
+    event = read(type="response.output_audio.done", response_id="r", item_id="i", output_index="x", content_index=[{}])
+    assert event == events.ResponseAudioDone("r", "i")
+    response = {"id": "r", "object": 3, "output": {"type": "novelty"}, "max_output_tokens": None, "audio": "loud"}
+    assert read(type="response.created", response=response) == events.ResponseCreated("r", {})
+    item = {"id": "i", "type": "mcp_call", "status": 7}
+    assert read(type="response.output_item.added", response_id="r", item=item) == events.OutputItemAdded(
+        "r", "i", "mcp_call"
+    )
+
+
+def test_an_audio_delta_is_read_in_few_calls() -> None:
+    """One comes every 20–100 ms of every answer: what reading it costs is paid the most often."""
+    frame = json.dumps(
+        {"type": "response.output_audio.delta", "response_id": "r", "item_id": "i", "delta": silence(20)}
+    )
+    calls: list[str] = []
+
+    def note(running: FrameType, what: str, _: object) -> None:
+        if what == "call":
+            calls.append(running.f_code.co_name)
+
+    sys.setprofile(note)
+    try:
+        realtime.read_event(frame)
+    finally:
+        sys.setprofile(None)
+    assert calls == ["read_event", "to_event", "decode_audio", "__init__"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from voice_trio.errors import BadMessage, InvalidEvent
 from voice_trio.protocols import realtime
 from voice_trio.protocols.audio import silence
-from voice_trio.protocols.realtime import client_events, server_events, sessions
+from voice_trio.protocols.realtime import client_events, input_events, server_events, sessions
 from voice_trio.protocols.realtime.items import Item, Part, as_kept
 
 OPENAI: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
@@ -179,7 +179,7 @@ def test_whatever_fields_a_client_sends_only_invalid_event_is_raised(kind: str, 
     except InvalidEvent as refused:
         event = None
         OPENAI.validate_python(
-            written(server_events.error_event(server_events.Trouble(message=str(refused), param=refused.param)))
+            written(input_events.error_event(input_events.ErrorDetails(message=str(refused), param=refused.param)))
         )
     assert event is None or isinstance(event, client_events.ClientEvent)
 
@@ -194,7 +194,7 @@ def test_whatever_a_server_says_only_bad_message_is_raised(kind: str, value: Any
     assert event.wire
 
 
-def written(event: server_events.ServerEvent) -> dict[str, Any]:
+def written(event: input_events.ServerEvent) -> dict[str, Any]:
     decoded: dict[str, Any] = msgspec.json.decode(server_events.write_event(event, "event_1"))
     return decoded
 
@@ -207,31 +207,31 @@ ASSISTANT = as_kept(
 )
 CALL = as_kept(Item(type="function_call", name="weather", arguments="{}", call_id="c"), "item_c")
 CONVERSATION = sessions.new_session("sess_1", "gpt-realtime-2.1", 1_800_000_000)
-EVENTS: list[server_events.ServerEvent] = [
-    server_events.SessionCreated(session=CONVERSATION),
-    server_events.SessionUpdated(session=sessions.merged(CONVERSATION, FULL_SESSION)),
-    server_events.SessionCreated(session=sessions.new_transcription_session("sess_2", 1_800_000_000)),
-    server_events.error_event(server_events.Trouble(message="No.")),
-    server_events.SpeechStarted(item_id="i", audio_start_ms=3),
-    server_events.SpeechStopped(item_id="i", audio_end_ms=9),
-    server_events.BufferCommitted(item_id="i", previous_item_id=None),
-    server_events.BufferCleared(),
-    server_events.ItemAdded(item=USER, previous_item_id=None),
-    server_events.ItemDone(item=ASSISTANT, previous_item_id="item_u"),
-    server_events.ItemRetrieved(item=CALL),
-    server_events.ItemDeleted(item_id="i"),
-    server_events.ItemTruncated(item_id="i", content_index=0, audio_end_ms=10),
-    server_events.TranscriptionDelta(item_id="i", content_index=0, delta=" how"),
-    server_events.TranscriptionCompleted(
+EVENTS: list[input_events.ServerEvent] = [
+    input_events.SessionCreated(session=CONVERSATION),
+    input_events.SessionUpdated(session=sessions.merged(CONVERSATION, FULL_SESSION)),
+    input_events.SessionCreated(session=sessions.new_transcription_session("sess_2", 1_800_000_000)),
+    input_events.error_event(input_events.ErrorDetails(message="No.")),
+    input_events.SpeechStarted(item_id="i", audio_start_ms=3),
+    input_events.SpeechStopped(item_id="i", audio_end_ms=9),
+    input_events.BufferCommitted(item_id="i", previous_item_id=None),
+    input_events.BufferCleared(),
+    input_events.ItemAdded(item=USER, previous_item_id=None),
+    input_events.ItemDone(item=ASSISTANT, previous_item_id="item_u"),
+    input_events.ItemRetrieved(item=CALL),
+    input_events.ItemDeleted(item_id="i"),
+    input_events.ItemTruncated(item_id="i", content_index=0, audio_end_ms=10),
+    input_events.TranscriptionDelta(item_id="i", content_index=0, delta=" how"),
+    input_events.TranscriptionCompleted(
         item_id="i", content_index=0, transcript="how", usage={"type": "duration", "seconds": 3}
     ),
-    server_events.TranscriptionFailed(item_id="i", content_index=0, error=server_events.Trouble(message="No.")),
-    server_events.ResponseCreated(response=server_events.Response(id="r", metadata={"a": "b"})),
+    input_events.TranscriptionFailed(item_id="i", content_index=0, error=input_events.ErrorDetails(message="No.")),
+    server_events.ResponseCreated(response=server_events.Response(id="r", status="in_progress", metadata={"a": "b"})),
     server_events.ResponseDone(
         response=server_events.Response(
             id="r",
             status="cancelled",
-            status_details={"type": "cancelled", "reason": "turn_detected"},
+            status_details=server_events.StatusDetails(type="cancelled", reason="turn_detected"),
             output=[ASSISTANT, CALL],
             usage={"total_tokens": 1, "input_token_details": {"cached_tokens": 0}},
         )
@@ -253,24 +253,24 @@ EVENTS: list[server_events.ServerEvent] = [
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_what_a_server_says_is_of_the_apis_own_types(event: server_events.ServerEvent) -> None:
+def test_what_a_server_says_is_of_the_apis_own_types(event: input_events.ServerEvent) -> None:
     shape = type(OPENAI.validate_python(written(event)))
     assert shape in get_args(get_args(RealtimeServerEvent)[0])
     assert get_args(shape.model_fields["type"].annotation) == (event.__struct_config__.tag,)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_what_a_server_says_can_be_read_by_the_gateway(event: server_events.ServerEvent) -> None:
+def test_what_a_server_says_can_be_read_by_the_gateway(event: input_events.ServerEvent) -> None:
     assert realtime.read_event(server_events.write_event(event, "event_1")).wire
 
 
 def test_no_kind_of_event_is_left_out_above() -> None:
     kinds = {
         shape
-        for shape in vars(server_events).values()
-        if isinstance(shape, type) and issubclass(shape, server_events.ServerEvent)
+        for shape in [*vars(input_events).values(), *vars(server_events).values()]
+        if isinstance(shape, type) and issubclass(shape, input_events.ServerEvent)
     }
-    tagged = {shape for shape in kinds if "." in str(shape.__struct_config__.tag) or shape is server_events.Error}
+    tagged = {shape for shape in kinds if "." in str(shape.__struct_config__.tag) or shape is input_events.Error}
     assert tagged == {type(event) for event in EVENTS}
 
 

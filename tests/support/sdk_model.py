@@ -9,7 +9,7 @@ from voice_trio.testing import RuleBasedModel
 from voice_trio.testing.script import Answer, Call
 
 if TYPE_CHECKING:
-    from voice_trio.protocols.realtime.item_list import ItemList
+    from voice_trio.protocols.realtime.items import ItemList
 
 QUESTION = "How warm must the brooder be in the first week?"
 TOOL_WORD = "count"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from voice_trio.protocols.realtime import server_events
+from voice_trio.protocols.realtime import input_events, server_events
 
 if TYPE_CHECKING:
     from voice_trio.errors import InvalidEvent
@@ -91,7 +91,7 @@ class OutputList:
         self._count += 1
         return f"{kind}_{self._tag}{self._count:x}"
 
-    def emit(self, event: server_events.ServerEvent) -> None:
+    def emit(self, event: input_events.ServerEvent) -> None:
         """Add a frame. It is encoded at once: the items that it shows may change later, the frame may not."""
         self._outputs.append(server_events.write_event(event, self.new_id("event")))
 
@@ -100,10 +100,10 @@ class OutputList:
 
     def send_error(self, refused: InvalidEvent, event_id: str | None = None) -> None:
         """An `error` event that names the client's event, where it has an id."""
-        trouble = server_events.Trouble(
+        trouble = input_events.ErrorDetails(
             message=str(refused), code=refused.code, param=refused.param, event_id=refused.event_id or event_id
         )
-        self.emit(server_events.error_event(trouble))
+        self.emit(input_events.error_event(trouble))
 
     def take(self) -> list[Output]:
         """Everything since the last call."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from voice_trio.embedded.speech_segments import SegmentEnded, SegmentStarted, SpeechSegmenter, Voice
 from voice_trio.errors import InvalidEvent
 from voice_trio.protocols.audio import BYTES_PER_MS
-from voice_trio.protocols.realtime import server_events
+from voice_trio.protocols.realtime import input_events
 from voice_trio.protocols.realtime.client_events import ResponseParams
 from voice_trio.protocols.realtime.items import Item, Part, as_kept
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from voice_trio.embedded.replies import Replies
     from voice_trio.embedded.session_object import SessionObject
     from voice_trio.embedded.utterances import Utterances
-    from voice_trio.protocols.realtime.item_list import ItemList
+    from voice_trio.protocols.realtime.items import ItemList
 
 COMMIT_MS_MIN = 100
 STRETCH_BYTES = 2000 * BYTES_PER_MS
@@ -101,7 +101,7 @@ class InputBuffer:
             raise InvalidEvent(message, code="input_audio_buffer_commit_empty")
         self._microphone.forget()
         if self.is_deaf:
-            trouble = server_events.Trouble(message=self._missing, type="server_error", code="speech_unavailable")
+            trouble = input_events.ErrorDetails(message=self._missing, type="server_error", code="speech_unavailable")
             self._utterances.cannot_hear(self._item_to_come(), trouble)
         self._commit(uncommitted_ms)
 
@@ -110,13 +110,13 @@ class InputBuffer:
         if self._coming_item is not None:
             self._utterances.forget(self._coming_item)
             self._coming_item = None
-        self._out.emit(server_events.BufferCleared())
+        self._out.emit(input_events.BufferCleared())
 
     def _begin(self, at_ms: int, pcm: bytes) -> None:
         detection, item_id = self._session.detection, self._item_to_come()
         self._speech_began_ms = at_ms
         if detection is not None:
-            self._out.emit(server_events.SpeechStarted(item_id=item_id, audio_start_ms=at_ms))
+            self._out.emit(input_events.SpeechStarted(item_id=item_id, audio_start_ms=at_ms))
             if detection.interrupt_response:
                 self._replies.interrupt()
         self._utterances.begin(item_id, announced=self._session.transcribes, pcm=pcm)
@@ -126,7 +126,7 @@ class InputBuffer:
         if detection is None:
             self._utterances.end()
             return
-        self._out.emit(server_events.SpeechStopped(item_id=self._item_to_come(), audio_end_ms=at_ms))
+        self._out.emit(input_events.SpeechStopped(item_id=self._item_to_come(), audio_end_ms=at_ms))
         self._microphone.commit()
         self._commit(at_ms - self._speech_began_ms)
         if detection.create_response and not self._session.is_transcription:
@@ -147,10 +147,10 @@ class InputBuffer:
     def _commit(self, audio_ms: float) -> None:
         item_id, previous = self._item_to_come(), self._items.last_id
         self._coming_item = None
-        self._out.emit(server_events.BufferCommitted(item_id=item_id, previous_item_id=previous))
+        self._out.emit(input_events.BufferCommitted(item_id=item_id, previous_item_id=previous))
         item = as_kept(Item(type="message", role="user", content=[Part(type="input_audio")]), item_id)
         self._items.add(item)
         self._items.audio_ms[item_id] = audio_ms
-        self._out.emit(server_events.ItemAdded(item=item, previous_item_id=previous))
-        self._out.emit(server_events.ItemDone(item=item, previous_item_id=previous))
+        self._out.emit(input_events.ItemAdded(item=item, previous_item_id=previous))
+        self._out.emit(input_events.ItemDone(item=item, previous_item_id=previous))
         self._utterances.commit(item, audio_ms, announced=self._session.transcribes)

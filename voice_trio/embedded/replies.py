@@ -13,14 +13,14 @@ from voice_trio.embedded.commands import CancelSynthesis, Synthesize
 from voice_trio.embedded.reply import Reply, Terms
 from voice_trio.embedded.session_object import check_format, check_output_tokens, voice_name
 from voice_trio.errors import InvalidEvent
+from voice_trio.protocols.realtime import input_events, server_events
 
 if TYPE_CHECKING:
     from voice_trio.embedded.commands import OutputList
     from voice_trio.embedded.session_object import SessionObject
     from voice_trio.embedded.utterances import Utterances
     from voice_trio.protocols.realtime.client_events import ResponseParams
-    from voice_trio.protocols.realtime.item_list import ItemList
-    from voice_trio.protocols.realtime.items import Item
+    from voice_trio.protocols.realtime.items import Item, ItemList
 
 LAST_WORDS_SECONDS_MAX = 0.2
 """How long an answer waits for the transcript of what was just said; then it is made of the words there are."""
@@ -104,8 +104,8 @@ class Replies:
     def failed(self, response_id: str, message: str) -> None:
         """The answer cannot be said, or not to its end."""
         if reply := self._under_way.pop(response_id, None):
-            error = {"type": "server_error", "code": "speech_failed", "message": message}
-            reply.end("failed", {"type": "failed", "error": error})
+            error = input_events.ErrorDetails(type="server_error", code="speech_failed", message=message)
+            reply.end("failed", server_events.StatusDetails(type="failed", error=error))
 
     # Making one
 
@@ -173,18 +173,18 @@ class Replies:
         newest = next((item for item in reversed(reply.terms.read) if item.role == "user"), None)
         trouble = self._utterances.trouble_of(newest.id) if newest else None
         if trouble is not None and newest is not None and not self._utterances.text_of(newest):
-            return answerer.apology(trouble.message)
+            return answerer.apology(trouble.message or "")
         return answerer.answer(lines)
 
     def _cut(self, reply: Reply, reason: str) -> None:
         del self._under_way[reply.id]
         self._waiting.pop(reply.id, None)
         self._out.add(CancelSynthesis(reply.id))
-        reply.end("cancelled", {"type": "cancelled", "reason": reason})
+        reply.end("cancelled", server_events.StatusDetails(type="cancelled", reason=reason))
 
     def _end_too_long(self, reply: Reply) -> None:
         del self._under_way[reply.id]
-        reply.end("incomplete", {"type": "incomplete", "reason": "max_output_tokens"})
+        reply.end("incomplete", server_events.StatusDetails(type="incomplete", reason="max_output_tokens"))
 
 
 def _newest_words(reply: Reply) -> str | None:

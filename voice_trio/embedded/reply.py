@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pybase64
 
 from voice_trio.protocols.audio import BYTES_PER_MS
-from voice_trio.protocols.realtime import server_events
+from voice_trio.protocols.realtime import input_events, server_events
 from voice_trio.protocols.realtime.items import Item, Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voice_trio.embedded.commands import OutputList
-    from voice_trio.protocols.realtime.item_list import ItemList
+    from voice_trio.protocols.realtime.items import ItemList
 
 TOKENS_A_MINUTE = 250_000
 """What `rate_limits.updated` claims: this server limits nobody, clients expect the event."""
@@ -76,7 +76,7 @@ class Reply:
     def _tokens(self) -> int:
         return len(self._text.split()) + (self._items.audio_tokens(self._item) if self._item else 0)
 
-    def end(self, status: server_events.ResponseStatus, details: dict[str, Any] | None = None) -> None:
+    def end(self, status: server_events.ResponseStatus, details: server_events.StatusDetails | None = None) -> None:
         """The one end of it; `details` say why it is not `completed`."""
         self.is_over = True
         if self._item is not None:
@@ -107,7 +107,7 @@ class Reply:
         self._out.emit(server_events.OutputItemAdded(response_id=self.id, output_index=0, item=item))
         if self.terms.in_conversation:
             previous = self._items.add(item)
-            self._out.emit(server_events.ItemAdded(item=item, previous_item_id=previous))
+            self._out.emit(input_events.ItemAdded(item=item, previous_item_id=previous))
         if not self.terms.written:
             self._items.audio_ms[item.id or ""] = 0.0
         empty = (
@@ -133,11 +133,11 @@ class Reply:
         self._out.emit(server_events.ContentPartDone(**place, part=whole))
         item.status = "completed" if completed else "incomplete"
         if self.terms.in_conversation:
-            self._out.emit(server_events.ItemDone(item=item, previous_item_id=self._items.before(item)))
+            self._out.emit(input_events.ItemDone(item=item, previous_item_id=self._items.before(item)))
         self._out.emit(server_events.OutputItemDone(response_id=self.id, output_index=0, item=item))
 
     def _shown(
-        self, status: server_events.ResponseStatus, details: dict[str, Any] | None = None
+        self, status: server_events.ResponseStatus, details: server_events.StatusDetails | None = None
     ) -> server_events.Response:
         terms = self.terms
         spoken = {"format": {"type": "audio/pcm", "rate": 24000}, "voice": terms.voice}

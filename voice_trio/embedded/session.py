@@ -24,9 +24,8 @@ from voice_trio.embedded.session_object import DEFAULT_VOICE, SessionObject
 from voice_trio.embedded.utterances import Utterances
 from voice_trio.errors import BadMessage, InvalidEvent
 from voice_trio.protocols.audio import BYTES_PER_MS, decode_audio
-from voice_trio.protocols.realtime import client_events, server_events, sessions
-from voice_trio.protocols.realtime.item_list import ItemList
-from voice_trio.protocols.realtime.items import as_kept
+from voice_trio.protocols.realtime import client_events, input_events, sessions
+from voice_trio.protocols.realtime.items import ItemList, as_kept
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -75,7 +74,7 @@ class EmbeddedSession:
         return self._ends_at if due is None else min(due, self._ends_at)
 
     def begin(self) -> list[Output]:
-        self._out.emit(server_events.SessionCreated(session=self._session.shown))
+        self._out.emit(input_events.SessionCreated(session=self._session.shown))
         return self._out.take()
 
     @property
@@ -125,7 +124,7 @@ class EmbeddedSession:
 
     def unheard(self, recognition_id: int, message: str) -> list[Output]:
         """Nobody was free to listen, or hearing failed."""
-        trouble = server_events.Trouble(message=message, type="server_error", code="ears_unavailable")
+        trouble = input_events.ErrorDetails(message=message, type="server_error", code="ears_unavailable")
         return self._after_hearing(self._utterances.unheard(recognition_id, trouble))
 
     def _after_hearing(self, item_id: str | None) -> list[Output]:
@@ -158,18 +157,18 @@ class EmbeddedSession:
             case client_events.UpdateSession(session=change):
                 self._session.update(change)
                 self._buffer.tune()
-                self._out.emit(server_events.SessionUpdated(session=self._session.shown))
+                self._out.emit(input_events.SessionUpdated(session=self._session.shown))
             case client_events.CreateItem():
                 self._create_item(event)
             case client_events.RetrieveItem(item_id=item_id):
-                self._out.emit(server_events.ItemRetrieved(item=self._items.find(item_id)))
+                self._out.emit(input_events.ItemRetrieved(item=self._items.find(item_id)))
             case client_events.DeleteItem(item_id=item_id):
                 self._items.delete(item_id)
                 self._utterances.forget(item_id)
-                self._out.emit(server_events.ItemDeleted(item_id=item_id))
+                self._out.emit(input_events.ItemDeleted(item_id=item_id))
             case client_events.TruncateItem(item_id=item_id, content_index=index, audio_end_ms=end_ms):
                 self._items.truncate(item_id, index, end_ms)
-                self._out.emit(server_events.ItemTruncated(item_id=item_id, content_index=index, audio_end_ms=end_ms))
+                self._out.emit(input_events.ItemTruncated(item_id=item_id, content_index=index, audio_end_ms=end_ms))
             case client_events.CreateResponse(response=params):
                 self._check_can_answer()
                 self._replies.create(params or client_events.ResponseParams(), self._now)
@@ -190,8 +189,8 @@ class EmbeddedSession:
         previous = self._items.add(item, event.previous_item_id)
         if pcm:
             self._items.audio_ms[item.id or ""] = len(pcm) / BYTES_PER_MS
-        self._out.emit(server_events.ItemAdded(item=item, previous_item_id=previous))
-        self._out.emit(server_events.ItemDone(item=item, previous_item_id=previous))
+        self._out.emit(input_events.ItemAdded(item=item, previous_item_id=previous))
+        self._out.emit(input_events.ItemDone(item=item, previous_item_id=previous))
         if pcm and item.role == "user" and not item.text and not self._buffer.is_deaf:
             # Heard for the answer only: the API transcribes what comes through the buffer, not what is created.
             self._utterances.listen_to(item, pcm)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from voice_trio.embedded.commands import CancelRecognition, FinishRecognition, RecognizeAudio, StartRecognition
 from voice_trio.protocols.audio import BYTES_PER_MS
-from voice_trio.protocols.realtime import server_events
+from voice_trio.protocols.realtime import input_events
 
 if TYPE_CHECKING:
     from voice_trio.embedded.commands import OutputList
@@ -35,7 +35,7 @@ class _Utterance:
     announced: bool
     recognitions: dict[int, _Recognition] = field(default_factory=dict)
     told: str = ""
-    trouble: server_events.Trouble | None = None
+    trouble: input_events.ErrorDetails | None = None
     item: Item | None = None
     audio_ms: float = 0.0
 
@@ -59,7 +59,7 @@ class Utterances:
         self._current: int | None = None
         self._current_bytes = 0
         self._texts: dict[str, str] = {}
-        self._unheard: dict[str, server_events.Trouble] = {}
+        self._unheard: dict[str, input_events.ErrorDetails] = {}
 
     # The user's voice
 
@@ -127,13 +127,13 @@ class Utterances:
         """All words of a hearing. Returns the item's id if nothing of it is left to be heard."""
         return self._over(recognition_id, text)
 
-    def unheard(self, recognition_id: int, trouble: server_events.Trouble) -> str | None:
+    def unheard(self, recognition_id: int, trouble: input_events.ErrorDetails) -> str | None:
         """A hearing failed; what it had heard before stays. Returns the same as `heard`."""
         if (utterance := self._by_recognition.get(recognition_id)) is not None:
             utterance.trouble = utterance.trouble or trouble
         return self._over(recognition_id, None)
 
-    def cannot_hear(self, item_id: str, trouble: server_events.Trouble) -> None:
+    def cannot_hear(self, item_id: str, trouble: input_events.ErrorDetails) -> None:
         """The item to come cannot be heard at all."""
         self._utterance(item_id, announced=True).trouble = trouble
 
@@ -160,7 +160,7 @@ class Utterances:
         """Whether more words of a committed item may come."""
         return item_id in self._by_item
 
-    def trouble_of(self, item_id: str | None) -> server_events.Trouble | None:
+    def trouble_of(self, item_id: str | None) -> input_events.ErrorDetails | None:
         """Why an item could not be heard; none if it was."""
         return self._unheard.get(item_id or "")
 
@@ -181,7 +181,7 @@ class Utterances:
         if text.startswith(utterance.told) and (delta := text[len(utterance.told) :]):
             utterance.told = text
             if utterance.announced:
-                event = server_events.TranscriptionDelta(item_id=utterance.item_id, content_index=0, delta=delta)
+                event = input_events.TranscriptionDelta(item_id=utterance.item_id, content_index=0, delta=delta)
                 self._out.emit(event)
 
     def _tell_if_final(self, utterance: _Utterance) -> None:
@@ -202,13 +202,13 @@ class Utterances:
             part.transcript = text if part.type == "input_audio" else part.transcript
         usage = {"type": "duration", "seconds": math.ceil(utterance.audio_ms / 1000)}
         self._out.emit(
-            server_events.TranscriptionCompleted(
+            input_events.TranscriptionCompleted(
                 item_id=utterance.item_id, content_index=0, transcript=text, usage=usage
             )
         )
 
-    def _tell_trouble(self, utterance: _Utterance, trouble: server_events.Trouble) -> None:
+    def _tell_trouble(self, utterance: _Utterance, trouble: input_events.ErrorDetails) -> None:
         if utterance.announced:
-            self._out.emit(server_events.TranscriptionFailed(item_id=utterance.item_id, content_index=0, error=trouble))
+            self._out.emit(input_events.TranscriptionFailed(item_id=utterance.item_id, content_index=0, error=trouble))
         else:
-            self._out.emit(server_events.error_event(trouble))
+            self._out.emit(input_events.error_event(trouble))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from voice_trio.protocols.realtime import server_events
+from voice_trio.protocols.realtime import input_events
 from voice_trio.protocols.realtime.client_events import ResponseParams
 from voice_trio.protocols.realtime.items import shown
 from voice_trio.testing import script, user_speech
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from voice_trio.errors import LinkClosed, VoiceTrioError
     from voice_trio.net.link import Link
-    from voice_trio.protocols.realtime.item_list import ItemList
+    from voice_trio.protocols.realtime.items import ItemList
     from voice_trio.testing.model_server import ModelHandshake
 
 
@@ -190,7 +190,7 @@ class ScriptedModel(AnswerScript):
 
     def send_error(self, code: str, event_id: str | None = None, message: str = "Something went wrong.") -> None:
         self._live().emit(
-            server_events.error_event(server_events.Trouble(message=message, code=code, event_id=event_id))
+            input_events.error_event(input_events.ErrorDetails(message=message, code=code, event_id=event_id))
         )
 
     def stall(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from voice_trio.errors import InvalidEvent
 from voice_trio.protocols.audio import audio_ms
-from voice_trio.protocols.realtime import client_events, server_events, sessions
+from voice_trio.protocols.realtime import client_events, input_events, sessions
 from voice_trio.protocols.realtime.items import as_kept
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ def _do(session: ModelSession, event: client_events.ClientEvent) -> None:
         case client_events.CreateItem(item=item, previous_item_id=previous):
             _create_item(session, item, previous)
         case client_events.RetrieveItem(item_id=item_id):
-            session.emit(server_events.ItemRetrieved(item=session.items.find(item_id)))
+            session.emit(input_events.ItemRetrieved(item=session.items.find(item_id)))
         case client_events.DeleteItem(item_id=item_id):
             session.items.delete(item_id)
-            session.emit(server_events.ItemDeleted(item_id=item_id))
+            session.emit(input_events.ItemDeleted(item_id=item_id))
         case client_events.TruncateItem(item_id=item_id, content_index=index, audio_end_ms=end):
             session.items.truncate(item_id, index, end)
-            session.emit(server_events.ItemTruncated(item_id=item_id, content_index=index, audio_end_ms=end))
+            session.emit(input_events.ItemTruncated(item_id=item_id, content_index=index, audio_end_ms=end))
         case client_events.CreateResponse(response=params):
             _create_response(session, params or client_events.ResponseParams())
         case client_events.CancelResponse(response_id=response_id):
@@ -54,7 +54,7 @@ def _do(session: ModelSession, event: client_events.ClientEvent) -> None:
             _commit_by_hand(session)
         case client_events.ClearAudio():
             session.uncommitted_ms = 0.0
-            session.emit(server_events.BufferCleared())
+            session.emit(input_events.BufferCleared())
         case client_events.ClearOutput():
             raise InvalidEvent("output_audio_buffer.clear is for WebRTC and SIP only.", param="type")
 
@@ -75,14 +75,14 @@ def _update(session: ModelSession, update: dict[str, Any]) -> None:
         detection["create_response"] = True
     session.state = after
     if behaviour.acknowledges_updates:
-        session.emit(server_events.SessionUpdated(session=after))
+        session.emit(input_events.SessionUpdated(session=after))
 
 
 def _create_item(session: ModelSession, item: Item, previous: str | None) -> None:
     kept = as_kept(item, item.id or session.new_id("item"))
     before = session.items.add(kept, previous)
-    session.emit(server_events.ItemAdded(item=kept, previous_item_id=before))
-    session.emit(server_events.ItemDone(item=kept, previous_item_id=before))
+    session.emit(input_events.ItemAdded(item=kept, previous_item_id=before))
+    session.emit(input_events.ItemDone(item=kept, previous_item_id=before))
 
 
 def _create_response(session: ModelSession, params: client_events.ResponseParams) -> None:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from voice_trio.errors import InvalidEvent, LinkClosed
-from voice_trio.protocols.realtime import client_events, server_events, sessions
-from voice_trio.protocols.realtime.item_list import ItemList
-from voice_trio.protocols.realtime.items import Item, Part, as_kept
+from voice_trio.protocols.realtime import client_events, input_events, server_events, sessions
+from voice_trio.protocols.realtime.items import Item, ItemList, Part, as_kept
 from voice_trio.testing.model_rules import handle
 from voice_trio.testing.scripted_response import ScriptedResponse
 
@@ -61,7 +60,7 @@ class ModelSession:
                 self._nursery = nursery
                 nursery.start_soon(self._write)
                 if not await self._refused():
-                    self.emit(server_events.SessionCreated(session=self.state))
+                    self.emit(input_events.SessionCreated(session=self.state))
                     self.greeted.set()
                     await self._read()
                 nursery.cancel_scope.cancel()
@@ -88,7 +87,7 @@ class ModelSession:
 
     # What a performance needs
 
-    def emit(self, event: server_events.ServerEvent) -> None:
+    def emit(self, event: input_events.ServerEvent) -> None:
         """Say something now; it leaves in its turn."""
         frame = server_events.write_event(event, self.new_id("event"))
         self._model.spoke(frame, self.number)
@@ -136,14 +135,14 @@ class ModelSession:
     def commit(self, item_id: str, duration_ms: float) -> None:
         """Take the user's sound as an item; answer it if this session does so by itself."""
         previous = self.items.last_id
-        self.emit(server_events.BufferCommitted(item_id=item_id, previous_item_id=previous))
+        self.emit(input_events.BufferCommitted(item_id=item_id, previous_item_id=previous))
         content = [Part(type="input_audio")]
         item = as_kept(Item(type="message", role="user", content=content), item_id)
         self.items.add(item)
         self.items.audio_ms[item_id] = duration_ms
         self.uncommitted_ms = 0.0
-        self.emit(server_events.ItemAdded(item=item, previous_item_id=previous))
-        self.emit(server_events.ItemDone(item=item, previous_item_id=previous))
+        self.emit(input_events.ItemAdded(item=item, previous_item_id=previous))
+        self.emit(input_events.ItemDone(item=item, previous_item_id=previous))
         detection = sessions.turn_detection_of(self.state)
         if detection is not None and detection.create_response and self.active is None:
             self.respond(client_events.ResponseParams(), self._model.next_answer())
@@ -181,7 +180,7 @@ class ModelSession:
             return False
         code, message = self._model.behaviour.refusal
         frame = server_events.write_event(
-            server_events.error_event(server_events.Trouble(message=message, code=code)), self.new_id("event")
+            input_events.error_event(input_events.ErrorDetails(message=message, code=code)), self.new_id("event")
         )
         self._model.spoke(frame, self.number)
         with contextlib.suppress(LinkClosed):
@@ -191,10 +190,10 @@ class ModelSession:
 
     def send_error(self, refused: InvalidEvent) -> None:
         """An `error` event; the session lives on."""
-        trouble = server_events.Trouble(
+        trouble = input_events.ErrorDetails(
             message=str(refused), code=refused.code, param=refused.param, event_id=refused.event_id
         )
-        self.emit(server_events.error_event(trouble))
+        self.emit(input_events.error_event(trouble))
 
 
 class Latch:

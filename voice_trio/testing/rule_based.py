@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from voice_trio.net.link import Link
-    from voice_trio.protocols.realtime.item_list import ItemList
+    from voice_trio.protocols.realtime.items import ItemList
     from voice_trio.testing.model_session import ModelSession
 
 LOUD = 300.0  # root mean square of 16-bit samples; speech is above 1000, a quiet room below 100

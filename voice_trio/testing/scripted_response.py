@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from voice_trio.protocols.audio import silence
-from voice_trio.protocols.realtime import server_events
+from voice_trio.protocols.realtime import input_events, server_events
 from voice_trio.protocols.realtime.items import Item, Part
 from voice_trio.testing.sounds import tone
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from voice_trio.protocols.realtime.client_events import ResponseParams
-    from voice_trio.protocols.realtime.item_list import ItemList
+    from voice_trio.protocols.realtime.items import ItemList
     from voice_trio.testing.script import Answer, Call
 
 
@@ -30,7 +30,7 @@ class ResponseHost(Protocol):
     items: ItemList
     voice_is_fixed: bool
 
-    def emit(self, event: server_events.ServerEvent) -> None: ...
+    def emit(self, event: input_events.ServerEvent) -> None: ...
 
     def new_id(self, kind: str) -> str: ...
 
@@ -131,7 +131,7 @@ class ScriptedResponse:
         self._stage.emit(server_events.OutputItemAdded(response_id=self.id, output_index=index, item=item))
         if self.in_conversation:
             previous = self._stage.items.add(item)
-            self._stage.emit(server_events.ItemAdded(item=item, previous_item_id=previous))
+            self._stage.emit(input_events.ItemAdded(item=item, previous_item_id=previous))
         return item
 
     def _write(self, message: _OpenMessage, piece: str) -> None:
@@ -166,7 +166,7 @@ class ScriptedResponse:
     def _end(self, item: Item, index: int, *, completed: bool) -> None:
         item.status = "completed" if completed else "incomplete"
         if self.in_conversation:
-            self._stage.emit(server_events.ItemDone(item=item, previous_item_id=self._stage.items.before(item)))
+            self._stage.emit(input_events.ItemDone(item=item, previous_item_id=self._stage.items.before(item)))
         self._stage.emit(server_events.OutputItemDone(response_id=self.id, output_index=index, item=item))
 
     def _call(self, call: Call) -> None:
@@ -188,12 +188,14 @@ class ScriptedResponse:
     def _ended(self) -> server_events.Response:
         answer = self._answer
         if self._cut_reason:
-            response = self._shown("cancelled", {"type": "cancelled", "reason": self._cut_reason})
+            response = self._shown("cancelled", server_events.StatusDetails(type="cancelled", reason=self._cut_reason))
         elif answer is not None and answer.status == "failed":
-            error = {"type": "server_error", "code": answer.error_code, "message": "The response failed."}
-            response = self._shown("failed", {"type": "failed", "error": error})
+            error = input_events.ErrorDetails(
+                type="server_error", code=answer.error_code, message="The response failed."
+            )
+            response = self._shown("failed", server_events.StatusDetails(type="failed", error=error))
         elif answer is not None and answer.status == "incomplete":
-            response = self._shown("incomplete", {"type": "incomplete", "reason": answer.reason})
+            response = self._shown("incomplete", server_events.StatusDetails(type="incomplete", reason=answer.reason))
         else:
             response = self._shown("completed")
         response.usage = self._stage.items.usage(self._read(), self._output)
@@ -205,7 +207,7 @@ class ScriptedResponse:
         return [item for item in self._stage.items.order if item.id not in said]
 
     def _shown(
-        self, status: server_events.ResponseStatus, details: dict[str, Any] | None = None
+        self, status: server_events.ResponseStatus, details: server_events.StatusDetails | None = None
     ) -> server_events.Response:
         return server_events.Response(
             id=self.id,

@@ -11,8 +11,8 @@ import trio
 
 from voice_trio.errors import InvalidEvent, LinkClosed
 from voice_trio.protocols.audio import audio_ms
-from voice_trio.protocols.realtime import client_events, server_events, sessions
-from voice_trio.protocols.realtime.transcription import COMMIT_MS_MIN
+from voice_trio.protocols.realtime import client_events, input_events, server_events, sessions
+from voice_trio.protocols.realtime.writer import COMMIT_MS_MIN
 from voice_trio.testing import script
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class TranscriberSession:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._write)
-                self._emit(server_events.SessionCreated(session=self._state))
+                self._emit(input_events.SessionCreated(session=self._state))
                 await self._read()
                 nursery.cancel_scope.cancel(reason="the client is gone")
 
@@ -88,10 +88,10 @@ class TranscriberSession:
             try:
                 self._handle(event)
             except InvalidEvent as refused:
-                trouble = server_events.Trouble(
+                trouble = input_events.ErrorDetails(
                     message=str(refused), code=refused.code, param=refused.param, event_id=event.event_id
                 )
-                self._emit(server_events.error_event(trouble))
+                self._emit(input_events.error_event(trouble))
 
     async def _write(self) -> None:
         async for frame in self._outgoing:
@@ -115,7 +115,7 @@ class TranscriberSession:
                 if self._utterance is not None:
                     self._utterance.words.cancel(reason="cleared")
                 self._utterance = None
-                self._emit(server_events.BufferCleared())
+                self._emit(input_events.BufferCleared())
             case _:
                 raise InvalidEvent("A transcription session only hears.", param="type")
 
@@ -131,7 +131,7 @@ class TranscriberSession:
             message = "Turn detection is not supported for this transcription model."
             raise InvalidEvent(message, param="session.audio.input.turn_detection")
         self._state = after
-        self._emit(server_events.SessionUpdated(session=after))
+        self._emit(input_events.SessionUpdated(session=after))
 
     def _begin(self) -> None:
         self._utterance = _ScriptedUtterance(self._new_id("item"), self._transcriber.next_heard(), trio.current_time())
@@ -144,7 +144,7 @@ class TranscriberSession:
             message = f"Expected at least {COMMIT_MS_MIN:g}ms of audio, got {ms:.2f}ms."
             raise InvalidEvent(message, code="input_audio_buffer_commit_empty")
         self._utterance = None
-        self._emit(server_events.BufferCommitted(item_id=utterance.item_id, previous_item_id=self._last_item))
+        self._emit(input_events.BufferCommitted(item_id=utterance.item_id, previous_item_id=self._last_item))
         self._last_item = utterance.item_id
         utterance.words.cancel(reason="committed")
         self._nursery.start_soon(self._say_the_rest, utterance)
@@ -164,16 +164,16 @@ class TranscriberSession:
         await trio.sleep_until(committed_at + utterance.heard.completed_after)
         usage = utterance.heard.usage or {"type": "duration", "seconds": math.ceil(utterance.ms / 1000)}
         self._emit(
-            server_events.TranscriptionCompleted(
+            input_events.TranscriptionCompleted(
                 item_id=utterance.item_id, content_index=0, transcript=utterance.heard.text, usage=usage
             )
         )
 
     def _say(self, utterance: _ScriptedUtterance, piece: str) -> None:
         utterance.told += 1
-        self._emit(server_events.TranscriptionDelta(item_id=utterance.item_id, content_index=0, delta=piece))
+        self._emit(input_events.TranscriptionDelta(item_id=utterance.item_id, content_index=0, delta=piece))
 
-    def _emit(self, event: server_events.ServerEvent) -> None:
+    def _emit(self, event: input_events.ServerEvent) -> None:
         self._frames.send_nowait(server_events.write_event(event, self._new_id("event")))
 
     def _new_id(self, kind: str) -> str:

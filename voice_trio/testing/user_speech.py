@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.protocols.realtime import server_events, sessions
+from voice_trio.protocols.realtime import input_events, sessions
 from voice_trio.testing import script
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def start_speech(session: ModelSession, ago_ms: float = 0.0) -> str:
     """
     item_id = session.new_id("item")
     session.speech_began_at = trio.current_time()
-    session.emit(server_events.SpeechStarted(item_id=item_id, audio_start_ms=int(max(0.0, session.heard_ms - ago_ms))))
+    session.emit(input_events.SpeechStarted(item_id=item_id, audio_start_ms=int(max(0.0, session.heard_ms - ago_ms))))
     detection = sessions.turn_detection_of(session.state)
     if detection is not None and detection.interrupt_response:
         session.interrupt("turn_detected")
@@ -79,12 +79,12 @@ def start_speech(session: ModelSession, ago_ms: float = 0.0) -> str:
 
 def hear_piece(session: ModelSession, item_id: str, piece: str) -> None:
     """A piece of what is being said."""
-    session.emit(server_events.TranscriptionDelta(item_id=item_id, content_index=0, delta=piece))
+    session.emit(input_events.TranscriptionDelta(item_id=item_id, content_index=0, delta=piece))
 
 
 def stop_speech(session: ModelSession, item_id: str) -> None:
     """Enough silence: the user's sound becomes an item."""
-    session.emit(server_events.SpeechStopped(item_id=item_id, audio_end_ms=int(session.heard_ms)))
+    session.emit(input_events.SpeechStopped(item_id=item_id, audio_end_ms=int(session.heard_ms)))
     session.commit(item_id, (trio.current_time() - session.speech_began_at) * 1000)
 
 
@@ -92,16 +92,16 @@ def complete(session: ModelSession, item_id: str, text: str) -> None:
     """The full text of what was said, or the failure that was asked for."""
     failure, session.model.behaviour.transcription_failure = session.model.behaviour.transcription_failure, None
     if failure:
-        trouble = server_events.Trouble(
+        trouble = input_events.ErrorDetails(
             type="transcription_error", code=failure, message="The audio could not be transcribed."
         )
-        session.emit(server_events.TranscriptionFailed(item_id=item_id, content_index=0, error=trouble))
+        session.emit(input_events.TranscriptionFailed(item_id=item_id, content_index=0, error=trouble))
         return
     for part in next((item.content or () for item in session.items.order if item.id == item_id), ()):
         part.transcript = text
     seconds = math.ceil(session.items.audio_ms.get(item_id, 0.0) / 1000)
     usage = {"type": "duration", "seconds": seconds}
-    session.emit(server_events.TranscriptionCompleted(item_id=item_id, content_index=0, transcript=text, usage=usage))
+    session.emit(input_events.TranscriptionCompleted(item_id=item_id, content_index=0, transcript=text, usage=usage))
 
 
 async def hear(session: ModelSession, said: SpokenUtterance) -> str:

@@ -1,153 +1,101 @@
-"""Server events as a Realtime server writes them: all of the GA interface that concerns speech, text and functions.
+"""Server events of responses, one struct each, read and written; and how a server event of any kind is.
 
-`write_event` adds the `event_id`. Fields that the API shows as null are required here, the others left out when `None`.
+`read_event` is for a client of a Realtime server, which the gateway is; `write_event` for the embedded server and the
+scripted model. Source: OpenAI's reference of Realtime server events (GA interface).
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import msgspec
 
+from voice_trio.conversation import events
+from voice_trio.errors import BadMessage
+from voice_trio.protocols.audio import BYTES_PER_MS, decode_audio
+from voice_trio.protocols.realtime.input_events import ErrorDetails, InputEvent, ServerEvent, WriteOnly
 from voice_trio.protocols.realtime.items import Item
-from voice_trio.protocols.realtime.sessions import Session
+
+if TYPE_CHECKING:
+    from voice_trio.protocols.realtime.sessions import SessionState
 
 ResponseStatus: TypeAlias = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
 
 
-class ServerEvent(msgspec.Struct, tag_field="type", omit_defaults=True, kw_only=True):
-    """One thing a server says."""
-
-
 def write_event(event: ServerEvent, event_id: str) -> str:
-    """The frame; `event_id` is the server's own count of its events."""
-    # Pasted in front: each event is encoded once, whoever counts them.
+    """The frame of `event`; `event_id` is the server's own number for it."""
     return f'{{"event_id":"{event_id}",{msgspec.json.encode(event)[1:].decode()}'
 
 
-class SessionCreated(ServerEvent, tag="session.created"):
-    session: Session
+def read_event(frame: str | bytes) -> events.UpstreamEvent | SessionState:
+    """One frame of an upstream, kept with the event as its `wire`. A type without meaning to a conversation becomes
+    `OtherUpstreamEvent`; raises `BadMessage` for what is no event, or lacks a field that its type promises."""
+    try:
+        wire = frame if isinstance(frame, str) else frame.decode()
+        return _decoder.decode(wire).to_event(wire)
+    except msgspec.ValidationError as error:
+        return _other_event(wire, error)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise BadMessage("the upstream's frame is not JSON") from error
 
 
-class SessionUpdated(ServerEvent, tag="session.updated"):
-    session: Session
-
-
-class Trouble(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """`code`, `param` and the client's `event_id` say what an error is about, as far as that is known."""
-
-    message: str
-    type: str = "invalid_request_error"
-    code: str | None = None
-    param: str | None = None
-    event_id: str | None = None
-
-
-class Error(ServerEvent, tag="error"):
-    error: dict[str, Any]
-
-
-def error_event(trouble: Trouble) -> Error:
-    """An `error` event with all five fields, as the API sends them."""
-    return Error(error={name: getattr(trouble, name) for name in ("type", "code", "message", "param", "event_id")})
-
-
-class SpeechStarted(ServerEvent, tag="input_audio_buffer.speech_started"):
+class AudioDelta(ServerEvent, tag="response.output_audio.delta", kw_only=True):
+    response_id: str
     item_id: str
-    audio_start_ms: int
+    output_index: WriteOnly[int | None] = None
+    content_index: WriteOnly[int | None] = None
+    delta: str
+
+    def to_event(self, wire: str) -> events.ResponseAudioDelta:
+        # Decoded to check it: the voice protocol's writer splices this text into a frame without escaping.
+        duration_ms = len(decode_audio(self.delta)) / BYTES_PER_MS
+        return events.ResponseAudioDelta(self.response_id, self.item_id, self.delta, duration_ms, wire=wire)
 
 
-class SpeechStopped(ServerEvent, tag="input_audio_buffer.speech_stopped"):
+class AudioDone(ServerEvent, tag="response.output_audio.done"):
+    response_id: str
     item_id: str
-    audio_end_ms: int
+    output_index: WriteOnly[int | None] = None
+    content_index: WriteOnly[int | None] = None
+
+    def to_event(self, wire: str) -> events.ResponseAudioDone:
+        return events.ResponseAudioDone(self.response_id, self.item_id, wire=wire)
 
 
-class BufferCommitted(ServerEvent, tag="input_audio_buffer.committed"):
+class _OfContent(ServerEvent):
+    response_id: str
     item_id: str
-    previous_item_id: str | None
+    output_index: WriteOnly[int | None] = None
+    content_index: WriteOnly[int | None] = None
 
 
-class BufferCleared(ServerEvent, tag="input_audio_buffer.cleared"):
+class _WordsDelta(_OfContent, kw_only=True):
+    delta: str
+
+    def to_event(self, wire: str) -> events.ResponseTranscriptDelta:
+        return events.ResponseTranscriptDelta(self.response_id, self.item_id, self.delta, wire=wire)
+
+
+class AudioTranscriptDelta(_WordsDelta, tag="response.output_audio_transcript.delta", kw_only=True):
     pass
 
 
-class ItemAdded(ServerEvent, tag="conversation.item.added"):
-    item: Item
-    previous_item_id: str | None
+class TextDelta(_WordsDelta, tag="response.output_text.delta", kw_only=True):
+    pass
 
 
-class ItemDone(ServerEvent, tag="conversation.item.done"):
-    item: Item
-    previous_item_id: str | None
-
-
-class ItemRetrieved(ServerEvent, tag="conversation.item.retrieved"):
-    item: Item
-
-
-class ItemDeleted(ServerEvent, tag="conversation.item.deleted"):
-    item_id: str
-
-
-class ItemTruncated(ServerEvent, tag="conversation.item.truncated"):
-    item_id: str
-    content_index: int
-    audio_end_ms: int
-
-
-class TranscriptionDelta(ServerEvent, tag="conversation.item.input_audio_transcription.delta"):
-    item_id: str
-    content_index: int
-    delta: str
-
-
-class TranscriptionCompleted(ServerEvent, tag="conversation.item.input_audio_transcription.completed"):
-    item_id: str
-    content_index: int
+class AudioTranscriptDone(_OfContent, tag="response.output_audio_transcript.done", kw_only=True):
     transcript: str
-    usage: dict[str, Any]
+
+    def to_event(self, wire: str) -> events.ResponseTranscriptDone:
+        return events.ResponseTranscriptDone(self.response_id, self.item_id, self.transcript, wire=wire)
 
 
-class TranscriptionFailed(ServerEvent, tag="conversation.item.input_audio_transcription.failed"):
-    item_id: str
-    content_index: int
-    error: Trouble
+class TextDone(_OfContent, tag="response.output_text.done", kw_only=True):
+    text: str
 
-
-class Response(msgspec.Struct, kw_only=True):
-    """A response as `response.created` and `response.done` show it."""
-
-    id: str
-    object: Literal["realtime.response"] = "realtime.response"
-    status: ResponseStatus = "in_progress"
-    status_details: dict[str, Any] | None = None
-    output: list[Item] = msgspec.field(default_factory=list)
-    conversation_id: str | None = None
-    output_modalities: list[str] = msgspec.field(default_factory=lambda: ["audio"])
-    max_output_tokens: int | str = "inf"
-    audio: dict[str, Any] | None = None
-    usage: dict[str, Any] | None = None
-    metadata: dict[str, str] | None = None
-
-
-class ResponseCreated(ServerEvent, tag="response.created"):
-    response: Response
-
-
-class ResponseDone(ServerEvent, tag="response.done"):
-    response: Response
-
-
-class OutputItemAdded(ServerEvent, tag="response.output_item.added"):
-    response_id: str
-    output_index: int
-    item: Item
-
-
-class OutputItemDone(ServerEvent, tag="response.output_item.done"):
-    response_id: str
-    output_index: int
-    item: Item
+    def to_event(self, wire: str) -> events.ResponseTranscriptDone:
+        return events.ResponseTranscriptDone(self.response_id, self.item_id, self.text, wire=wire)
 
 
 class ContentPart(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -156,60 +104,150 @@ class ContentPart(msgspec.Struct, omit_defaults=True, kw_only=True):
     transcript: str | None = None
 
 
-class _OfContent(ServerEvent):
-    response_id: str
-    item_id: str
-    output_index: int
-    content_index: int
-
-
-class ContentPartAdded(_OfContent, tag="response.content_part.added"):
+class ContentPartAdded(_OfContent, tag="response.content_part.added", kw_only=True):
     part: ContentPart
 
 
-class ContentPartDone(_OfContent, tag="response.content_part.done"):
+class ContentPartDone(_OfContent, tag="response.content_part.done", kw_only=True):
     part: ContentPart
 
 
-class AudioDelta(_OfContent, tag="response.output_audio.delta"):
-    delta: str
+class StatusDetails(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Why a response is not `completed`."""
+
+    type: WriteOnly[str | None] = None
+    reason: str | None = None
+    error: ErrorDetails | None = None
 
 
-class AudioDone(_OfContent, tag="response.output_audio.done"):
-    pass
+class Response(msgspec.Struct, kw_only=True):
+    """A response as `response.created` and `response.done` show it, with every field of the API, null or not."""
+
+    id: str
+    object: WriteOnly[Literal["realtime.response"]] = "realtime.response"
+    status: str | None = None
+    """A `ResponseStatus`; an upstream may say anything."""
+    status_details: StatusDetails | None = None
+    output: WriteOnly[list[Item]] = msgspec.field(default_factory=list)
+    conversation_id: WriteOnly[str | None] = None
+    output_modalities: WriteOnly[list[str]] = msgspec.field(default_factory=lambda: ["audio"])
+    max_output_tokens: WriteOnly[int | str] = "inf"
+    audio: WriteOnly[dict[str, Any] | None] = None
+    usage: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
 
 
-class AudioTranscriptDelta(_OfContent, tag="response.output_audio_transcript.delta"):
-    delta: str
+class ResponseCreated(ServerEvent, tag="response.created"):
+    response: Response
+
+    def to_event(self, wire: str) -> events.ResponseCreated:
+        return events.ResponseCreated(self.response.id, self.response.metadata or {}, wire=wire)
 
 
-class AudioTranscriptDone(_OfContent, tag="response.output_audio_transcript.done"):
-    transcript: str
+class ResponseDone(ServerEvent, tag="response.done"):
+    response: Response
+
+    def to_event(self, wire: str) -> events.ResponseDone:
+        response, details = self.response, self.response.status_details or StatusDetails()
+        code = details.error.code_or_type if details.error else ""
+        status, reason = response.status or "completed", details.reason or ""
+        return events.ResponseDone(response.id, status, reason, code, response.usage, wire=wire)
 
 
-class TextDelta(_OfContent, tag="response.output_text.delta"):
-    delta: str
+class _Id(msgspec.Struct):
+    id: str
 
 
-class TextDone(_OfContent, tag="response.output_text.done"):
-    text: str
+class _ItemHead(_Id):
+    type: str | None = None
 
 
-class _OfCall(ServerEvent):
+class OutputItemAdded(ServerEvent, tag="response.output_item.added", kw_only=True):
+    response_id: str
+    output_index: WriteOnly[int | None] = None
+    item: WriteOnly[Item]
+
+    def to_event(self, wire: str) -> events.OutputItemAdded:
+        # Only what is needed of it is checked: an upstream may produce items of kinds that `Item` does not know.
+        head = msgspec.convert(self.item, _ItemHead)
+        return events.OutputItemAdded(self.response_id, head.id, head.type or "message", wire=wire)
+
+
+class OutputItemDone(ServerEvent, tag="response.output_item.done"):
+    response_id: str
+    output_index: int
+    item: Item
+
+
+class _OfCall(ServerEvent, kw_only=True):
     response_id: str
     item_id: str
-    output_index: int
+    output_index: WriteOnly[int | None] = None
     call_id: str
 
 
-class ArgumentsDelta(_OfCall, tag="response.function_call_arguments.delta"):
+class ArgumentsDelta(_OfCall, tag="response.function_call_arguments.delta", kw_only=True):
     delta: str
 
 
-class ArgumentsDone(_OfCall, tag="response.function_call_arguments.done"):
-    name: str
+class ArgumentsDone(_OfCall, tag="response.function_call_arguments.done", kw_only=True):
+    name: str = ""
     arguments: str
+
+    def to_event(self, wire: str) -> events.FunctionCalled:
+        return events.FunctionCalled(self.response_id, self.item_id, self.call_id, self.name, self.arguments, wire=wire)
 
 
 class RateLimitsUpdated(ServerEvent, tag="rate_limits.updated"):
     rate_limits: list[dict[str, Any]]
+
+
+_Meaningful: TypeAlias = (
+    InputEvent
+    | ResponseCreated
+    | ResponseDone
+    | OutputItemAdded
+    | AudioDelta
+    | AudioDone
+    | AudioTranscriptDelta
+    | AudioTranscriptDone
+    | TextDelta
+    | TextDone
+    | ArgumentsDone
+)
+
+
+def _other_event(wire: str, why: msgspec.ValidationError) -> events.OtherUpstreamEvent | events.ResponseDone:
+    """An event without meaning to a conversation; a malformed one with a meaning raises, except for `response.done`."""
+    try:
+        kind = _envelope_decoder.decode(wire).type
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadMessage("the upstream's frame is no event") from error
+    if kind == "response.done" and (done := _malformed_done(wire)) is not None:
+        return done
+    if kind in _MEANINGFUL_TYPES:
+        raise BadMessage(f"the upstream's {kind} is malformed: {why}") from why
+    return events.OtherUpstreamEvent(kind, wire=wire)
+
+
+def _malformed_done(wire: str) -> events.ResponseDone | None:
+    """The end of a response counts even when its details are malformed: the next turn waits for it."""
+    try:
+        response = _done_decoder.decode(wire).response
+    except msgspec.DecodeError:
+        return None
+    return events.ResponseDone(response.id, "failed", "malformed", wire=wire)
+
+
+class _Envelope(msgspec.Struct):
+    type: str
+
+
+class _DoneEnvelope(msgspec.Struct):
+    response: _Id
+
+
+_decoder: msgspec.json.Decoder[_Meaningful] = msgspec.json.Decoder(_Meaningful)
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
+_done_decoder = msgspec.json.Decoder(_DoneEnvelope)
+_MEANINGFUL_TYPES = frozenset(str(shape.__struct_config__.tag) for shape in get_args(_Meaningful))

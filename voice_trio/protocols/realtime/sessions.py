@@ -6,6 +6,7 @@ does act upon is read off by `turn_detection_of` and friends.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -178,3 +179,78 @@ def transcription_model_of(session: Session) -> str | None:
     """Which model transcribes what the user says; `None` if none does."""
     transcription = session["audio"]["input"]["transcription"]
     return transcription.get("model") if transcription else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionState:
+    """What `session.created` or `session.updated` of an upstream says it will do, as far as the gateway depends on it.
+
+    `create_response` is `None` where there is no turn detection at all, and true, the default, where nothing is said.
+    `session_json` is the whole session object, instructions included. `expires_at` is Unix time in seconds.
+    """
+
+    type: str
+    session_json: str = field(repr=False)
+    session_id: str = ""
+    model: str = ""
+    voice: str = ""
+    expires_at: float | None = None
+    turn_detection: str | None = None
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+    transcription_model: str | None = None
+    wire: str = field(default="", repr=False, compare=False)
+
+
+def read_session(event_type: str, session: Session, wire: str) -> SessionState:
+    """The state in an upstream's session object; raises `msgspec.ValidationError` if it has another shape."""
+    shape = msgspec.convert(session, _Shown)
+    audio = shape.audio or _ShownAudio()
+    heard, said = audio.input or _ShownInput(), audio.output or _ShownOutput()
+    detection = heard.turn_detection
+    return SessionState(
+        type=event_type,
+        session_json=msgspec.json.encode(session).decode(),
+        session_id=shape.id or "",
+        model=shape.model or "",
+        voice=said.voice.id if isinstance(said.voice, VoiceId) else said.voice or "",
+        expires_at=shape.expires_at,
+        turn_detection=detection.type if detection else None,
+        create_response=detection.create_response is not False if detection else None,
+        interrupt_response=detection.interrupt_response is not False if detection else None,
+        transcription_model=heard.transcription.model if heard.transcription else None,
+        wire=wire,
+    )
+
+
+# What an upstream shows is checked less strictly than what a client asks for: other servers have other kinds of turn
+# detection, other fields, and nulls.
+class _ShownDetection(msgspec.Struct):
+    type: str
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+
+
+class _ShownTranscription(msgspec.Struct):
+    model: str | None = None
+
+
+class _ShownInput(msgspec.Struct):
+    turn_detection: _ShownDetection | None = None
+    transcription: _ShownTranscription | None = None
+
+
+class _ShownOutput(msgspec.Struct):
+    voice: str | VoiceId | None = None
+
+
+class _ShownAudio(msgspec.Struct):
+    input: _ShownInput | None = None
+    output: _ShownOutput | None = None
+
+
+class _Shown(msgspec.Struct):
+    id: str | None = None
+    model: str | None = None
+    expires_at: float | None = None
+    audio: _ShownAudio | None = None

@@ -19,7 +19,7 @@ from voice_trio.conversation import commands, events
 from voice_trio.conversation.policy import FATAL_CODES
 from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
 from voice_trio.protocols.realtime import read_event
-from voice_trio.protocols.realtime.transcription import never_streams, transcription_update
+from voice_trio.protocols.realtime.writer import never_streams, transcription_update
 from voice_trio.session.observers import SidecarAudioSent
 from voice_trio.session.sidecar.utterances import SidecarTurns
 from voice_trio.session.upstream.connect import (

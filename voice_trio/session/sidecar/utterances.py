@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from voice_trio.conversation import commands, events
-from voice_trio.protocols.realtime import append_audio, server_events
-from voice_trio.protocols.realtime.transcription import COMMIT_MS_MIN, clear_audio, commit_audio
+from voice_trio.protocols.realtime import append_audio, input_events, server_events
+from voice_trio.protocols.realtime.writer import COMMIT_MS_MIN, clear_audio, commit_audio
 from voice_trio.session.sidecar.transcript_source import ITEMS_REMEMBERED, TranscriptSource, TranscriptSources
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class SidecarTurns:
         return utterance
 
     def _delta(self, item_id: str, delta: str) -> events.TranscriptDelta:
-        wire = self._wire(server_events.TranscriptionDelta(item_id=item_id, content_index=0, delta=delta))
+        wire = self._wire(input_events.TranscriptionDelta(item_id=item_id, content_index=0, delta=delta))
         return events.TranscriptDelta(item_id, delta, wire=wire)
 
     def _last_words(self, item_id: str, transcript: str) -> list[Words | commands.CountUsage]:
@@ -246,12 +246,12 @@ class SidecarTurns:
             return []
         # The conversation's bill for this item is nothing; the sidecar's is written beside it.
         nothing = {"type": "duration", "seconds": 0}
-        final = server_events.TranscriptionCompleted(
+        final = input_events.TranscriptionCompleted(
             item_id=item_id, content_index=0, transcript=transcript, usage=nothing
         )
         return [events.TranscriptCompleted(item_id, transcript, nothing, wire=self._wire(final))]
 
-    def _wire(self, event: server_events.ServerEvent) -> str:
+    def _wire(self, event: input_events.ServerEvent) -> str:
         self._events += 1
         return server_events.write_event(event, f"event_sidecar_{self._events}")
 
