@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
+from tests.support.send_queue_fixture import SendQueueFixture
 from voice_trio.protocols.audio import audio_ms, decode_audio, encode_audio, split_audio
-from voice_trio.session.client.send_queue import LEAD_SECONDS_MAX, Frame, Lane, SendQueue
+from voice_trio.session.client.send_queue import LEAD_SECONDS_MAX
 from voice_trio.session.endings import Ending
 from voice_trio.testing.script import Answer, Call
 
@@ -218,27 +220,30 @@ def test_sound_in_base64_is_cut_into_whole_samples() -> None:
     assert split_audio("", 500) == [""]
 
 
-async def test_nothing_is_held_before_the_first_sound_and_nothing_from_who_reports(autojump_clock: MockClock) -> None:
-    queue, start = SendQueue(is_paced=True), trio.current_time()
+async def test_nothing_is_held_before_the_first_sound_and_nothing_from_who_reports(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    sending = SendQueueFixture(nursery, is_paced=True)
+    sending.put_audio("first", 1000.0)
+    sending.put_audio("second", 100.0)
+    await trio.sleep(0.1)
+    sending.queue.stop_pacing()
+    sending.put_audio("third", 100.0)
+    await trio.sleep(0.0)
+    await trio.testing.wait_all_tasks_blocked()
+    assert sending.link.sent == [("first", 0.0), ("second", pytest.approx(0.1)), ("third", pytest.approx(0.1))]
 
-    async def next_leaves(audio_ms: float) -> float:
-        """When the next piece of sound leaves, in seconds from the start."""
-        queue.put(Frame("sound", Lane.ANSWER, "item", audio_ms))
-        queue.written(await queue.next())
-        return trio.current_time() - start
 
-    assert await next_leaves(1000.0) == 0.0
-    assert await next_leaves(100.0) == pytest.approx(0.1)
-    queue.stop_pacing()
-    assert await next_leaves(100.0) == pytest.approx(0.1)
-
-
-async def test_sound_that_was_being_written_at_a_flush_does_not_count(autojump_clock: MockClock) -> None:
-    queue, start = SendQueue(is_paced=True), trio.current_time()
-    queue.put(Frame("interrupted", Lane.ANSWER, "item", 1000.0))
-    interrupted = await queue.next()
-    queue.drop_answer()
-    queue.written(interrupted)
-    queue.put(Frame("next answer", Lane.ANSWER, "other", 1000.0))
-    await queue.next()
-    assert trio.current_time() == start
+async def test_sound_that_was_being_written_at_a_flush_does_not_count(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    sending = SendQueueFixture(nursery, is_paced=True)
+    sending.link.stall()
+    sending.put_audio("interrupted", 1000.0)
+    await trio.testing.wait_all_tasks_blocked()
+    sending.queue.drop_response()
+    sending.link.resume()
+    await trio.testing.wait_all_tasks_blocked()
+    sending.put_audio("next response", 1000.0, "other")
+    await trio.testing.wait_all_tasks_blocked()
+    assert sending.link.sent == [("interrupted", 0.0), ("next response", 0.0)]

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
+from tests.support.send_queue_fixture import SendQueueFixture
 from voice_trio.errors import ModelUnavailable
-from voice_trio.session.client.send_queue import AUDIO_SECONDS_MAX, FRAMES_MAX, Frame, Lane, SendQueue
-from voice_trio.session.client.token_bucket import TokenBucket
+from voice_trio.session.client.limits import TokenBucket
+from voice_trio.session.client.send_queue import AUDIO_SECONDS_MAX, FRAMES_MAX, STALL_SECONDS_MAX, Frame, Lane
+from voice_trio.session.endings import Ending
 from voice_trio.session.upstream.send_queue import COMMANDS_MAX, EARLY_SECONDS_MAX, QUEUED_SECONDS_MAX, UpstreamQueue
 
 if TYPE_CHECKING:
@@ -54,49 +57,82 @@ async def test_commands_go_before_audio_and_a_lost_model_takes_them_along(autoju
 
 
 @pytest.mark.parametrize(
-    ("frame", "most"), [(Frame("x", Lane.ANSWER, "item", 1000.0), AUDIO_SECONDS_MAX), (Frame("x"), FRAMES_MAX)]
+    ("frame", "most"), [(Frame("x", Lane.RESPONSE, "item", 1000.0), AUDIO_SECONDS_MAX), (Frame("x"), FRAMES_MAX)]
 )
-def test_more_than_fits_for_the_client_is_noticed(frame: Frame, most: float) -> None:
-    outbox = SendQueue()
+async def test_more_than_fits_for_the_client_ends_the_session(
+    autojump_clock: MockClock, frame: Frame, most: float
+) -> None:
+    sending = SendQueueFixture()
     for _ in range(int(most)):
-        outbox.put(frame)
-    assert not outbox.is_overfull
-    outbox.put(frame)
-    assert outbox.is_overfull
+        sending.queue.put(frame)
+    assert sending.session.endings == []
+    sending.queue.put(frame)
+    assert sending.session.endings == [Ending.TOO_SLOW]
 
 
 async def test_a_frame_that_was_not_written_is_next_again_and_among_the_last_words(autojump_clock: MockClock) -> None:
-    outbox = SendQueue()
-    outbox.put(Frame("first", Lane.URGENT))
-    outbox.put(Frame("second", Lane.URGENT))
-    outbox.put_back(await outbox.next())
-    assert [frame.text for frame in outbox.take_urgent()] == ["first", "second"]
+    queue = SendQueueFixture().queue
+    queue.put(Frame("first", Lane.URGENT))
+    queue.put(Frame("second", Lane.URGENT))
+    first = queue.take(0.0)
+    assert isinstance(first, Frame)
+    queue.put_back(first)
+    assert [frame.text for frame in queue.take_urgent()] == ["first", "second"]
 
 
 async def test_a_flush_drops_the_answer_and_nothing_else(autojump_clock: MockClock) -> None:
-    outbox = SendQueue()
-    outbox.put(Frame("sound", Lane.ANSWER, "item", 100.0, dies_with_answer=True))
-    outbox.put(Frame("done"))
-    outbox.drop_answer()
-    assert outbox.audio_seconds == 0
-    assert (await outbox.next()).text == "done"
+    sending = SendQueueFixture()
+    sending.put_audio("sound", 100.0)
+    done = Frame("done")
+    sending.queue.put(done)
+    sending.queue.drop_response()
+    assert sending.queue.audio_seconds == 0
+    assert sending.queue.take(0.0) is done
+
+
+async def test_a_send_that_stalls_ends_the_session_after_exactly_five_seconds(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    sending = SendQueueFixture(nursery)
+    sending.link.stall()
+    sending.queue.put(Frame("x"))
+    await trio.sleep(STALL_SECONDS_MAX - 0.001)
+    assert sending.session.endings == []
+    await trio.sleep(0.002)
+    assert sending.session.endings == [Ending.TOO_SLOW]
+
+
+async def test_the_last_frames_follow_the_one_that_could_not_be_written(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    sending = SendQueueFixture(nursery)
+    sending.link.stall()
+    sending.queue.put(Frame("urgent", Lane.URGENT))
+    await trio.testing.wait_all_tasks_blocked()
+    nursery.start_soon(
+        sending.queue.finish, lambda: [*(frame.text for frame in sending.queue.take_urgent()), "last"], 1000, ""
+    )
+    await trio.testing.wait_all_tasks_blocked()
+    sending.link.resume()
+    await trio.testing.wait_all_tasks_blocked()
+    assert sending.link.texts == ["urgent", "last"]
 
 
 async def test_who_waits_for_a_frame_is_woken_by_it(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    outbox, uplink = SendQueue(), UpstreamQueue()
+    sending, uplink = SendQueueFixture(nursery), UpstreamQueue()
     taken: list[str] = []
 
     async def take() -> None:
-        taken.append((await outbox.next()).text)
         taken.append(await uplink.next())
 
     nursery.start_soon(take)
     await trio.sleep(1)
-    outbox.put(Frame("one"))
+    sending.queue.put(Frame("one"))
     await trio.sleep(1)
+    assert sending.link.sent == [("one", 1.0)]
     uplink.put_command("two")
     await trio.sleep(1)
-    assert taken == ["one", "two"]
+    assert taken == ["two"]
 
 
 def test_a_bucket_lets_a_burst_through_and_then_so_many_a_second() -> None:

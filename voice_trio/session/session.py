@@ -84,7 +84,7 @@ class Session:
         """Whether all has been said and counted; a stalled client's socket may still be closing."""
         self._cost_meter = cost_meter or CostMeter()
         self._observers = self._make_observers(observers)
-        self._sidecar = Sidecar(sidecar, self)
+        self._sidecar = None if sidecar is None else Sidecar(sidecar, self)
         self._upstream = UpstreamConnection(self, self._sidecar, lambda state: self._client.describe(state))
         self._core: DecisionCore
         self._client: ClientConnection
@@ -222,7 +222,8 @@ class Session:
                 nursery.start_soon(announce_deadline, deadline, seconds, self._client)
                 nursery.start_soon(watch_for_idleness, self._core, self)
             while upstream is not None:
-                self._sidecar.attend(upstream, nursery, sockets)
+                if self._sidecar is not None:
+                    self._sidecar.attend(upstream, nursery, sockets)
                 await self._upstream.run(upstream)
                 upstream = await self._recover(sockets)
 
@@ -282,7 +283,8 @@ class Session:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._client.close, ending)
             nursery.start_soon(self._upstream.close)
-            nursery.start_soon(self._sidecar.close)
+            if self._sidecar is not None:
+                nursery.start_soon(self._sidecar.close)
 
     def _ending_by_scope(self) -> Ending:
         """No reason was given: either the deadline ended the session, or its scope was cancelled from outside."""

@@ -1,14 +1,16 @@
-"""A client's frames, understood or refused: how often it may err, and how fast it may talk. Pure: time is given."""
+"""Bounds on what a client may send: how often it may err, how fast it may talk, how much may wait. Time is given."""
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
+
+import trio
 
 from voice_trio.conversation.events import TextInput
 from voice_trio.errors import BadMessage, InvalidEvent, NotJson
 from voice_trio.protocols.audio import AudioAppended
 from voice_trio.protocols.voice.client_events import FromClient, read_client
-from voice_trio.session.client.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from voice_trio.protocols.openai_client import ClientEventReader, PassthroughEvent
@@ -17,33 +19,63 @@ NOT_JSON_MAX = 10
 CONTROL_BURST = 100.0  # events at once …
 CONTROL_PER_SECOND = 50.0  # … and in the long run; four playback positions a second are usual
 QUESTIONS_BURST = 5.0
-QUESTIONS_PER_SECOND = 1.0  # each is searched, and joined to the last if that was not answered yet
-MESSAGE_SECONDS_MAX = 2.0  # of sound; while a message is paid for, nothing else is read
-COMPLAINTS_BURST = 10.0
-COMPLAINTS_PER_SECOND = 1.0  # a client that errs a thousand times a second is not told a thousand times
+QUESTIONS_PER_SECOND = 1.0  # each is searched, and merged with the last one if that has no response yet
+MESSAGE_SECONDS_MAX = 2.0  # of sound in one message; until it is paid for, nothing else is read
+ERRORS_BURST = 10.0
+ERRORS_PER_SECOND = 1.0  # a client that errs a thousand times a second gets no thousand errors
 AUDIO_AHEAD_SECONDS_MAX = 5.0  # sound that may come at once: what was recorded while connecting
-BYTES_PER_TOKEN = 65_536  # of a large message: to read it takes time that others wait for
-DROP_IN_AHEAD_SECONDS_MAX = 60.0  # of a client that may send a recording at once
+PASSTHROUGH_AHEAD_SECONDS_MAX = 60.0  # of a client that may send a recording at once
 AUDIO_SPEED_MAX = 2.0  # times real time, in the long run
+BYTES_PER_TOKEN = 65_536  # of a large message: decoding it takes time from other sessions
+QUEUED_BYTES_MAX = 16 * 1024 * 1024
+QUEUED_FRAMES_MAX = 1000
+
+
+class TokenBucket:
+    """Holds at most `size` tokens, refilled at `per_second`; starts full."""
+
+    def __init__(self, size: float, per_second: float, now: float) -> None:
+        self._size = size
+        self._per_second = per_second
+        self._tokens = size
+        self._at = now
+
+    def take(self, now: float, amount: float = 1.0) -> bool:
+        """Take `amount` if it is there; False, and nothing taken, if not."""
+        self._refill(now)
+        if self._tokens < amount:
+            return False
+        self._tokens -= amount
+        return True
+
+    def take_and_wait(self, now: float, amount: float) -> float:
+        """Take `amount` in any case; returns how many seconds to wait until it is refilled."""
+        self._refill(now)
+        self._tokens -= amount
+        return max(0.0, -self._tokens / self._per_second)
+
+    def _refill(self, now: float) -> None:
+        self._tokens = min(self._size, self._tokens + (now - self._at) * self._per_second)
+        self._at = now
 
 
 class ClientLimits:
-    """How much a client may say, and how often it may err."""
+    """Rates of one client's events, sound and errors."""
 
     def __init__(self, now: float, audio_ahead_seconds: float) -> None:
         self.control = TokenBucket(CONTROL_BURST, CONTROL_PER_SECOND, now)
-        self._complaints = TokenBucket(COMPLAINTS_BURST, COMPLAINTS_PER_SECOND, now)
+        self._errors = TokenBucket(ERRORS_BURST, ERRORS_PER_SECOND, now)
         self._audio = TokenBucket(audio_ahead_seconds, AUDIO_SPEED_MAX, now)
         self.not_json = 0
 
     @property
-    def is_over(self) -> bool:
-        """Whether this client does not speak the protocol at all."""
+    def is_exceeded(self) -> bool:
+        """Whether so many frames were not JSON that the client does not speak the protocol."""
         return self.not_json > NOT_JSON_MAX
 
-    def may_complain(self, now: float) -> bool:
-        """Whether to tell the client of another mistake."""
-        return self._complaints.take(now)
+    def may_send_error(self, now: float) -> bool:
+        """Whether to tell the client of another error."""
+        return self._errors.take(now)
 
     def seconds_ahead(self, now: float, duration_ms: float) -> float:
         """How long to read nothing, so that sound comes no faster than allowed."""
@@ -51,23 +83,23 @@ class ClientLimits:
 
 
 class VoiceFrameDecoder:
-    """Reads a client's frames within its limits."""
+    """Decodes the frames of a client of the voice protocol, within its limits."""
 
     def __init__(self, now: float) -> None:
-        self.patience = ClientLimits(now, AUDIO_AHEAD_SECONDS_MAX)
+        self.limits = ClientLimits(now, AUDIO_AHEAD_SECONDS_MAX)
         self._questions = TokenBucket(QUESTIONS_BURST, QUESTIONS_PER_SECOND, now)
 
-    def understand(self, frame: str | bytes, now: float) -> FromClient:
-        """What a frame means; raises `BadMessage` for what is wrong, and for control events that come too often."""
+    def decode(self, frame: str | bytes, now: float) -> FromClient:
+        """The event in a frame; raises `BadMessage` for a wrong one, and for control events that come too often."""
         try:
             event = read_client(frame)
         except NotJson:
-            self.patience.not_json += 1
+            self.limits.not_json += 1
             raise
         if isinstance(event, AudioAppended):
             if event.duration_ms > MESSAGE_SECONDS_MAX * 1000:
                 raise BadMessage(f"more than {MESSAGE_SECONDS_MAX:g} s of sound in one message")
-        elif not self.patience.control.take(now):
+        elif not self.limits.control.take(now):
             raise BadMessage(f"more than {CONTROL_PER_SECOND:g} events a second; this one was dropped")
         elif isinstance(event, TextInput) and not self._questions.take(now):
             raise BadMessage("too many typed questions at once; this one was dropped")
@@ -75,26 +107,59 @@ class VoiceFrameDecoder:
 
 
 class RealtimeFrameDecoder:
-    """Reads a drop-in client's frames; such clients may send a whole recording at once.
+    """Decodes the frames of a client of OpenAI's protocol; such a client may send a whole recording at once.
 
-    Nothing is dropped for coming too fast, it is only heeded later: sound beyond `DROP_IN_AHEAD_SECONDS_MAX` at twice
-    real time, everything else at the pace at which others may send it.
+    Nothing is dropped for coming too fast. It is handled later instead: sound beyond `PASSTHROUGH_AHEAD_SECONDS_MAX`
+    at twice real time, everything else at the rate of control events.
     """
 
     def __init__(self, reader: ClientEventReader, now: float) -> None:
-        self.patience = ClientLimits(now, DROP_IN_AHEAD_SECONDS_MAX)
+        self.limits = ClientLimits(now, PASSTHROUGH_AHEAD_SECONDS_MAX)
         self._reader = reader
 
-    def understand(self, frame: str | bytes) -> PassthroughEvent:
-        """What a frame asks for; raises `InvalidEvent`."""
+    def decode(self, frame: str | bytes) -> PassthroughEvent:
+        """The request in a frame; raises `InvalidEvent`."""
         try:
             return self._reader.read(frame)
         except InvalidEvent as error:
-            self.patience.not_json += error.code == "invalid_json"
+            self.limits.not_json += error.code == "invalid_json"
             raise
 
     def pause(self, frame: str | bytes, event: PassthroughEvent | None, now: float) -> float:
-        """How long to heed nothing after that frame (`event` of None was refused): slower, where others would drop."""
+        """Seconds to handle nothing after that frame; `event` is None if it was refused."""
         if isinstance(event, AudioAppended):
-            return self.patience.seconds_ahead(now, event.duration_ms)
-        return self.patience.control.take_and_wait(now, 1.0 + len(frame) / BYTES_PER_TOKEN)
+            return self.limits.seconds_ahead(now, event.duration_ms)
+        return self.limits.control.take_and_wait(now, 1.0 + len(frame) / BYTES_PER_TOKEN)
+
+
+class ReceiveQueue:
+    """Frames that were received and not handled yet, bounded. One task puts, one takes.
+
+    It lets a client be read while its frames wait, so that a closed connection is noticed at once.
+    """
+
+    def __init__(self) -> None:
+        self._frames: deque[str | bytes] = deque()
+        self._bytes = 0
+        self._changed = trio.Event()
+
+    async def put(self, frame: str | bytes) -> None:
+        """Wait while more than `QUEUED_BYTES_MAX` or `QUEUED_FRAMES_MAX` are queued; one frame more always fits."""
+        while self._bytes > QUEUED_BYTES_MAX or len(self._frames) >= QUEUED_FRAMES_MAX:
+            await self._changed.wait()
+        self._frames.append(frame)
+        self._bytes += len(frame)
+        self._notify()
+
+    async def take(self) -> str | bytes:
+        """The oldest frame; waits for one."""
+        while not self._frames:
+            await self._changed.wait()
+        frame = self._frames.popleft()
+        self._bytes -= len(frame)
+        self._notify()
+        return frame
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, trio.Event()
+        changed.set()

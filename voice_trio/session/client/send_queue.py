@@ -1,12 +1,8 @@
-"""What waits to be written to the client: control overtakes audio, everything else keeps its order.
+"""What waits to be written to the client, and the only writer to its link.
 
-Only `playback.flush`, `speech_started`, `error` and `session.*` overtake; the events of one answer stay in order with
-its sound. A flush drops the queued answer. Nothing here waits but `next`, and nothing is dropped from the middle of an
-answer.
-
-A paced queue holds sound until its time, and then the rest of the answer waits behind it; what does not belong to the
-answer does not wait, as if the model spoke no faster than that. A client that never says how far it has played may not
-know how to fall silent: so that an interruption is heard soon it has at most `LEAD_SECONDS_MAX` of sound unplayed.
+Only `playback.flush`, `speech_started`, `error` and `session.*` overtake; the events of one response stay in order with
+its sound. A flush drops the queued response. Filling the queue never waits, and nothing is dropped from the middle of a
+response.
 """
 
 from __future__ import annotations
@@ -15,17 +11,30 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import trio
 
-AUDIO_SECONDS_MAX = 240.0  # the longest answer a model gives is about 205 s (4,096 audio tokens of 50 ms)
-FRAMES_MAX = 20_000  # what that much audio comes to in 20 ms pieces with their text, and then some
+from voice_trio.conversation import events
+from voice_trio.errors import LinkClosed
+from voice_trio.session.endings import Ending
+from voice_trio.session.observers import FlushSent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from voice_trio.net.link import Link
+    from voice_trio.session.ports import SessionPort
+
+AUDIO_SECONDS_MAX = 240.0  # the longest response of a model is about 205 s (4,096 audio tokens of 50 ms)
+FRAMES_MAX = 20_000  # that much audio in pieces of 20 ms with their text, and some more
 LEAD_SECONDS_MAX = 1.0  # of sound that a client which never reports its position may have unplayed
+STALL_SECONDS_MAX = 5.0  # for one send; a client that takes longer is closed (I9)
 
 
 class Lane(Enum):
     URGENT = "overtakes everything"
-    ANSWER = "in order with the answer's sound"
+    RESPONSE = "in order with the response's sound"
     OTHER = "in order with everything else, unless that is held back"
 
 
@@ -37,91 +46,163 @@ class Frame:
     lane: Lane = Lane.OTHER
     item_id: str = ""
     audio_ms: float = 0.0
-    dies_with_answer: bool = False
+    dies_with_response: bool = False
     """Dropped by a flush."""
     flush_at: float | None = None
     """Of a flush: when it was queued."""
 
 
 class SendQueue:
-    """One writer takes frames and says when each is `written`; anybody puts, without waiting."""
+    """Frames for one client. `put` never waits; from `start` to `finish` a task writes them to the link.
 
-    def __init__(self, *, is_paced: bool = False) -> None:
+    The session ends as too slow if the queue overflows or one send takes `STALL_SECONDS_MAX`.
+    """
+
+    # Pacing. An upstream generates sound faster than it is heard, so a client can hold many seconds of it. A client
+    # that never reports its position may not know how to fall silent: it would play those seconds after an
+    # interruption. So a paced queue lets it have at most LEAD_SECONDS_MAX of sound unplayed. `_dry_at` is when the
+    # client will have played all that was written, by the clock. A held piece of sound holds the rest of its response,
+    # because order within a response is kept. It holds nothing else: for the client it is as if the model spoke no
+    # faster. The first reported position ends the pacing.
+
+    def __init__(self, link: Link, host: SessionPort, *, is_paced: bool = False) -> None:
+        self._link = link
+        self._host = host
         self._is_paced = is_paced
-        self._dry_at = -math.inf  # when all sound that was written will have been played
-        self._taken: Frame | None = None  # being written
-        self._lanes: dict[Lane, deque[tuple[int, Frame]]] = {lane: deque() for lane in Lane}
-        self._number = 0
+        self._dry_at = -math.inf
+        self._in_flight: Frame | None = None
+        self._urgent: deque[Frame] = deque()
+        self._response: deque[tuple[int, Frame]] = deque()
+        self._other: deque[tuple[int, Frame]] = deque()
+        self._number = 0  # of the last frame that was put: gives the order between the two lanes
         self._audio_ms = 0.0
         self._changed = trio.Event()
+        self._writing = trio.CancelScope()
+        self._written: trio.Event | None = None
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Begin to write; the nursery must outlive the session's tasks, because nothing may cut a frame in two."""
+        self._written = trio.Event()
+        nursery.start_soon(self._write)
 
     def put(self, frame: Frame) -> None:
+        """Queue a frame; the session ends if more is queued than `AUDIO_SECONDS_MAX` or `FRAMES_MAX`."""
         self._number += 1
-        self._lanes[frame.lane].append((self._number, frame))
+        if frame.lane is Lane.URGENT:
+            self._urgent.append(frame)
+        else:
+            lane = self._response if frame.lane is Lane.RESPONSE else self._other
+            lane.append((self._number, frame))
         self._audio_ms += frame.audio_ms
         self._changed.set()
-
-    def put_back(self, frame: Frame) -> None:
-        """A frame that was taken but not written is next again."""
-        self._lanes[frame.lane].appendleft((0, frame))
-        self._audio_ms += frame.audio_ms
-        self._changed.set()
-
-    def written(self, frame: Frame) -> None:
-        """The frame that was taken has left; its sound can be heard from now on, unless a flush came meanwhile."""
-        if frame.audio_ms and frame is self._taken:
-            self._dry_at = max(self._dry_at, trio.current_time()) + frame.audio_ms / 1000
-
-    def stop_pacing(self) -> None:
-        """The client reports its position: it knows how to fall silent, and may have everything at once."""
-        self._is_paced = False
-        self._changed.set()
-
-    def drop_answer(self) -> None:
-        """The answer was interrupted: what of it has not left dies here."""
-        self._dry_at = -math.inf
-        self._taken = None
-        kept = [entry for entry in self._lanes[Lane.ANSWER] if not entry[1].dies_with_answer]
-        self._lanes[Lane.ANSWER] = deque(kept)
-        self._audio_ms = 0.0
-
-    async def next(self) -> Frame:
-        """The next frame to write; waits for one. Cancelling loses nothing."""
-        while (lane := self._next_lane()) is None:
-            self._changed = trio.Event()
-            with trio.move_on_at(self._held_until()):
-                await self._changed.wait()
-        _, frame = self._lanes[lane].popleft()
-        self._audio_ms -= frame.audio_ms
-        self._taken = frame
-        return frame
-
-    def take_urgent(self) -> list[Frame]:
-        """What should still be said although the session is over."""
-        frames = [frame for _, frame in self._lanes[Lane.URGENT]]
-        self._lanes[Lane.URGENT].clear()
-        return frames
+        waiting = len(self._urgent) + len(self._response) + len(self._other)
+        if self._audio_ms > AUDIO_SECONDS_MAX * 1000 or waiting > FRAMES_MAX:
+            self._host.end(Ending.TOO_SLOW)
 
     @property
     def audio_seconds(self) -> float:
+        """Sound that is queued."""
         return self._audio_ms / 1000
 
-    @property
-    def is_overfull(self) -> bool:
-        return self.audio_seconds > AUDIO_SECONDS_MAX or sum(map(len, self._lanes.values())) > FRAMES_MAX
+    def stop_pacing(self) -> None:
+        """The client reports its position, so it may have all sound at once."""
+        self._is_paced = False
+        self._changed.set()
 
-    def _next_lane(self) -> Lane | None:
-        if self._lanes[Lane.URGENT]:
-            return Lane.URGENT
-        lanes = [Lane.OTHER] if self._held_until() > trio.current_time() else [Lane.ANSWER, Lane.OTHER]
-        waiting = [lane for lane in lanes if self._lanes[lane]]
-        return min(waiting, key=lambda lane: self._lanes[lane][0][0], default=None)
+    def drop_response(self) -> None:
+        """The response was interrupted: drop what of it has not left."""
+        self._dry_at = -math.inf
+        self._in_flight = None
+        self._response = deque(entry for entry in self._response if not entry[1].dies_with_response)
+        self._audio_ms = 0.0
 
-    def _held_until(self) -> float:
-        """When the answer may go on; infinity if nothing of it is here."""
-        if not self._lanes[Lane.ANSWER]:
-            return math.inf
-        _, frame = self._lanes[Lane.ANSWER][0]
-        if not self._is_paced or not frame.audio_ms:
-            return -math.inf
-        return self._dry_at + frame.audio_ms / 1000 - LEAD_SECONDS_MAX
+    def take(self, now: float) -> Frame | float:
+        """The next frame to write; if none may leave, the time when one may (infinity: not before one is put)."""
+        if self._urgent:
+            return self._urgent.popleft()
+        held_until = math.inf
+        if self._response:
+            audio_ms = self._response[0][1].audio_ms
+            is_held = self._is_paced and audio_ms > 0
+            held_until = self._dry_at + audio_ms / 1000 - LEAD_SECONDS_MAX if is_held else -math.inf
+        if self._other and (held_until > now or self._other[0][0] < self._response[0][0]):
+            return self._other.popleft()[1]
+        if held_until > now:
+            return held_until
+        _, frame = self._response.popleft()
+        self._audio_ms -= frame.audio_ms
+        return frame
+
+    def put_back(self, frame: Frame) -> None:
+        """A frame that was taken and not written is the next again."""
+        if frame.lane is Lane.URGENT:
+            self._urgent.appendleft(frame)
+        else:
+            (self._response if frame.lane is Lane.RESPONSE else self._other).appendleft((0, frame))
+        self._audio_ms += frame.audio_ms
+
+    def take_urgent(self) -> list[Frame]:
+        """What must still be said although the session is over."""
+        frames = list(self._urgent)
+        self._urgent.clear()
+        return frames
+
+    async def finish(self, last_frames: Callable[[], Iterable[str]], code: int, reason: str) -> None:
+        """Stop writing, write the last frames and close the link; the caller bounds it."""
+        if self._written is not None:
+            self._writing.cancel(reason=reason)
+            await self._written.wait()  # one writer at a time
+        try:
+            for text in last_frames():
+                await self._link.send(text)
+            await self._link.aclose(code, reason)
+        except LinkClosed:
+            pass
+
+    async def _write(self) -> None:
+        try:
+            with self._writing:
+                await self._write_frames()
+        except Exception:  # a bug; the nursery of this task belongs to no handler of ours
+            self._host.crash()
+        finally:
+            if self._written is not None:
+                self._written.set()
+
+    async def _write_frames(self) -> None:
+        # The writer lives in the session's outer nursery. A cancelled send tears the stream: the peer sees half a
+        # frame, and nothing can be written after it. Were the writer a task of the session, ending the session would
+        # cancel its send, and the error and the close code that tell the client why could no longer be sent. So only
+        # two things cancel a send: `finish`, which puts the frame back to be among the last ones, and the stall limit,
+        # after which the client is given up. Some servers shield their sends (hypercorn does). There only
+        # TCP_USER_TIMEOUT ends a stalled send, and `cancel_called` says that the limit was passed all the same.
+        while True:
+            frame = self.take(trio.current_time())
+            if isinstance(frame, float):
+                self._changed = trio.Event()
+                with trio.move_on_at(frame):
+                    await self._changed.wait()
+                continue
+            self._in_flight = frame
+            with trio.move_on_after(STALL_SECONDS_MAX) as stall:
+                try:
+                    await self._link.send(frame.text)
+                except trio.Cancelled:
+                    self.put_back(frame)
+                    raise
+                except LinkClosed:
+                    self._host.end(Ending.TOO_SLOW if stall.cancel_called else Ending.CLIENT_LEFT)
+                    return
+            if stall.cancel_called:
+                self._host.end(Ending.TOO_SLOW)
+                return
+            if frame.audio_ms:
+                self._note_audio(frame)
+            elif frame.flush_at is not None:
+                self._host.observe(FlushSent(frame.flush_at))
+
+    def _note_audio(self, frame: Frame) -> None:
+        if frame is self._in_flight:  # else a flush came while it was written: the client drops it
+            self._dry_at = max(self._dry_at, trio.current_time()) + frame.audio_ms / 1000
+        self._host.summary.audio_out_s += frame.audio_ms / 1000
+        self._host.feed(events.AudioSent(frame.item_id, frame.audio_ms))

@@ -1,4 +1,4 @@
-"""The session's client: what it sends becomes events, what it is told leaves through one writer."""
+"""The client of the voice protocol: what it sends becomes events, what it is sent leaves through the send queue."""
 
 from __future__ import annotations
 
@@ -13,53 +13,52 @@ from voice_trio.protocols.audio import AudioAppended, audio_ms, split_audio
 from voice_trio.protocols.voice import client_events, writer
 from voice_trio.session.client.limits import VoiceFrameDecoder
 from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
-from voice_trio.session.client.writer import ClientWriter
 from voice_trio.session.endings import Ending
 from voice_trio.session.observers import FlushQueued
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from voice_trio.net.link import Link
     from voice_trio.protocols.realtime import SessionState
-    from voice_trio.protocols.voice.writer import ToClient
-    from voice_trio.session.ports import ConnectedUpstream, SessionPort
+    from voice_trio.session.ports import ConnectedUpstream, SessionPort, ToClient
     from voice_trio.session.upstream.connection import UpstreamConnection
 
-PIECE_MS_MAX = 500  # sound that is paced leaves in pieces of at most so long
+PIECE_MS_MAX = 500  # paced sound leaves in pieces of at most so long
 
-_DIES_WITH_ANSWER = (
-    events.ResponseAudioDelta,
-    events.ResponseAudioDone,
-    events.ResponseTranscriptDelta,
-    events.ResponseTranscriptDone,
-)
-_OF_ANSWER = (*_DIES_WITH_ANSWER, commands.ContextInjected, events.ResponseCreated, events.ResponseDone)
-_URGENT = (
-    events.SpeechStarted,
-    commands.PlaybackFlush,
-    commands.ErrorNotice,
-    session_events.SessionExpiring,
-    session_events.SessionTimeout,
-    session_events.SessionEnding,
-    session_events.SessionDraining,
-    session_events.SessionRecovering,
-    session_events.SessionRecovered,
-)
+# The lane of each type of event, and whether a flush drops it. All other types go in Lane.OTHER.
+_LANES: dict[type, tuple[Lane, bool]] = {
+    events.ResponseAudioDelta: (Lane.RESPONSE, True),
+    events.ResponseAudioDone: (Lane.RESPONSE, True),
+    events.ResponseTranscriptDelta: (Lane.RESPONSE, True),
+    events.ResponseTranscriptDone: (Lane.RESPONSE, True),
+    commands.ContextInjected: (Lane.RESPONSE, False),
+    events.ResponseCreated: (Lane.RESPONSE, False),
+    events.ResponseDone: (Lane.RESPONSE, False),
+    events.SpeechStarted: (Lane.URGENT, False),
+    commands.PlaybackFlush: (Lane.URGENT, False),
+    commands.ErrorNotice: (Lane.URGENT, False),
+    session_events.SessionExpiring: (Lane.URGENT, False),
+    session_events.SessionTimeout: (Lane.URGENT, False),
+    session_events.SessionEnding: (Lane.URGENT, False),
+    session_events.SessionDraining: (Lane.URGENT, False),
+    session_events.SessionRecovering: (Lane.URGENT, False),
+    session_events.SessionRecovered: (Lane.URGENT, False),
+}
 
 
 class VoiceClientConnection:
-    """Both directions of a client's link. Nothing here decides what is said, only what may overtake what."""
+    """Both directions of a client's link. It decides the order in which events leave, and nothing else."""
 
-    def __init__(self, link: Link, host: SessionPort, model: UpstreamConnection) -> None:
+    def __init__(self, link: Link, host: SessionPort, upstream: UpstreamConnection) -> None:
         self._link = link
         self._host = host
-        self._model = model
-        self._writer = ClientWriter(link, host, SendQueue(is_paced=True))
-        self._ears = VoiceFrameDecoder(trio.current_time())
+        self._upstream = upstream
+        self._queue = SendQueue(link, host, is_paced=True)
+        self._decoder = VoiceFrameDecoder(trio.current_time())
 
     async def listen(self) -> None:
-        """Whatever the client sends, as events; ends the session when it is gone."""
+        """Feed what the client sends as events; end the session when the client is gone."""
         while True:
             try:
                 frame = await self._link.receive()
@@ -67,66 +66,75 @@ class VoiceClientConnection:
                 self._host.end(Ending.TOO_BIG if closed.code == Ending.TOO_BIG.value.close_code else Ending.CLIENT_LEFT)
                 return
             try:
-                event = self._ears.understand(frame, trio.current_time())
+                event = self._decoder.decode(frame, trio.current_time())
             except BadMessage as error:
-                self._complain(error)
+                self._send_error(error)
                 continue
             if isinstance(event, AudioAppended):
-                await self._hear_audio(event)
+                await self._forward_audio(event)
             else:
-                self._heed(event)
+                self._dispatch(event)
 
     def start_writing(self, nursery: trio.Nursery) -> None:
         """Begin to write; the nursery must outlive the session's tasks."""
-        self._writer.start(nursery)
+        self._queue.start(nursery)
 
-    def announce_ready(self, model: ConnectedUpstream, expires_at: float) -> None:
+    def announce_ready(self, upstream: ConnectedUpstream, expires_at: float) -> None:
         """The session is ready; `expires_at` is Unix time."""
-        terms = self._host.config
-        self.send(session_events.ConnectionReady(terms.session_id, terms.resume_token, expires_at))
-        self.describe(model.created)
-        self.describe(model.updated)
+        config = self._host.config
+        self.send(session_events.ConnectionReady(config.session_id, config.resume_token, expires_at))
+        self.describe(upstream.created)
+        self.describe(upstream.updated)
 
     def describe(self, state: SessionState) -> None:
-        """The model says what its session is like."""
+        """The upstream has described its session."""
         self.send(session_events.SessionDescribed(state.type, state.session_json))
 
     def send(self, event: ToClient) -> None:
-        """Queue an event for the client, unless it must not leave; a flush drops the queued answer first."""
+        """Queue an event for the client, unless the protocol has none for it; a flush drops the queued response."""
+        if isinstance(event, events.ResponseAudioDelta):
+            if event.duration_ms > PIECE_MS_MAX:
+                for piece in split_audio(event.audio, PIECE_MS_MAX):
+                    self.send(replace(event, audio=piece, duration_ms=audio_ms(piece)))
+            elif (text := writer.write(event)) is not None:
+                self._queue.put(Frame(text, Lane.RESPONSE, event.item_id, event.duration_ms, dies_with_response=True))
+            return
+        flush_at = None
         if isinstance(event, commands.PlaybackFlush):
-            self._writer.outbox.drop_answer()
+            self._queue.drop_response()
             self._host.observe(FlushQueued())
+            flush_at = trio.current_time()
         elif isinstance(event, commands.ErrorNotice):
             self._host.summary.errors[event.code] += 1
-        for part in _pieces(event):
-            text = writer.write(part)
-            if text is not None:
-                self._writer.put(_frame(part, text))
+        text = writer.write(event)
+        if text is not None:
+            lane, dies_with_response = _LANES.get(type(event), (Lane.OTHER, False))
+            self._queue.put(Frame(text, lane, dies_with_response=dies_with_response, flush_at=flush_at))
 
     async def close(self, ending: Ending) -> None:
-        """Say what is still to be said, and close; the caller bounds it."""
-        await self._writer.finish(lambda: self._last_words(ending), ending.value.close_code, ending.value.close_reason)
+        """Write what must still be said, and close; the caller bounds it."""
+        await self._queue.finish(lambda: self._last_frames(ending), ending.value.close_code, ending.value.close_reason)
 
-    def _last_words(self, ending: Ending) -> Iterator[str]:
+    def _last_frames(self, ending: Ending) -> Iterator[str]:
         if ending is Ending.CLIENT_LEFT:
             return
-        farewell = ending.value
-        yield from (frame.text for frame in self._writer.outbox.take_urgent())
+        close_frame = ending.value
+        yield from (frame.text for frame in self._queue.take_urgent())
         if ending is Ending.TIMEOUT:
             message = f"The session has reached its limit of {self._host.config.duration_seconds:g} seconds."
             yield writer.write(session_events.SessionTimeout(message)) or ""
         if ending is Ending.SWITCHED_OFF:
-            yield writer.write(session_events.SessionEnding(farewell.name)) or ""
-        if farewell.error_code is not None:
-            yield writer.refusal(farewell.error_code, farewell.message)
+            yield writer.write(session_events.SessionEnding(close_frame.name)) or ""
+        if close_frame.error_code is not None:
+            yield writer.refusal(close_frame.error_code, close_frame.message)
 
-    async def _hear_audio(self, event: AudioAppended) -> None:
+    async def _forward_audio(self, event: AudioAppended) -> None:
         self._host.summary.audio_in_s += event.duration_ms / 1000
-        self._model.send_audio(event.audio, event.duration_ms)
+        self._upstream.send_audio(event.audio, event.duration_ms)
         # More than twice real time is slowed down by reading no further: the client's own socket fills.
-        await trio.sleep(self._ears.patience.seconds_ahead(trio.current_time(), event.duration_ms))
+        await trio.sleep(self._decoder.limits.seconds_ahead(trio.current_time(), event.duration_ms))
 
-    def _heed(
+    def _dispatch(
         self, event: events.ClientEvent | client_events.Auth | client_events.Ping | client_events.SessionEnd
     ) -> None:
         match event:
@@ -135,34 +143,16 @@ class VoiceClientConnection:
             case client_events.SessionEnd():
                 self._host.end(Ending.CLIENT_ENDED)
             case client_events.Auth():
-                self._complain(BadMessage("this connection is authenticated already"))
+                self._send_error(BadMessage("this connection is authenticated already"))
             case _:
                 self._host.feed(event)
                 if isinstance(event, events.PlaybackPosition):
-                    self._writer.outbox.stop_pacing()
+                    self._queue.stop_pacing()
 
-    def _complain(self, error: BadMessage) -> None:
-        if self._ears.patience.is_over:
+    def _send_error(self, error: BadMessage) -> None:
+        if self._decoder.limits.is_exceeded:
             self._host.end(Ending.NOT_JSON)
-        elif self._ears.patience.may_complain(trio.current_time()):
+        elif self._decoder.limits.may_send_error(trio.current_time()):
             self.send(commands.ErrorNotice(error.code, str(error)))
         else:
             self._host.summary.errors[error.code] += 1
-
-
-def _pieces(event: ToClient) -> Sequence[ToClient]:
-    if not isinstance(event, events.ResponseAudioDelta) or event.duration_ms <= PIECE_MS_MAX:
-        return [event]
-    pieces = split_audio(event.audio, PIECE_MS_MAX)
-    return [replace(event, audio=piece, duration_ms=audio_ms(piece)) for piece in pieces]
-
-
-def _frame(event: ToClient, text: str) -> Frame:
-    if isinstance(event, events.ResponseAudioDelta):
-        return Frame(text, Lane.ANSWER, event.item_id, event.duration_ms, dies_with_answer=True)
-    if isinstance(event, _OF_ANSWER):
-        return Frame(text, Lane.ANSWER, dies_with_answer=isinstance(event, _DIES_WITH_ANSWER))
-    if isinstance(event, _URGENT):
-        flush_at = trio.current_time() if isinstance(event, commands.PlaybackFlush) else None
-        return Frame(text, Lane.URGENT, flush_at=flush_at)
-    return Frame(text)

@@ -47,13 +47,13 @@ class SidecarPlan:
 
 
 class Sidecar:
-    """One session's. Without a plan it does nothing."""
+    """The sidecar of one session."""
 
-    def __init__(self, plan: SidecarPlan | None, host: SessionPort) -> None:
+    def __init__(self, plan: SidecarPlan, host: SessionPort) -> None:
         self._plan = plan
         self._host = host
         self._turns = SidecarTurns()
-        self._is_on = plan is not None
+        self._is_on = True
         self._is_running = False
         self._link: Link | None = None
         self._loss = trio.CancelScope()
@@ -63,7 +63,7 @@ class Sidecar:
 
     def attend(self, model: ConnectedUpstream, nursery: trio.Nursery, sockets: trio.Nursery) -> None:
         """Run beside this model if it needs that; once running, it stays. Its sockets live in `sockets`."""
-        if self._plan is None or self._is_running:
+        if self._is_running:
             return
         self._is_on = self._plan.always or _needs_a_sidecar(model, self._host.config.model.transcription_model)
         if self._is_on:

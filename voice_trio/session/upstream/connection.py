@@ -30,7 +30,9 @@ class UpstreamConnection:
     `describe` is called when the upstream describes its session.
     """
 
-    def __init__(self, host: SessionPort, sidecar: SidecarPort, describe: Callable[[SessionState], None]) -> None:
+    def __init__(
+        self, host: SessionPort, sidecar: SidecarPort | None, describe: Callable[[SessionState], None]
+    ) -> None:
         self._host = host
         self._sidecar = sidecar
         self._describe = describe
@@ -47,13 +49,15 @@ class UpstreamConnection:
         self._host.feed(events.UpstreamReady())
         self._link = upstream.link
         self._queue.open()
-        self._sidecar.follow(self._queue.audio_seconds * 1000)
+        if self._sidecar is not None:
+            self._sidecar.follow(self._queue.audio_seconds * 1000)
         async with trio.open_nursery() as nursery:
             self._lost = nursery.cancel_scope
             nursery.start_soon(self._listen, upstream.link)
             nursery.start_soon(self._write, upstream.link)
         self._queue.close()
-        self._sidecar.upstream_lost()
+        if self._sidecar is not None:
+            self._sidecar.upstream_lost()
 
     def lose(self, reason: str) -> None:
         """The upstream is of no more use: `run` returns."""
@@ -76,7 +80,7 @@ class UpstreamConnection:
                 if event.transcription_model is not None:
                     self._host.observe(TranscriptionModelChanged(event.transcription_model))
                 self._describe(event)
-            elif event is not None and self._sidecar.admits(event):
+            elif event is not None and (self._sidecar is None or self._sidecar.admits(event)):
                 self._host.feed(event)
 
     async def _write(self, link: Link) -> None:
@@ -142,7 +146,8 @@ class UpstreamConnection:
             await self._link.aclose()
 
     def _append(self, audio: str, duration_ms: float) -> None:
-        self._sidecar.hear(audio, duration_ms)
+        if self._sidecar is not None:
+            self._sidecar.hear(audio, duration_ms)
         try:
             self._queue.put_audio(append_audio(audio), duration_ms)
         except ModelUnavailable as error:

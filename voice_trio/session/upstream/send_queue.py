@@ -1,7 +1,7 @@
-"""What waits to be written to the model: commands before audio, audio bounded in seconds.
+"""What waits to be written to the upstream: commands before audio, audio bounded in seconds.
 
-Until the model is ready the newest seconds of audio are kept, so that a user who speaks at once is heard. Afterwards a
-full queue means that the upstream takes nothing: there is no use in waiting for it.
+Until the upstream is ready the newest seconds of audio are kept, so that a user who speaks at once is heard. After that
+a full queue means that the upstream is stalled, and the connection is given up.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import trio
 
 from voice_trio.errors import ModelUnavailable
 
-EARLY_SECONDS_MAX = 5.0  # kept before the model is ready
+EARLY_SECONDS_MAX = 5.0  # kept before the upstream is ready
 QUEUED_SECONDS_MAX = 15.0  # afterwards: what was kept, sent on at network speed, and room for a slow moment
 COMMANDS_MAX = 512
 BYTES_MAX = 64 * 1024 * 1024  # of everything together; a message has 16 MiB at most
 
 
 class UpstreamQueue:
-    """One writer takes; anybody puts, without waiting."""
+    """One writer takes frames; putting one never waits."""
 
     def __init__(self) -> None:
         self._commands: deque[str] = deque()
@@ -30,32 +30,32 @@ class UpstreamQueue:
         self._filled = trio.Event()
 
     def open(self) -> None:
-        """The model is ready: from now on nothing is dropped."""
+        """The upstream is ready: from now on nothing is dropped."""
         self._is_open = True
 
     def close(self) -> None:
-        """The model is lost: what it was to be told is of no use to the next one; the newest audio is kept for it."""
+        """The upstream is lost: its commands are dropped, the newest audio is kept for the next one."""
         self._is_open = False
         self._bytes -= sum(map(len, self._commands))
         self._commands.clear()
 
     def put_command(self, text: str) -> None:
-        """Raises `ModelUnavailable` if the upstream has not taken commands for so long that they pile up."""
+        """Queue before all audio; raises `ModelUnavailable` if `COMMANDS_MAX` wait already."""
         if len(self._commands) >= COMMANDS_MAX:
-            raise ModelUnavailable("the upstream takes no commands")
-        self._weigh(text)
+            raise ModelUnavailable(f"{COMMANDS_MAX} commands wait to be sent")
+        self._add_bytes(text)
         self._commands.append(text)
         self._filled.set()
 
     def put_in_order(self, text: str) -> None:
-        """A command that must not overtake the sound put before it; raises as `put_audio` does."""
+        """Queue a command behind the audio put before it; raises as `put_audio` does."""
         self.put_audio(text, 0.0)
 
     def put_audio(self, text: str, duration_ms: float) -> None:
-        """Raises `ModelUnavailable` if the upstream has not taken audio for so long that it piles up."""
+        """Queue sound; raises `ModelUnavailable` if more than `QUEUED_SECONDS_MAX` wait already."""
         if self._is_open and self.audio_seconds > QUEUED_SECONDS_MAX:
-            raise ModelUnavailable("the upstream takes no audio")
-        self._weigh(text)
+            raise ModelUnavailable(f"more than {QUEUED_SECONDS_MAX:g} s of audio wait to be sent")
+        self._add_bytes(text)
         self._audio.append((text, duration_ms))
         self._audio_ms += duration_ms
         while not self._is_open and self.audio_seconds > EARLY_SECONDS_MAX and len(self._audio) > 1:
@@ -79,12 +79,12 @@ class UpstreamQueue:
 
     @property
     def bytes(self) -> int:
-        """What all of it weighs, near enough: frames are ASCII but for some words."""
+        """The size of all that is queued, nearly: some frames are not all ASCII."""
         return self._bytes
 
-    def _weigh(self, text: str) -> None:
+    def _add_bytes(self, text: str) -> None:
         if self._bytes + len(text) > BYTES_MAX:
-            raise ModelUnavailable("the upstream takes nothing")
+            raise ModelUnavailable(f"more than {BYTES_MAX} bytes wait to be sent")
         self._bytes += len(text)
 
     def _pop_audio(self) -> str:

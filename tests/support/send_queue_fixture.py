@@ -1,0 +1,78 @@
+"""A send queue with its writer running: a link that records when each frame left, and a session that records calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+
+from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
+from voice_trio.session.summary import Summary
+
+if TYPE_CHECKING:
+    from voice_trio.net.link import Link
+    from voice_trio.session.endings import Ending
+    from voice_trio.session.ports import SessionPort
+
+
+class RecordingLink:
+    """Records each frame with the time when it had been sent; `stall` holds sends until `resume`."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, float]] = []
+        self._began = trio.current_time()
+        self._flows = trio.Event()
+        self._flows.set()
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for text, _ in self.sent]
+
+    def stall(self) -> None:
+        self._flows = trio.Event()
+
+    def resume(self) -> None:
+        self._flows.set()
+
+    async def send(self, message: str | bytes) -> None:
+        await self._flows.wait()
+        self.sent.append((str(message), trio.current_time() - self._began))
+
+    async def receive(self) -> str | bytes:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class RecordingSession:
+    """The part of `SessionPort` that a send queue uses."""
+
+    def __init__(self) -> None:
+        self.summary = Summary("test")
+        self.fed: list[object] = []
+        self.endings: list[Ending] = []
+
+    def feed(self, event: object) -> None:
+        self.fed.append(event)
+
+    def observe(self, event: object) -> None:
+        self.fed.append(event)
+
+    def end(self, ending: Ending) -> None:
+        self.endings.append(ending)
+
+
+class SendQueueFixture:
+    """Writes from the first moment on if there is a nursery; otherwise a test takes the frames itself."""
+
+    def __init__(self, nursery: trio.Nursery | None = None, **options: Any) -> None:
+        self.link = RecordingLink()
+        self.session = RecordingSession()
+        self.queue = SendQueue(cast("Link", self.link), cast("SessionPort", self.session), **options)
+        if nursery is not None:
+            self.queue.start(nursery)
+
+    def put_audio(self, text: str, audio_ms: float, item_id: str = "item") -> None:
+        self.queue.put(Frame(text, Lane.RESPONSE, item_id, audio_ms, dies_with_response=True))
