@@ -22,7 +22,7 @@ A_TURN = TurnRecord(1, False, "", "", "completed", Outcome.HIDDEN, False, 0, 2, 
 HOUR = 3600.0
 
 
-class _Money:
+class _DailySpend:
     def __init__(self) -> None:
         self.spent_today_usd = Decimal("31.482")
         self.day_budget, self.session_budget = Budget.of(40.0), Budget.of(0.5)
@@ -37,7 +37,7 @@ class _Day:
         self.at = time.time() - HOUR
         self.active = 0.0
         self.statistics = Statistics(lambda: round(self.active), unix_time=lambda: self.at, clock=lambda: self.at)
-        self.statistics.watch_money(_Money())
+        self.statistics.watch_daily_spend(_DailySpend())
 
     def turn(self) -> None:
         chance, commit = self.chance, 100.0
@@ -68,7 +68,7 @@ class _Day:
 
     def session(self) -> None:
         user = f"user {self.chance.randrange(140)}"
-        self.statistics.admit(user)
+        self.statistics.count_admission(user)
         endings = (Ending.CLIENT_LEFT, Ending.CLIENT_ENDED, Ending.TIMEOUT, Ending.IDLE, Ending.UPSTREAM_LOST)
         ending = self.chance.choices(endings, (60, 25, 6, 8, 1))[0]
         summary = Summary("s", user, ending, was_ready=self.chance.random() < 0.9, duration_s=95.0)
@@ -88,7 +88,7 @@ def a_busy_day() -> dict[str, Any]:
         if day.chance.random() < 0.12:
             day.session()
         if day.chance.random() < 0.01:
-            day.statistics.refused(day.chance.choice(("rate_limited", "plan_required", "not_in_rollout")))
+            day.statistics.count_refusal(day.chance.choice(("rate_limited", "plan_required", "not_in_rollout")))
     day.at = time.time()
     limiter = {"state": "redis", "places_taken": 34, "places": 60, "draining": False}
     instance = {"id": "3f9a1c07", "version": "0.1.0", "loop_lag_ms": 2.4}

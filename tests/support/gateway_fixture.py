@@ -44,7 +44,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
     state = MemoryState(Quotas.of(configured.limits), first_rollout(configured.access))
     knowledge, statistics = MemoryKnowledge(), Statistics(lambda: len(live))
     daily_budget = DailyBudget(load_prices(), state, configured.limits, on_cost=statistics.count_cost)
-    statistics.watch_money(daily_budget)
+    statistics.watch_daily_spend(daily_budget)
     statistics.metrics.watch_process(capacity, state)
     admission = Admission(
         settings=configured,

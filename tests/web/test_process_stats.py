@@ -42,7 +42,7 @@ class Process:
     def sees(self, chance: random.Random) -> None:
         statistics = self.statistics
         user = f"u{chance.randrange(20)}"
-        statistics.admit(user)
+        statistics.count_admission(user)
         commit = chance.uniform(0, 9)
         record = turn(
             chance.choice(("completed", "cancelled")),
@@ -56,7 +56,7 @@ class Process:
         statistics.count_cost("response", Cost(Decimal(chance.randrange(100)) / 1000))
         summary = ended(chance.choice((Ending.CLIENT_LEFT, Ending.UPSTREAM_LOST)), user)
         statistics.session_ended(replace(summary, cost=Cost(Decimal(chance.randrange(100)) / 1000)))
-        statistics.refused("rate_limited")
+        statistics.count_refusal("rate_limited")
 
 
 def test_two_processes_tell_what_one_would_that_saw_it_all() -> None:
@@ -148,7 +148,7 @@ def test_users_of_today_are_counted_by_each_worker_they_came_to_and_a_dead_ones_
         share_metrics(shared, slot)
         statistics.append(Statistics(lambda: 0))
         for user in users:
-            statistics[slot].admit(user)
+            statistics[slot].count_admission(user)
         statistics[slot].session_ended(ended(Ending.CLIENT_LEFT, "ada"))
         statistics[slot].metrics.refresh()
     read = statistics[1].registry.get_sample_value

@@ -81,7 +81,7 @@ def test_memory_is_bounded_in_users() -> None:
 def test_the_last_hour_is_there_minute_by_minute() -> None:
     now, active = [3_600_000.0], [2]
     statistics = Statistics(lambda: active[0], unix_time=lambda: now[0])
-    statistics.admit("a")
+    statistics.count_admission("a")
     statistics.on_turn(turn(committed=0.0, first_audio_out=0.7))
     statistics.count_cost("response", Cost(Decimal("0.25"), is_estimate=True))
     now[0] += 120
@@ -117,7 +117,7 @@ def test_sessions_are_counted_by_ending_and_failures_make_the_error_rate() -> No
     statistics = Statistics(lambda: 3)
     for ending in (Ending.CLIENT_LEFT, Ending.TIMEOUT, Ending.UPSTREAM_LOST, Ending.CLIENT_LEFT):
         statistics.session_ended(ended(ending))
-    statistics.refused("rate_limited")
+    statistics.count_refusal("rate_limited")
     told = statistics.as_json()
     assert told["sessions"] == {
         "active": 3,
@@ -135,7 +135,7 @@ def test_users_are_counted_once_a_day_and_only_if_they_talked() -> None:
     for user, ready in (("a", True), ("a", True), ("b", True), ("c", False)):
         statistics.session_ended(ended(Ending.CLIENT_LEFT, user, ready=ready))
     for user in ("a", "b", "c", "d", "d"):
-        statistics.admit(user)
+        statistics.count_admission(user)
     told = statistics.as_json()["adoption"]
     assert told == {"users_who_talked_today": 2, "users_admitted_today": 4, "share": 0.5}
     assert gauges_of_users(statistics) == (2.0, 4.0)

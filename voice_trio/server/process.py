@@ -101,7 +101,7 @@ def _make_gateway(
     capacity, live, state = Capacity(settings.limits.concurrent), LiveSessions(), services.state
     verifier, statistics = TokenVerifier(settings.tokens), Statistics(lambda: len(live))
     daily_budget = DailyBudget(prices, state, settings.limits, on_cost=statistics.count_cost)
-    statistics.watch_money(daily_budget)
+    statistics.watch_daily_spend(daily_budget)
     statistics.metrics.watch_process(capacity, state, peers.count)
     admission = Admission(
         settings=settings,

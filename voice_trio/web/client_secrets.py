@@ -86,12 +86,12 @@ class _ClientSecretRoutes:
     async def create(self) -> Response:
         handshake = read_handshake(cast("Scope", request.scope), self._settings.web.trusted_proxy_hops)
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
-            self._statistics.refused("not_allowed")
+            self._statistics.count_refusal("not_allowed")
             log.info("client_secret_refused", code="not_allowed")
             return self._refused(403, "not_allowed", "Pages of this origin may not request secrets.")
         user = await self._admission.authenticate(handshake.key, handshake.address)
         if isinstance(user, Refusal):
-            self._statistics.refused(user.code)
+            self._statistics.count_refusal(user.code)
             log.info("client_secret_refused", code=user.code)
             return self._refused(user.http_status, user.code, user.message, retry_after=user.retry_after)
         try:

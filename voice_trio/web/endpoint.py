@@ -112,24 +112,24 @@ class Endpoint(ABC):
             return
         with self._gateway.live.handling(outcome.session_id):
             writer = RecordWriter(self._gateway.state, record_for(outcome, self._settings))
-            was_ready = False
+            session: Session | None = None
             try:
                 if self._settings.upstream.is_configured:
                     session = self._make_session(attempt, outcome, writer)
-                    try:
-                        await self._run_session(attempt, outcome, session, writer)
-                    finally:
-                        was_ready = session.summary.was_ready
-                    if session.summary.ending is Ending.UPSTREAM_UNAVAILABLE and not was_ready:
+                    await self._run_session(attempt, outcome, session, writer)
+                    if session.summary.ending is Ending.UPSTREAM_UNAVAILABLE and not session.summary.was_ready:
                         self._note_upstream_unavailable(attempt, outcome)
                 else:
                     await self._refuse(attempt, self._note_upstream_unavailable(attempt, outcome))
             finally:
-                if writer.record is not None:
-                    self._gateway.webhook.send(writer.record)
-                with trio.move_on_after(RELEASE_SECONDS_MAX, shield=True):
-                    await writer.write_last()
-                    await (outcome.end() if was_ready else outcome.release_unused())
+                await self._release(outcome, writer, was_ready=session is not None and session.summary.was_ready)
+
+    async def _release(self, grant: SessionGrant, writer: RecordWriter, *, was_ready: bool) -> None:
+        if writer.record is not None:
+            self._gateway.webhook.send(writer.record)
+        with trio.move_on_after(RELEASE_SECONDS_MAX, shield=True):
+            await writer.write_last()
+            await (grant.end() if was_ready else grant.release_unused())
 
     def _make_session(self, attempt: ConnectionAttempt, grant: SessionGrant, writer: RecordWriter) -> Session:
         gateway, upstream = self._gateway, self._settings.upstream
@@ -155,7 +155,7 @@ class Endpoint(ABC):
         ):
             resumed = grant.resumed is not None
             log.info("session_admitted", user=session.config.user, plan=grant.plan, resumed=resumed)
-            self._gateway.statistics.admit(session.config.user)
+            self._gateway.statistics.count_admission(session.config.user)
             await attempt.accept()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(grant.keep_lease)
@@ -170,7 +170,7 @@ class Endpoint(ABC):
         self._gateway.drain()
 
     def _note(self, refusal: Refusal, *, at_handshake: bool) -> None:
-        self._gateway.statistics.refused(refusal.code)
+        self._gateway.statistics.count_refusal(refusal.code)
         log.info("refused", code=refusal.code, at_handshake=at_handshake)
 
     def _note_upstream_unavailable(self, attempt: ConnectionAttempt, grant: SessionGrant) -> Refusal:

@@ -45,7 +45,7 @@ class RealtimeEndpoint(Endpoint):
     async def _authenticate(self, attempt: ConnectionAttempt) -> None:
         handshake = attempt.handshake
         if error := self._request_error(attempt):
-            self._gateway.statistics.refused(error.code)
+            self._gateway.statistics.count_refusal(error.code)
             log.info("refused", code=error.code, at_handshake=True)
             await self._respond(attempt, error.code, error.message, error.status, param=error.param)
             return

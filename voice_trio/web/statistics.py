@@ -1,6 +1,6 @@
-"""What this process has seen of its sessions: counts, latencies of turns' stages, money, users. Bounded, come what may.
+"""The statistics of this process's sessions: counts, latencies of turns, cost, users; bounded in memory.
 
-Sessions report here as their `Observer`; `/v1/voice/stats` and `/metrics` read it. Knows nothing of HTTP.
+`Statistics` is an `Observer` of every session. `/v1/voice/stats` and `/metrics` read it. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 USERS_REMEMBERED = 10_000
 
 SEARCHES = {"store": "search_store", "local": "search_local"}
-"""The latency of searches that were answered, by where: in the base, or among passages kept from searches before."""
-ANSWER = "commit_to_first_audio_out"
-"""The latency that people feel: from the end of their question, as the model heard it, to the first sound."""
+"""The latency of successful searches, by source: the knowledge base, or the passage cache."""
+RESPONSE_LATENCY = "commit_to_first_audio_out"
+"""The latency that a user perceives: from the commit of the question to the first audio."""
 
 _FAILURES = frozenset({Ending.UPSTREAM_UNAVAILABLE, Ending.UPSTREAM_LOST, Ending.CRASHED, Ending.TOO_SLOW})
 
 
-class Money(Protocol):
-    """What is spent and may be spent today, over all instances."""
+class DailySpend(Protocol):
+    """What all instances have spent today, and the budgets."""
 
     @property
     def spent_today_usd(self) -> Decimal: ...
@@ -55,7 +55,7 @@ class Money(Protocol):
 
 
 class Statistics(Observer):
-    """An `Observer`. `active` tells how many sessions live now."""
+    """Counts what happens to sessions; `active` returns the number of open ones."""
 
     def __init__(
         self,
@@ -65,9 +65,9 @@ class Statistics(Observer):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.transcription_fallback = False
-        """Whether the last session that was ready had to do with the second-best transcription model."""
+        """Whether the last session that was ready uses the fallback transcription model."""
         self.upstream_failed = False
-        """Whether the last session that tried could not reach the model."""
+        """Whether the last session lost its upstream, or could not reach it."""
         self._unix_time = unix_time
         self._started_at = unix_time()
         self._active = active
@@ -79,9 +79,9 @@ class Statistics(Observer):
         self._errors: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
         self._totals: Counter[str] = Counter()
-        self._talked = _UsersOfToday(unix_time)
-        self._admitted = _UsersOfToday(unix_time)
-        self._money: Money | None = None
+        self._users_talked = _UsersOfToday(unix_time)
+        self._users_admitted = _UsersOfToday(unix_time)
+        self._daily_spend: DailySpend | None = None
         self._cost_of_ended = Decimal(0)
         self.lag = LoopLag()
         self.metrics = PrometheusMetrics(active)
@@ -89,12 +89,14 @@ class Statistics(Observer):
             "event_loop_lag_seconds", "The longest lag in the last 5 s.", lambda: self.lag.seconds, Across.MOST
         )
         meaning = "Users who {} since midnight UTC, once for each process they came to."
-        self.metrics.gauge("users_admitted_today", meaning.format("were admitted"), lambda: float(self._admitted.count))
-        self.metrics.gauge("users_talked_today", meaning.format("talked"), lambda: float(self._talked.count))
+        self.metrics.gauge(
+            "users_admitted_today", meaning.format("were admitted"), lambda: float(self._users_admitted.count)
+        )
+        self.metrics.gauge("users_talked_today", meaning.format("talked"), lambda: float(self._users_talked.count))
 
     @property
     def registry(self) -> Registry:
-        """For Prometheus."""
+        """The registry that `/metrics` exposes."""
         return self.metrics.registry
 
     @property
@@ -102,35 +104,35 @@ class Statistics(Observer):
         """Unix seconds."""
         return self._started_at
 
-    def watch_money(self, money: Money) -> None:
-        """From now on the day's sum and budget stand in the statistics too."""
-        self._money = money
+    def watch_daily_spend(self, daily_spend: DailySpend) -> None:
+        """Report the day's cost and budgets too, from now on."""
+        self._daily_spend = daily_spend
         self.metrics.gauge(
             "cost_today_usd",
             "Spent since midnight UTC by all instances.",
-            lambda: float(money.spent_today_usd),
+            lambda: float(daily_spend.spent_today_usd),
             Across.MOST,
         )
         self.metrics.gauge(
             "daily_budget_usd",
             "What a day may cost; 0 without a budget.",
-            lambda: _usd(money.day_budget) or 0.0,
+            lambda: _usd(daily_spend.day_budget) or 0.0,
             Across.MOST,
         )
 
-    def admit(self, user: str) -> None:
-        """A user passed plan, rollout and limits."""
-        self._admitted.remember(user)
+    def count_admission(self, user: str) -> None:
+        """Count a session that was admitted; `user` is the hashed id."""
+        self._users_admitted.remember(user)
         self._minutes.count("sessions")
         self.metrics.admitted.inc()
 
     def session_ready(self, summary: Summary) -> None:
-        """The model was reached; health follows at once, not when the session ends."""
+        """The upstream was reached: health changes now, not at the end of the session."""
         self.transcription_fallback = summary.transcription_fallback
         self.upstream_failed = False
 
     def on_turn(self, record: TurnRecord) -> None:
-        """Count a turn and the stages it had; one that goes on as the next turn is not one."""
+        """Count a turn and its latencies; a turn that was merged into the next one does not count."""
         if record.status == "joined":
             return
         self._turns[record.status] += 1
@@ -143,14 +145,14 @@ class Statistics(Observer):
             self._outcomes[record.outcome.value] += 1
             self.metrics.retrievals.labels(record.outcome.value).inc()
         for search in record.searches:
-            self._searched(search)
+            self._count_search(search)
         for name, seconds in timeline.latencies(record.stages).items():
             self._latency.add(name, seconds)
             self.metrics.stages.labels(name).observe(seconds)
-            if name == ANSWER:
+            if name == RESPONSE_LATENCY:
                 self._minutes.answered(seconds)
 
-    def _searched(self, search: SearchRecord) -> None:
+    def _count_search(self, search: SearchRecord) -> None:
         source = "local" if search.local else "store"
         self.metrics.searches.labels(source, search.outcome).inc()
         if search.took is not None:
@@ -159,7 +161,7 @@ class Statistics(Observer):
                 self._latency.add(SEARCHES[source], search.took)
 
     def session_ended(self, summary: Summary) -> None:
-        """Count a session by how it ended."""
+        """Count a session by its ending."""
         ending = summary.ending or Ending.CRASHED
         has_failed = ending in _FAILURES
         self._sessions[ending.value.name] += 1
@@ -177,28 +179,28 @@ class Statistics(Observer):
         self.metrics.recoveries.inc(summary.recoveries)
         if summary.was_ready:
             self.session_ready(summary)
-            self._talked.remember(summary.user)
+            self._users_talked.remember(summary.user)
             self._totals["talks"] += 1
             self._cost_of_ended += summary.cost.usd
             self.metrics.durations.observe(summary.duration_s)
         if ending in (Ending.UPSTREAM_UNAVAILABLE, Ending.UPSTREAM_LOST):
             self.upstream_failed = True
 
-    def refused(self, code: str) -> None:
-        """Count a caller who did not get a session."""
+    def count_refusal(self, code: str) -> None:
+        """Count a refused request for a session or a client secret, by its error code."""
         self._refusals[code] += 1
         self._minutes.count("refused")
         self.metrics.refusals.labels(code).inc()
 
     def count_cost(self, kind: str, cost: Cost) -> None:
-        """Count what a response or a transcription cost."""
+        """Count the cost of a response or a transcription; `kind` says which."""
         self._minutes.spend(cost.usd)
         self.metrics.cost.labels(kind, "yes" if cost.is_estimate else "no").inc(float(cost.usd))
         for name in cost.warnings:
             self.metrics.warnings.labels(name).inc()
 
     def process_stats(self) -> ProcessStats:
-        """Everything that was counted, as a value."""
+        """All counts, as a value."""
         return ProcessStats(
             since=self._started_at,
             active=self._active(),
@@ -208,28 +210,28 @@ class Statistics(Observer):
             errors=dict(self._errors),
             refusals=dict(self._refusals),
             totals=dict(self._totals),
-            talked=self._talked.users,
-            admitted=self._admitted.users,
+            talked=self._users_talked.users,
+            admitted=self._users_admitted.users,
             cost_of_ended=self._cost_of_ended,
             latency={window: self._latency.merged(window) for window in WINDOWS},
             minutes=self._minutes.by_number(),
         )
 
     def as_json(self, *others: ProcessStats) -> dict[str, Any]:
-        """Everything, for the stats page, with the figures of `others`; latencies in ms by window, then by stage."""
-        told = total(self.process_stats(), *others).as_json()
-        if (money := self._money) is not None:
-            told["cost"] |= {
-                "today_usd": round(float(money.spent_today_usd), 6),
-                "daily_budget_usd": _usd(money.day_budget),
-                "session_budget_usd": _usd(money.session_budget),
-                "is_exhausted": money.is_exhausted,
+        """The sum of this process and `others`, for `GET /v1/voice/stats`; latencies in ms by window, then by stage."""
+        stats = total(self.process_stats(), *others).as_json()
+        if (daily_spend := self._daily_spend) is not None:
+            stats["cost"] |= {
+                "today_usd": round(float(daily_spend.spent_today_usd), 6),
+                "daily_budget_usd": _usd(daily_spend.day_budget),
+                "session_budget_usd": _usd(daily_spend.session_budget),
+                "is_exhausted": daily_spend.is_exhausted,
             }
-        return told
+        return stats
 
 
 class _UsersOfToday:
-    """Users by their hashes, forgotten at midnight UTC; beyond `USERS_REMEMBERED` the first ones go."""
+    """Users by their hashes, forgotten at midnight UTC; beyond `USERS_REMEMBERED` the oldest are dropped."""
 
     def __init__(self, unix_time: Callable[[], float]) -> None:
         self._unix_time = unix_time
