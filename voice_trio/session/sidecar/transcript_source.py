@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from cachetools import FIFOCache
+
 ITEMS_REMEMBERED = 16
 
 
@@ -25,7 +27,7 @@ class TranscriptSources:
     """Whoever says an item's first word says all of its deltas; after its final transcript the sidecar is silent."""
 
     def __init__(self) -> None:
-        self._items: dict[str, _Item] = {}
+        self._items: FIFOCache[str, _Item] = FIFOCache(ITEMS_REMEMBERED)
 
     def may_say(self, item_id: str, voice: TranscriptSource) -> bool:
         """Whether `voice` may say another delta of the item; the first to ask is the one."""
@@ -42,7 +44,4 @@ class TranscriptSources:
         return not was_final
 
     def _item(self, item_id: str) -> _Item:
-        item = self._items.setdefault(item_id, _Item())
-        while len(self._items) > ITEMS_REMEMBERED:
-            del self._items[next(iter(self._items))]
-        return item
+        return self._items.setdefault(item_id, _Item())
