@@ -6,6 +6,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from cachetools import FIFOCache
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -28,7 +30,7 @@ class History:
 
     def __init__(self, items: Iterable[Said] = ()) -> None:
         self._items: OrderedDict[str, Said] = OrderedDict()
-        self._corrections: OrderedDict[str, str] = OrderedDict()
+        self._corrections: FIFOCache[str, str] = FIFOCache(ITEMS_MAX)
         for said in items:
             self.tell(said)
 
@@ -60,8 +62,6 @@ class History:
             self._items[item_id] = replace(self._items[item_id], text=text.strip())
             return
         self._corrections[item_id] = text.strip()
-        if len(self._corrections) > ITEMS_MAX:
-            self._corrections.popitem(last=False)
 
 
 def heard_part(text: str, heard_ms: float, received_ms: float) -> str:
