@@ -6,10 +6,10 @@ another (`previous_item_id`), and so does the tag by which a response is known t
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from cachetools import FIFOCache
 
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.managed.responses import TAG
@@ -33,7 +33,8 @@ class ClientEventWriter:
         self._wishes = wishes
         self._prefix = id_prefix
         self._trace = f'"{id_prefix}'
-        self._before: OrderedDict[str, str | None] = OrderedDict()  # item of ours → the client's item before it
+        # Item of ours → the client's item before it.
+        self._before: FIFOCache[str, str | None] = FIFOCache(HIDDEN_ITEMS_MAX)
         self._events = 0
 
     def write(
@@ -97,8 +98,6 @@ class ClientEventWriter:
         if isinstance(item_id, str) and item_id.startswith(self._prefix):
             if "previous_item_id" in frame:
                 self._before[item_id] = previous
-                if len(self._before) > HIDDEN_ITEMS_MAX:
-                    self._before.popitem(last=False)
             return None
         if previous == frame.get("previous_item_id"):
             return wire
