@@ -1,4 +1,4 @@
-"""Retrieval costs nothing: a short run of `scripts/bench_rag`, with the real session on virtual time."""
+"""Retrieval costs nothing: a short run of `benchmarks.retrieval`, with the real session on virtual time."""
 
 from __future__ import annotations
 

@@ -1,11 +1,13 @@
-#!/usr/bin/env python3
-"""Spoken turns against any deployment, as a client hears them: P50, P95 and P99 of every stage.
+"""Latency of spoken turns against any deployment, as a client hears them: P50, P95 and P99 of every stage.
 
-    .venv/bin/python scripts/measure_latency QUESTION.wav… --url wss://HOST/v1/ws/voice --token TOKEN [--turns 20]
+    .venv/bin/python -m benchmarks.turn_latency QUESTION.wav… --url wss://HOST/v1/ws/voice --token TOKEN [--turns 20]
 
-Plays the recordings in turn, in real time, one question after the other, each when the last answer would have been
-played out. A session that ends is opened again, which costs a place in the hourly limit. Exit code 1 if a turn had no
-answer. The times are this machine's: they hold the network between here and there. `--json` prints one object.
+Plays the recordings in real time, one question after the other. A question begins when the last answer would have been
+played out. A session that ends is opened again, which takes a place in the hourly limit. Latencies are this machine's:
+they include the network between it and the gateway. `--json` prints one object. Exit status 1 if a turn had no answer.
+
+Last measured: nothing is published, because the figures are those of a deployment. `tests/wire/test_turn_latency.py`
+runs it against a gateway with the scripted model.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import math
 import os
 import sys
 from collections import Counter, defaultdict
@@ -26,13 +27,14 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.support import percentile
 from voice_trio.client import VoiceRefused, VoiceUnreachable, connect_voice, read_sound, talk
 from voice_trio.client.sounds import BYTES_PER_MS
 from voice_trio.client.turns import LATENCIES
 from voice_trio.errors import LinkClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from voice_trio.client import Report, VoiceConnection
 
@@ -41,15 +43,15 @@ SHARES = (0.50, 0.95, 0.99)
 
 
 @dataclass(slots=True)
-class Measured:
-    """What came of the turns so far; latencies in ms."""
+class MeasuredTurns:
+    """The turns so far; latencies in ms, by stage."""
 
     latencies: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     outcomes: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     sessions: int = 0
 
-    def take(self, report: Report) -> None:
+    def add(self, report: Report) -> None:
         self.statuses[report.status or "unanswered"] += 1
         self.outcomes[str(report.context.get("outcome", "none told"))] += 1
         if report.was_answered:
@@ -77,30 +79,30 @@ class Measured:
         }
 
 
-def main() -> int:
-    """Ask, and say how long it took."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("files", nargs="+", type=Path, metavar="QUESTION")
-    arguments.add_argument("--url", default="ws://127.0.0.1:8000/v1/ws/voice")
-    arguments.add_argument("--token", default=os.environ.get("VOICE_TOKEN"), help="also read from VOICE_TOKEN")
-    arguments.add_argument("--turns", type=int, default=20)
-    arguments.add_argument("--json", action="store_true", dest="as_json")
-    given = arguments.parse_args()
-    measured = Measured()
-    questions = itertools.cycle([read_sound(path) for path in given.files])
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Ask the questions and print the latencies; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+", type=Path, metavar="QUESTION")
+    parser.add_argument("--url", default="ws://127.0.0.1:8000/v1/ws/voice")
+    parser.add_argument("--token", default=os.environ.get("VOICE_TOKEN"), help="also read from VOICE_TOKEN")
+    parser.add_argument("--turns", type=int, default=20)
+    parser.add_argument("--json", action="store_true", dest="as_json")
+    options = parser.parse_args(arguments)
+    measured = MeasuredTurns()
+    questions = itertools.cycle([read_sound(path) for path in options.files])
     try:
-        trio.run(measure, measured, given.url, given.token, questions, given.turns)
+        trio.run(measure, measured, options.url, options.token, questions, options.turns)
     except* (VoiceRefused, VoiceUnreachable, LinkClosed) as group:
         print(f"stopped after {measured.turns} turns: {group.exceptions[0]}", file=sys.stderr)
-    if given.as_json:
+    if options.as_json:
         print(json.dumps(measured.as_json()))
     else:
         show(measured)
-    return 0 if measured.turns == given.turns and measured.are_all_answered else 1
+    return 0 if measured.turns == options.turns and measured.are_all_answered else 1
 
 
-async def measure(measured: Measured, url: str, token: str | None, questions: Iterator[bytes], turns: int) -> None:
-    """Sessions one after the other, until all turns were had."""
+async def measure(measured: MeasuredTurns, url: str, token: str | None, questions: Iterator[bytes], turns: int) -> None:
+    """Run sessions one after the other until all turns have been measured."""
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("asking", total=turns)
         while measured.turns < turns:
@@ -110,25 +112,20 @@ async def measure(measured: Measured, url: str, token: str | None, questions: It
                     progress.update(task, completed=measured.turns)
 
 
-async def ask(voice: VoiceConnection, pcm: bytes, measured: Measured) -> bool:
-    """One turn; False if the session is over, which counts only if it was cut off in mid-turn."""
+async def ask(voice: VoiceConnection, pcm: bytes, measured: MeasuredTurns) -> bool:
+    """One turn; False if the session is over, which counts as a turn only if it ended within one."""
     began_at = trio.current_time()
     report = await talk(voice, pcm)
     if report.closed and "committed" not in report.moments:
         return False
-    measured.take(report)
+    measured.add(report)
     played_at = began_at + report.moments.get("first_audio", 0.0) + len(report.audio) / BYTES_PER_MS / 1000
     await trio.sleep_until(played_at + PAUSE_SECONDS)
     return not report.closed
 
 
-def percentile(values: list[float], share: float) -> float:
-    """The smallest value that at least `share` of the values do not exceed."""
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
-
-
-def show(measured: Measured) -> None:
-    """A table for people."""
+def show(measured: MeasuredTurns) -> None:
+    """Print a table of the stages, and what became of the turns."""
     table = Table("stage, ms", *(f"P{share * 100:.0f}" for share in SHARES), "turns", box=None, pad_edge=False)
     for name in LATENCIES:
         if values := measured.latencies.get(name):

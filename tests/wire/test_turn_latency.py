@@ -1,15 +1,15 @@
-"""`scripts/measure_latency` against a gateway: as many turns as asked for, each stage told, the exit code true."""
+"""`benchmarks.turn_latency` against a gateway: as many turns as asked for, each stage reported, exit status."""
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
+from benchmarks.support import ROOT
 from tests.support.deployment import environment, fill_knowledge, token
 from voice_trio.client import write_wav
 from voice_trio.net.listeners import open_listener
@@ -20,13 +20,12 @@ from voice_trio.testing.sounds import tone_pcm
 
 if TYPE_CHECKING:
     import subprocess
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "measure_latency"
+    from pathlib import Path
 
 
 async def measure(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, str(SCRIPT), *arguments, "--json"]
-    return await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.turn_latency", *arguments, "--json"]
+    return await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False, cwd=ROOT)
 
 
 async def test_every_stage_of_every_turn_is_measured(tmp_path: Path) -> None:
@@ -38,10 +37,10 @@ async def test_every_stage_of_every_turn_is_measured(tmp_path: Path) -> None:
             model = RuleBasedModel(("How warm must the brooder be?",), answer_ms=500)
             url = await nursery.start(serve_scripted_model, model)
             listener = open_listener("127.0.0.1:0")
-            deployment = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1/ws/voice"
+            place = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1/ws/voice"
             nursery.start_soon(run_server, load_settings(environment(url, knowledge)), listener)
-            done = await measure(str(recording), "--url", deployment, "--token", token(), "--turns", "3")
-            refused = await measure(str(recording), "--url", deployment, "--token", "nonsense", "--turns", "1")
+            done = await measure(str(recording), "--url", place, "--token", token(), "--turns", "3")
+            refused = await measure(str(recording), "--url", place, "--token", "nonsense", "--turns", "1")
             nursery.cancel_scope.cancel()
     assert done.returncode == 0, done.stderr.decode()
     told = json.loads(done.stdout)

@@ -1,0 +1,1 @@
+"""Programs that measure the gateway and its parts; README.md lists them."""
