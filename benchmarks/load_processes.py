@@ -30,7 +30,7 @@ from voice_trio.net.listeners import open_listener
 from voice_trio.observability.logs import configure_logs
 from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
-from voice_trio.testing import RuleBasedModel, serve_scripted_model
+from voice_trio.testing import RuleBasedModel, scripted_response, serve_scripted_model
 from voice_trio.web import endpoint
 from voice_trio.web.statistics import Statistics
 
