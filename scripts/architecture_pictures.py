@@ -70,30 +70,30 @@ one process | server/server.py:run_server
             write the record | session/telemetry/record_writer.py:RecordWriter.run
             drain on shutdown | web/endpoint.py:Endpoint._drain_when_stopping
             session, outer nursery: its sockets; last messages within 2 s | session/session.py:Session.run
-                client writer | session/client/writer.py:ClientWriter._speak_until_told
+                client writer | session/client/send_queue.py:SendQueue._write
                 session, inner nursery: its tasks, until the deadline | session/session.py:Session._live
                     client reader | session/client/voice_client.py:VoiceClientConnection.listen
-                    deadline | session/timers.py:announce_deadline
-                    idle timer | session/timers.py:watch_for_idleness
-                    upstream: until its connection is lost | session/upstream/connection.py:UpstreamConnection.talk_with
+                    deadline | session/tasks.py:announce_deadline
+                    idle timer | session/tasks.py:watch_for_idleness
+                    upstream: until its connection is lost | session/upstream/connection.py:UpstreamConnection.run
                         reader | session/upstream/connection.py:UpstreamConnection._listen
-                        writer | session/upstream/connection.py:UpstreamConnection._speak
+                        writer | session/upstream/connection.py:UpstreamConnection._write
                         silence | session/upstream/connection.py:UpstreamConnection._feed_silence
                     sidecar: if words come late | session/sidecar/sidecar.py:Sidecar._run
                         reader | session/sidecar/sidecar.py:Sidecar._listen
                         writer | session/sidecar/sidecar.py:Sidecar._speak
-                    turn: a cancel scope, which an interruption cancels | session/turn_scopes.py:run_turn
-                        search | session/turn_tasks.py:search
-                        function | session/turn_tasks.py:call_tool
-                        timer: the 200 ms | session/session.py:Session._feed_at
+                    turn: a cancel scope, which an interruption cancels | session/tasks.py:run_turn
+                        search | session/tasks.py:search
+                        function | session/tasks.py:call_tool
+                        timer: the 200 ms | session/tasks.py:TurnTasks._feed_at
 """
 # Tasks of web/ and session/ that the picture leaves out.
 NOT_DRAWN = {
-    "job": "a task of a turn: search, call_tool or a timer",
+    "task": "a task of a turn: search, call_tool or a timer",
     "discard_messages": "reads what a client still sends after the end",
-    "_heed_all": "the second half of the client reader on OpenAI's protocol",
-    "finish_answer_then_end": "started by a drain",
-    "leave": "closes one of the three connections at the end",
+    "_handle_frames": "the second half of the client reader on OpenAI's protocol",
+    "finish_response_then_end": "started by a drain",
+    "close": "closes one of the three connections at the end",
     "evict": "ends a session that was resumed elsewhere",
 }
 
