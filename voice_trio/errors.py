@@ -1,36 +1,36 @@
 """Every error this package raises on purpose, as one tree.
 
     VoiceTrioError
-    ├── ConfigurationError      the operator's: wrong settings, a missing extra
-    ├── BadMessage              theirs, the client's: a message we refuse, never fatal by itself
-    │   ├── NotJson             … not even JSON: ten of these end a connection
-    │   └── InvalidEvent        … a Realtime event that a server answers with an `error` naming the field
-    ├── TokenInvalid            theirs: a token that is missing, malformed, expired or not for us
-    │   └── TokenUncheckable    … not theirs: the keys to check it with could not be fetched
-    ├── PlanUnverified          the service that knows a user's plan failed or made no sense
-    ├── LinkClosed              the peer is gone, politely or not
-    ├── ModelUnavailable        the upstream could not be reached or refused us; worth another try
-    │   └── ModelRefused        … not worth another try: wrong key, no quota, unknown model
-    ├── KnowledgeUnavailable    a search failed; the turn goes on without context
-    ├── StateUnavailable        shared state failed; admission falls back
-    └── UnreadableDocument      a file that `knowledge import` cannot read; the import goes on with the next
+    ├── ConfigurationError      wrong settings or a missing extra: the operator must act
+    ├── BadMessage              the client sent a message that is refused; never fatal by itself
+    │   ├── NotJson             … that is no JSON; ten of these end a connection
+    │   └── InvalidEvent        … a Realtime event; the server answers with an `error` that names the field
+    ├── TokenInvalid            a token is missing, malformed, expired or of another issuer
+    │   └── TokenUncheckable    … not the client's fault: the signing keys could not be fetched
+    ├── PlanUnverified          the plan service failed, or its response is malformed
+    ├── LinkClosed              the connection is closed or lost
+    ├── ModelUnavailable        the upstream is unreachable or refused; a retry may succeed
+    │   └── ModelRefused        … a retry cannot succeed: wrong key, no quota, unknown model
+    ├── KnowledgeUnavailable    a search failed; the turn continues without context
+    ├── StateUnavailable        shared state failed; admission decides by local state
+    └── UnreadableDocument      a file that `knowledge import` cannot read; the import continues with the next
 
-Foreign exceptions are mapped in the adapter that met them (`raise … from error`); above the adapters only these appear.
+The adapter that meets a foreign exception maps it (`raise … from error`); above the adapters only these appear.
 """
 
 from __future__ import annotations
 
 
 class VoiceTrioError(Exception):
-    """Root of everything raised on purpose."""
+    """The base class of every error that this package raises on purpose."""
 
 
 class ConfigurationError(VoiceTrioError):
-    """The operator must change something; the message says what, by variable name."""
+    """The configuration is wrong; the message names the variable and what is right."""
 
 
 class BadMessage(VoiceTrioError):
-    """A message from a client that is refused; `code` is the contract's `error.code`."""
+    """A client's message is refused; `code` is the `error.code` of the contract."""
 
     def __init__(self, message: str, *, code: str = "bad_message") -> None:
         super().__init__(message)
@@ -38,11 +38,11 @@ class BadMessage(VoiceTrioError):
 
 
 class NotJson(BadMessage):
-    """A text frame that is no JSON at all."""
+    """A text frame is not JSON."""
 
 
 class InvalidEvent(BadMessage):
-    """A Realtime client event with a fault; `param` is the path of the field, `event_id` the event's, where known."""
+    """A Realtime client event is invalid; `param` is the path of the field, `event_id` that of the event, if known."""
 
     def __init__(
         self, message: str, *, code: str = "invalid_value", param: str | None = None, event_id: str | None = None
@@ -53,19 +53,19 @@ class InvalidEvent(BadMessage):
 
 
 class TokenInvalid(VoiceTrioError):
-    """A token is missing, malformed, expired or not for us; the message never quotes it."""
+    """A token is missing, malformed, expired or of another issuer; the message never quotes it."""
 
 
 class TokenUncheckable(TokenInvalid):
-    """The keys to check a token could not be fetched: the caller is refused, but nothing is held against them."""
+    """The keys to verify a token could not be fetched; the attempt does not count as a failed token."""
 
 
 class PlanUnverified(VoiceTrioError):
-    """Which plan a user has could not be learnt: the service failed, refused, took too long or made no sense."""
+    """The plan of a user is unknown: the service failed, refused, timed out, or its response is malformed."""
 
 
 class LinkClosed(VoiceTrioError):
-    """The peer closed or vanished; `code` and `reason` are what it said, where it said anything."""
+    """The connection is closed or lost; `code` and `reason` are those of the peer's close frame, if it sent one."""
 
     def __init__(self, code: int | None = None, reason: str = "") -> None:
         super().__init__(f"closed with {code} {reason}".rstrip() if code else "connection lost")
@@ -74,19 +74,19 @@ class LinkClosed(VoiceTrioError):
 
 
 class ModelUnavailable(VoiceTrioError):
-    """The upstream could not be reached, broke off, or said something that a retry may cure."""
+    """The upstream is unreachable, broke the connection, or refused in a way that a retry may cure."""
 
 
 class ModelRefused(ModelUnavailable):
-    """The upstream said no in a way that a retry cannot cure: wrong key, no quota, unknown model."""
+    """The upstream refused in a way that no retry can cure: wrong key, no quota, unknown model."""
 
 
 class KnowledgeUnavailable(VoiceTrioError):
-    """A search failed or took too long; the turn goes on without context."""
+    """A search failed or timed out; the turn continues without context."""
 
 
 class StateUnavailable(VoiceTrioError):
-    """Shared state (limits, sessions, rollout) did not answer."""
+    """Shared state (limits, sessions, rollout) is unavailable."""
 
 
 class UnreadableDocument(VoiceTrioError):

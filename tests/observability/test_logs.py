@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from voice_trio.observability.logs import BLACKED_OUT, configure_logs, redact
+from voice_trio.observability.logs import REDACTED, configure_logs, redact
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_an_exception_is_told_with_its_traceback_and_without_its_secret(lines: i
 )
 def test_what_looks_like_a_secret_is_blacked_out(text: str) -> None:
     shown = redact(text)
-    assert BLACKED_OUT in shown
+    assert REDACTED in shown
     for secret in (TOKEN.split(".")[1], "abcdefgh12345678", "opaque-secret"):
         assert secret not in shown
 

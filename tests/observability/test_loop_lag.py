@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.support.gateway_fixture import make_gateway
-from voice_trio.observability.loop_lag import LAG_SECONDS_MAX, LOOKS, LoopLag
+from voice_trio.observability.loop_lag import LAG_SECONDS_MAX, SAMPLES, LoopLag
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -27,7 +27,7 @@ async def test_a_loop_that_is_always_late_takes_no_new_sessions(
     gateway = make_gateway(nursery)
     await trio.lowlevel.checkpoint()
     was_ready = gateway.health.unready
-    for _ in range(LOOKS // 2 + 1):
+    for _ in range(SAMPLES // 2 + 1):
         gateway.statistics.lag.note(2 * LAG_SECONDS_MAX)
     assert (was_ready, gateway.health.unready, gateway.health.is_ready) == (None, "overloaded", False)
 

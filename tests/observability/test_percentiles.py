@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from voice_trio.observability.percentiles import RELATIVE_ERROR, WINDOWS, Percentiles, bins_of, described, sketch_of
+from voice_trio.observability.percentiles import RELATIVE_ERROR, WINDOWS, Percentiles, bins_of, sketch_of, summary_of
 
 
 class Clock:
@@ -70,8 +70,8 @@ def test_what_took_no_time_travels_too(clock: Clock, tenths: int) -> None:
     for number in range(100):
         percentiles.add("one", 0.0 if number < tenths * 10 else 0.2)
     sketch = percentiles.merged("5m")["one"]
-    assert described(sketch_of(bins_of(sketch))) == described(sketch)
-    assert described(sketch)["count"] == 100
+    assert summary_of(sketch_of(bins_of(sketch))) == summary_of(sketch)
+    assert summary_of(sketch)["count"] == 100
 
 
 def _size(thing: object, seen: set[int]) -> int:

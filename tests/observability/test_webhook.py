@@ -80,7 +80,7 @@ async def test_a_record_arrives_signed(office: Office, nursery: trio.Nursery) ->
     with trio.fail_after(5):
         webhook.send(RECORD)
         await office.arrived.wait()
-        await webhook.settle()
+        await webhook.wait_idle()
 
     [(headers, body)] = office.got
     told = json.loads(body)
@@ -109,7 +109,7 @@ async def test_what_is_not_taken_is_brought_again(office: Office, nursery: trio.
     with trio.fail_after(5):
         webhook.send(RECORD)
         await office.arrived.wait()
-        await webhook.settle()
+        await webhook.wait_idle()
 
     assert len(office.got) == 3
     assert {headers["x-voice-delivery"] for headers, _ in office.got} == {"s1.3"}
@@ -121,7 +121,7 @@ async def test_what_is_never_taken_is_given_up(office: Office, nursery: trio.Nur
     with trio.fail_after(5):
         webhook.send(RECORD)
         await office.arrived.wait()
-        await webhook.settle()
+        await webhook.wait_idle()
 
     assert len(office.got) == 4
 
@@ -146,4 +146,4 @@ async def test_without_an_address_nothing_is_sent(nursery: trio.Nursery) -> None
     webhook.send(RECORD)
     with trio.fail_after(1):
         await webhook.run()
-        await webhook.settle()
+        await webhook.wait_idle()

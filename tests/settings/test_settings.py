@@ -84,7 +84,7 @@ def test_no_text_whatever_crashes_the_loading_or_gets_an_infinite_number_in(name
 
 def test_switched_on_without_a_way_to_check_tokens_refuses_to_start() -> None:
     assert fault_lines({"ENABLE_VOICE_REALTIME": "true"}) == [
-        "JWT_SECRET: must be set (or JWT_JWKS_URL) while ENABLE_VOICE_REALTIME is on, or nobody's token can be checked"
+        "JWT_SECRET: must be set (or JWT_JWKS_URL) while ENABLE_VOICE_REALTIME is on: no token can be verified without"
     ]
 
 
@@ -174,7 +174,7 @@ def test_a_wrong_secret_is_not_quoted_in_the_fault_nor_in_what_caused_it() -> No
 def test_a_url_that_carries_a_password_is_refused_without_repeating_it() -> None:
     lines = fault_lines({"PLAN_URL": "https://me:hidden@plans.example/"})
 
-    assert lines[0].startswith("PLAN_URL: must not carry a user name or password")
+    assert lines[0].startswith("PLAN_URL: must not contain a user name or password")
     assert "hidden" not in lines[0]
 
 

@@ -103,7 +103,7 @@ async def test_a_collector_that_is_away_is_named_once_and_holds_nobody_up(tmp_pa
             assert trio.current_time() - began_at < 6
             assert deployment.process.returncode == 0
             assert not [line for line in deployment.process.log if '"level": "error"' in line]
-            (trouble,) = deployment.process.events("traces_trouble")
+            (trouble,) = deployment.process.events("traces_failed")
             assert trouble["level"] == "warning"
 
 
@@ -166,7 +166,7 @@ def test_headers_that_cannot_be_read_are_complained_of_without_their_values(
 def test_whatever_the_library_complains_of_the_headers_values_are_blacked_out(headers: str) -> None:
     complain = (
         "import voice_trio.observability.tracing as it",
-        "it._hear_complaints(it.os.environ)",  # the minute in which it says nothing more begins anew
+        "it._capture_sdk_warnings(it.os.environ)",  # the minute in which it says nothing more begins anew
         "logging.getLogger('opentelemetry.x').error('refused: %s', 'NRAK-AB12CD34 at http://me:mypass@host/v1')",
     )
     written = start_in_a_process(

@@ -1,7 +1,7 @@
 """Logs by structlog: JSON lines in production, pretty on a terminal; every library's log lines in the same form.
 
-Nothing secret should reach a log call. What does all the same (a token in an address, a bearer in an exception's text)
-is blacked out here, as the last thing before a line is written.
+No log call may contain a secret. As a second line of defence the last processor redacts what looks like one, such as a
+token in a URL or a bearer in the text of an exception.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from voice_trio.settings import Observability
 
-BLACKED_OUT = "[secret]"
+REDACTED = "[secret]"
 # A JWT anywhere, a value named token or key in a URL, a bearer, an OpenAI-style key.
 _SECRET = re.compile(
     r"eyJ[\w-]{5,}\.[\w-]*\.[\w-]*"
@@ -29,8 +29,8 @@ _SECRET = re.compile(
     r"|(?<=[Bb]earer )[\w.~+/=-]{8,}"
     r"|\b(?:sk|ek)[-_][\w-]{8,}"
 )
-# They log addresses, headers or each frame where one asks for details.
-_TALKATIVE = ("trio-websocket", "httpx", "httpcore", "httpx2", "httpcore2", "hpack", "quart.serving", "urllib3")
+# At level INFO or DEBUG these log URLs, headers or each frame.
+_VERBOSE_LOGGERS = ("trio-websocket", "httpx", "httpcore", "httpx2", "httpcore2", "hpack", "quart.serving", "urllib3")
 
 
 def configure_logs(settings: Observability, stream: TextIO | None = None) -> None:
@@ -48,7 +48,7 @@ def configure_logs(settings: Observability, stream: TextIO | None = None) -> Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in _TALKATIVE:
+    for name in _VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -59,12 +59,12 @@ def configure_logs(settings: Observability, stream: TextIO | None = None) -> Non
 
 
 def redact(text: str) -> str:
-    """`text` without anything that looks like a token or a key."""
-    return _SECRET.sub(BLACKED_OUT, text)
+    """`text` with everything that looks like a token or a key replaced by `REDACTED`."""
+    return _SECRET.sub(REDACTED, text)
 
 
 def without_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: `black_out` on every text of a line, two levels deep."""
+    """A structlog processor that redacts every text of a line, two levels deep."""
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = redact(value)

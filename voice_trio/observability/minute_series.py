@@ -1,4 +1,4 @@
-"""The last hour minute by minute, for the dashboard's charts: a ring that forgets by itself."""
+"""Counts of the last hour by minute, for the charts of the dashboard; older minutes are evicted."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ MINUTES_REMEMBERED = 60
 MINUTE_SECONDS = 60
 
 
-def _no_answers() -> Sketch:
+def _empty_sketch() -> Sketch:
     return Sketch(RELATIVE_ERROR, BINS_MAX)
 
 
 class Minute(msgspec.Struct):
-    """What happened within a minute; `active` is the most sessions that were open at once."""
+    """The counts of one minute; `active` is the largest number of sessions open at once."""
 
     active: int = 0
     counts: dict[str, int] = msgspec.field(default_factory=dict)
     cost_usd: Decimal = Decimal(0)
-    answers: Sketch = msgspec.field(default_factory=_no_answers)
+    answers: Sketch = msgspec.field(default_factory=_empty_sketch)
 
     def plus(self, other: Minute) -> Minute:
-        """Both; their highest numbers of sessions need not have been at the same moment, so the sum is a bound."""
+        """The sum of both. `active` is an upper bound: the maxima may have been at different moments."""
         counts = dict(Counter(self.counts) + Counter(other.counts))
         answers = merged_sketch([self.answers, other.answers])
         return Minute(self.active + other.active, counts, self.cost_usd + other.cost_usd, answers)
 
     def as_json(self) -> dict[str, Any]:
-        """For the stats page."""
+        """The JSON of the stats page."""
         names = ("sessions", "failed", "turns", "interruptions", "refused")
         return {
             "active": self.active,
@@ -52,7 +52,7 @@ class Minute(msgspec.Struct):
 
 
 class MinuteSeries:
-    """`active` tells how many sessions are open now; each minute keeps the most it saw."""
+    """Counts by minute. `active` returns the number of open sessions; each minute keeps its maximum."""
 
     def __init__(self, active: Callable[[], int], unix_time: Callable[[], float]) -> None:
         self._active = active
@@ -60,20 +60,20 @@ class MinuteSeries:
         self._minutes: dict[int, Minute] = {}
 
     def count(self, name: str, by: int = 1) -> None:
-        """Something happened in this minute."""
+        """Add `by` to the count `name` of this minute."""
         counts = self._now().counts
         counts[name] = counts.get(name, 0) + by
 
     def spend(self, usd: Decimal) -> None:
-        """So much was spent in this minute."""
+        """Add US dollars to this minute."""
         self._now().cost_usd += usd
 
     def answered(self, seconds: float) -> None:
-        """An answer's first sound came so long after the question's end."""
+        """Add the seconds from the end of a question to the first audio of its response."""
         self._now().answers.add(seconds)
 
     def by_number(self) -> dict[int, Minute]:
-        """The minutes in which anything happened, and the present one, by their numbers since 1970."""
+        """The minutes with counts and the present one, by their number since 1970."""
         self._now()
         return dict(self._minutes)
 
@@ -89,7 +89,7 @@ class MinuteSeries:
 
 
 def last_hour(minutes: Mapping[int, Minute]) -> list[dict[str, Any]]:
-    """60 minutes, oldest first, the present one last; minutes in which nothing happened are zeros."""
+    """The last 60 minutes, the present one last; minutes without counts are zeros."""
     last = max(minutes, default=0)
     numbers = range(last - MINUTES_REMEMBERED + 1, last + 1)
     return [{"at": number * MINUTE_SECONDS} | minutes.get(number, Minute()).as_json() for number in numbers]

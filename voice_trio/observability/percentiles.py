@@ -1,8 +1,8 @@
-"""Percentiles over the last 5 minutes, hour and day, in memory that does not grow with what is measured.
+"""Percentiles over the last 5 minutes, hour and day, in constant memory.
 
-Each window is a ring of slices, each slice a DDSketch: it keeps no values, only how many fell between two powers of a
-base, so that every percentile it tells is within `RELATIVE_ERROR` of a value that was measured. A window forgets slice
-by slice: it always covers its time and at most one slice more.
+Each window is a ring of slices, and each slice is a DDSketch (Masson, Rim and Lee 2019): it counts values in bins
+between powers of a base, so every percentile is within `RELATIVE_ERROR` of a measured value. A window evicts whole
+slices, so it covers its time and at most one slice more.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 RELATIVE_ERROR = 0.01
 BINS_MAX = 512
-"""Of a sketch: values that differ by more than a factor of 28,000 share their lowest bins."""
+"""Bins of a sketch: if values differ by more than a factor of 28,000, the lowest share a bin."""
 ZEROS = -(2**31)
-"""Stands for the bin of what took no time at all: a sketch counts it apart, and no real bin lies so low."""
+"""The key for values of 0, which a sketch counts separately; no real bin has such a low key."""
 SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 WINDOWS: Mapping[str, tuple[float, int]] = {"5m": (30.0, 10), "1h": (300.0, 12), "24h": (3600.0, 24)}
-"""By name: the seconds of a slice, and how many slices make the window."""
+"""By name: the seconds of a slice, and the number of slices in the window."""
 
 
 @dataclass(slots=True)
@@ -49,41 +49,41 @@ class _Window:
 
 
 class Percentiles:
-    """Of several things by name. `clock` tells seconds and never goes back."""
+    """Percentiles of several durations by name. `clock` gives seconds and is monotonic."""
 
     def __init__(self, names: Iterable[str], clock: Callable[[], float]) -> None:
         self._clock = clock
         self._windows = {name: {window: _Window(*shape) for window, shape in WINDOWS.items()} for name in names}
 
     def add(self, name: str, seconds: float) -> None:
-        """Note that something took so long; what is no length of time is left out."""
+        """Add a duration; values below 0 or of a day and more are ignored."""
         if 0 <= seconds < 86_400:
             now = self._clock()
             for window in self._windows[name].values():
                 window.add(seconds, now)
 
     def merged(self, window: str) -> dict[str, Sketch]:
-        """By name: what fell into the window."""
+        """The sketch of the window by name."""
         now = self._clock()
         return {name: windows[window].merged(now) for name, windows in self._windows.items()}
 
     def in_ms(self, window: str) -> dict[str, dict[str, float | int]]:
-        """By name: how many within the window, and their percentiles in milliseconds."""
-        return {name: described(sketch) for name, sketch in self.merged(window).items()}
+        """The count and the percentiles in milliseconds of the window, by name."""
+        return {name: summary_of(sketch) for name, sketch in self.merged(window).items()}
 
 
-def described(sketch: Sketch) -> dict[str, float | int]:
-    """How many there are, and their percentiles in milliseconds."""
+def summary_of(sketch: Sketch) -> dict[str, float | int]:
+    """The count and the percentiles in milliseconds of a sketch."""
     if not sketch.count:
         return {"count": 0}
-    told: dict[str, float | int] = {"count": round(sketch.count)}
+    summary: dict[str, float | int] = {"count": round(sketch.count)}
     for name, share in SHARES.items():
-        told[name] = round((sketch.get_quantile_value(share) or 0.0) * 1000, 1)
-    return told
+        summary[name] = round((sketch.get_quantile_value(share) or 0.0) * 1000, 1)
+    return summary
 
 
 def bins_of(sketch: Sketch) -> dict[int, float]:
-    """How many fell into each bin, for another process to make the sketch anew; zeros under `ZEROS`."""
+    """The count of each bin, so that another process can rebuild the sketch; values of 0 under `ZEROS`."""
     store = sketch._store
     bins = {store.offset + index: count for index, count in enumerate(store.bins) if count}
     if sketch._zero_count:
@@ -92,7 +92,7 @@ def bins_of(sketch: Sketch) -> dict[int, float]:
 
 
 def sketch_of(bins: Mapping[int, float]) -> Sketch:
-    """The sketch of such bins: it tells the same percentiles."""
+    """The sketch of `bins_of`, with the same percentiles."""
     sketch = Sketch(RELATIVE_ERROR, BINS_MAX)
     for key, count in bins.items():
         sketch.add(0.0 if key == ZEROS else sketch._mapping.value(key), count)
@@ -100,7 +100,7 @@ def sketch_of(bins: Mapping[int, float]) -> Sketch:
 
 
 def merged_sketch(sketches: Iterable[Sketch]) -> Sketch:
-    """Of all that was measured, wherever."""
+    """One sketch of all the values of `sketches`."""
     whole = Sketch(RELATIVE_ERROR, BINS_MAX)
     for sketch in sketches:
         whole.merge(sketch)

@@ -1,8 +1,8 @@
-"""What Prometheus reads. Names begin with `voice_trio_`; labels have few values, never a person.
+"""The metrics for Prometheus. Names begin with `voice_trio_`; labels have few values and never identify a person.
 
-One process keeps its values in memory. Several workers of an instance keep theirs in files of a folder that they
-share (the multi-process mode of the library), so that whichever of them is asked tells the sums of all. The files are
-named for the worker's slot, not for its process: who takes a dead worker's place goes on counting where it stopped.
+A single process keeps its values in memory. The workers of an instance keep theirs in files of a shared folder (the
+multi-process mode of prometheus_client), so that any worker can return the sums of all. A file is named after the
+worker's slot, not its process: the replacement of a dead worker continues its counts.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 EXPOSITION_CONTENT_TYPE = CONTENT_TYPE_LATEST
 Registry: TypeAlias = CollectorRegistry
 SECONDS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
-"""Fine around 200 ms, the wait for documents, and around a second, which is when people notice."""
+"""Fine around 200 ms, the wait for documents, and around 1 s, where a delay becomes noticeable."""
 SEARCH_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, *SECONDS_BUCKETS)
-"""Passages kept at hand, and an embedded base, are searched within milliseconds."""
+"""The passage cache and the embedded base return within milliseconds."""
 SESSION_BUCKETS = (5, 15, 30, 60, 120, 180, 300, 420, 600, 900, 1800, 3600)
-GAUGES_SECONDS = 1.0
-"""How old a gauge of another worker may be."""
+GAUGE_SECONDS_MAX = 1.0
+"""The largest age of another worker's gauge."""
 _PREFIX = "voice_trio_"
-_LEAST_OF = ("process_start_time_seconds", "process_max_fds")
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where the library looks for it
+_MINIMUM_OF = ("process_start_time_seconds", "process_max_fds")
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the variable that prometheus_client reads
 
 
-class Places(Protocol):
-    """The places for sessions of a process."""
+class SessionCapacity(Protocol):
+    """The number of sessions that a process may hold."""
 
     @property
     def places_max(self) -> int: ...
@@ -54,18 +54,18 @@ class Places(Protocol):
     def is_draining(self) -> bool: ...
 
 
-class Across(Enum):
-    """How the gauges of several workers become one; a dead worker's is gone."""
+class GaugeMerge(Enum):
+    """How the gauges of several workers are merged; those of dead workers are excluded."""
 
     SUM = "livesum"
-    MOST = "livemax"
-    LEAST = "livemin"
+    MAXIMUM = "livemax"
+    MINIMUM = "livemin"
 
 
 def share_metrics(folder: Path, slot: int) -> None:
-    """From now on this process counts as worker `slot` of those that share `folder`; before any `Meters` is made."""
+    """Make this process worker `slot` of those that share `folder`; call it before any `PrometheusMetrics` is made."""
     os.environ[_FOLDER] = str(folder)
-    shared = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]  # the library's
+    shared = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]  # untyped in prometheus_client
     shared.is_voice_trio = True
     values.ValueClass = shared
 
@@ -81,80 +81,92 @@ def _is_shared() -> bool:
 
 
 def forget_gauges(folder: Path, slot: int) -> None:
-    """The worker is dead: what it counted stays, what it was is gone."""
+    """Delete the gauges of a dead worker; its counters stay."""
     for path in folder.glob(f"gauge_live*_{slot}.db"):
         with suppress(FileNotFoundError):
             path.unlink()
 
 
 class PrometheusMetrics:
-    """One for each process; counters are there from the start, so that rates have a beginning."""
+    """The metrics of one process; counters start at 0, so that rates are right from the first event."""
 
     def __init__(self, active: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
-        """What Prometheus is told: after `refresh`."""
+        """The registry that Prometheus reads, after `refresh`."""
         self._own = self.registry
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
         self._process: _SharedProcess | None = None
         self._is_shared = _is_shared()
         if self._is_shared:
             self._own = CollectorRegistry()
-            MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]  # the library's
-        self.gauge("active_sessions", "Sessions open now.", lambda: float(active()))
-        self.sessions = self._counter("sessions", "Sessions that ended, by ending.", "ending")
-        self.admitted = self._counter("admitted", "Sessions that were admitted.")
-        self.refusals = self._counter("refusals", "Callers refused, by code.", "code")
-        self.errors = self._counter("errors", "Errors told to clients, by code.", "code")
+            MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]  # untyped in prometheus_client
+        self.gauge("active_sessions", "Open sessions.", lambda: float(active()))
+        self.sessions = self._counter("sessions", "Ended sessions, by ending.", "ending")
+        self.admitted = self._counter("admitted", "Admitted sessions.")
+        self.refusals = self._counter("refusals", "Refused clients, by code.", "code")
+        self.errors = self._counter("errors", "Errors sent to clients, by code.", "code")
         self.turns = self._counter("turns", "Finished turns, by status.", "status")
         self.retrievals = self._counter("retrievals", "Finished turns, by outcome of retrieval.", "outcome")
-        self.interruptions = self._counter("interruptions", "Answers that the user interrupted.")
-        self.recoveries = self._counter("recoveries", "Times the upstream was lost in mid-session.")
-        self.audio = self._counter("audio_seconds", "Seconds of sound, by direction.", "direction")
-        self.cost = self._counter("cost_usd", "US dollars spent, by kind, and whether estimated.", "kind", "estimated")
-        self.warnings = self._counter("usage_warnings", "Usage that made no sense or had no price, by name.", "name")
+        self.interruptions = self._counter("interruptions", "Responses that the user interrupted.")
+        self.recoveries = self._counter("recoveries", "Upstream connections lost during a session.")
+        self.audio = self._counter("audio_seconds", "Seconds of audio, by direction.", "direction")
+        self.cost = self._counter("cost_usd", "US dollars spent, by kind and whether estimated.", "kind", "estimated")
+        self.warnings = self._counter(
+            "usage_warnings", "Reported usage that is invalid or has no price, by name.", "name"
+        )
         self.stages = self._histogram("stage_seconds", "Latency of a turn, by stage.", SECONDS_BUCKETS, "stage")
-        self.searches = self._counter("searches", "Searches asked for turns, by place and result.", "source", "outcome")
+        self.searches = self._counter("searches", "Searches for turns, by source and outcome.", "source", "outcome")
         self.search_seconds = self._histogram(
             "search_seconds",
-            "How long searches took that came to an end, by place and result.",
+            "Duration of completed searches, by source and outcome.",
             SEARCH_BUCKETS,
             "source",
             "outcome",
         )
-        self.durations = self._histogram("session_seconds", "How long sessions were connected.", SESSION_BUCKETS)
+        self.durations = self._histogram("session_seconds", "Connected time of sessions.", SESSION_BUCKETS)
 
-    def watch_process(self, places: Places, state: State, workers_wanted: int = 1) -> None:
-        """From now on the places, the shared store and the process itself are told too."""
-        self.gauge("workers", "Processes that this answer is the sum of.", lambda: 1.0)
-        self.gauge("workers_wanted", "Processes there should be.", lambda: float(workers_wanted), Across.MOST)
-        self.gauge("places", "Sessions that may be held.", lambda: float(places.places_max))
-        self.gauge("draining", "1 while about to end.", lambda: float(places.is_draining), Across.LEAST)
-        self.gauge("redis_enabled", "1 if state is to be shared.", lambda: float(state.health.enabled), Across.MOST)
+    def watch_process(self, places: SessionCapacity, state: State, workers_wanted: int = 1) -> None:
+        """Add gauges of the session capacity, the shared state and the process itself."""
+        self.gauge("workers", "Worker processes that the values are summed over.", lambda: 1.0)
+        self.gauge("workers_wanted", "Configured worker processes.", lambda: float(workers_wanted), GaugeMerge.MAXIMUM)
+        self.gauge("places", "Sessions that the process may hold.", lambda: float(places.places_max))
         self.gauge(
-            "redis_available", "1 while the shared state answers.", lambda: float(state.health.available), Across.LEAST
+            "draining",
+            "1 while draining before the process ends.",
+            lambda: float(places.is_draining),
+            GaugeMerge.MINIMUM,
+        )
+        self.gauge(
+            "redis_enabled", "1 if shared state is configured.", lambda: float(state.health.enabled), GaugeMerge.MAXIMUM
+        )
+        self.gauge(
+            "redis_available",
+            "1 while the shared state is available.",
+            lambda: float(state.health.available),
+            GaugeMerge.MINIMUM,
         )
         if self._is_shared:
             self._process = _SharedProcess(self._own)
         else:
             ProcessCollector(registry=self.registry)
 
-    def gauge(self, name: str, meaning: str, read: Callable[[], float], across: Across = Across.SUM) -> None:
-        """A value that is looked up whenever Prometheus asks, and in other workers once a second."""
-        gauge = Gauge(_PREFIX + name, meaning, registry=self._own, multiprocess_mode=across.value)
+    def gauge(self, name: str, meaning: str, read: Callable[[], float], merge: GaugeMerge = GaugeMerge.SUM) -> None:
+        """Add a gauge that is read at each scrape, and once a second in other workers."""
+        gauge = Gauge(_PREFIX + name, meaning, registry=self._own, multiprocess_mode=merge.value)
         if self._is_shared:
             self._gauges.append((gauge, read))
         else:
             gauge.set_function(read)
 
     def refresh(self) -> None:
-        """Look the gauges up for whichever worker is asked; a process that shares nothing has nothing to do."""
+        """Write the gauges for the other workers; no effect in a single process."""
         for gauge, read in self._gauges:
             gauge.set(read())
         if self._process is not None:
             self._process.refresh()
 
     def exposition(self) -> bytes:
-        """What `GET /metrics` answers."""
+        """The body of `GET /metrics`."""
         self.refresh()
         return generate_latest(self.registry)
 
@@ -166,7 +178,7 @@ class PrometheusMetrics:
 
 
 class _SharedProcess:
-    """What the library's `ProcessCollector` tells of one process, summed: CPU as a counter, the rest as gauges."""
+    """The metrics of prometheus_client's `ProcessCollector`, summed over workers: CPU a counter, the rest gauges."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._collector = ProcessCollector(registry=None)
@@ -179,7 +191,7 @@ class _SharedProcess:
                 family.name,
                 family.documentation,
                 registry=registry,
-                multiprocess_mode=(Across.LEAST if family.name in _LEAST_OF else Across.SUM).value,
+                multiprocess_mode=(GaugeMerge.MINIMUM if family.name in _MINIMUM_OF else GaugeMerge.SUM).value,
             )
             for family in self._collector.collect()
             if family.type == "gauge"

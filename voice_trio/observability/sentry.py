@@ -1,10 +1,10 @@
 """Errors and slow turns to Sentry, when SENTRY_DSN is set. Without it the library is never loaded.
 
-What goes there: every log line of level error with its exception, by session; one turn in ten as a trace. What never
-does: words that were said, tokens, local variables, the texts of foreign exceptions (they may quote anything). A user
-is a hash. The library knows nothing of Trio: its scopes live in context variables, which a task inherits from whoever
-started it, so each session gets an isolation scope of its own before its tasks begin. Sending is a thread's business;
-`flush_reports` blocks, and is for after `trio.run`.
+It sends every log line of level error with its exception, by session, and one turn in ten as a trace. It never sends
+spoken text, tokens, local variables, or the texts of foreign exceptions, which may quote anything. A user is a hash.
+The library has no support for Trio: its scopes are context variables, which a task inherits from its parent. So each
+session gets an isolation scope before its tasks start. A thread sends; `flush_reports` blocks, and is called after
+`trio.run`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TRACED_TURNS = 0.1
 EVENTS_PER_MINUTE = 60
-"""A service that is away makes the same error over and over; beyond this they are in the log only."""
+"""An unavailable service repeats the same error; further ones are only logged."""
 FLUSH_SECONDS_MAX = 2.0
 TEST_SECONDS_MAX = 10.0
 TEST_MESSAGE = "voice-trio check: Sentry is reached"
@@ -41,10 +41,10 @@ _NEVER_SENT = ("request", "breadcrumbs", "extra", "modules")
 
 
 class Reports(Protocol):
-    """Where errors and traces go."""
+    """The receiver of errors and traces."""
 
     def session(self, session_id: str, user: str) -> AbstractContextManager[None]:
-        """Whatever happens within the block, in tasks begun there too, belongs to that session; `user` is a hash."""
+        """Assign the events of a block, and of tasks started there, to a session; `user` is a hash."""
         ...
 
     def trace(self, record: TurnRecord) -> None:
@@ -52,12 +52,12 @@ class Reports(Protocol):
         ...
 
     def close(self) -> None:
-        """No more reports; does not wait."""
+        """Stop reporting; does not wait."""
         ...
 
 
 class NoReports:
-    """Nobody is told."""
+    """Reports nothing."""
 
     def session(self, session_id: str, user: str) -> AbstractContextManager[None]:
         return nullcontext()
@@ -70,25 +70,25 @@ class NoReports:
 
 
 def start_reports(settings: Observability, *, model: str = "", traced: float = TRACED_TURNS) -> Reports:
-    """Reports as the settings say: to Sentry, or to nobody."""
+    """Start reports to Sentry if SENTRY_DSN is set; else reports that do nothing."""
     if settings.sentry_dsn is None:
         return NoReports()
-    import sentry_sdk  # here: whoever does not use it shall not pay for it
+    import sentry_sdk  # imported only if used: the import is slow
 
     sentry_sdk.init(**_options(settings), traces_sample_rate=traced)
-    atexit.register(flush_reports)  # for servers that are not ours to end
+    atexit.register(flush_reports)  # for servers that this package does not end
     return SentryReports(model)
 
 
 def flush_reports() -> None:
-    """Send what waits to be sent, for at most 2 s. Blocks: never call it while Trio runs."""
+    """Send what is queued, for at most 2 s. It blocks: never call it while Trio runs."""
     import sentry_sdk
 
     sentry_sdk.flush(timeout=FLUSH_SECONDS_MAX)
 
 
 def send_test_event(settings: Observability) -> tuple[bool, str]:
-    """Whether Sentry took an event, and what it said if not. Blocks for at most 10 s."""
+    """Send a test event: (accepted, text for the operator). Blocks for at most 10 s."""
     import sentry_sdk
     from sentry_sdk.transport import HttpTransport
 
@@ -110,7 +110,7 @@ def send_test_event(settings: Observability) -> tuple[bool, str]:
 
 
 class SentryReports:
-    """Listens to the log for errors; `session` and `trace` are called by whoever runs sessions."""
+    """Reports to Sentry: log lines of level error, and turns through `trace`."""
 
     def __init__(self, model: str = "") -> None:
         self._model = model
@@ -119,7 +119,7 @@ class SentryReports:
 
     @contextmanager
     def session(self, session_id: str, user: str) -> Iterator[None]:
-        """An isolation scope for one session."""
+        """Open an isolation scope for one session."""
         import sentry_sdk
 
         with sentry_sdk.isolation_scope() as scope:
@@ -129,7 +129,7 @@ class SentryReports:
             yield
 
     def trace(self, record: TurnRecord) -> None:
-        """A turn as a transaction with a span for each stage; the library chooses which turns are sent."""
+        """A turn as a transaction with a span for each stage; the sampling of the library decides which are sent."""
         import sentry_sdk
 
         spans = spans_of(record)
@@ -144,12 +144,12 @@ class SentryReports:
         turn.finish(end_timestamp=_wall_time(spans.ends))
 
     def close(self) -> None:
-        """Stop listening; what waits to be sent is sent by `flush_reports`."""
+        """Stop reporting; `flush_reports` sends what is queued."""
         logging.getLogger().removeHandler(self._listener)
 
 
 class _ErrorListener(logging.Handler):
-    """Every log line of level error becomes an event, in the scope of whoever wrote it."""
+    """Sends every log line of level error as an event, in the scope of the task that logged it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(logging.ERROR)
@@ -158,7 +158,7 @@ class _ErrorListener(logging.Handler):
         self._sent = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Never raises: a report that fails must not be a second error."""
+        """Never raises: a failed report must not cause a second error."""
         if record.name.startswith(("sentry_sdk", "urllib3")) or not self._may_send():
             return
         try:
@@ -196,7 +196,7 @@ def _options(settings: Observability) -> dict[str, Any]:
         "dsn": settings.sentry_dsn.get_secret_value() if settings.sentry_dsn else None,
         "environment": settings.sentry_environment,
         "release": f"voice-trio@{settings.app_version}",
-        # Its integrations patch frameworks and read requests: everything here is reported on purpose.
+        # Integrations patch frameworks and read requests; this module reports explicitly.
         "default_integrations": False,
         "auto_enabling_integrations": False,
         "include_local_variables": False,

@@ -1,9 +1,9 @@
-"""Turns as OpenTelemetry traces, when the standard variables say where to: OTEL_EXPORTER_OTLP_ENDPOINT and its kin.
+"""Turns as OpenTelemetry traces, if a standard variable such as OTEL_EXPORTER_OTLP_ENDPOINT is set.
 
-One trace for each turn, its stages as child spans. Figures only: nothing that was said, no tokens, users as hashes.
-Needs the extra `voice-trio[otel]`; without those variables the libraries are never loaded. Everything else (sampler,
-service name, headers, batch sizes) is read from the environment by the SDK itself. Spans are sent by the SDK's own
-thread; the loop only puts them into its queue, which drops when it is full. Knows nothing of sessions but their ids.
+Each turn is one trace with its stages as child spans: numbers only, no spoken text, no tokens, users as hashes. It
+needs the extra `voice-trio[otel]`; without the variables the libraries are never loaded. The SDK reads everything else
+(sampler, service name, headers, batch sizes) from the environment, and sends spans in its own thread. The event loop
+only puts them into the SDK's queue, which drops spans when full. Knows nothing of sessions but their ids.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 SERVICE_NAME = "voice-trio"
 FLUSH_SECONDS_MAX = 2.0
-COMPLAIN_EVERY_SECONDS = 60.0
-"""A collector that is away makes the library complain at every batch."""
+WARN_INTERVAL_SECONDS = 60.0
+"""The SDK warns at every batch while the collector is unavailable."""
 HEADERS_LOGGER = "opentelemetry.util.re"
 MALFORMED_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS is malformed: name=value, separated by commas, values URL-encoded"
 SECRET_CHARS_MIN = 4
@@ -44,40 +44,45 @@ log = structlog.get_logger(__name__)
 
 
 class Traces(Protocol):
-    """Where turns go."""
+    """The receiver of turns."""
 
     def turn(self, record: TurnRecord, session_id: str, user: str) -> None:
-        """A turn of that session is over; `user` is a hash. Does not wait."""
+        """Trace a completed turn; `user` is a hash. Does not wait."""
         ...
 
 
 class NoTraces:
-    """Nobody collects them."""
+    """Traces nothing."""
 
     def turn(self, record: TurnRecord, session_id: str, user: str) -> None:
         pass
 
 
 def start_traces(*, instance: str, version: str, model: str, environ: Mapping[str, str] = os.environ) -> Traces:
-    """As the standard variables say; once in a process. A wish that cannot be fulfilled is one warning, no error."""
-    if not _is_wanted(environ):
+    """Start traces as the standard variables say, once in a process; an unusable value is a warning, no error."""
+    if not _is_configured(environ):
         return NoTraces()
     protocol = next((environ[name] for name in PROTOCOLS if environ.get(name)), "http/protobuf")
     if protocol != "http/protobuf":
-        log.warning("traces_not_sent", detail=f"OTEL_EXPORTER_OTLP_PROTOCOL: {protocol} is not built; http/protobuf is")
+        log.warning(
+            "traces_not_sent", detail=f"OTEL_EXPORTER_OTLP_PROTOCOL: {protocol} is not supported; http/protobuf is"
+        )
         return NoTraces()
     named = {"service.version": version, "service.instance.id": instance}
     if "service.name" not in environ.get("OTEL_RESOURCE_ATTRIBUTES", "") and not environ.get("OTEL_SERVICE_NAME"):
         named["service.name"] = SERVICE_NAME
-    _hear_complaints(environ)
+    _capture_sdk_warnings(environ)
     try:
         provider = _provider(named)
     except ImportError:
-        log.warning("traces_not_sent", detail="OTEL_… is set, but not installed: pip install 'voice-trio[otel]'")
+        log.warning(
+            "traces_not_sent",
+            detail="OTEL_… is set without OpenTelemetry: pip install 'voice-trio[otel]'",
+        )
         return NoTraces()
-    except (ValueError, RuntimeError) as error:  # its text may tell a value, and a value may be a secret
+    except (ValueError, RuntimeError) as error:  # its text may quote a value, and a value may be a secret
         set_ones = ", ".join(sorted(name for name in environ if name.startswith("OTEL_")))
-        detail = f"OpenTelemetry does not take the value of one of {set_ones} ({type(error).__name__})"
+        detail = f"OpenTelemetry does not accept the value of one of {set_ones} ({type(error).__name__})"
         log.warning("traces_not_sent", detail=detail)
         return NoTraces()
     atexit.register(_flush, provider)
@@ -85,7 +90,7 @@ def start_traces(*, instance: str, version: str, model: str, environ: Mapping[st
     return OtelTraces(provider.get_tracer("voice_trio", version), model)
 
 
-def _is_wanted(environ: Mapping[str, str]) -> bool:
+def _is_configured(environ: Mapping[str, str]) -> bool:
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     exporters = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
@@ -93,7 +98,7 @@ def _is_wanted(environ: Mapping[str, str]) -> bool:
 
 
 def _provider(named: dict[str, str]) -> TracerProvider:
-    """As the SDK reads the environment; raises what it raises of values that it does not take."""
+    """A provider that the SDK configures from the environment; raises the SDK's errors for invalid values."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -105,14 +110,14 @@ def _provider(named: dict[str, str]) -> TracerProvider:
 
 
 class OtelTraces:
-    """Turns over one tracer; which of them are sent is for its sampler to say."""
+    """Traces turns with one tracer, whose sampler decides which are sent."""
 
     def __init__(self, tracer: Tracer, model: str) -> None:
         from opentelemetry.context import Context
 
         self._tracer = tracer
         self._model = model
-        self._nothing = Context()  # a turn has no parent, whatever another library may have left behind
+        self._no_parent = Context()  # a turn has no parent span, also if another library has set one
 
     def turn(self, record: TurnRecord, session_id: str, user: str) -> None:
         """The turn as a span, with its stages as children."""
@@ -124,11 +129,11 @@ class OtelTraces:
             "session.id": session_id,
             "user.hash": user,
         }
-        turn = self._tracer.start_span("turn", self._nothing, attributes=attributes, start_time=_nanos(spans.begins))
+        turn = self._tracer.start_span("turn", self._no_parent, attributes=attributes, start_time=_nanos(spans.begins))
         if turn.is_recording():
             from opentelemetry.trace import set_span_in_context
 
-            inside = set_span_in_context(turn, self._nothing)
+            inside = set_span_in_context(turn, self._no_parent)
             for name, at in spans.moments:
                 turn.add_event(name, timestamp=_nanos(at))
             for name, begins, ends in spans.parts:
@@ -156,31 +161,31 @@ def _nanos(unix: float) -> int:
 
 
 def _flush(provider: TracerProvider) -> None:
-    """At the end of the process: what waits is sent, for at most 2 s, whatever the collector does."""
+    """Send what is queued at the end of the process, for at most 2 s."""
     thread = threading.Thread(target=provider.shutdown, daemon=True)
     thread.start()
     thread.join(FLUSH_SECONDS_MAX)
 
 
-class _Complaints(logging.Handler):
-    """What the library complains of is our warning, once a minute: errors are for what people here can mend."""
+class _SdkWarnings(logging.Handler):
+    """Logs the warnings and errors of the SDK as one warning a minute: the operator of the gateway cannot fix them."""
 
     def __init__(self, environ: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(logging.WARNING)
         self._environ = environ
         self._clock = clock
-        self._next_at = -COMPLAIN_EVERY_SECONDS
+        self._next_at = -WARN_INTERVAL_SECONDS
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._clock() >= self._next_at:
-            self._next_at = self._clock() + COMPLAIN_EVERY_SECONDS
-            is_of_headers = record.name == HEADERS_LOGGER  # it quotes what it could not read, and that is a key
+            self._next_at = self._clock() + WARN_INTERVAL_SECONDS
+            is_of_headers = record.name == HEADERS_LOGGER  # it quotes the malformed value, which is a key
             detail = MALFORMED_HEADERS if is_of_headers else _without_secrets(record.getMessage(), self._environ)
-            log.warning("traces_trouble", detail=detail[:300])
+            log.warning("traces_failed", detail=detail[:300])
 
 
 def _without_secrets(text: str, environ: Mapping[str, str]) -> str:
-    """`text` without the headers' values, whole or in parts, as written or decoded, and without a URL's user."""
+    """`text` without values of OTEL headers, whole or in parts, encoded or decoded, and without the user of a URL."""
     secrets: set[str] = set()
     for name, value in environ.items():
         if name.startswith("OTEL_") and name.endswith("HEADERS"):
@@ -188,12 +193,12 @@ def _without_secrets(text: str, environ: Mapping[str, str]) -> str:
             parts |= {part.split(mark, 1)[1] for part in parts for mark in "=: " if mark in part}
             secrets |= {part.strip() for part in parts} | {unquote(part).strip() for part in parts}
     secrets = {secret for secret in secrets if len(secret) >= SECRET_CHARS_MIN}
-    for secret in sorted(secrets, key=len, reverse=True):  # a part may stand within another
+    for secret in sorted(secrets, key=len, reverse=True):  # one part may contain another
         text = text.replace(secret, "***")
     return URL_USER.sub("//***@", text)
 
 
-def _hear_complaints(environ: Mapping[str, str]) -> None:
+def _capture_sdk_warnings(environ: Mapping[str, str]) -> None:
     library = logging.getLogger("opentelemetry")
     library.propagate = False
-    library.handlers[:] = [_Complaints(environ)]
+    library.handlers[:] = [_SdkWarnings(environ)]

@@ -1,4 +1,4 @@
-"""A turn as spans of time, for whatever collects traces: which stages each lies between."""
+"""A turn as spans of time, for Sentry and OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from voice_trio.conversation.turn.record import TurnRecord
 
 MOMENTS = ("committed", "asked", "response_created", "first_audio_out", "playback_started", "interrupted", "flush_sent")
-"""Worth a mark of their own."""
+"""Timestamps that become events of the trace."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnSpans:
-    """Times in Unix seconds."""
+    """The spans of one turn; times are Unix seconds."""
 
     begins: float
     ends: float
@@ -28,7 +28,10 @@ class TurnSpans:
 
 
 def spans_of(record: TurnRecord) -> TurnSpans | None:
-    """None for a turn that goes on as the next one, or of which too little is known. Stages are on Trio's clock."""
+    """The spans of a turn; None if it was merged into the next one or has fewer than two timestamps.
+
+    The timestamps of `record` are of Trio's clock.
+    """
     offset = time.time() - trio.current_time()
     stages = timeline.reached(record.stages)
     own = [at for name, at in stages.items() if name not in timeline.FLUSH_STAGES]

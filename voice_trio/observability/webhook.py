@@ -1,11 +1,11 @@
-"""Sends the record of each session that ended to the company's own back office; nobody ever waits for it.
+"""Sends the record of each ended session to a URL of the operator, without delaying any session.
 
     POST VOICE_WEBHOOK_URL
     X-Voice-Event: session.ended
-    X-Voice-Delivery: SESSION.REVISION        the same for every attempt: whoever receives can drop repetitions
+    X-Voice-Delivery: SESSION.REVISION        the same for every attempt, so that the receiver can drop repetitions
     X-Voice-Signature: t=UNIX,v1=HEX          HMAC-SHA256 over "UNIX." and the body, with VOICE_WEBHOOK_SECRET
 
-A session that is resumed ends again, with a higher revision. What cannot be delivered is given up and logged.
+A resumed session ends again with a higher revision. A record is dropped and logged after the last failed attempt.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 PAUSES_SECONDS = (1.0, 5.0, 25.0)
-"""Before the second and each later attempt."""
+"""Pauses before the second and each later attempt."""
 ATTEMPT_SECONDS_MAX = 10.0
 QUEUED_MAX = 1_000
-COURIERS = 4
-SETTLING_SECONDS_MAX = 2.0
+SENDERS = 4
+FLUSH_SECONDS_MAX = 2.0
 
 
 class Webhook:
-    """Without a URL it does nothing. `run` must run beside it."""
+    """Sends records while `run` runs; without a URL it does nothing."""
 
     def __init__(
         self,
@@ -57,39 +57,39 @@ class Webhook:
         self._store_transcripts = store_transcripts
         self._unix_time = unix_time
         self._queue, self._waiting = trio.open_memory_channel[SessionRecord](QUEUED_MAX)
-        self._on_the_way = 0
+        self._under_way = 0
         self._idle = trio.Event()
 
     def send(self, record: SessionRecord) -> None:
-        """Have `record` delivered some time soon."""
+        """Queue `record` for delivery; a full queue drops it and logs an error."""
         if self._url is None:
             return
         try:
             self._queue.send_nowait(record if self._store_transcripts else record.without_text())
         except trio.WouldBlock:
-            log.error("webhook_overfull", session_id=record.session_id)
+            log.error("webhook_queue_full", session_id=record.session_id)
 
     async def run(self) -> None:
-        """Deliver until cancelled."""
+        """Deliver queued records until cancelled."""
         if self._url is None:
             return
         async with httpx2.AsyncClient(timeout=None, follow_redirects=False) as client, trio.open_nursery() as nursery:
-            for _ in range(COURIERS):
-                nursery.start_soon(self._deliver_all, client, self._url)
+            for _ in range(SENDERS):
+                nursery.start_soon(self._send_queued, client, self._url)
 
-    async def settle(self) -> None:
-        """Return when nothing is on the way any more; the caller bounds it."""
-        while self._on_the_way or self._waiting.statistics().current_buffer_used:
+    async def wait_idle(self) -> None:
+        """Wait until no record is queued or under way; the caller bounds the time."""
+        while self._under_way or self._waiting.statistics().current_buffer_used:
             self._idle = trio.Event()
             await self._idle.wait()
 
-    async def _deliver_all(self, client: httpx2.AsyncClient, url: str) -> None:
+    async def _send_queued(self, client: httpx2.AsyncClient, url: str) -> None:
         async for record in self._waiting:
-            self._on_the_way += 1
+            self._under_way += 1
             try:
                 await self._deliver(client, url, record)
             finally:
-                self._on_the_way -= 1
+                self._under_way -= 1
                 self._idle.set()
 
     async def _deliver(self, client: httpx2.AsyncClient, url: str, record: SessionRecord) -> None:
@@ -100,17 +100,17 @@ class Webhook:
             if pause is None:
                 log.error("webhook_undelivered", session_id=record.session_id, detail=fault)
             else:
-                log.warning("webhook_failed", session_id=record.session_id, detail=fault, again_in_s=pause)
+                log.warning("webhook_failed", session_id=record.session_id, detail=fault, retry_in_s=pause)
                 await trio.sleep(pause)
 
     async def _attempt(self, client: httpx2.AsyncClient, url: str, record: SessionRecord) -> str | None:
-        """What went wrong, None if it is delivered."""
+        """The reason of a failure; None if the record is delivered."""
         body = encode_record(record)
         with trio.move_on_after(ATTEMPT_SECONDS_MAX):
             try:
-                # Only the status is looked at, so the body is not even read.
+                # Only the status matters, so the body is not read.
                 async with client.stream("POST", url, content=body, headers=self._headers(record, body)) as answer:
-                    return None if answer.is_success else f"answered {answer.status_code}"
+                    return None if answer.is_success else f"status {answer.status_code}"
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 return type(error).__name__
         return f"no answer within {ATTEMPT_SECONDS_MAX:g} s"
@@ -127,14 +127,14 @@ class Webhook:
 
 
 def signature(secret: SecretStr, body: bytes, unix_seconds: int) -> str:
-    """The header that proves who sent `body`, and when."""
+    """The value of X-Voice-Signature, which authenticates `body` and its time."""
     signed = f"{unix_seconds}.".encode() + body
     return f"t={unix_seconds},v1={hmac.new(secret.get_secret_value().encode(), signed, hashlib.sha256).hexdigest()}"
 
 
 @asynccontextmanager
 async def open_webhook(settings: Settings) -> AsyncIterator[Webhook]:
-    """The webhook of the settings; what is on its way when the block ends gets 2 s."""
+    """Open the webhook of the settings; at the end of the block deliveries under way get 2 s."""
     shared = settings.shared
     webhook = Webhook(shared.webhook_url, shared.webhook_secret, store_transcripts=shared.store_transcripts)
     async with trio.open_nursery() as nursery:
@@ -142,6 +142,6 @@ async def open_webhook(settings: Settings) -> AsyncIterator[Webhook]:
         try:
             yield webhook
         finally:
-            with trio.move_on_after(SETTLING_SECONDS_MAX, shield=True):
-                await webhook.settle()
+            with trio.move_on_after(FLUSH_SECONDS_MAX, shield=True):
+                await webhook.wait_idle()
             nursery.cancel_scope.cancel(reason="the webhook is closed")

@@ -1,6 +1,6 @@
 """Every environment variable of voice_trio, as one frozen object: `load_settings() -> Settings`.
 
-Names in the environment are flat and public; here they stand in groups by the part that reads them. A wrong value stops
+Environment variables have flat, public names; here they are grouped by the part that reads them. Wrong values prevent
 the start with one `ConfigurationError` that lists every fault by variable name. An empty variable counts as unset.
 `python -m voice_trio.settings` prints the table of docs/configuration.md.
 """
@@ -81,7 +81,7 @@ OUR_PREFIXES = (
 
 
 class Settings(BaseModel):
-    """Everything configured, frozen; secrets show as stars in every rendering."""
+    """The whole configuration, frozen; every rendering masks secrets with stars."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -97,14 +97,14 @@ class Settings(BaseModel):
     observability: Observability
 
     instructions: str
-    """What the model is told to be: the file's text, else the variable's, else the default."""
+    """The instructions for the model: of the file, else of the variable, else the default."""
     signing_secret: SecretStr
-    """Given, else derived from the first JWT secret, else random for this process."""
+    """As configured, else derived from the first JWT secret, else random for this process."""
     warnings: tuple[str, ...] = ()
-    """What the operator should hear at the start, and what does not stop it."""
+    """Warnings for the operator, logged at the start."""
 
     def described(self) -> dict[str, object]:
-        """Every variable by name with its value in effect, secrets as stars: for logs and the stats page."""
+        """Every variable with its effective value, secrets as stars, for logs and the stats page."""
         return {name: value for group in _GROUPS for name, value in masked(getattr(self, group)).items()}
 
 
@@ -116,9 +116,10 @@ _GROUPS: dict[str, type[Group]] = {
 
 
 def load_settings(environ: Mapping[str, str] = os.environ, /, **defaults: str) -> Settings:
-    """The settings that `environ` describes; `defaults`, by variable name, stand in for what it leaves unset.
+    """Read the settings from `environ`; `defaults`, by variable name, apply to variables that are unset there.
 
-    Raises `ConfigurationError` listing every fault by variable name. Reads `VOICE_INSTRUCTIONS_FILE`, nothing else.
+    Raises `ConfigurationError` that lists every fault by variable name. Reads the files of `VOICE_INSTRUCTIONS_FILE`
+    and `VOICE_PRICES_FILE`.
     """
     given = defaults | {name: text.strip() for name, text in environ.items() if text.strip()}
     groups: dict[str, Any] = {}
@@ -136,12 +137,12 @@ def load_settings(environ: Mapping[str, str] = os.environ, /, **defaults: str) -
 
 
 def all_variables() -> tuple[Variable, ...]:
-    """Every variable there is, in the order of the documentation."""
+    """All variables, in the order of the documentation."""
     return tuple(variable for group in _GROUPS.values() for variable in variables_of(group))
 
 
 def markdown_table() -> str:
-    """The table of docs/configuration.md."""
+    """The table of docs/configuration.md as Markdown."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     rows += [f"| `{variable.name}` | {variable.default} | {variable.meaning} |" for variable in all_variables()]
     return "\n".join(rows) + "\n"
@@ -173,7 +174,7 @@ def _signing_secret(tokens: Tokens) -> SecretStr:
 
 
 def _faults_between(settings: Settings, already_faulty: set[str]) -> list[Fault]:
-    """Rules that join several variables; a rule about a variable that is wrong by itself is left for the next try."""
+    """The faults of rules over several variables; a rule is skipped if one of its variables is wrong by itself."""
     return [
         Fault(involved[0], message)
         for involved, rule in _RULES
@@ -181,10 +182,10 @@ def _faults_between(settings: Settings, already_faulty: set[str]) -> list[Fault]
     ]
 
 
-def _some_way_to_check_tokens(settings: Settings) -> str:
+def _tokens_can_be_verified(settings: Settings) -> str:
     tokens = settings.tokens
     if settings.access.enabled and not tokens.jwt_secrets and not tokens.jwks_url:
-        return "must be set (or JWT_JWKS_URL) while ENABLE_VOICE_REALTIME is on, or nobody's token can be checked"
+        return "must be set (or JWT_JWKS_URL) while ENABLE_VOICE_REALTIME is on: no token can be verified without"
     return ""
 
 
@@ -215,7 +216,7 @@ def _prices_can_be_read(settings: Settings) -> str:
 
 
 _RULES: tuple[tuple[tuple[str, ...], Callable[[Settings], str]], ...] = (
-    (("JWT_SECRET", "JWT_JWKS_URL", "ENABLE_VOICE_REALTIME"), _some_way_to_check_tokens),
+    (("JWT_SECRET", "JWT_JWKS_URL", "ENABLE_VOICE_REALTIME"), _tokens_can_be_verified),
     (("VOICE_PRICES_FILE",), _prices_can_be_read),
     (("JWT_ALGORITHMS", "JWT_SECRET", "JWT_JWKS_URL"), _algorithms_fit_their_keys),
     (

@@ -29,90 +29,99 @@ INSTRUCTIONS_CHARS_MAX = 65_536
 
 
 class Upstream(Group):
-    """The model's side."""
+    """The upstream server and its models."""
 
     api_key: SecretStr | None = env(
         "OPENAI_API_KEY",
         None,
-        "the upstream's key; never sent to a client, never logged; missing while the upstream is OpenAI: "
+        "the API key of the upstream; never sent to a client, never logged; if missing while the upstream is OpenAI: "
         "health `degraded`, sessions refused with 1011",
     )
     url: SocketUrl = env(
         "OPENAI_REALTIME_URL",
         f"wss://{OPENAI_HOST}/v1/realtime",
-        "any server that speaks the Realtime GA protocol; `ws://` allowed",
+        "any server with the Realtime GA protocol; `ws://` is allowed",
     )
     model: str = env("OPENAI_REALTIME_MODEL", "gpt-realtime-2.1", "the conversation's model", max_length=200)
     transcription_model: str = env(
         "OPENAI_TRANSCRIPTION_MODEL",
         "gpt-realtime-whisper",
-        "must stream during speech for retrieval to be early; if refused, `gpt-transcribe` once, health `degraded`",
+        "must stream during speech for early retrieval; if refused, `gpt-transcribe` is tried once, health `degraded`",
         max_length=200,
     )
-    attempts_max: int = env("UPSTREAM_MAX_ATTEMPTS", 3, "attempts at connecting", ge=1, le=20)
+    attempts_max: int = env("UPSTREAM_MAX_ATTEMPTS", 3, "attempts to connect", ge=1, le=20)
     backoff_factor: float = env(
-        "UPSTREAM_BACKOFF_FACTOR", 2.0, "how many times longer each pause between attempts gets", ge=1, le=10
+        "UPSTREAM_BACKOFF_FACTOR", 2.0, "factor by which each pause between attempts grows", ge=1, le=10
     )
     sidecar_transcription: Annotated[Literal["auto", "on", "off"], any_case("auto", "on", "off")] = env(
         "VOICE_SIDECAR_TRANSCRIPTION",
         "auto",
-        "a second upstream socket that only transcribes, for words during speech: `auto` where the conversation "
+        "a second upstream connection that only transcribes, for text during speech: `auto` if the conversation "
         "refuses `OPENAI_TRANSCRIPTION_MODEL` or uses one that does not stream, `on`, `off`",
     )
 
     @property
     def is_configured(self) -> bool:
-        """Whether sessions can be opened at all: OpenAI itself needs a key, other servers may not."""
+        """Whether sessions can be opened: OpenAI requires a key, other servers may not."""
         return self.api_key is not None or (urlsplit(self.url).hostname or "").lower() != OPENAI_HOST
 
 
 class Assistant(Group):
-    """How the assistant listens, thinks and sounds."""
+    """The assistant: instructions, voice, reasoning and turn detection."""
 
     instructions_given: str = env(
         "VOICE_INSTRUCTIONS",
         DEFAULT_INSTRUCTIONS,
-        "what the model is told to be; fixed by the server",
+        "the instructions for the model; a client cannot change them",
         shown="a general expert assistant that answers in the user's language and prefers `<context>`",
         max_length=INSTRUCTIONS_CHARS_MAX,
     )
     instructions_file: Path | None = env(
-        "VOICE_INSTRUCTIONS_FILE", None, "the same from a UTF-8 file, read at the start; wins over `VOICE_INSTRUCTIONS`"
+        "VOICE_INSTRUCTIONS_FILE",
+        None,
+        "a UTF-8 file with the instructions, read at the start; overrides `VOICE_INSTRUCTIONS`",
     )
     name: str = env(
-        "VOICE_NAME", "marin", "the upstream's voice; `PLAN_URL`'s answer or the claim `voice` win", max_length=64
+        "VOICE_NAME",
+        "marin",
+        "the upstream's voice; overridden by the response of `PLAN_URL` or the claim `voice`",
+        max_length=64,
     )
     speed: float = env(
         "VOICE_SPEED",
         1.0,
-        "speed of speech; `PLAN_URL`'s answer or the claim `voice_speed` win",
+        "speed of speech; overridden by the response of `PLAN_URL` or the claim `voice_speed`",
         ge=0.25,
         le=1.5,
     )
     reasoning_effort: Annotated[
         Literal["minimal", "low", "medium", "high", "xhigh"], any_case("minimal", "low", "medium", "high", "xhigh")
     ] = env(
-        "VOICE_REASONING_EFFORT", "low", "`minimal`, `low`, `medium`, `high`, `xhigh`; only for models that take it"
+        "VOICE_REASONING_EFFORT", "low", "`minimal`, `low`, `medium`, `high`, `xhigh`; only for models that support it"
     )
     noise_reduction: Annotated[
         Literal["near_field", "far_field", "off"], any_case("near_field", "far_field", "off")
     ] = env("VOICE_NOISE_REDUCTION", "near_field", "`near_field` (headset), `far_field` (laptop, room) or `off`")
     vad_silence_ms: int = env("VOICE_VAD_SILENCE_MS", 500, "ms of silence that end an utterance", ge=50, le=10_000)
-    vad_threshold: float = env("VOICE_VAD_THRESHOLD", 0.5, "how loud speech must be to count, 0 to 1", ge=0, le=1)
+    vad_threshold: float = env(
+        "VOICE_VAD_THRESHOLD", 0.5, "activation threshold of speech detection, 0 to 1", ge=0, le=1
+    )
 
 
 class Retrieval(Group):
-    """When and how much of the knowledge base a turn gets."""
+    """Searches for a turn, and the passages that it gets."""
 
     min_words: int = env(
-        "RAG_MIN_WORDS", 5, "words before the first query during speech; at commit any are queried", ge=1, le=100
+        "RAG_MIN_WORDS",
+        5,
+        "words before the first query during speech; at the commit any number is queried",
+        ge=1,
+        le=100,
     )
-    wait_ms: int = env("RAG_WAIT_MS", 200, "ms an answer may wait for passages after the commit", ge=0, le=5_000)
+    wait_ms: int = env("RAG_WAIT_MS", 200, "ms a response may wait for passages after the commit", ge=0, le=5_000)
     limit: int = env("RAG_LIMIT", 5, "passages a turn gets at most", ge=1, le=50)
     alpha: float = env("RAG_ALPHA", 0.7, "hybrid search: 0 is words only, 1 is vectors only", ge=0, le=1)
-    search_timeout_ms: int = env(
-        "RAG_SEARCH_TIMEOUT_MS", 2_000, "ms after which a search is given up", ge=50, le=60_000
-    )
+    search_timeout_ms: int = env("RAG_SEARCH_TIMEOUT_MS", 2_000, "ms after which a search times out", ge=50, le=60_000)
     context_tokens: int = env("RAG_CONTEXT_TOKENS", 800, "tokens of passages a turn gets at most", ge=50, le=32_000)
     knowledge_path: Path = env(
         "KNOWLEDGE_PATH",
@@ -126,6 +135,6 @@ class Weaviate(Group):
     """A Weaviate server in place of the embedded knowledge base."""
 
     url: HttpUrl | None = env("WEAVIATE_URL", None, "unset: the embedded knowledge base")
-    api_key: SecretStr | None = env("WEAVIATE_API_KEY", None, "its key")
-    collection: str = env("WEAVIATE_COLLECTION", "Document", "the collection searched", max_length=200)
-    text_property: str = env("WEAVIATE_TEXT_PROPERTY", "content", "where the text is", max_length=200)
+    api_key: SecretStr | None = env("WEAVIATE_API_KEY", None, "API key of Weaviate")
+    collection: str = env("WEAVIATE_COLLECTION", "Document", "the collection to search", max_length=200)
+    text_property: str = env("WEAVIATE_TEXT_PROPERTY", "content", "the property with the text", max_length=200)

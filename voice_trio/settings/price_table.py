@@ -1,4 +1,4 @@
-"""The price table as a file states it: checked and read, never applied. `voice_trio.billing.prices` applies it."""
+"""Reads and validates the price table. `voice_trio.billing.prices` applies it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 MODALITIES = ("text", "audio", "image")
 FREE = "free"
-"""In place of a file: nothing costs anything, as with a model of one's own."""
+"""The value in place of a file with which everything is free, for a self-hosted model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """US dollars for a million tokens of one modality; `cached` input is a part of the input."""
+    """US dollars per million tokens of one modality; `cached` applies to the cached part of the input."""
 
     input: Decimal
     cached: Decimal
@@ -34,7 +34,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class SpeechRates:
-    """What transcription costs: by the minute of speech, else by the million tokens."""
+    """The price of transcription in US dollars: per minute of speech, else per million tokens."""
 
     per_minute: Decimal | None = None
     audio: Decimal = Decimal(0)
@@ -44,7 +44,7 @@ class SpeechRates:
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Rates by model and modality; `dated` is the day on which they were looked up, None where everything is free."""
+    """Rates by model and modality; `dated` is the day on which they were looked up, None if everything is free."""
 
     dated: date | None = None
     models: Mapping[str, Mapping[str, Rates]] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class PriceTable:
 
 
 def read_price_table(given: Path | None = None) -> PriceTable:
-    """The table in the file `given`, else the one that comes with the package; raises `ConfigurationError`."""
+    """Read the price table `given`, else the one of the package; raises `ConfigurationError`."""
     if given is not None and str(given).lower() == FREE:
         return PriceTable()
     source = files("voice_trio.settings") / "prices.toml" if given is None else given.expanduser()
@@ -81,7 +81,7 @@ def _read_speech_rates(given: Mapping[str, Any]) -> SpeechRates:
 
 
 def _price(given: object) -> Decimal:
-    """US dollars; raises `ValueError` for what is no price."""
+    """US dollars; raises `ValueError` or `TypeError` if `given` is no price."""
     if isinstance(given, bool) or not isinstance(given, int | Decimal):
         raise TypeError(f"{given!r} is not a price")
     price = Decimal(given)

@@ -1,6 +1,7 @@
-"""Turns a mapping of names to texts into groups of settings, and every mistake in it into a sentence.
+"""Reads groups of settings from a mapping of names to texts, with one message for each fault.
 
-Knows how variables are read, checked, masked and shown; which variables exist is `groups`' business.
+Knows how variables are read, validated, masked and displayed. `settings.conversation` and `settings.service` define
+the variables.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ ECHO_CHARS_MAX = 80
 
 
 class Group(BaseSettings):
-    """A frozen group of variables; it never looks at the process environment by itself, only at what it is given."""
+    """A frozen group of variables; it reads only the mapping that it is given, not the process environment."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
@@ -39,7 +40,7 @@ G = TypeVar("G", bound=Group)
 
 
 def env(name: str, default: Any, meaning: str, *, shown: str | None = None, **bounds: Any) -> Any:
-    """A field read from the variable `name`.
+    """Define a field that is read from the variable `name`.
 
     `shown` replaces the default in the documentation where the default is computed.
     """
@@ -49,7 +50,7 @@ def env(name: str, default: Any, meaning: str, *, shown: str | None = None, **bo
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing the operator must change."""
+    """One wrong variable, and what would be right."""
 
     name: str
     message: str
@@ -60,7 +61,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What the documentation, the warnings and the masked rendering need to know of one variable."""
+    """One variable, as the documentation, the warnings and the masked rendering need it."""
 
     name: str
     attribute: str
@@ -70,7 +71,7 @@ class Variable:
 
 
 def read_group(group: type[G], given: Mapping[str, str]) -> tuple[G, list[Fault]]:
-    """The group as `given` describes it, and the faults met; a faulty variable counts as unset in the group."""
+    """The group that `given` describes, and its faults; a faulty variable counts as unset."""
     names = {variable.name for variable in variables_of(group)}
     values: dict[str, Any] = {name: text for name, text in given.items() if name in names}
     try:
@@ -83,18 +84,18 @@ def read_group(group: type[G], given: Mapping[str, str]) -> tuple[G, list[Fault]
 
 
 def variables_of(group: type[Group]) -> tuple[Variable, ...]:
-    """Every variable of `group`, in the order in which the group states them."""
+    """The variables of `group` in the order of their definition."""
     return tuple(_variable(attribute, field) for attribute, field in group.model_fields.items())
 
 
 def masked(group: Group) -> dict[str, object]:
-    """The group by variable name, fit for logs and the stats page: secrets are stars, never text."""
+    """The values of a group by variable name, for logs and the stats page; secrets are stars."""
     dumped = group.model_dump(mode="json")
     return {variable.name: dumped[variable.attribute] for variable in variables_of(type(group))}
 
 
 def unknown_name_warnings(given: Iterable[str], known: Sequence[str], prefixes: tuple[str, ...]) -> Iterator[str]:
-    """One warning for each name that looks like ours and is not, with the name that was probably meant."""
+    """A warning for each unknown name with a known prefix, with the most similar known name."""
     for name in sorted(set(given) - set(known)):
         if name.startswith(prefixes):
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
@@ -103,7 +104,7 @@ def unknown_name_warnings(given: Iterable[str], known: Sequence[str], prefixes: 
 
 
 def split_commas(text: object) -> object:
-    """`"a, b,,"` → `("a", "b")`; anything but a text passes."""
+    """`"a, b,,"` → `("a", "b")`; any other value than a text is returned as it is."""
     if isinstance(text, str):
         return tuple(part.strip() for part in text.split(",") if part.strip())
     return text
@@ -114,15 +115,15 @@ SecretList = Annotated[tuple[SecretStr, ...], BeforeValidator(split_commas)]
 
 
 def any_case(*names: str) -> BeforeValidator:
-    """Accepts `names` however they are capitalised."""
+    """A validator that accepts `names` in upper and lower case."""
     by_lower = {name.lower(): name for name in names}
     return BeforeValidator(lambda text: by_lower.get(text.lower(), text) if isinstance(text, str) else text)
 
 
 def check_url(text: str, schemes: tuple[str, ...]) -> str:
-    """`text` if it is an absolute URL of one of `schemes` with a host and without a password in it.
+    """Return `text` if it is an absolute URL with one of `schemes`, a host, and no password.
 
-    Raises `ValueError` saying what would be right, without quoting `text`.
+    Raises `ValueError`, whose message says what is right and does not quote `text`.
     """
     wanted = f"must be a full URL beginning with {' or '.join(f'{scheme}://' for scheme in schemes)}"
     try:
@@ -133,7 +134,9 @@ def check_url(text: str, schemes: tuple[str, ...]) -> str:
     if parts.scheme.lower() not in schemes or not parts.hostname or any(char.isspace() for char in text):
         raise ValueError(wanted)
     if parts.username is not None or parts.password is not None:
-        raise ValueError("must not carry a user name or password: URLs are shown, secrets have variables of their own")
+        raise ValueError(
+            "must not contain a user name or password: URLs are displayed, secrets have variables of their own"
+        )
     return text
 
 
@@ -178,8 +181,8 @@ def _types_in(annotation: object) -> set[object]:
 
 def _fault(group: type[Group], name: str, problem: Any, values: Mapping[str, str]) -> Fault:
     field = next(field for field in group.model_fields.values() if _name(field) == name)
-    told = str(problem["msg"]).removeprefix("Value error, ")
-    wanted = told if problem["type"] == "value_error" else f"must be {_expected(field)}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    wanted = message if problem["type"] == "value_error" else f"must be {_expected(field)}"
     given = values.get(name, "")
     may_hold_a_password = "@" in given and "//" in given
     if SecretStr in _types_in(field.annotation) or may_hold_a_password:
@@ -188,12 +191,12 @@ def _fault(group: type[Group], name: str, problem: Any, values: Mapping[str, str
 
 
 def echo(text: str) -> str:
-    """`text` as a fault quotes it: on one line and not for ever."""
+    """`text` as a fault quotes it: on one line, at most `ECHO_CHARS_MAX` characters."""
     return repr(text if len(text) <= ECHO_CHARS_MAX else text[:ECHO_CHARS_MAX] + "…")
 
 
 def _expected(field: FieldInfo) -> str:
-    """What a right value of `field` looks like, in words."""
+    """A valid value of `field`, in words."""
     choices = _choices(field.annotation)
     if choices:
         return "one of " + ", ".join(choices)

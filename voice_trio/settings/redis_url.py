@@ -1,12 +1,12 @@
-"""Where Redis is, read from REDIS_URL. Pure: no connection is made, and no password is ever shown.
+"""Parses REDIS_URL. Pure: makes no connection, and never shows a password.
 
     redis://[[user]:password@]host[:port][/db]
     rediss://…                                          the same over TLS
     redis+sentinel://[…@]host[:port],host[:port]/service[/db]
     redis+cluster://[…@]host[:port],host[:port]
 
-Behind `?`: `tls=true` (Sentinel, Cluster), `ca=PATH` (certificates to trust instead of the system's),
-`sentinel_user`, `sentinel_password` (where the Sentinels want other credentials than the servers, or any).
+Options after `?`: `tls=true` (Sentinel, Cluster), `ca=PATH` (certificates to trust instead of the system's),
+`sentinel_user`, `sentinel_password` (the credentials for the Sentinels, which do not get those of the servers).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HIDDEN = "***"
 
 
 class Layout(Enum):
-    """How the servers belong together."""
+    """The deployment of the Redis servers."""
 
     SINGLE = "redis"
     SENTINEL = "redis+sentinel"
@@ -30,7 +30,7 @@ class Layout(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
-    """One REDIS_URL, understood. `hosts` are Sentinels for that layout; `masked` is fit for logs and health."""
+    """A parsed REDIS_URL. `hosts` are the Sentinels in that layout; `masked` is safe for logs and health."""
 
     layout: Layout
     hosts: tuple[tuple[str, int], ...]
@@ -46,7 +46,7 @@ class RedisUrl:
 
 
 def parse_redis_url(text: str) -> RedisUrl:
-    """Raises `ValueError` saying what would be right, without quoting `text`."""
+    """Parse a URL; raises `ValueError`, whose message says what is right and does not quote `text`."""
     scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()
     if not separator or scheme not in ("redis", "rediss", *(layout.value for layout in Layout)):

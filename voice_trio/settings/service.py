@@ -19,7 +19,7 @@ from voice_trio.settings.redis_url import parse_redis_url
 HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
 KEY_PAIR_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 SAFE_CLIENT_SETTINGS = ("voice", "speed", "turn_detection", "tools", "output_modalities", "language", "instructions")
-"""What a client of `/v1/realtime` may set unless `VOICE_CLIENT_CONFIG` says otherwise."""
+"""What a client of `/v1/realtime` may set by default; VOICE_CLIENT_CONFIG overrides it."""
 CLIENT_SETTINGS = (*SAFE_CLIENT_SETTINGS, "noise_reduction", "max_output_tokens", "reasoning", "transcription_model")
 
 
@@ -59,7 +59,7 @@ def _origins(given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(origin.rstrip("/").lower() for origin in given)
 
 
-def _client_wishes(names: tuple[str, ...]) -> tuple[str, ...]:
+def _client_settings(names: tuple[str, ...]) -> tuple[str, ...]:
     known = tuple(name.lower() for name in names)
     if known == ("none",):
         return ()
@@ -69,12 +69,12 @@ def _client_wishes(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Tokens(Group):
-    """How user tokens are checked."""
+    """The verification of user tokens."""
 
     jwt_secrets: Annotated[SecretList, AfterValidator(_shared_secrets)] = env(
         "JWT_SECRET", (), "shared secrets of HS* tokens, comma-separated for rotation: the first signs, all verify"
     )
-    jwks_url: HttpUrl | None = env("JWT_JWKS_URL", None, "where the public keys of RS/PS/ES/EdDSA tokens are published")
+    jwks_url: HttpUrl | None = env("JWT_JWKS_URL", None, "URL of the public keys of RS/PS/ES/EdDSA tokens")
     algorithms_given: Annotated[CommaList, AfterValidator(_known_algorithms)] = env(
         "JWT_ALGORITHMS",
         (),
@@ -92,41 +92,45 @@ class Tokens(Group):
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """What JWT_ALGORITHMS says, or what goes with the keys there are."""
+        """JWT_ALGORITHMS, or the default for the configured keys."""
         by_secret = ("HS256",) if self.jwt_secrets else ()
         by_key_set = ("RS256", "ES256") if self.jwks_url else ()
         return self.algorithms_given or by_secret + by_key_set
 
 
 class Access(Group):
-    """Who may talk."""
+    """The users that may use voice."""
 
-    enabled: bool = env("ENABLE_VOICE_REALTIME", False, "master switch; off, the server starts with nothing configured")
+    enabled: bool = env(
+        "ENABLE_VOICE_REALTIME", False, "master switch; if off, the server starts without any other setting"
+    )
     plan_url: HttpUrl | None = env(
-        "PLAN_URL", None, 'asked with the user\'s own bearer for `{"plan": …}`; unset: the claim `plan`'
+        "PLAN_URL", None, 'requested with the user\'s own bearer for `{"plan": …}`; unset: the claim `plan`'
     )
     allowed_plans: CommaList = env(
         "VOICE_ALLOWED_PLANS",
         ("elite", "intelia"),
-        "plans that include voice, in any case; `is_admin` passes plan and rollout, not limits",
+        "plans that include voice, compared without case; `is_admin` passes plan and rollout, not limits",
     )
     beta_users: CommaList = env(
-        "VOICE_BETA_USERS", (), "ids or emails that are in at any percentage; seeds the rollout document once"
+        "VOICE_BETA_USERS",
+        (),
+        "ids or emails that are included at any percentage; initial value of the rollout document",
     )
     rollout_percent: float = env(
         "VOICE_ROLLOUT_PERCENT",
         100.0,
-        "how many per cent of the users are in; seeds the rollout document",
+        "percentage of users that are included; initial value of the rollout document",
         ge=0,
         le=100,
     )
 
 
 class Limits(Group):
-    """How long, how often, how many."""
+    """The limits of sessions and spending."""
 
     session_seconds: float = env(
-        "MAX_SESSION_DURATION", 600.0, "seconds a session may be connected in all", ge=1, le=3500
+        "MAX_SESSION_DURATION", 600.0, "seconds a session may be connected, all connections together", ge=1, le=3500
     )
     sessions_per_hour: int = env(
         "MAX_SESSIONS_PER_USER_PER_HOUR", 5, "sessions a user may start in any 60 minutes", ge=1, le=1_000_000
@@ -136,83 +140,87 @@ class Limits(Group):
     )
     concurrent: int = env("MAX_CONCURRENT_SESSIONS", 60, "sessions one process holds", ge=1, le=100_000)
     idle_seconds: float = env(
-        "IDLE_TIMEOUT", 120.0, "seconds without speech or text; does not run during an answer", ge=1, le=3500
+        "IDLE_TIMEOUT",
+        120.0,
+        "seconds without speech or text after which a session ends; does not run during a response",
+        ge=1,
+        le=3500,
     )
     daily_budget_usd: float | None = env(
         "DAILY_BUDGET_USD",
         None,
-        "what a day (UTC) may cost, all instances together; spent, sessions end with 4002 until midnight",
+        "what a day (UTC) may cost, all instances together; when spent, sessions end with 4002 until midnight",
         ge=0,
         le=1_000_000,
     )
     session_budget_usd: float | None = env(
-        "SESSION_BUDGET_USD", None, "what a session may cost; spent, it ends with 4002", ge=0, le=1_000_000
+        "SESSION_BUDGET_USD", None, "what a session may cost; when spent, it ends with 4002", ge=0, le=1_000_000
     )
     prices_file: Path | None = env(
         "VOICE_PRICES_FILE",
         None,
-        "a price table (TOML) in place of the one that comes with the package; `free`: nothing costs anything",
+        "a price table (TOML) in place of the one of the package; `free`: everything is free",
     )
 
 
 class Shared(Group):
-    """State shared between instances."""
+    """State shared between instances, and the session webhook."""
 
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = env(
         "REDIS_URL",
         None,
         "`redis://`, `rediss://`, `redis+sentinel://h:p,h:p/service/db`, `redis+cluster://h:p,h:p`; unset: in memory",
     )
-    redis_enabled: bool = env("REDIS_ENABLED", True, "`false`: in memory whatever `REDIS_URL` says")
+    redis_enabled: bool = env("REDIS_ENABLED", True, "`false`: in memory, regardless of `REDIS_URL`")
     redis_failure_policy: Annotated[Literal["fallback", "deny"], any_case("fallback", "deny")] = env(
-        "REDIS_FAILURE_POLICY", "fallback", "while Redis is away: limits from memory (`fallback`) or `deny`"
+        "REDIS_FAILURE_POLICY", "fallback", "while Redis is unavailable: limits from memory (`fallback`) or `deny`"
     )
     retry_max_attempts: int = env(
-        "RETRY_MAX_ATTEMPTS", 3, "attempts at a Redis call whose connection broke, all within its 250 ms", ge=1, le=20
+        "RETRY_MAX_ATTEMPTS", 3, "attempts of a Redis call whose connection is lost, all within its 250 ms", ge=1, le=20
     )
     retry_backoff_factor: float = env(
         "RETRY_BACKOFF_FACTOR",
         2.0,
-        "how many times longer each pause between them gets, and each pause before Redis is tried again",
+        "factor by which each pause between them grows, and each pause before a reconnect to Redis",
         ge=1,
         le=10,
     )
     store_transcripts: bool = env(
-        "VOICE_STORE_TRANSCRIPTS", True, "`false`: records hold no words, resume starts without history"
+        "VOICE_STORE_TRANSCRIPTS", True, "`false`: records hold no text, a resumed session starts without history"
     )
     webhook_url: HttpUrl | None = env(
-        "VOICE_WEBHOOK_URL", None, "where each session's record is sent when it ends; unset: nowhere"
+        "VOICE_WEBHOOK_URL", None, "URL to which each session's record is sent at its end; unset: none"
     )
     webhook_secret: SecretStr | None = env(
-        "VOICE_WEBHOOK_SECRET", None, "signs what is sent there (HMAC-SHA256 in `X-Voice-Signature`); unset: unsigned"
+        "VOICE_WEBHOOK_SECRET", None, "signs these requests (HMAC-SHA256 in `X-Voice-Signature`); unset: unsigned"
     )
 
 
 class Web(Group):
-    """What the HTTP side shows, and to whom."""
+    """The HTTP side."""
 
     console: bool = env("VOICE_CONSOLE", False, "serve the console page at `/`")
     allowed_origins: Annotated[CommaList, AfterValidator(_origins)] = env(
-        "ALLOWED_ORIGINS", ("*",), "origins whose pages may connect; a request without `Origin` passes"
+        "ALLOWED_ORIGINS", ("*",), "origins whose pages may connect; a request without `Origin` is accepted"
     )
-    metrics_token: SecretStr | None = env("METRICS_TOKEN", None, "bearer that `GET /metrics` asks for, when set")
+    metrics_token: SecretStr | None = env("METRICS_TOKEN", None, "bearer that `GET /metrics` requires, if set")
     trusted_proxy_hops: int = env(
         "TRUSTED_PROXY_HOPS",
         0,
-        "proxies in front that append to `X-Forwarded-For`; gives the address that limits failed tokens",
+        "trusted proxies that append to `X-Forwarded-For`; gives the client address for the limit of failed tokens",
         ge=0,
         le=10,
     )
-    client_config: Annotated[CommaList, AfterValidator(_client_wishes)] = env(
+    client_config: Annotated[CommaList, AfterValidator(_client_settings)] = env(
         "VOICE_CLIENT_CONFIG",
         SAFE_CLIENT_SETTINGS,
-        "what a client of `/v1/realtime` may set of its session: any of "
+        "session settings that a client of `/v1/realtime` may change: any of "
         + ", ".join(f"`{name}`" for name in CLIENT_SETTINGS)
         + "; or `none`",
         shown=f"`{','.join(SAFE_CLIENT_SETTINGS)}`",
     )
     client_models: CommaList = env(
-        "VOICE_CLIENT_MODELS", (), "models it may ask for; unset: it gets `OPENAI_REALTIME_MODEL`, whatever it asks for"
+        "VOICE_CLIENT_MODELS", (), "models that it may request; unset: it gets `OPENAI_REALTIME_MODEL` for any request"
     )
 
 
@@ -227,9 +235,11 @@ class Observability(Group):
         "LOG_FORMAT", "auto", "`json`, `pretty`, or `auto`: pretty on a terminal"
     )
     sentry_dsn: Annotated[SecretStr, AfterValidator(_sentry_dsn)] | None = env(
-        "SENTRY_DSN", None, "where errors are reported; unset: nowhere"
+        "SENTRY_DSN", None, "the Sentry project for error reports; unset: none"
     )
-    sentry_environment: str = env("SENTRY_ENVIRONMENT", "development", "the environment named there", max_length=64)
+    sentry_environment: str = env(
+        "SENTRY_ENVIRONMENT", "development", "the environment of these reports", max_length=64
+    )
     app_version: str = env(
-        "APP_VERSION", voice_trio.__version__, "the release named there", shown="package version", max_length=200
+        "APP_VERSION", voice_trio.__version__, "the release of these reports", shown="package version", max_length=200
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.observability.prometheus import Across
+from voice_trio.observability.prometheus import GaugeMerge
 from voice_trio.state.instance_registry import ANNOUNCE_INTERVAL_SECONDS, InstanceInfo
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class InstanceHeartbeat:
         self._host = socket.gethostname()
         self._known = 1
         gateway.statistics.metrics.gauge(
-            "instances", "Processes that share the state.", lambda: float(self._known), Across.MOST
+            "instances", "Processes that share the state.", lambda: float(self._known), GaugeMerge.MAXIMUM
         )
 
     @property

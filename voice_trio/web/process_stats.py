@@ -16,7 +16,7 @@ import trio
 from ddsketch import LogCollapsingLowestDenseDDSketch as Sketch
 
 from voice_trio.observability.minute_series import Minute, last_hour
-from voice_trio.observability.percentiles import bins_of, described, merged_sketch, sketch_of
+from voice_trio.observability.percentiles import bins_of, merged_sketch, sketch_of, summary_of
 
 
 class WorkerFacts(msgspec.Struct, kw_only=True, frozen=True):
@@ -96,7 +96,7 @@ class ProcessStats(msgspec.Struct, kw_only=True):
             "audio_in_s": self.totals.get("audio_in_s", 0),
             "audio_out_s": self.totals.get("audio_out_s", 0),
             "latency_ms": {
-                window: {name: described(sketch) for name, sketch in stages.items()}
+                window: {name: summary_of(sketch) for name, sketch in stages.items()}
                 for window, stages in self.latency.items()
             },
             "cost": {"per_session_usd": round(float(self.cost_of_ended) / talks, 6) if talks else None},

@@ -14,7 +14,7 @@ from voice_trio.conversation.turn import timeline
 from voice_trio.observability.loop_lag import LoopLag
 from voice_trio.observability.minute_series import MinuteSeries
 from voice_trio.observability.percentiles import WINDOWS, Percentiles
-from voice_trio.observability.prometheus import Across, PrometheusMetrics
+from voice_trio.observability.prometheus import GaugeMerge, PrometheusMetrics
 from voice_trio.session.endings import Ending
 from voice_trio.session.observers import Observer
 from voice_trio.web.process_stats import ProcessStats, total
@@ -86,7 +86,7 @@ class Statistics(Observer):
         self.lag = LoopLag()
         self.metrics = PrometheusMetrics(active)
         self.metrics.gauge(
-            "event_loop_lag_seconds", "The longest lag in the last 5 s.", lambda: self.lag.seconds, Across.MOST
+            "event_loop_lag_seconds", "The longest lag in the last 5 s.", lambda: self.lag.seconds, GaugeMerge.MAXIMUM
         )
         meaning = "Users who {} since midnight UTC, once for each process they came to."
         self.metrics.gauge(
@@ -111,13 +111,13 @@ class Statistics(Observer):
             "cost_today_usd",
             "Spent since midnight UTC by all instances.",
             lambda: float(daily_spend.spent_today_usd),
-            Across.MOST,
+            GaugeMerge.MAXIMUM,
         )
         self.metrics.gauge(
             "daily_budget_usd",
             "What a day may cost; 0 without a budget.",
             lambda: _usd(daily_spend.day_budget) or 0.0,
-            Across.MOST,
+            GaugeMerge.MAXIMUM,
         )
 
     def count_admission(self, user: str) -> None:
