@@ -1,5 +1,8 @@
-"""Floor 1: how each side spells a conversation on its wire. Pure: text in, values out and back; no clock, no socket.
+"""Floor 1: the wire formats. Pure: frames to values and back; no clock, no socket.
 
-`audio` knows PCM in base64, `realtime` OpenAI's Realtime GA events (both sides of them), `voice` the protocol of our
-own clients. Audio moves as the text it came in: its length is taken from that text, and nobody decodes it on the way.
+audio           PCM in base64
+realtime        OpenAI's Realtime events (GA interface), for a client and for a server
+openai_client   the gateway to clients that speak OpenAI's protocol
+voice           the gateway to clients that speak its own protocol
+Audio passes as the base64 it came in, and is never encoded again.
 """

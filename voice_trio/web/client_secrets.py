@@ -19,10 +19,9 @@ from voice_trio.admission.refusals import Refusal
 from voice_trio.auth.signed_tokens import SECONDS_DEFAULT, SECONDS_MAX, SECONDS_MIN, ClientSecrets
 from voice_trio.auth.tokens import User, user_hash
 from voice_trio.errors import BadMessage, InvalidEvent
-from voice_trio.protocols.openai_client import ClientSettings
+from voice_trio.protocols.openai_client import ClientSettings, refusal_json
 from voice_trio.protocols.realtime import sessions
 from voice_trio.protocols.realtime.client_events import UpdateSession, read_client_event
-from voice_trio.protocols.realtime.errors import refusal_json
 from voice_trio.web.handshake import read_handshake
 from voice_trio.web.responses import cors_headers, json_response
 from voice_trio.web.session_config import realtime_config_for
@@ -116,9 +115,9 @@ class _ClientSecretRoutes:
         fresh = sessions.new_session(f"sess_{secrets.token_hex(12)}", config.model, 0, voice=config.voice)
         client_settings = ClientSettings(config, frozenset(self._settings.web.client_config))
         if preset is not None:
-            fresh = sessions.merged(fresh, client_settings.ask("preset", preset))
-            client_settings.accept()
-        return client_settings.shown(msgspec.json.encode(fresh).decode(), 0)
+            fresh = sessions.merged(fresh, client_settings.request_update("preset", preset))
+            client_settings.accept_oldest()
+        return client_settings.visible_session(msgspec.json.encode(fresh).decode(), 0)
 
     def _refused(
         self, status: int, code: str, message: str, param: str | None = None, *, retry_after: int | None = None

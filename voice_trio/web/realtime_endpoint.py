@@ -12,7 +12,7 @@ import structlog
 
 from voice_trio.admission import refusals
 from voice_trio.admission.client_address import origin_is_allowed
-from voice_trio.protocols.realtime.errors import refusal_json
+from voice_trio.protocols.openai_client import refusal_json
 from voice_trio.web.asgi_link import respond
 from voice_trio.web.endpoint import Endpoint
 from voice_trio.web.session_config import passthrough_config_for

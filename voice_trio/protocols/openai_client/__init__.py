@@ -1,8 +1,8 @@
-"""OpenAI's own protocol, as the gateway speaks it to clients: what they asked for passes, nothing of ours does.
+"""OpenAI's own protocol, as the gateway speaks it to clients: their requests pass, nothing of the gateway's does.
 
-wishes     which parts of its session a client may set, and what is made of them upstream
-requests   its frames, checked and cut to what may pass
-answers    the model's frames with our traces taken out, and our own words in OpenAI's shapes
+client_settings   which parts of its session a client may set, and what goes upstream for them
+event_reader      a client's frames, checked and reduced to what may pass
+event_writer      the upstream's frames without the gateway's own items, and errors in OpenAI's shapes
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from voice_trio.protocols.openai_client.event_reader import (
     PassthroughEvent,
     SessionUpdateRequested,
 )
-from voice_trio.protocols.openai_client.event_writer import ClientEventWriter
+from voice_trio.protocols.openai_client.event_writer import ClientEventWriter, ToRealtimeClient, refusal_json
 
 __all__ = [
     "ClientEventReader",
@@ -21,4 +21,6 @@ __all__ = [
     "ClientSettings",
     "PassthroughEvent",
     "SessionUpdateRequested",
+    "ToRealtimeClient",
+    "refusal_json",
 ]

@@ -1,20 +1,20 @@
-"""A drop-in client's frames, as what is asked for. Nothing passes that is not named here (I11); pure.
+"""Reads the frames of a client that speaks OpenAI's protocol. Nothing passes that is not named here (I11). Pure.
 
-Whatever goes on is built anew from the fields that were checked; a client's frame is never forwarded. Items and
-responses of ours do not exist for it.
+What goes upstream is built anew from the fields that were checked; a client's frame is never forwarded. The gateway's
+own items and responses do not exist for the client: to name one is an error.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 import msgspec
 
 from voice_trio.conversation.managed.responses import TAG
 from voice_trio.conversation.passthrough import requests
 from voice_trio.errors import InvalidEvent
-from voice_trio.protocols.audio import BYTES_PER_SAMPLE, AudioAppended, audio_ms
+from voice_trio.protocols.audio import BYTES_PER_MS, BYTES_PER_SAMPLE, AudioAppended, audio_ms
 from voice_trio.protocols.realtime import client_events
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 SMALL_BYTES_MAX = 1024 * 1024
-"""Of all but sound and pictures."""
+"""Of all messages but those with audio or pictures."""
 LARGE_OBJECTS_MAX = 1000
-"""In a large message: what is decoded must not become many times as large."""
+"""JSON objects in a large message: decoded, each takes many times its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionUpdateRequested:
-    """`session.update`, as the client wrote it."""
+    """`session.update`, as the client wrote it; `event_id` is its own."""
 
     session: Mapping[str, Any] = field(repr=False)
     event_id: str | None = None
@@ -40,12 +40,16 @@ class SessionUpdateRequested:
 
 PassthroughEvent: TypeAlias = requests.Request | AudioAppended | SessionUpdateRequested
 
+_ItemEvent: TypeAlias = (
+    client_events.CreateItem | client_events.RetrieveItem | client_events.DeleteItem | client_events.TruncateItem
+)
+
 
 class ClientEventReader:
-    """Reads one client's frames. `id_prefix` begins the ids of everything that is ours, and hidden."""
+    """Reads one client's frames. `id_prefix` begins the ids of all items of the gateway's."""
 
-    def __init__(self, wishes: ClientSettings, id_prefix: str) -> None:
-        self._wishes = wishes
+    def __init__(self, settings: ClientSettings, id_prefix: str) -> None:
+        self._settings = settings
         self._prefix = id_prefix
 
     def read(self, frame: str | bytes) -> PassthroughEvent:
@@ -54,15 +58,15 @@ class ClientEventReader:
             _check_large(frame)
         event = client_events.read_client_event(frame)
         try:
-            return self._meaning(event)
+            return self._to_event(event)
         except InvalidEvent as error:
             error.event_id = error.event_id or event.event_id
             raise
 
-    def _meaning(self, event: client_events.ClientEvent) -> PassthroughEvent:
+    def _to_event(self, event: client_events.ClientEvent) -> PassthroughEvent:
         match event:
             case client_events.AppendAudio(audio=audio):
-                return _sound(audio)
+                return _audio(audio)
             case client_events.UpdateSession(session=session):
                 return SessionUpdateRequested(session, event.event_id)
             case client_events.CommitAudio():
@@ -72,52 +76,48 @@ class ClientEventReader:
             case client_events.ClearOutput():
                 return requests.ForwardedEvent({"type": "output_audio_buffer.clear"}, event_id=event.event_id)
             case client_events.CreateResponse(response=response):
-                return self._answer(response, event.event_id)
+                return self._response_request(response, event.event_id)
             case client_events.CancelResponse(response_id=response_id):
                 return requests.ResponseCancelRequested(response_id, event_id=event.event_id)
+            case (
+                client_events.CreateItem()
+                | client_events.RetrieveItem()
+                | client_events.DeleteItem()
+                | client_events.TruncateItem()
+            ):
+                return self._item_request(event)
             case _:
-                return self._of_item(event)
+                assert_never(event)
 
-    def _of_item(
-        self,
-        event: client_events.CreateItem
-        | client_events.RetrieveItem
-        | client_events.DeleteItem
-        | client_events.TruncateItem,
-    ) -> (
-        requests.ItemCreateRequested
-        | requests.ItemRetrieveRequested
-        | requests.ItemDeleteRequested
-        | requests.ItemTruncateRequested
-    ):
+    def _item_request(self, event: _ItemEvent) -> requests.Request:
         match event:
             case client_events.CreateItem():
-                return self._item(event)
+                return self._create_request(event)
             case client_events.RetrieveItem(item_id=item_id):
-                self._check_known(item_id, "item_retrieve")
+                self._check_visible(item_id, "item_retrieve")
                 return requests.ItemRetrieveRequested(item_id, event_id=event.event_id)
             case client_events.DeleteItem(item_id=item_id):
-                self._check_known(item_id, "item_delete")
+                self._check_visible(item_id, "item_delete")
                 return requests.ItemDeleteRequested(item_id, event_id=event.event_id)
-            case client_events.TruncateItem(item_id=item_id):
-                self._check_known(item_id, "item_truncate")
-                return requests.ItemTruncateRequested(
-                    item_id, event.content_index, event.audio_end_ms, event_id=event.event_id
-                )
+            case client_events.TruncateItem(item_id=item_id, content_index=index, audio_end_ms=end_ms):
+                self._check_visible(item_id, "item_truncate")
+                return requests.ItemTruncateRequested(item_id, index, end_ms, event_id=event.event_id)
+            case _:
+                assert_never(event)
 
-    def _item(self, event: client_events.CreateItem) -> requests.ItemCreateRequested:
+    def _create_request(self, event: client_events.CreateItem) -> requests.ItemCreateRequested:
         item, after = event.item, event.previous_item_id
         if item.id is not None and item.id.startswith(self._prefix):
             raise InvalidEvent(f"Item ids that begin with '{self._prefix}' are reserved.", param="item.id")
         if after is not None:
-            self._check_known(after, "item_create", "previous_item_id")
+            self._check_visible(after, "item_create", "previous_item_id")
         self._check_role(item, "item.role")
         place = {} if after is None else {"previous_item_id": after}
         body = {"type": "conversation.item.create", **place, "item": msgspec.to_builtins(item)}
         role = item.role or "" if item.type == "message" else ""
         return requests.ItemCreateRequested(body, item.id, item.text, role, event_id=event.event_id)
 
-    def _answer(
+    def _response_request(
         self, response: client_events.ResponseParams | None, event_id: str | None
     ) -> requests.ResponseRequested:
         if response is None:
@@ -125,27 +125,27 @@ class ClientEventReader:
         for index, item in enumerate(response.input or ()):
             self._check_role(item, f"response.input[{index}].role")
             if item.id is not None:
-                self._check_known(item.id, "item_retrieve", f"response.input[{index}].id")
+                self._check_visible(item.id, "item_retrieve", f"response.input[{index}].id")
         if response.metadata and TAG in response.metadata:
             raise InvalidEvent(f"The metadata key '{TAG}' is reserved.", param=f"response.metadata.{TAG}")
-        asked = msgspec.to_builtins(response)
-        body = self._wishes.response(asked)
+        body = self._settings.response_body(msgspec.to_builtins(response))
         return requests.ResponseRequested(body, aside=response.conversation == "none", event_id=event_id)
 
     def _check_role(self, item: Item, param: str) -> None:
-        if item.role == "system" and not self._wishes.may_instruct():
-            raise InvalidEvent("Items of the system cannot be created here.", param=param)
+        if item.role == "system" and not self._settings.may_instruct:
+            raise InvalidEvent("System items cannot be created.", param=param)
 
-    def _check_known(self, item_id: str, what: str, param: str = "item_id") -> None:
+    def _check_visible(self, item_id: str, what: str, param: str = "item_id") -> None:
+        """Raises the error an upstream gives for an unknown item, if `item_id` is one of the gateway's."""
         if item_id.startswith(self._prefix):
             code = f"{what}_invalid_{param.rpartition('.')[2]}"
             raise InvalidEvent(f"Item with id '{item_id[:64]}' does not exist.", code=code, param=param)
 
 
-def _sound(audio: str) -> AudioAppended:
+def _audio(audio: str) -> AudioAppended:
     duration_ms = audio_ms(audio)
-    if round(duration_ms * 48) % BYTES_PER_SAMPLE:
-        raise InvalidEvent("The audio has half a sample too many; PCM16 has two bytes each.", param="audio")
+    if round(duration_ms * BYTES_PER_MS) % BYTES_PER_SAMPLE:
+        raise InvalidEvent("The audio ends in half a sample; PCM16 has two bytes each.", param="audio")
     return AudioAppended(audio, duration_ms)
 
 
@@ -153,15 +153,15 @@ class _Envelope(msgspec.Struct):
     type: str
 
 
-_envelope = msgspec.json.Decoder(_Envelope)
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
 
 
 def _check_large(frame: str | bytes) -> None:
-    """Only sound, and items with pictures in them, may be larger than everything else."""
+    """Raises `InvalidEvent` unless a large message is one that may be: audio, or an item, which may hold pictures."""
     try:
-        kind = _envelope.decode(frame).type
+        kind = _envelope_decoder.decode(frame).type
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidEvent("The message is not valid JSON.", code="invalid_json") from error
     objects = frame.count("{") if isinstance(frame, str) else frame.count(b"{")
     if kind not in ("input_audio_buffer.append", "conversation.item.create") or objects > LARGE_OBJECTS_MAX:
-        raise InvalidEvent("The message is too large for what it is.", code="invalid_value", param="type")
+        raise InvalidEvent("The message is too large for its type.", code="invalid_value", param="type")

@@ -1,12 +1,12 @@
-"""Client events as a Realtime server reads them: every one of the GA interface, with faults named by field.
+"""Client events as a Realtime server reads them: all of the GA interface, by OpenAI's Realtime reference.
 
-Unknown fields are tolerated, unknown types and wrong values refused with `InvalidEvent`: nothing else is raised.
+Unknown fields are ignored. Unknown types and wrong values raise `InvalidEvent`, which names the field.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, TypeAlias, get_args
+from typing import Annotated, Any, TypeAlias, assert_never, get_args
 
 import msgspec
 from msgspec import Meta
@@ -25,7 +25,7 @@ from voice_trio.protocols.realtime.sessions import (
 )
 
 DEPTH_MAX = 100
-"""Of JSON values that are passed on as they are; schemas of functions need a few dozen at most."""
+"""Of JSON values that are forwarded as they are; schemas of functions need a few dozen levels at most."""
 
 
 class _Event(msgspec.Struct, tag_field="type", kw_only=True):
@@ -91,7 +91,7 @@ _Value: TypeAlias = Annotated[str, Meta(max_length=512)]
 
 
 class ResponseParams(msgspec.Struct):
-    """What one response is to do differently from the session; `None` means as the session says."""
+    """How one response differs from the session; `None` means as in the session."""
 
     instructions: str | None = None
     input: list[Item] | None = None
@@ -134,9 +134,9 @@ ClientEvent: TypeAlias = (
 def read_client_event(frame: str | bytes) -> ClientEvent:
     """One client event; raises `InvalidEvent` with what an `error` event needs: message, code, param, event_id."""
     try:
-        event = _known.decode(frame)
+        event = _decoder.decode(frame)
     except msgspec.ValidationError as error:
-        raise _explained(frame, error) from error
+        raise _invalid_event(frame, error) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidEvent("The message is not valid JSON.", code="invalid_json") from error
     _check(event)
@@ -147,12 +147,6 @@ def _check(event: ClientEvent) -> None:
     match event:
         case UpdateSession(session=session):
             _check_depth(event, session, "session")
-        case CreateResponse(response=ResponseParams(tools=tools, tool_choice=choice)):
-            _check_depth(event, [tools, choice], "response.tools")
-        case _:
-            pass
-    match event:
-        case UpdateSession():
             _check_session(event)
         case AppendAudio():
             try:
@@ -163,15 +157,27 @@ def _check(event: ClientEvent) -> None:
             _check_item(event, event.item, "item")
             if event.item.type == "item_reference":
                 raise _refusal(event, "item.type", "An item_reference cannot be created.")
-        case CreateResponse(response=ResponseParams(input=list(items))):
-            for index, item in enumerate(items):
+        case CreateResponse(response=ResponseParams(input=items, tools=tools, tool_choice=choice)):
+            _check_depth(event, [tools, choice], "response.tools")
+            for index, item in enumerate(items or ()):
                 _check_item(event, item, f"response.input[{index}]")
-        case _:
+        case (
+            CreateResponse()
+            | CommitAudio()
+            | ClearAudio()
+            | ClearOutput()
+            | RetrieveItem()
+            | DeleteItem()
+            | TruncateItem()
+            | CancelResponse()
+        ):
             pass
+        case _:
+            assert_never(event)
 
 
 def _check_depth(event: ClientEvent, values: Any, param: str) -> None:
-    """What can be read may still be too deep to be written again, further down the stack."""
+    """Raises `InvalidEvent` for values that could be decoded, but are nested too deeply to be encoded again."""
     level = [values]
     for _ in range(DEPTH_MAX):
         inner = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list)]
@@ -185,7 +191,7 @@ def _check_session(event: UpdateSession) -> None:
     try:
         msgspec.convert(event.session, RealtimeShape | TranscriptionShape)
     except msgspec.ValidationError as error:
-        raise _named(error, event.event_id, within="session") from error
+        raise _invalid_field(error, event.event_id, within="session") from error
 
 
 def _check_item(event: ClientEvent, item: Item, path: str) -> None:
@@ -198,9 +204,9 @@ def _refusal(event: ClientEvent, param: str, message: str) -> InvalidEvent:
     return InvalidEvent(message, param=param, event_id=event.event_id)
 
 
-def _explained(frame: str | bytes, error: msgspec.ValidationError) -> InvalidEvent:
+def _invalid_event(frame: str | bytes, error: msgspec.ValidationError) -> InvalidEvent:
     try:
-        envelope = _any.decode(frame)
+        envelope = _envelope_decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return InvalidEvent("The message must be a JSON object.", code="invalid_json")
     event_id = envelope.event_id if isinstance(envelope.event_id, str) else None
@@ -211,24 +217,24 @@ def _explained(frame: str | bytes, error: msgspec.ValidationError) -> InvalidEve
         supported = ", ".join(f"'{kind}'" for kind in sorted(CLIENT_EVENT_TYPES))
         message = f"Invalid value: {envelope.type[:64]!a}. Supported values are: {supported}."
         return InvalidEvent(message, param="type", event_id=event_id)
-    return _named(error, event_id)
+    return _invalid_field(error, event_id)
 
 
 _AT = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]+)`")
 
 
-def _named(error: msgspec.ValidationError, event_id: str | None, within: str = "") -> InvalidEvent:
-    """The decoder's complaint with the field it is about: `$.item.content[0]` becomes `item.content[0]`."""
-    said = str(error)
-    place = _AT.search(said)
+def _invalid_field(error: msgspec.ValidationError, event_id: str | None, within: str = "") -> InvalidEvent:
+    """The decoder's error with its path as the `param`: `$.item.content[0]` becomes `item.content[0]`."""
+    text = str(error)
+    place = _AT.search(text)
     steps = [within, place["path"] if place else ""]
-    code = "invalid_type" if said.startswith("Expected `") and ", got `" in said else "invalid_value"
-    if missing := _MISSING.match(said):
+    code = "invalid_type" if text.startswith("Expected `") and ", got `" in text else "invalid_value"
+    if missing := _MISSING.match(text):
         steps.append(missing["name"])
         code = "missing_required_parameter"
     param = ".".join(step for step in steps if step) or None
-    message = _AT.sub("", said)
+    message = _AT.sub("", text)
     return InvalidEvent(f"{message} ('{param}')." if param else message, code=code, param=param, event_id=event_id)
 
 
@@ -237,6 +243,6 @@ class _Envelope(msgspec.Struct):
     event_id: Any = None
 
 
-_known: msgspec.json.Decoder[ClientEvent] = msgspec.json.Decoder(ClientEvent)
-_any = msgspec.json.Decoder(_Envelope)
+_decoder: msgspec.json.Decoder[ClientEvent] = msgspec.json.Decoder(ClientEvent)
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
 CLIENT_EVENT_TYPES = frozenset(str(shape.__struct_config__.tag) for shape in get_args(ClientEvent))

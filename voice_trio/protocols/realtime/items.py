@@ -1,4 +1,7 @@
-"""Entries of a Realtime conversation, as a server reads, keeps and shows them."""
+"""Items of a Realtime conversation, and the list of them that a server keeps.
+
+Source of shapes and rules: OpenAI's Realtime reference; the order and fields of recorded sessions where it is silent.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ ItemStatus: TypeAlias = Literal["completed", "incomplete", "in_progress"]
 class Part(msgspec.Struct, omit_defaults=True, kw_only=True):
     """One piece of a message's content; which fields count depends on `type`.
 
-    `transcript` may be shown as null, which says something else than not showing it: there is sound, not yet its words.
+    A null `transcript` differs from a missing one: there is audio whose transcript is still to come.
     """
 
     type: Literal["input_text", "input_audio", "input_image", "output_text", "output_audio"]
@@ -48,7 +51,7 @@ class Item(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """All words of the item that are known: written ones, and transcripts of spoken ones."""
+        """All known words of the item: its text, and transcripts of its audio."""
         words = [part.text or part.transcript or "" for part in self.content or ()]
         return " ".join(word for word in words if word) or self.output or ""
 
@@ -60,9 +63,9 @@ def as_kept(item: Item, item_id: str, status: ItemStatus = "completed") -> Item:
 
 
 def _part_as_kept(part: Part) -> Part:
-    """Recorded: a user's sound shows its transcript from the first, as null; clients rely on it."""
-    is_unheard = part.type == "input_audio" and part.transcript is msgspec.UNSET
-    return msgspec.structs.replace(part, transcript=None) if is_unheard else part
+    """In recorded sessions a user's audio shows a null transcript from the start; clients rely on it."""
+    is_untranscribed = part.type == "input_audio" and part.transcript is msgspec.UNSET
+    return msgspec.structs.replace(part, transcript=None) if is_untranscribed else part
 
 
 def shown(item: Item) -> dict[str, Any]:
@@ -84,7 +87,7 @@ _REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
 
 
 def fault(item: Item) -> tuple[str, str] | None:
-    """The field that is wrong with an item a client wants to create, relative to it, and why; `None` if all is well."""
+    """The wrong field of an item from a client, as a path in the item, and why; `None` if it is valid."""
     for name in _REQUIRED_FIELDS[item.type]:
         if getattr(item, name) is None:
             return name, f"Missing required parameter: '{name}'."
@@ -103,7 +106,10 @@ ASSISTANT_TOKEN_MS = 50
 
 
 class ItemList:
-    """Items in the order the model reads them; `audio_ms` says how much sound an item holds, by its id."""
+    """A server's items in the order the model reads them; `audio_ms` has the length of each item's audio, by id.
+
+    Methods raise `InvalidEvent` with the API's own error codes.
+    """
 
     def __init__(self) -> None:
         self.order: list[Item] = []
@@ -128,7 +134,7 @@ class ItemList:
         return 0 if item_id == "root" else self._index(item_id, "item_create", "previous_item_id") + 1
 
     def before(self, item: Item) -> str | None:
-        """The id of the item before this one; none if it is the first, or is no longer there."""
+        """The id of the item before this one; `None` if it is the first, or was deleted."""
         place = next((place for place, other in enumerate(self.order) if other is item), 0)
         return self.order[place - 1].id if place else None
 
@@ -140,7 +146,7 @@ class ItemList:
         self.audio_ms.pop(item_id, None)
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
-        """Forget the sound after `audio_end_ms` and, with it, the whole transcript."""
+        """Drop the audio after `audio_end_ms` and, as the API does, the whole transcript."""
         item = self.order[self._index(item_id, "item_truncate", "item_id")]
         length = self.audio_ms.get(item_id)
         if item.role != "assistant" or length is None:
@@ -160,27 +166,27 @@ class ItemList:
                 return index
         raise InvalidEvent(f"Item with id '{item_id}' does not exist.", code=f"{what}_invalid_{param}", param=param)
 
-    def usage(self, read: Iterable[Item], said: Iterable[Item], *, text_tokens_before: int = 0) -> dict[str, Any]:
-        """What a response cost: `read` is what it was made from, `said` its output, nothing of it cached.
+    def usage(self, read: Iterable[Item], output: Iterable[Item], *, text_tokens_before: int = 0) -> dict[str, Any]:
+        """The `usage` of a response: `read` is its input; nothing of it is cached.
 
-        Sound as published: the user's one token each 100 ms, the assistant's one each 50 ms. Text, whose tokens are a
-        model's own affair: one each word. `text_tokens_before` are those of instructions.
+        Audio as OpenAI publishes it: a token for each 100 ms of the user's and each 50 ms of the assistant's. Text is
+        counted as a token a word. `text_tokens_before` are those of the instructions.
         """
-        read, said = list(read), list(said)
-        heard, seen = sum(map(self.audio_tokens, read)), sum(map(text_tokens, read)) + text_tokens_before
-        spoken, written = sum(map(self.audio_tokens, said)), sum(map(text_tokens, said))
+        read, written = list(read), list(output)
+        audio_in, text_in = sum(map(self.audio_tokens, read)), sum(map(text_tokens, read)) + text_tokens_before
+        audio_out, text_out = sum(map(self.audio_tokens, written)), sum(map(text_tokens, written))
         return {
-            "total_tokens": heard + seen + spoken + written,
-            "input_tokens": heard + seen,
-            "output_tokens": spoken + written,
+            "total_tokens": audio_in + text_in + audio_out + text_out,
+            "input_tokens": audio_in + text_in,
+            "output_tokens": audio_out + text_out,
             "input_token_details": {
-                "text_tokens": seen,
-                "audio_tokens": heard,
+                "text_tokens": text_in,
+                "audio_tokens": audio_in,
                 "image_tokens": 0,
                 "cached_tokens": 0,
                 "cached_tokens_details": {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0},
             },
-            "output_token_details": {"text_tokens": written, "audio_tokens": spoken},
+            "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out},
         }
 
     def audio_tokens(self, item: Item) -> int:
@@ -189,7 +195,7 @@ class ItemList:
 
 
 def text_tokens(item: Item) -> int:
-    """One each word, of what is read as text: what the user said is read as sound, its transcript is for people."""
+    """A token a word of what the model reads as text; the user's audio it reads as audio, not by its transcript."""
     parts = item.content or ()
     words = [part.text or (part.transcript if item.role == "assistant" else "") or "" for part in parts]
     return sum(len(each.split()) for each in [*words, item.arguments or "", item.output or ""])

@@ -1,7 +1,7 @@
-"""The session object of a Realtime server: its whole shape, what a client may ask of it, and how a change is merged.
+"""The session object of a Realtime server: its shape, what a client may set, how an update is merged, how it is read.
 
-A session is kept as plain JSON values, because a server shows all of it, also what it does not act upon. What it
-does act upon is read off by `turn_detection_of` and friends.
+A server keeps it as plain JSON values, because it shows all fields, also those it does not act upon. The functions
+`turn_detection_of` and `transcription_model_of` read those it does. Source: OpenAI's Realtime reference.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ _FIXED = frozenset({"id", "object", "type", "model", "expires_at"})
 
 def new_session(session_id: str, model: str, expires_at: int, *, voice: str = "alloy") -> Session:
     """A conversation session with every field the API shows and its defaults; `expires_at` is Unix time in seconds."""
-    heard = {"format": _PCM, "transcription": None, "noise_reduction": None, "turn_detection": dict(_SERVER_VAD)}
+    audio_input = {"format": _PCM, "transcription": None, "noise_reduction": None, "turn_detection": dict(_SERVER_VAD)}
     return {
         "type": "realtime",
         "object": "realtime.session",
@@ -135,48 +135,48 @@ def new_session(session_id: str, model: str, expires_at: int, *, voice: str = "a
         "truncation": "auto",
         "prompt": None,
         "expires_at": expires_at,
-        "audio": {"input": heard, "output": {"format": _PCM, "voice": voice, "speed": 1.0}},
+        "audio": {"input": audio_input, "output": {"format": _PCM, "voice": voice, "speed": 1.0}},
         "include": None,
     }
 
 
 def new_transcription_session(session_id: str, expires_at: int) -> Session:
-    """A session that only listens: no model, no voice, and turn detection as the client asks for."""
-    heard = {"format": _PCM, "transcription": None, "noise_reduction": None, "turn_detection": dict(_SERVER_VAD)}
+    """A session that only transcribes: no model, no voice, and turn detection as the client asks for."""
+    audio_input = {"format": _PCM, "transcription": None, "noise_reduction": None, "turn_detection": dict(_SERVER_VAD)}
     return {
         "type": "transcription",
         "object": "realtime.transcription_session",
         "id": session_id,
         "expires_at": expires_at,
-        "audio": {"input": heard},
+        "audio": {"input": audio_input},
         "include": None,
     }
 
 
 def merged(session: Session, update: Mapping[str, Any]) -> Session:
-    """The session after a valid `session.update`: named fields replaced, `null` clearing, audio merged side by side.
+    """The session after a valid `session.update`: named fields are replaced, also by null, and audio is merged by side.
 
-    Fields the API does not know are dropped; so are those no client may change.
+    Fields that the API does not know are dropped, and so are those that no client may change.
     """
     changed = {name: value for name, value in update.items() if name in session or name == "reasoning"}
     result = session | {name: value for name, value in changed.items() if name not in _FIXED and name != "audio"}
     asked = update.get("audio") or {}
     result["audio"] = {side: {**kept, **(asked.get(side) or {})} for side, kept in session["audio"].items()}
-    heard = result["audio"]["input"]
-    if detection := heard.get("turn_detection"):
+    audio_input = result["audio"]["input"]
+    if detection := audio_input.get("turn_detection"):
         defaults = _SERVER_VAD if detection["type"] == "server_vad" else _SEMANTIC_VAD
-        heard["turn_detection"] = {**defaults, **detection}
+        audio_input["turn_detection"] = {**defaults, **detection}
     return result
 
 
 def turn_detection_of(session: Session) -> TurnDetection | None:
-    """How the session finds the ends of turns; `None` if the client commits by hand."""
+    """How the session detects turns; `None` if the client commits by hand."""
     detection = session["audio"]["input"]["turn_detection"]
     return None if detection is None else msgspec.convert(detection, TurnDetection)
 
 
 def transcription_model_of(session: Session) -> str | None:
-    """Which model transcribes what the user says; `None` if none does."""
+    """The model that transcribes the user's speech; `None` if transcription is off."""
     transcription = session["audio"]["input"]["transcription"]
     return transcription.get("model") if transcription else None
 
@@ -185,7 +185,7 @@ def transcription_model_of(session: Session) -> str | None:
 class SessionState:
     """What `session.created` or `session.updated` of an upstream says it will do, as far as the gateway depends on it.
 
-    `create_response` is `None` where there is no turn detection at all, and true, the default, where nothing is said.
+    `create_response` is `None` where there is no turn detection at all, and true, the default, by default.
     `session_json` is the whole session object, instructions included. `expires_at` is Unix time in seconds.
     """
 
@@ -206,19 +206,19 @@ def read_session(event_type: str, session: Session, wire: str) -> SessionState:
     """The state in an upstream's session object; raises `msgspec.ValidationError` if it has another shape."""
     shape = msgspec.convert(session, _Shown)
     audio = shape.audio or _ShownAudio()
-    heard, said = audio.input or _ShownInput(), audio.output or _ShownOutput()
-    detection = heard.turn_detection
+    audio_input, audio_output = audio.input or _ShownInput(), audio.output or _ShownOutput()
+    detection, voice = audio_input.turn_detection, audio_output.voice
     return SessionState(
         type=event_type,
         session_json=msgspec.json.encode(session).decode(),
         session_id=shape.id or "",
         model=shape.model or "",
-        voice=said.voice.id if isinstance(said.voice, VoiceId) else said.voice or "",
+        voice=voice.id if isinstance(voice, VoiceId) else voice or "",
         expires_at=shape.expires_at,
         turn_detection=detection.type if detection else None,
         create_response=detection.create_response is not False if detection else None,
         interrupt_response=detection.interrupt_response is not False if detection else None,
-        transcription_model=heard.transcription.model if heard.transcription else None,
+        transcription_model=audio_input.transcription.model if audio_input.transcription else None,
         wire=wire,
     )
 

@@ -1,6 +1,7 @@
-"""What the gateway says to a Realtime server. Audio is pasted in as it came; everything else is small and encoded.
+"""Writes the client events that the gateway sends to an upstream: a conversation's commands, audio, session updates.
 
-Every event but audio carries an `event_id` of ours, so that a server's errors can be told from others'.
+Every event but audio carries an `event_id` of ours: an upstream's error names the event that caused it. Source of names
+and fields: OpenAI's reference of Realtime client events (GA interface).
 """
 
 from __future__ import annotations
@@ -19,16 +20,21 @@ if TYPE_CHECKING:
 
 PCM_24K: Mapping[str, Any] = {"type": "audio/pcm", "rate": 24000}
 PREFIX_PADDING_MS = 300
+COMMIT_MS_MIN = 100.0
+"""A commit by hand of less audio is refused (`input_audio_buffer_commit_empty`)."""
 
 # gpt-realtime-2, -2.1, -2.1-mini …, and not gpt-realtime-2025-08-28, which is of the first generation.
 _REASONING_MODEL = re.compile(r"gpt-realtime-2(\.\d+)?(-[a-z]|$)")
 
+# By OpenAI's guide to Realtime transcription these models transcribe only after the commit.
+_COMMIT_FIRST = re.compile(r"(whisper-1|gpt-transcribe|gpt-4o(-mini)?-transcribe)(-|$)")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealtimeConfig:
-    """What a session is to be like; the rest (who answers, who interrupts, in which format) is not for configuration.
+    """Settings of an upstream's session; what else it needs (formats, who responds, who interrupts) is fixed here.
 
-    `speed` is 0.25–1.5. `silence_ms` of quiet end the user's turn; `threshold` is 0–1. `noise_reduction` is
+    `speed` is 0.25–1.5. `silence_ms` of silence end the user's turn; `threshold` is 0–1. `noise_reduction` is
     `near_field`, `far_field` or none; `reasoning_effort` goes only to models that take it. `tools` are function
     definitions as the wire has them.
     """
@@ -47,22 +53,33 @@ class RealtimeConfig:
 
 
 def takes_reasoning_effort(model: str) -> bool:
-    """Whether `reasoning.effort` may be sent: to others it is an error that spoils the whole update."""
+    """Whether `reasoning.effort` may be sent; a model that does not take it refuses the whole update."""
     return _REASONING_MODEL.match(model) is not None
 
 
 def append_audio(audio: str) -> str:
-    """One `input_audio_buffer.append`. `audio` is base64 text that has been checked: it is not escaped here."""
+    """One `input_audio_buffer.append`. `audio` is base64 that has been checked: it is spliced in, not escaped."""
     return '{"type":"input_audio_buffer.append","audio":"' + audio + '"}'
 
 
 def session_update(config: RealtimeConfig, event_id: str = "vt_session") -> str:
-    """The one `session.update` of a session: the server transcribes and interrupts, and never answers by itself."""
+    """The first `session.update`: the upstream transcribes and interrupts, and creates no response by itself."""
+    turn_detection = {
+        "type": "server_vad",
+        "threshold": config.threshold,
+        "prefix_padding_ms": PREFIX_PADDING_MS,
+        "silence_duration_ms": config.silence_ms,
+        "create_response": False,
+        "interrupt_response": True,
+    }
     session: dict[str, Any] = {
         "type": "realtime",
         "output_modalities": ["audio"],
         "instructions": config.instructions,
-        "audio": {"input": _ears(config), "output": _voice(config)},
+        "audio": {
+            "input": _audio_input(config, turn_detection),
+            "output": {"format": PCM_24K, "voice": config.voice, "speed": config.speed},
+        },
         "tools": list(config.tools),
         "tool_choice": "auto",
     }
@@ -71,7 +88,16 @@ def session_update(config: RealtimeConfig, event_id: str = "vt_session") -> str:
     return _encode({"type": "session.update", "event_id": event_id, "session": session})
 
 
-def _ears(config: RealtimeConfig) -> dict[str, Any]:
+def transcription_update(config: RealtimeConfig, event_id: str) -> str:
+    """The one `session.update` of a session that only transcribes, with the audio input of `config`'s conversation.
+
+    Such a session has no model and no voice. Turns are ended by hand: models that stream refuse any turn detection.
+    """
+    session = {"type": "transcription", "audio": {"input": _audio_input(config, None)}}
+    return _encode({"type": "session.update", "event_id": event_id, "session": session})
+
+
+def _audio_input(config: RealtimeConfig, turn_detection: Mapping[str, Any] | None) -> dict[str, Any]:
     transcription = {"model": config.transcription_model}
     if config.language:
         transcription["language"] = config.language
@@ -79,23 +105,27 @@ def _ears(config: RealtimeConfig) -> dict[str, Any]:
         "format": PCM_24K,
         "noise_reduction": {"type": config.noise_reduction} if config.noise_reduction else None,
         "transcription": transcription,
-        "turn_detection": {
-            "type": "server_vad",
-            "threshold": config.threshold,
-            "prefix_padding_ms": PREFIX_PADDING_MS,
-            "silence_duration_ms": config.silence_ms,
-            "create_response": False,
-            "interrupt_response": True,
-        },
+        "turn_detection": turn_detection,
     }
 
 
-def _voice(config: RealtimeConfig) -> dict[str, Any]:
-    return {"format": PCM_24K, "voice": config.voice, "speed": config.speed}
+def commit_audio(event_id: str) -> str:
+    """Makes an utterance of the audio appended so far, at least `COMMIT_MS_MIN` of it."""
+    return _encode({"type": "input_audio_buffer.commit", "event_id": event_id})
+
+
+def clear_audio(event_id: str) -> str:
+    """Drops the audio appended since the last commit."""
+    return _encode({"type": "input_audio_buffer.clear", "event_id": event_id})
+
+
+def never_streams(model: str) -> bool:
+    """Whether the transcription model is known to send no deltas during speech."""
+    return _COMMIT_FIRST.match(model) is not None
 
 
 def write_command(command: commands.UpstreamCommand) -> str:
-    """One frame that does what `command` says."""
+    """The frame of `command`."""
     return _encode({"event_id": command.event_id, **_body(command)})
 
 
@@ -117,9 +147,9 @@ def _body(command: commands.UpstreamCommand) -> dict[str, Any]:
             return dict(body)
         case commands.CancelResponse(response_id=response_id):
             return {"type": "response.cancel", "response_id": response_id}
-        case commands.TruncateItem(item_id=item_id, audio_end_ms=heard_ms):
-            where = {"item_id": item_id, "content_index": 0, "audio_end_ms": heard_ms}
-            return {"type": "conversation.item.truncate", **where}
+        case commands.TruncateItem(item_id=item_id, audio_end_ms=end_ms):
+            cut = {"item_id": item_id, "content_index": 0, "audio_end_ms": end_ms}
+            return {"type": "conversation.item.truncate", **cut}
         case commands.DeleteItem(item_id=item_id):
             return {"type": "conversation.item.delete", "item_id": item_id}
         case commands.ChangeSpeed(speed=speed):
@@ -148,7 +178,7 @@ def _response(metadata: Mapping[str, str], tools_allowed: bool) -> dict[str, Any
 
 
 def _tagged(body: Mapping[str, object], metadata: Mapping[str, str]) -> dict[str, Any]:
-    """A client's response with our tag, unless its metadata is full."""
+    """A client's response with our tag, unless its metadata already has as many pairs as the API allows."""
     theirs = body.get("metadata")
     both = {**theirs, **metadata} if isinstance(theirs, dict) else dict(metadata)
     return {**body, "metadata": theirs if len(both) > METADATA_PAIRS_MAX else both}
@@ -156,40 +186,3 @@ def _tagged(body: Mapping[str, object], metadata: Mapping[str, str]) -> dict[str
 
 def _encode(event: dict[str, Any]) -> str:
     return msgspec.json.encode(event).decode()
-
-
-COMMIT_MS_MIN = 100.0
-"""A commit by hand of less sound than that is an error (`input_audio_buffer_commit_empty`)."""
-
-# By OpenAI's guide to Realtime transcription these say nothing before the commit.
-_COMMIT_FIRST = re.compile(r"(whisper-1|gpt-transcribe|gpt-4o(-mini)?-transcribe)(-|$)")
-
-
-def never_streams(model: str) -> bool:
-    """Whether the transcription model is known to say nothing while somebody speaks."""
-    return _COMMIT_FIRST.match(model) is not None
-
-
-def transcription_update(config: RealtimeConfig, event_id: str) -> str:
-    """The one `session.update` of a session that only transcribes, with the same ears as `config`'s conversation."""
-    transcription = {"model": config.transcription_model}
-    if config.language:
-        transcription["language"] = config.language
-    heard: dict[str, Any] = {
-        "format": PCM_24K,
-        "noise_reduction": {"type": config.noise_reduction} if config.noise_reduction else None,
-        "transcription": transcription,
-        "turn_detection": None,
-    }
-    session = {"type": "transcription", "audio": {"input": heard}}
-    return _encode({"type": "session.update", "event_id": event_id, "session": session})
-
-
-def commit_audio(event_id: str) -> str:
-    """What was appended is an utterance, and the next sound begins another."""
-    return _encode({"type": "input_audio_buffer.commit", "event_id": event_id})
-
-
-def clear_audio(event_id: str) -> str:
-    """What was appended and not committed was nothing."""
-    return _encode({"type": "input_audio_buffer.clear", "event_id": event_id})

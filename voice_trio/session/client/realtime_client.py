@@ -117,7 +117,7 @@ class RealtimeClientConnection:
     def announce_ready(self, upstream: ConnectedUpstream, expires_at: float) -> None:
         """The session is ready; `expires_at` is Unix time."""
         self._expires_at = expires_at
-        self._settings.heard_by(upstream.transcription_model)
+        self._settings.use_transcription_model(upstream.transcription_model)
         self._unannounced = replace(upstream.updated, wire=upstream.created.wire)
         if self._config.preset is not None:
             try:
@@ -132,8 +132,8 @@ class RealtimeClientConnection:
         if state.create_response is True:
             self._upstream.lose("the server turned create_response on")
             return
-        self._settings.accept()
-        self._host.feed(self._settings.manner)
+        self._settings.accept_oldest()
+        self._host.feed(self._settings.turn_policy)
         if self._unannounced is not None:
             self._unannounced = replace(state, wire=self._unannounced.wire)
             self._announce_created()
@@ -168,7 +168,7 @@ class RealtimeClientConnection:
         if ending in _CLOSING_ERRORS:
             error_code, is_ours, _ = _CLOSING_ERRORS[ending]
             message = _MESSAGES.get(ending) or ending.value.message or f"{ending.value.close_reason}."
-            yield self._encoder.farewell(error_code, message, is_ours=is_ours)
+            yield self._encoder.closing_error(error_code, message, is_ours=is_ours)
 
     def _dispatch(self, event: PassthroughEvent) -> None:
         match event:
@@ -184,7 +184,7 @@ class RealtimeClientConnection:
         self._update_count += 1
         update_id = f"{self._prefix}u{self._update_count}"
         try:
-            session = self._settings.ask(update_id, event.session, event.event_id)
+            session = self._settings.request_update(update_id, event.session, event.event_id)
         except InvalidEvent as error:
             error.event_id = error.event_id or event.event_id
             raise

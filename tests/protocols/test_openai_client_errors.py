@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from voice_trio.protocols.realtime.errors import refusal_json
+from voice_trio.protocols.openai_client import refusal_json
 
 
 @pytest.mark.parametrize(
