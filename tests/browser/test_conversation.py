@@ -9,35 +9,26 @@ import pytest
 from tests.support.browser_driver import (
     BrowserDriver,
     BrowserGateway,
-    attach_meter,
-    attach_recorder,
-    keep_measurements,
-    keep_picture,
     logged,
-    played_audio,
     silence,
     start_talking,
     wait_for_state,
     wait_until,
 )
-from voice_trio.embedded.local import missing_packages
-from voice_trio.testing.sounds import tone_pcm
+from tests.support.browser_measurements import (
+    ERROR_MS_MAX,
+    QUESTION,
+    attach_meter,
+    attach_recorder,
+    keep_measurements,
+    keep_picture,
+    measure_cuts,
+    spoken,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-
-QUESTION = "How warm must the brooder be in the first week?"
-ERROR_MS_MAX = 20.0
-
-
-def spoken(text: str) -> bytes:
-    """A voice, or where this machine has none something as loud and as long."""
-    if missing_packages():
-        return tone_pcm(0, 2600)
-    from voice_trio.embedded.speech.synthesis.voice import SynthesisVoice
-
-    return b"".join(piece.pcm for piece in SynthesisVoice().speak(text, language="en"))
 
 
 def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(
@@ -145,19 +136,3 @@ def test_every_one_of_a_dozen_cuts_is_reported_to_within_20_ms(
         assert len(errors) == 12
         assert max(map(abs, errors)) <= ERROR_MS_MAX
         assert max(delays) <= ERROR_MS_MAX
-
-
-def measure_cuts(driver: BrowserDriver, page: object) -> tuple[list[float], list[float]]:
-    """Of each answer that was cut: reported minus heard, and the ms of sound after the order to be silent."""
-    from playwright.sync_api import Page
-
-    assert isinstance(page, Page)
-    sounds = played_audio(page, apart_ms=120)
-    reports = driver.wire.positions(flushed=True)
-    cuts = page.evaluate("cuts")
-    errors, delays = [], []
-    for sound, report in zip(sounds, reports, strict=True):
-        errors.append(round(report["played_ms"] - sound.sound_ms, 1))
-        orders = [1000 * cut["at"] for cut in cuts if sound.begins_ms <= 1000 * cut["at"] <= sound.ends_ms + 100]
-        delays.append(round(max(0.0, sound.ends_ms - min(orders)), 1))
-    return errors, delays

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.test_looks import contrast
 from tests.support.browser_driver import ARTEFACTS, WIDTHS
+from tests.support.browser_measurements import contrast
 from tests.support.busy_day import a_busy_day
 from tests.support.deployment import token
 

@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.test_conversation import ERROR_MS_MAX, QUESTION, measure_cuts, spoken
-from tests.browser.test_troubles import ask_in_writing
 from tests.support.browser_driver import (
     BrowserGateway,
-    attach_meter,
-    attach_recorder,
-    keep_measurements,
-    keep_picture,
+    ask_in_writing,
     logged,
     running_process,
     silence,
     start_talking,
     wait_for_state,
     wait_until,
+)
+from tests.support.browser_measurements import (
+    ERROR_MS_MAX,
+    QUESTION,
+    attach_meter,
+    attach_recorder,
+    keep_measurements,
+    keep_picture,
+    measure_cuts,
+    spoken,
 )
 from tests.support.deployment import SECRET, free_port
 from voice_trio.embedded.local import missing_packages

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.test_conversation import QUESTION, spoken
-from tests.support.browser_driver import WIDTHS, keep_picture, silence, start_talking, wait_for_state, wait_until
+from tests.support.browser_driver import WIDTHS, silence, start_talking, wait_for_state, wait_until
+from tests.support.browser_measurements import QUESTION, contrast, keep_picture, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,25 +31,6 @@ def check_layout(page: Page) -> None:
         box = button.bounding_box()
         assert box is not None
         assert min(box["width"], box["height"]) >= TOUCH_PX_MIN, button.evaluate("it => it.outerHTML.slice(0, 80)")
-
-
-def contrast(page: Page, selector: str) -> float:
-    """WCAG 2 contrast of an element's text against the page."""
-    colours: list[list[float]] = page.evaluate(
-        """(selector) => {
-          const element = document.querySelector(selector);
-          const rgb = (text) => text.match(/[\\d.]+/g).slice(0, 3).map(Number);
-          return [rgb(getComputedStyle(element).color), rgb(getComputedStyle(document.body).backgroundColor)];
-        }""",
-        selector,
-    )
-    light, dark = sorted((_luminance(colour) for colour in colours), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour: list[float]) -> float:
-    linear = [c / 255 / 12.92 if c <= 10.31 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.browser.test_conversation import QUESTION, spoken
 from tests.support.browser_driver import TRACK_OPEN_RESOURCES, silence, wait_until, wait_until_open
+from tests.support.browser_measurements import QUESTION, spoken
 from tests.support.deployment import token
 
 if TYPE_CHECKING:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.browser_driver import (
-    keep_picture,
+    ask_in_writing,
     logged,
     start_talking,
     wait_for_state,
     wait_until,
     wait_until_open,
 )
+from tests.support.browser_measurements import keep_picture
 from tests.support.deployment import free_port, token
 
 if TYPE_CHECKING:
@@ -31,11 +32,6 @@ def notice(page: Page) -> str:
     """What the page says in its notice, once it says something."""
     page.locator("#notice").wait_for(state="visible")
     return " ".join(page.locator("#notice").inner_text().split())
-
-
-def ask_in_writing(page: Page, text: str) -> None:
-    page.get_by_label("Your question").fill(text)
-    page.keyboard.press("Enter")
 
 
 def test_without_a_microphone_one_types(driver: BrowserDriver, gateway: BrowserGateway) -> None:

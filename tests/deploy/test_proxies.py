@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.support.browser_driver import keep_measurements
+from tests.support.browser_measurements import keep_measurements
+from tests.support.certificates import certificate
 from tests.support.deployment import SCRIPTS, UPGRADE, gateway_process, model_on_tcp, token
 from tests.support.proxies import COMMANDS, Proxy, proxy
 from tests.support.redis_servers import redis_server
-from tests.wire.test_tls import certificate
 from voice_trio.errors import VoiceTrioError
 from voice_trio.net.websocket import open_link
 from voice_trio.testing import FakeClient

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.support.certificates import certificate
 from tests.support.redis_fixture import granted, instance, is_back
 from tests.support.redis_servers import RedisServer, free_port, redis_cluster, redis_server, redis_with_sentinels
-from tests.wire.test_tls import certificate
 from voice_trio.state.instance_registry import InstanceInfo
 from voice_trio.state.redis.scripts import UserKeys
 from voice_trio.state.state import Granted, Limit, LimitReached, Spenders

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -40,20 +39,6 @@ _FLAGS = (
     "--disable-sync",
 )
 
-# Receives the audio that goes to the loudspeaker, and records the frames that are not silent.
-_RECORDER = """
-registerProcessor("recorder", class extends AudioWorkletProcessor {
-  constructor() {
-    super();
-    this.sound = [];
-    this.port.onmessage = () => this.port.postMessage(this.sound);
-  }
-  process([[heard]]) {
-    if (heard) heard.forEach((sample, i) => { if (sample !== 0) this.sound.push(currentFrame + i); });
-    return true;
-  }
-});
-"""
 
 # Records the sockets, microphones and audio contexts that a page opens; must run before the page's own scripts.
 TRACK_OPEN_RESOURCES = """
@@ -84,33 +69,6 @@ _OPEN = """() => ({
   contexts: contexts.filter(({ state }) => state !== "closed").length,
 })"""
 
-_ATTACH = """
-async (source) => {
-  const output = voiceTrio.output, context = output.context;
-  if (source) {
-    await context.audioWorklet.addModule(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
-    window.recorder = new AudioWorkletNode(context, "recorder");
-    output.connect(recorder).connect(context.destination);
-  }
-  const analyser = context.createAnalyser();
-  output.connect(analyser);
-  window.loudest = 0;
-  window.cuts = [];
-  const samples = new Float32Array(analyser.fftSize);
-  setInterval(() => {
-    analyser.getFloatTimeDomainData(samples);
-    window.loudest = Math.max(window.loudest, ...samples.map(Math.abs));
-  }, 20);
-  voiceTrio.addEventListener("event", ({ detail }) => {
-    if (detail.type === "playback.flush") window.cuts.push({ by: "flush", at: context.currentTime });
-  });
-  const { interrupt } = voiceTrio;
-  voiceTrio.interrupt = function () {
-    window.cuts.push({ by: "interrupt", at: context.currentTime });
-    return interrupt.call(this);
-  };
-}
-"""
 
 _LOG = """
 () => {
@@ -288,6 +246,12 @@ def start_talking(page: Page) -> None:
     wait_for_state(page, "listening")
 
 
+def ask_in_writing(page: Page, text: str) -> None:
+    """Type a question and send it."""
+    page.get_by_label("Your question").fill(text)
+    page.keyboard.press("Enter")
+
+
 def wait_for_state(page: Page, state: str, seconds_max: float = 15) -> None:
     wait_until(page, f"voiceTrio.state === {state!r}", seconds_max)
 
@@ -309,59 +273,6 @@ def wait_until_open(page: Page, *, sockets: int, microphones: int, contexts: int
         page.wait_for_timeout(20)
 
 
-def attach_meter(page: Page) -> None:
-    """From now on the page's `loudest` is the loudest sample it has played, by an AnalyserNode."""
-    page.evaluate(_ATTACH, "")
-
-
-def attach_recorder(page: Page) -> None:
-    """Record every sample from now on; the page must be opened `with_recorder`."""
-    page.evaluate(_ATTACH, _RECORDER)
-
-
 def logged(page: Page, name: str) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = page.evaluate("name => log.filter((entry) => entry.name === name)", name)
     return entries
-
-
-@dataclass(frozen=True, slots=True)
-class PlayedAudio:
-    """One stretch of audio in ms of the context's clock; `sound_ms` leaves out the gaps of underruns."""
-
-    begins_ms: float
-    ends_ms: float
-    sound_ms: float
-
-
-def played_audio(page: Page, apart_ms: float = 600) -> list[PlayedAudio]:
-    """The stretches of audio so far, separated by at least `apart_ms` of silence."""
-    frames: list[int] = page.evaluate(
-        "() => new Promise((resolve) => { recorder.port.onmessage = ({ data }) => resolve(data);"
-        " recorder.port.postMessage(0); })"
-    )
-    stretches: list[list[int]] = []
-    for frame in frames:
-        if not stretches or frame - stretches[-1][-1] > apart_ms * RATE / 1000:
-            stretches.append([])
-        stretches[-1].append(frame)
-    return [_measured(stretch) for stretch in stretches]
-
-
-def _measured(frames: list[int]) -> PlayedAudio:
-    # A tone crosses zero: a few silent samples belong to it, more than 2 ms are a gap.
-    gaps = sum(b - a - 1 for a, b in itertools.pairwise(frames) if b - a > RATE * 2 // 1000)
-    per_ms = RATE / 1000
-    whole = frames[-1] - frames[0] + 1
-    return PlayedAudio(frames[0] / per_ms, (frames[-1] + 1) / per_ms, (whole - gaps) / per_ms)
-
-
-def keep_picture(page: Page, name: str) -> None:
-    """Save a screenshot in `artefacts/`, for review by a person."""
-    ARTEFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTEFACTS / f"{name}.png")
-
-
-def keep_measurements(name: str, figures: dict[str, Any]) -> None:
-    """Save measurements beside the screenshots."""
-    ARTEFACTS.mkdir(exist_ok=True)
-    (ARTEFACTS / f"{name}.json").write_text(json.dumps(figures, indent=2))

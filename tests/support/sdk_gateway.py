@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from tests.support.certificates import certificate
 from tests.support.deployment import environment, fill_knowledge, token
 from tests.support.sdk_model import AgreeableModel
-from tests.wire.test_tls import certificate
 from voice_trio.net.listeners import open_listener
 from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings

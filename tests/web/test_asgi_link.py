@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
+from tests.support.asgi_server import AsgiServer
 from voice_trio.errors import LinkClosed
 from voice_trio.web.asgi_link import AsgiLink
 
@@ -14,34 +15,12 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
 
-class Server:
-    """The server's end of ASGI: what the application sent, and what it is given."""
-
-    def __init__(self) -> None:
-        self.sent: list[dict[str, Any]] = []
-        self._give, self._take = trio.open_memory_channel[dict[str, Any]](100)
-
-    async def send(self, message: Any) -> None:
-        await trio.lowlevel.checkpoint()
-        self.sent.append(dict(message))
-
-    async def receive(self) -> Any:
-        return await self._take.receive()
-
-    def says(self, frame: str | bytes) -> None:
-        text, data = (frame, None) if isinstance(frame, str) else (None, frame)
-        self._give.send_nowait({"type": "websocket.receive", "text": text, "bytes": data})
-
-    def is_left(self, code: int = 1006) -> None:
-        self._give.send_nowait({"type": "websocket.disconnect", "code": code})
-
-
-def link_to(server: Server, bytes_max: int = 10) -> AsgiLink:
+def link_to(server: AsgiServer, bytes_max: int = 10) -> AsgiLink:
     return AsgiLink(server.receive, server.send, bytes_max=bytes_max)
 
 
 async def test_text_and_bytes_pass_as_they_are() -> None:
-    server = Server()
+    server = AsgiServer()
     link = link_to(server)
     for frame in ("höre", b"\0\1", ""):
         server.says(frame)
@@ -52,7 +31,7 @@ async def test_text_and_bytes_pass_as_they_are() -> None:
 
 
 async def test_a_client_that_left_is_neither_waited_for_nor_written_to() -> None:
-    server = Server()
+    server = AsgiServer()
     link = link_to(server)
     server.is_left()
     for _ in range(2):
@@ -67,7 +46,7 @@ async def test_a_client_that_left_is_neither_waited_for_nor_written_to() -> None
 
 @pytest.mark.parametrize(("frame", "fits"), [("x" * 10, True), ("x" * 11, False), ("ö" * 5, True), ("ö" * 6, False)])
 async def test_the_limit_counts_bytes(frame: str, fits: bool) -> None:
-    server = Server()
+    server = AsgiServer()
     link = link_to(server)
     server.says(frame)
     if fits:
@@ -79,7 +58,7 @@ async def test_the_limit_counts_bytes(frame: str, fits: bool) -> None:
 
 
 async def test_after_a_message_over_the_limit_one_may_still_say_why() -> None:
-    server = Server()
+    server = AsgiServer()
     link = link_to(server)
     server.says(b"x" * 11)
     server.is_left()
@@ -91,7 +70,7 @@ async def test_after_a_message_over_the_limit_one_may_still_say_why() -> None:
 
 
 async def test_closing_reads_on_until_the_client_has_answered(autojump_clock: MockClock) -> None:
-    server = Server()
+    server = AsgiServer()
     link = link_to(server)
     server.says("still talking")
     server.is_left(1000)
@@ -105,7 +84,7 @@ async def test_closing_reads_on_until_the_client_has_answered(autojump_clock: Mo
 async def test_closing_waits_less_than_a_second_for_a_client_that_does_not_answer_I8(
     autojump_clock: MockClock,
 ) -> None:
-    link = link_to(Server())
+    link = link_to(AsgiServer())
     await link.aclose()
     assert trio.current_time() == 0.8
     with pytest.raises(LinkClosed):
@@ -113,7 +92,7 @@ async def test_closing_waits_less_than_a_second_for_a_client_that_does_not_answe
 
 
 async def test_a_cancelled_receive_loses_no_frame(autojump_clock: MockClock) -> None:
-    server = Server()
+    server = AsgiServer()
     link = link_to(server)
     with trio.move_on_after(1):
         await link.receive()

@@ -16,7 +16,7 @@ from prometheus_client import values
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.gateway_fixture import make_gateway
-from tests.web.test_statistics import ended, turn
+from tests.support.statistics_fixture import session_summary, turn_record
 from voice_trio.billing.prices import Cost
 from voice_trio.conversation.turn.record import Outcome, SearchRecord
 from voice_trio.observability.prometheus import PrometheusMetrics, forget_gauges, share_metrics
@@ -44,7 +44,7 @@ class Process:
         user = f"u{chance.randrange(20)}"
         statistics.count_admission(user)
         commit = chance.uniform(0, 9)
-        record = turn(
+        record = turn_record(
             chance.choice(("completed", "cancelled")),
             chance.choice(tuple(Outcome)),
             committed=commit,
@@ -54,7 +54,7 @@ class Process:
         search = SearchRecord(commit, chance.uniform(0, 0.3), "found", local=chance.random() < 0.3)
         statistics.on_turn(replace(record, searches=(search,)))
         statistics.count_cost("response", Cost(Decimal(chance.randrange(100)) / 1000))
-        summary = ended(chance.choice((Ending.CLIENT_LEFT, Ending.UPSTREAM_LOST)), user)
+        summary = session_summary(chance.choice((Ending.CLIENT_LEFT, Ending.UPSTREAM_LOST)), user)
         statistics.session_ended(replace(summary, cost=Cost(Decimal(chance.randrange(100)) / 1000)))
         statistics.count_refusal("rate_limited")
 
@@ -149,7 +149,7 @@ def test_users_of_today_are_counted_by_each_worker_they_came_to_and_a_dead_ones_
         statistics.append(Statistics(lambda: 0))
         for user in users:
             statistics[slot].count_admission(user)
-        statistics[slot].session_ended(ended(Ending.CLIENT_LEFT, "ada"))
+        statistics[slot].session_ended(session_summary(Ending.CLIENT_LEFT, "ada"))
         statistics[slot].metrics.refresh()
     read = statistics[1].registry.get_sample_value
     assert (read("voice_trio_users_talked_today"), read("voice_trio_users_admitted_today")) == (2.0, 3.0)

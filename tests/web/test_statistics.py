@@ -8,40 +8,16 @@ from decimal import Decimal
 import pytest
 from prometheus_client import generate_latest
 
+from tests.support.statistics_fixture import session_summary, turn_record
 from voice_trio.billing.prices import Cost
-from voice_trio.conversation.turn.record import Outcome, SearchRecord, TurnRecord, TurnTimestamps
+from voice_trio.conversation.turn.record import SearchRecord
 from voice_trio.session.endings import Ending
-from voice_trio.session.summary import Summary
 from voice_trio.web.statistics import USERS_REMEMBERED, Statistics
-
-
-def turn(status: str = "completed", outcome: Outcome | None = Outcome.HIDDEN, **stages: float) -> TurnRecord:
-    return TurnRecord(
-        turn_id=1,
-        typed=False,
-        said="",
-        answer="",
-        status=status,
-        outcome=outcome,
-        stale=False,
-        waited_ms=0,
-        queries=0,
-        passages=(),
-        heard_ms=0,
-        received_ms=0,
-        stages=TurnTimestamps(**stages),
-    )
-
-
-def ended(ending: Ending, user: str = "u", *, ready: bool = True, fallback: bool = False) -> Summary:
-    summary = Summary("s", user, ending, was_ready=ready, transcription_fallback=fallback)
-    summary.errors["bad_message"] = 2
-    return summary
 
 
 def test_a_turns_stages_become_latencies_in_ms() -> None:
     statistics = Statistics(lambda: 0)
-    statistics.on_turn(turn(committed=10.0, asked=10.15, first_audio_in=10.6, first_audio_out=10.61))
+    statistics.on_turn(turn_record(committed=10.0, asked=10.15, first_audio_in=10.6, first_audio_out=10.61))
     for window in ("5m", "1h", "24h"):
         latency = statistics.as_json()["latency_ms"][window]
         assert latency["commit_to_ask"]["count"] == 1
@@ -58,7 +34,7 @@ def test_searches_become_latencies_by_where_and_counts_by_what_came_of_them() ->
         SearchRecord(1.2, 3.0, "failed", local=False),
         SearchRecord(1.3, None, "unfinished", local=False),
     )
-    statistics.on_turn(replace(turn(), searches=searches))
+    statistics.on_turn(replace(turn_record(), searches=searches))
     latency = statistics.as_json()["latency_ms"]["1h"]
     assert (latency["search_store"]["count"], latency["search_local"]["count"]) == (1, 1)
     assert latency["search_store"]["p99"] == pytest.approx(80, rel=0.01)
@@ -74,7 +50,7 @@ def test_searches_become_latencies_by_where_and_counts_by_what_came_of_them() ->
 def test_memory_is_bounded_in_users() -> None:
     statistics = Statistics(lambda: 0)
     for number in range(USERS_REMEMBERED + 10):
-        statistics.session_ended(ended(Ending.CLIENT_LEFT, f"u{number}"))
+        statistics.session_ended(session_summary(Ending.CLIENT_LEFT, f"u{number}"))
     assert statistics.as_json()["adoption"]["users_who_talked_today"] == USERS_REMEMBERED
 
 
@@ -82,11 +58,11 @@ def test_the_last_hour_is_there_minute_by_minute() -> None:
     now, active = [3_600_000.0], [2]
     statistics = Statistics(lambda: active[0], unix_time=lambda: now[0])
     statistics.count_admission("a")
-    statistics.on_turn(turn(committed=0.0, first_audio_out=0.7))
+    statistics.on_turn(turn_record(committed=0.0, first_audio_out=0.7))
     statistics.count_cost("response", Cost(Decimal("0.25"), is_estimate=True))
     now[0] += 120
     active[0] = 5
-    statistics.on_turn(turn("cancelled"))
+    statistics.on_turn(turn_record("cancelled"))
     minutes = statistics.as_json()["minutes"]
     assert [minute["at"] for minute in minutes[::59]] == [3_600_000 + 120 - 59 * 60, 3_600_000 + 120]
     first, quiet, last = minutes[-3:]
@@ -101,7 +77,7 @@ def test_the_last_hour_is_there_minute_by_minute() -> None:
 def test_what_a_conversation_costs_is_over_those_in_which_somebody_talked() -> None:
     statistics = Statistics(lambda: 0)
     for usd, ready in (("0.10", True), ("0.30", True), ("0", False)):
-        summary = ended(Ending.CLIENT_LEFT, ready=ready)
+        summary = session_summary(Ending.CLIENT_LEFT, ready=ready)
         summary.cost = Cost(Decimal(usd))
         statistics.session_ended(summary)
     assert statistics.as_json()["cost"] == {"per_session_usd": 0.2}
@@ -109,14 +85,14 @@ def test_what_a_conversation_costs_is_over_those_in_which_somebody_talked() -> N
 
 def test_a_turn_that_goes_on_as_the_next_is_none() -> None:
     statistics = Statistics(lambda: 0)
-    statistics.on_turn(turn(status="joined"))
+    statistics.on_turn(turn_record(status="joined"))
     assert statistics.as_json()["turns"] == statistics.as_json()["retrieval"] == {}
 
 
 def test_sessions_are_counted_by_ending_and_failures_make_the_error_rate() -> None:
     statistics = Statistics(lambda: 3)
     for ending in (Ending.CLIENT_LEFT, Ending.TIMEOUT, Ending.UPSTREAM_LOST, Ending.CLIENT_LEFT):
-        statistics.session_ended(ended(ending))
+        statistics.session_ended(session_summary(ending))
     statistics.count_refusal("rate_limited")
     told = statistics.as_json()
     assert told["sessions"] == {
@@ -133,7 +109,7 @@ def test_users_are_counted_once_a_day_and_only_if_they_talked() -> None:
     now = [0.0]
     statistics = Statistics(lambda: 0, unix_time=lambda: now[0])
     for user, ready in (("a", True), ("a", True), ("b", True), ("c", False)):
-        statistics.session_ended(ended(Ending.CLIENT_LEFT, user, ready=ready))
+        statistics.session_ended(session_summary(Ending.CLIENT_LEFT, user, ready=ready))
     for user in ("a", "b", "c", "d", "d"):
         statistics.count_admission(user)
     told = statistics.as_json()["adoption"]
@@ -153,16 +129,16 @@ def gauges_of_users(statistics: Statistics) -> tuple[float | None, float | None]
 
 def test_the_last_session_tells_how_the_upstream_is() -> None:
     statistics = Statistics(lambda: 0)
-    statistics.session_ended(ended(Ending.UPSTREAM_UNAVAILABLE, ready=False))
+    statistics.session_ended(session_summary(Ending.UPSTREAM_UNAVAILABLE, ready=False))
     before = statistics.upstream_failed
-    statistics.session_ended(ended(Ending.CLIENT_LEFT, fallback=True))
+    statistics.session_ended(session_summary(Ending.CLIENT_LEFT, fallback=True))
     assert (before, statistics.upstream_failed, statistics.transcription_fallback) == (True, False, True)
 
 
 def test_prometheus_reads_the_same() -> None:
     statistics = Statistics(lambda: 2)
-    statistics.on_turn(turn(committed=1.0, asked=1.1))
-    statistics.session_ended(ended(Ending.TIMEOUT))
+    statistics.on_turn(turn_record(committed=1.0, asked=1.1))
+    statistics.session_ended(session_summary(Ending.TIMEOUT))
     statistics.count_cost("response", Cost(Decimal("0.5"), warnings=("price_missing",)))
     text = generate_latest(statistics.registry).decode()
     assert "voice_trio_active_sessions 2.0" in text

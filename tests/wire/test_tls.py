@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import datetime
 import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.certificates import certificate
 from tests.support.deployment import gateway, token
 from voice_trio.errors import ModelUnavailable
 from voice_trio.net.websocket import open_link
-from voice_trio.server.server import Tls
 from voice_trio.testing import FakeClient
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def certificate(tmp_path: Path) -> Tls:
-    """One for localhost, signed by itself, good for an hour."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certfile, keyfile = tmp_path / "cert.pem", tmp_path / "key.pem"
-    certfile.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    keyfile.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
-    return Tls(str(certfile), str(keyfile))
 
 
 async def test_a_session_over_tls_speaks_http_1_only(tmp_path: Path) -> None:

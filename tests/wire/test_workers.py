@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from tests.support.certificates import certificate
 from tests.support.deployment import (
     SECRET,
     SERVE_COMMAND,
@@ -27,7 +28,6 @@ from tests.support.deployment import (
     wait_until_empty,
 )
 from tests.support.redis_servers import RedisServer, becomes, redis_server
-from tests.wire.test_tls import certificate
 from voice_trio.net.listeners import open_listener
 from voice_trio.server.shared import SharedFolder, open_shared_folder
 from voice_trio.server.workers import DRAIN, _WorkerPool, run_workers
