@@ -70,11 +70,6 @@ STRANGERS = {
 
 MODULES_MAX = 20
 """In one folder; a reader should take in the list at a glance."""
-KNOWN_CIRCLES = [
-    [f"voice_trio.testing.{name}" for name in ("model", "model_rules", "model_server", "model_session", "user_speech")],
-    ["voice_trio.testing.transcriber", "voice_trio.testing.transcriber_session"],
-]
-"""To be removed; remove the entry with the circle."""
 
 
 def modules() -> Iterator[Path]:
@@ -163,7 +158,7 @@ def test_the_speech_engines_stand_behind_one_door() -> None:
 
 def test_no_circle_of_imports_not_even_for_types() -> None:
     graph = import_graph(read_modules(ROOT.parent), typing_too=True)
-    assert circles(graph) == KNOWN_CIRCLES
+    assert circles(graph) == []
 
 
 @pytest.mark.parametrize("path", sorted({path.parent for path in ALL}), ids=lambda path: str(path.relative_to(ROOT)))

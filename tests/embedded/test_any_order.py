@@ -108,7 +108,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.driver.words(text, recognition_id)
             return
         self.finished.add(recognition_id)
-        call = self.driver.dialogue.heard if what == "heard" else self.driver.dialogue.unheard
+        call = self.driver.session.speech_recognized if what == "heard" else self.driver.session.recognition_failed
         self.driver.take(call(recognition_id, text))
 
     @rule(number=IDS, what=some.sampled_from(["said", "said", "finished", "failed"]))
@@ -116,14 +116,14 @@ class AnyOrder(RuleBasedStateMachine):
         speeches = self.speeches()
         if not speeches:
             return
-        response_id, dialogue = speeches[-number % len(speeches)], self.driver.dialogue
+        response_id, session = speeches[-number % len(speeches)], self.driver.session
         match what:
             case "said":
-                self.driver.take(dialogue.said(response_id, " word", bytes(4800)))
+                self.driver.take(session.chunk_synthesized(response_id, " word", bytes(4800)))
             case "finished":
-                self.driver.take(dialogue.finished_speaking(response_id))
+                self.driver.take(session.synthesis_finished(response_id))
             case _:
-                self.driver.take(dialogue.failed_to_speak(response_id, "gone"))
+                self.driver.take(session.synthesis_failed(response_id, "gone"))
 
     @rule(seconds=some.sampled_from([0.05, 0.3]))
     def wait(self, seconds: float) -> None:

@@ -47,7 +47,7 @@ from voice_trio.protocols.realtime.client_events import CLIENT_EVENT_TYPES
 )
 def test_a_malformed_event_is_answered_by_the_name_of_its_field(event: dict[str, Any], param: str) -> None:
     driver = SessionDriver()
-    events = driver.take(driver.dialogue.receive(json.dumps({**event, "event_id": "mine"}), 0.0))
+    events = driver.take(driver.session.receive(json.dumps({**event, "event_id": "mine"}), 0.0))
     error = error_in(events)
     assert (error["param"], error["event_id"]) == (param, "mine")
     assert driver.send("session.update", session={"type": "realtime"})[0]["type"] == "session.updated"
@@ -56,7 +56,7 @@ def test_a_malformed_event_is_answered_by_the_name_of_its_field(event: dict[str,
 @pytest.mark.parametrize("frame", ["", "{", "[]", "null", '"x"', b"\xff\xfe", "[" * 100_000])
 def test_what_is_no_event_at_all_is_an_error_too(frame: str | bytes) -> None:
     driver = SessionDriver()
-    assert error_in(driver.take(driver.dialogue.receive(frame, 0.0)))["message"]
+    assert error_in(driver.take(driver.session.receive(frame, 0.0)))["message"]
     assert driver.send("session.update", session={"type": "realtime"})[0]["type"] == "session.updated"
 
 
@@ -99,5 +99,5 @@ _json = some.recursive(
 @given(some.sampled_from(sorted(CLIENT_EVENT_TYPES)), some.dictionaries(_names, _json, max_size=5))
 def test_no_event_whatever_ends_a_session(kind: str, fields: dict[str, Any]) -> None:
     driver = SessionDriver()
-    driver.take(driver.dialogue.receive(json.dumps({**fields, "type": kind}), 0.0))
+    driver.take(driver.session.receive(json.dumps({**fields, "type": kind}), 0.0))
     assert driver.send("session.update", session={"type": "realtime"})[-1]["type"] == "session.updated"

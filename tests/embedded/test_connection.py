@@ -1,4 +1,4 @@
-"""A connection in virtual time: what the pure dialogue decides, done by ears and a mouth that keep exact times."""
+"""A connection in virtual time: what the pure session decides, done by engines that keep exact times."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ import pytest
 from tests.support.embedded_fixture import SessionDriver, error_in, only
 from tests.support.fake_engines import voice
 from voice_trio.embedded.commands import FinishRecognition, RecognizeAudio, StartRecognition, Synthesize
-from voice_trio.embedded.session import ITEMS_MAX
 from voice_trio.protocols.audio import encode_audio
+from voice_trio.protocols.realtime_server.session import ITEMS_MAX
 
 
 def typed(item_id: str, text: str = "hello") -> dict[str, object]:
@@ -123,7 +123,7 @@ def test_deleting_the_item_that_is_being_said_does_not_disturb_the_answer() -> N
 def test_a_conversation_has_an_end_of_items() -> None:
     driver = SessionDriver()
     for _ in range(ITEMS_MAX):
-        driver.dialogue.receive(
+        driver.session.receive(
             '{"type":"conversation.item.create","item":{"type":"message","role":"user","content":[]}}', 0
         )
     assert error_in(driver.send("conversation.item.create", item=typed("a")))["code"] == "conversation_full"

@@ -163,7 +163,7 @@ def test_a_mouth_that_fails_ends_the_response_and_not_the_session() -> None:
     driver = asked_driver()
     driver.send("response.create")
     driver.say("One")
-    response = driver.take(driver.dialogue.failed_to_speak(driver.last(Synthesize).response_id, "espeak is gone"))[-2][
+    response = driver.take(driver.session.synthesis_failed(driver.last(Synthesize).response_id, "espeak is gone"))[-2][
         "response"
     ]
     assert response["status"] == "failed"

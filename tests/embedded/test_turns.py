@@ -1,4 +1,4 @@
-"""Turns of an embedded dialogue, in the order of events that was recorded of OpenAI's service."""
+"""Turns of an embedded session, in the order of events that was recorded of OpenAI's service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voice_trio.embedded.commands import (
     StartRecognition,
     Synthesize,
 )
-from voice_trio.embedded.speech_segments import SpeechSegmenter
+from voice_trio.embedded.input_buffer import SpeechSegmenter
 
 WHISPER = {"input": {"transcription": {"model": "gpt-realtime-whisper"}}}
 SPOKEN_TURN = ["input_audio_buffer.speech_stopped", "input_audio_buffer.committed"]
@@ -161,7 +161,7 @@ def test_an_answer_waits_a_moment_for_the_last_words() -> None:
     driver = SessionDriver()
     driver.append(voice(400) + quiet(500))
     driver.words("how warm")
-    assert driver.dialogue.deadline == 0.2
+    assert driver.session.deadline == 0.2
     driver.wait(0.19)
     assert not any(isinstance(command, Synthesize) for command in driver.commands)
     driver.heard("how warm should it be")
@@ -275,12 +275,12 @@ def test_what_was_cleared_is_part_of_nothing_that_follows() -> None:
 def test_minutes_in_one_event_are_listened_to_in_stretches_and_before_whatever_follows() -> None:
     driver = SessionDriver()
     assert driver.append(quiet(5000) + voice(400) + quiet(600), piece_ms=6000) == []
-    assert driver.dialogue.is_behind
-    driver.take(driver.dialogue.catch_up(0.1))
+    assert driver.session.is_behind
+    driver.take(driver.session.catch_up(0.1))
     assert driver.fresh() == []
     driver.send("input_audio_buffer.clear")
     assert driver.fresh()[:2] == ["input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped"]
-    assert not driver.dialogue.is_behind
+    assert not driver.session.is_behind
 
 
 def test_what_a_turn_took_cannot_be_committed_again() -> None:
@@ -319,7 +319,7 @@ def test_silence_is_not_kept() -> None:
     tracemalloc.start()
     try:
         for _ in range(60):
-            assert list(microphone.hear(second)) == []
+            assert list(microphone.feed(second)) == []
         kept_bytes, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -330,5 +330,5 @@ def test_a_session_ends_after_an_hour_with_the_apis_code() -> None:
     driver = SessionDriver()
     assert driver.wait(3599) == []
     assert error_in(driver.wait(1))["code"] == "session_expired"
-    assert driver.dialogue.deadline == math.inf
+    assert driver.session.deadline == math.inf
     assert driver.commands[-1].code == 1001  # type: ignore[union-attr]  # others have no code: that fails too

@@ -1,4 +1,4 @@
-"""A dialogue without trio: the test speaks for the client, the ears and the mouth, and reads what comes of it.
+"""An embedded session without trio: the test plays the client and the engines, and reads what comes of it.
 
 Every frame is checked against the types that OpenAI publishes, by the way.
 """
@@ -51,8 +51,8 @@ class SessionDriver:
         self.now = 0.0
         self.events: list[dict[str, Any]] = []
         self.commands: list[Command] = []
-        self.dialogue = EmbeddedSession(config, activity, ("alloy", "marin", "cedar"), self.now)
-        self.take(self.dialogue.begin())
+        self.session = EmbeddedSession(config, activity, ("alloy", "marin", "cedar"), self.now)
+        self.take(self.session.begin())
         if session is not None:
             self.send("session.update", session={"type": "realtime", **session})
         self.fresh()
@@ -61,7 +61,7 @@ class SessionDriver:
 
     def send(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
         """One event from the client; returns what it led to."""
-        return self.take(self.dialogue.receive(json.dumps({"type": kind, **fields}), self.now))
+        return self.take(self.session.receive(json.dumps({"type": kind, **fields}), self.now))
 
     def append(self, pcm: bytes, piece_ms: int = 100) -> list[dict[str, Any]]:
         pieces = [pcm[at : at + piece_ms * 48] for at in range(0, len(pcm), piece_ms * 48)]
@@ -74,27 +74,31 @@ class SessionDriver:
         item = {"type": "message", "role": role, "content": content}
         return str(self.send("conversation.item.create", item=item, **place)[0]["item"]["id"])
 
-    # Ears, mouth and time
+    # The engines and time
 
     def words(self, delta: str, recognition_id: int | None = None) -> list[dict[str, Any]]:
-        return self.take(self.dialogue.words(recognition_id or self.last(StartRecognition).recognition_id, delta))
+        return self.take(
+            self.session.words_recognized(recognition_id or self.last(StartRecognition).recognition_id, delta)
+        )
 
     def heard(self, text: str, recognition_id: int | None = None) -> list[dict[str, Any]]:
-        return self.take(self.dialogue.heard(recognition_id or self.last(StartRecognition).recognition_id, text))
+        return self.take(
+            self.session.speech_recognized(recognition_id or self.last(StartRecognition).recognition_id, text)
+        )
 
     def unheard(self, message: str) -> list[dict[str, Any]]:
-        return self.take(self.dialogue.unheard(self.last(StartRecognition).recognition_id, message))
+        return self.take(self.session.recognition_failed(self.last(StartRecognition).recognition_id, message))
 
     def say(self, text: str, duration_ms: int = 100) -> list[dict[str, Any]]:
         speak = self.last(Synthesize)
-        return self.take(self.dialogue.said(speak.response_id, text, bytes(48 * duration_ms)))
+        return self.take(self.session.chunk_synthesized(speak.response_id, text, bytes(48 * duration_ms)))
 
     def finish(self) -> list[dict[str, Any]]:
-        return self.take(self.dialogue.finished_speaking(self.last(Synthesize).response_id))
+        return self.take(self.session.synthesis_finished(self.last(Synthesize).response_id))
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
         self.now += seconds
-        return self.take(self.dialogue.on_time(self.now))
+        return self.take(self.session.on_time(self.now))
 
     # What came of it
 

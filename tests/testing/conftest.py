@@ -67,6 +67,14 @@ class FakeCaller:
         return self.recorder.types()
 
 
+async def start_an_answer(model: ScriptedModel, caller: FakeCaller, **how: Any) -> str:
+    """A response that is being spoken; returns its id."""
+    model.answers_with("one two three four five six", **{"audio_ms": 4000, "pace": 1.0, **how})
+    await caller.sends("response.create", response={"metadata": {"vt_tag": "7"}})
+    await caller.hears("response.output_audio.delta")
+    return str(caller.recorder.heard("response.created")[-1].event["response"]["id"])
+
+
 @pytest.fixture
 async def model(nursery: trio.Nursery) -> ScriptedModel:
     # pytest-trio takes a clock only from the test's own arguments; forgotten there, a test would wait in earnest.

@@ -1,7 +1,7 @@
-"""A small mind: it answers from the passages that came after the question, in their own words, or not at all. Pure.
+"""Answers from the passages that came after the question, in their own words, or not at all. Pure.
 
 It reads nothing else on purpose: an answer with the right fact proves that its context had arrived when the response
-was asked for. What was said before only helps to understand what "and for layers?" is about.
+was created. Earlier lines only help to understand what "and for layers?" is about.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _FIGURE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ConversationLine:
-    """Something said: by the `user`, the `assistant`, or the `system`, which is who context comes from."""
+    """A line of the conversation; `role` is `user`, `assistant`, or `system` for context."""
 
     role: str
     text: str
@@ -64,7 +64,7 @@ class _Candidate:
 
 
 def answer(lines: Sequence[ConversationLine]) -> str:
-    """What to say to the newest line of the user, out of the system's lines after it; short, in the user's language."""
+    """The answer to the newest line of the user, from the system's lines after it; short, in the user's language."""
     asked_at = max((at for at, line in enumerate(lines) if line.role == "user"), default=None)
     if asked_at is None or not (question := lines[asked_at].text[:_QUESTION_CHARACTERS_MAX].strip()):
         return PHRASES["en"].greeting if asked_at is None else PHRASES["en"].unknown
@@ -79,7 +79,7 @@ def answer(lines: Sequence[ConversationLine]) -> str:
 
 
 def apology(why: str, question: str = "") -> str:
-    """What to say when the user was not heard, and why."""
+    """The answer when the user's speech was not recognised; `why` is the reason."""
     return _phrases_for(question).unheard.format(why.rstrip("."))
 
 
@@ -159,7 +159,7 @@ class _Scores:
             count = candidate.terms[term]
             matched = count * (_SATURATION + 1) / (count + _SATURATION * length)
             score += weight * self._rarity[term] * max(matched, _TITLE_WEIGHT * (term in title))
-        # A sentence that says all that was asked beats a short one that says a part of it twice.
+        # A sentence with all the terms of the question beats a short one that repeats one of them.
         score *= self._share(candidate.terms) + self.covered(candidate)
         if self._wants_figure and candidate.has_figure:
             score *= _FIGURE_BONUS

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from voice_trio.protocols.realtime import input_events, server_events
-
-if TYPE_CHECKING:
-    from voice_trio.errors import InvalidEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +94,6 @@ class OutputList:
 
     def add(self, command: Command) -> None:
         self._outputs.append(command)
-
-    def send_error(self, refused: InvalidEvent, event_id: str | None = None) -> None:
-        """An `error` event that names the client's event, where it has an id."""
-        trouble = input_events.ErrorDetails(
-            message=str(refused), code=refused.code, param=refused.param, event_id=refused.event_id or event_id
-        )
-        self.emit(input_events.error_event(trouble))
 
     def take(self) -> list[Output]:
         """Everything since the last call."""

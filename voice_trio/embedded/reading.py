@@ -1,4 +1,4 @@
-"""What the mind reads: passages out of `<context>` blocks, and the sentences in them. Pure.
+"""What the answerer reads: passages out of `<context>` blocks, and the sentences in them. Pure.
 
 A block is read by its tags alone, tolerantly: it may come from any client, and nothing in it is ever executed, resolved
 or fetched. Texts of any size take linear time.
@@ -29,7 +29,7 @@ _BULLET = re.compile(r"(?:[-*+]|\d{1,2}[.)])\s+")
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """A passage as the mind reads it; a text that came without a title has an empty one."""
+    """A passage as the answerer reads it; a text that came without a title has an empty one."""
 
     title: str
     text: str

@@ -1,4 +1,4 @@
-"""The embedded server on TCP: who may come in, under which path, and how many at once.
+"""The embedded server on TCP: paths, credentials, and how many clients at once.
 
 Paths, queries and credentials are those of OpenAI's service, so that its clients need nothing but another base URL:
 `/v1/realtime?model=…` is a conversation, `?intent=transcription` only transcribes. Refusals before the upgrade are HTTP
@@ -50,7 +50,7 @@ _LOST = (ConnectionClosed, HandshakeError, ProtocolError, trio.BrokenResourceErr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """`token`, if any, is what every client must bring; `sessions_max` are served at once."""
+    """Every client must bring `token`, if there is one; at most `sessions_max` are served at once."""
 
     token: str | None = None
     sessions_max: int = 32
@@ -59,8 +59,8 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why there is no upgrade, as HTTP says it."""
+class UpgradeRefusal:
+    """A refusal before the upgrade, as an HTTP answer."""
 
     status: int
     code: str
@@ -91,7 +91,7 @@ async def serve_embedded(
 
 
 class EmbeddedServer:
-    """Serves streams; `sessions` says how many right now."""
+    """Serves streams; `sessions` is how many are open."""
 
     def __init__(self, engines: Engines, settings: ServerSettings) -> None:
         self.sessions = 0
@@ -99,7 +99,7 @@ class EmbeddedServer:
         self._settings = settings
 
     async def serve_stream(self, stream: trio.SocketStream) -> None:
-        """One client, whatever it does; nothing of it reaches the others."""
+        """Serve one client; none of its errors reaches another."""
         try:
             async with trio.open_nursery() as nursery:
                 with trio.fail_after(HANDSHAKE_SECONDS_MAX):
@@ -138,18 +138,22 @@ class EmbeddedServer:
         finally:
             self.sessions -= 1
 
-    def _refusal(self, path: str, headers: Mapping[str, str], subprotocols: tuple[str, ...]) -> Refusal | None:
+    def _refusal(self, path: str, headers: Mapping[str, str], subprotocols: tuple[str, ...]) -> UpgradeRefusal | None:
         if urlsplit(path).path.rstrip("/") not in PATHS:
-            return Refusal(404, "not_found", "There is only /v1/realtime here.")
-        if not _knows(self._settings.token, headers, subprotocols):
-            return Refusal(401, "invalid_api_key", "Incorrect API key provided.")
+            return UpgradeRefusal(404, "not_found", "There is only /v1/realtime here.")
+        if not _has_token(self._settings.token, headers, subprotocols):
+            return UpgradeRefusal(401, "invalid_api_key", "Incorrect API key provided.")
         if headers.get("openai-beta") == "realtime=v1":
-            return Refusal(400, "beta_api_shape_disabled", "The beta interface is gone: send no OpenAI-Beta header.")
+            return UpgradeRefusal(
+                400, "beta_api_shape_disabled", "The beta interface is gone: send no OpenAI-Beta header."
+            )
         if "call_id" in _query(path):
-            return Refusal(400, "invalid_value", "There are no calls here: connect with ?model= instead of ?call_id=.")
+            return UpgradeRefusal(
+                400, "invalid_value", "There are no calls here: connect with ?model= instead of ?call_id=."
+            )
         if self.sessions >= self._settings.sessions_max:
             message = f"This server holds {self._settings.sessions_max} sessions at once, and all are in use."
-            return Refusal(429, "session_limit_reached", message)
+            return UpgradeRefusal(429, "session_limit_reached", message)
         return None
 
     async def _serve(self, connection: WebSocketConnection, query: Mapping[str, str]) -> None:
@@ -174,7 +178,7 @@ class EmbeddedServer:
 
 
 async def _keep_alive(connection: WebSocketConnection, scope: trio.CancelScope) -> None:
-    """End the session of a client that has vanished without a word."""
+    """End the session of a client that answers no ping."""
     while True:
         await trio.sleep(PING_SECONDS)
         with trio.move_on_after(PONG_SECONDS_MAX) as patience:
@@ -183,7 +187,7 @@ async def _keep_alive(connection: WebSocketConnection, scope: trio.CancelScope) 
             scope.cancel(reason="no pong")
 
 
-def _knows(token: str | None, headers: Mapping[str, str], subprotocols: tuple[str, ...]) -> bool:
+def _has_token(token: str | None, headers: Mapping[str, str], subprotocols: tuple[str, ...]) -> bool:
     """Whether a client brought the token, in any of the three places where OpenAI's clients put it."""
     if token is None:
         return True
@@ -197,6 +201,6 @@ def _query(path: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
 
 
-def _error_body(refusal: Refusal) -> bytes:
+def _error_body(refusal: UpgradeRefusal) -> bytes:
     error = {"message": refusal.message, "type": "invalid_request_error", "code": refusal.code, "param": None}
     return msgspec.json.encode({"error": error})

@@ -1,14 +1,11 @@
-"""The server's side of one connection, without a network, a clock or speech engines: frames with their times in, frames
-and orders out.
+"""The server's side of one connection, without a network, a clock or speech engines. Pure.
 
-    frames ──► EmbeddedSession ──► InputBuffer ──► Microphone (where speech is)
-                   │             └────────► Utterances (what was said)
-                   ├──────► ItemList (the conversation)
-                   ▼
-                Replies (one at a time), which ask the mind ──► frames, orders
+    frames ──► EmbeddedSession ──► ServerSession (items, responses, refusals)
+                   │
+                   ├──► InputBuffer (where speech is) ──► Utterances (its transcripts) ──► commands
+                   └──► Answers (what responses say) ──► frames, commands
 
-Every refusal is an `error` event; nothing a client sends ends the session. Audio is not kept: an item holds its length
-and its transcript.
+Frames come in with their times; frames for the client and commands for the engines go out.
 """
 
 from __future__ import annotations
@@ -17,15 +14,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from voice_trio.embedded.answers import Answers
 from voice_trio.embedded.commands import CloseConnection, OutputList
 from voice_trio.embedded.input_buffer import InputBuffer
-from voice_trio.embedded.replies import Replies
-from voice_trio.embedded.session_object import DEFAULT_VOICE, SessionObject
 from voice_trio.embedded.utterances import Utterances
-from voice_trio.errors import BadMessage, InvalidEvent
-from voice_trio.protocols.audio import BYTES_PER_MS, decode_audio
-from voice_trio.protocols.realtime import client_events, input_events, sessions
-from voice_trio.protocols.realtime.items import ItemList, as_kept
+from voice_trio.errors import InvalidEvent
+from voice_trio.protocols.audio import decode_audio
+from voice_trio.protocols.realtime import input_events, server_events, sessions
+from voice_trio.protocols.realtime_server.session import ServerSession
+from voice_trio.protocols.realtime_server.session_object import DEFAULT_VOICE, SessionObject
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -33,15 +30,17 @@ if TYPE_CHECKING:
     from voice_trio.embedded.commands import Output
     from voice_trio.embedded.engines import VoiceActivityDetector
     from voice_trio.protocols.realtime.items import Item
+    from voice_trio.protocols.realtime_server.response import ServerResponse
 
 SESSION_SECONDS_MAX = 3600
-ITEMS_MAX = 4000
-"""More than an hour of talk needs; it bounds what a client can make the server remember."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedConfig:
-    """What a dialogue starts with. `unix_time` in seconds; `missing` is told to who speaks to a server without ears."""
+    """What a session starts with. `unix_time` in seconds; `missing` says why a server cannot recognise speech.
+
+    `tag` is part of every id of the session, so that no other session has the same.
+    """
 
     tag: str
     unix_time: int
@@ -51,149 +50,132 @@ class EmbeddedConfig:
 
 
 class EmbeddedSession:
-    """All methods return what is to be said and done, in order. Times are seconds on one monotonic clock."""
+    """All methods return frames and commands, in order. Times are seconds on one monotonic clock."""
 
     def __init__(
         self, config: EmbeddedConfig, activity: VoiceActivityDetector | None, voices: Collection[str], now: float
     ) -> None:
         self._out = OutputList(config.tag)
-        self._items = ItemList()
-        self._session = SessionObject(_new_session(config, self._out.new_id("sess")), voices)
-        self._utterances = Utterances(self._out)
-        self._replies = Replies(self._out, self._items, self._utterances, self._session)
-        self._buffer = InputBuffer(
-            self._out, self._items, self._utterances, self._replies, self._session, activity, config.missing
-        )
+        session = SessionObject(_new_session(config, self._out.new_id("sess")), voices)
+        self._server = ServerSession(self._out, self, session, self._out.new_id("conv"))
+        self._utterances = Utterances(self._out, self._server)
+        self._answers = Answers(self._out, self._server, self._utterances)
+        self._buffer = InputBuffer(self._out, self._server, self._utterances, activity, config.missing)
         self._ends_at = now + SESSION_SECONDS_MAX
         self._now = now
 
     @property
     def deadline(self) -> float:
         """When `on_time` must be called, at the latest."""
-        due = self._replies.deadline
+        due = self._answers.deadline
         return self._ends_at if due is None else min(due, self._ends_at)
 
     def begin(self) -> list[Output]:
-        self._out.emit(input_events.SessionCreated(session=self._session.shown))
+        self._server.begin()
         return self._out.take()
 
     @property
     def is_behind(self) -> bool:
-        """Whether the last frame brought more audio than was listened to: `catch_up` before the next one."""
+        """Whether the last frame brought more audio than was processed: call `catch_up` before the next frame."""
         return self._buffer.is_behind
 
     def catch_up(self, now: float) -> list[Output]:
-        """Listen to some more of what the last frame brought."""
+        """Process the next stretch of the audio that the last frame brought."""
         self._now = now
-        self._buffer.catch_up(now)
+        self._buffer.catch_up()
         return self._out.take()
 
     def receive(self, frame: str | bytes, now: float) -> list[Output]:
         """One frame from the client."""
         self._now = now
-        event: client_events.ClientEvent | None = None
         while self._buffer.is_behind:
-            self._buffer.catch_up(now)
-        try:
-            event = client_events.read_client_event(frame)
-            self._handle(event)
-        except InvalidEvent as refused:
-            self._out.send_error(refused, event.event_id if event else None)
+            self._buffer.catch_up()
+        self._server.receive(frame)
         return self._out.take()
 
     def on_time(self, now: float) -> list[Output]:
         """The deadline has come."""
         self._now = now
-        self._replies.on_time(now)
+        self._answers.on_time(now)
         if now >= self._ends_at:
             minutes = SESSION_SECONDS_MAX // 60
             why = f"Your session hit the maximum duration of {minutes} minutes."
-            self._out.send_error(InvalidEvent(why, code="session_expired"))
+            self._server.send_error(InvalidEvent(why, code="session_expired"))
             self._out.add(CloseConnection(1001, why))
             self._ends_at = math.inf
         return self._out.take()
 
-    # What ears and mouth tell
+    # What the engines report
 
-    def words(self, recognition_id: int, delta: str) -> list[Output]:
-        self._utterances.words(recognition_id, delta)
+    def words_recognized(self, recognition_id: int, delta: str) -> list[Output]:
+        """Words became stable while the user may still be speaking."""
+        self._utterances.words_recognized(recognition_id, delta)
         return self._out.take()
 
-    def heard(self, recognition_id: int, text: str) -> list[Output]:
-        return self._after_hearing(self._utterances.heard(recognition_id, text))
+    def speech_recognized(self, recognition_id: int, text: str) -> list[Output]:
+        """A stretch of speech was recognised to its end."""
+        return self._after_recognition(self._utterances.speech_recognized(recognition_id, text))
 
-    def unheard(self, recognition_id: int, message: str) -> list[Output]:
-        """Nobody was free to listen, or hearing failed."""
+    def recognition_failed(self, recognition_id: int, message: str) -> list[Output]:
+        """No recognizer was free, or recognition failed."""
         trouble = input_events.ErrorDetails(message=message, type="server_error", code="ears_unavailable")
-        return self._after_hearing(self._utterances.unheard(recognition_id, trouble))
+        return self._after_recognition(self._utterances.recognition_failed(recognition_id, trouble))
 
-    def _after_hearing(self, item_id: str | None) -> list[Output]:
+    def _after_recognition(self, item_id: str | None) -> list[Output]:
         if item_id is not None:
-            self._replies.heard(item_id)
+            self._answers.transcript_final(item_id)
         return self._out.take()
 
-    def said(self, response_id: str, text: str, pcm: bytes) -> list[Output]:
-        self._replies.said(response_id, text, pcm)
+    def chunk_synthesized(self, response_id: str, text: str, pcm: bytes) -> list[Output]:
+        """The next piece of a response's speech is there."""
+        self._answers.chunk_synthesized(response_id, text, pcm)
         return self._out.take()
 
-    def finished_speaking(self, response_id: str) -> list[Output]:
-        self._replies.finished(response_id)
+    def synthesis_finished(self, response_id: str) -> list[Output]:
+        """A response was synthesised to its end."""
+        if response := self._server.responses.get(response_id):
+            self._server.responses.end(response)
         return self._out.take()
 
-    def failed_to_speak(self, response_id: str, message: str) -> list[Output]:
-        self._replies.failed(response_id, message)
+    def synthesis_failed(self, response_id: str, message: str) -> list[Output]:
+        """A response cannot be synthesised, or not to its end."""
+        if response := self._server.responses.get(response_id):
+            error = input_events.ErrorDetails(type="server_error", code="speech_failed", message=message)
+            details = server_events.StatusDetails(type="failed", error=error)
+            self._server.responses.end(response, "failed", details)
         return self._out.take()
 
-    # What the client wants
+    # What the shared session asks of its host
 
-    def _handle(self, event: client_events.ClientEvent) -> None:
-        match event:
-            case client_events.AppendAudio(audio=audio):
-                self._buffer.append(decode_audio(audio), self._now)
-            case client_events.CommitAudio():
-                self._buffer.commit_by_hand()
-            case client_events.ClearAudio():
-                self._buffer.clear()
-            case client_events.UpdateSession(session=change):
-                self._session.update(change)
-                self._buffer.tune()
-                self._out.emit(input_events.SessionUpdated(session=self._session.shown))
-            case client_events.CreateItem():
-                self._create_item(event)
-            case client_events.RetrieveItem(item_id=item_id):
-                self._out.emit(input_events.ItemRetrieved(item=self._items.find(item_id)))
-            case client_events.DeleteItem(item_id=item_id):
-                self._items.delete(item_id)
-                self._utterances.forget(item_id)
-                self._out.emit(input_events.ItemDeleted(item_id=item_id))
-            case client_events.TruncateItem(item_id=item_id, content_index=index, audio_end_ms=end_ms):
-                self._items.truncate(item_id, index, end_ms)
-                self._out.emit(input_events.ItemTruncated(item_id=item_id, content_index=index, audio_end_ms=end_ms))
-            case client_events.CreateResponse(response=params):
-                self._check_can_answer()
-                self._replies.create(params or client_events.ResponseParams(), self._now)
-            case client_events.CancelResponse(response_id=response_id):
-                self._replies.cancel(response_id)
-            case client_events.ClearOutput():
-                raise InvalidEvent("output_audio_buffer.clear is for WebRTC and SIP only.", param="type")
+    @property
+    def uncommitted_ms(self) -> float:
+        return self._buffer.uncommitted_ms
 
-    def _check_can_answer(self) -> None:
-        if self._session.is_transcription:
-            raise InvalidEvent("A transcription session creates no responses.", param="type")
+    def audio_appended(self, audio: str) -> None:
+        self._buffer.append(decode_audio(audio))
 
-    def _create_item(self, event: client_events.CreateItem) -> None:
-        if len(self._items.order) >= ITEMS_MAX:
-            raise InvalidEvent(f"A conversation holds at most {ITEMS_MAX} items.", code="conversation_full")
-        item = as_kept(event.item, event.item.id or self._out.new_id("item"))
-        pcm = _taken_audio(item)
-        previous = self._items.add(item, event.previous_item_id)
-        if pcm:
-            self._items.audio_ms[item.id or ""] = len(pcm) / BYTES_PER_MS
-        self._out.emit(input_events.ItemAdded(item=item, previous_item_id=previous))
-        self._out.emit(input_events.ItemDone(item=item, previous_item_id=previous))
-        if pcm and item.role == "user" and not item.text and not self._buffer.is_deaf:
-            # Heard for the answer only: the API transcribes what comes through the buffer, not what is created.
-            self._utterances.listen_to(item, pcm)
+    def audio_committed(self) -> None:
+        self._buffer.commit_by_client()
+
+    def audio_cleared(self) -> None:
+        self._buffer.clear()
+
+    def session_changing(self, changed: sessions.Session) -> None:
+        self._buffer.tune(sessions.turn_detection_of(changed))
+
+    def item_created(self, item: Item, pcm: bytes) -> None:
+        if pcm and item.role == "user" and not item.text and self._buffer.can_hear:
+            # Recognised for the answer only: the API transcribes what comes through the buffer, not what is created.
+            self._utterances.recognize_item(item, pcm)
+
+    def item_deleted(self, item_id: str) -> None:
+        self._utterances.forget(item_id)
+
+    def generate(self, response: ServerResponse) -> None:
+        self._answers.generate(response, self._now)
+
+    def cut(self, response: ServerResponse, reason: str) -> None:
+        self._answers.cut(response, reason)
 
 
 def _new_session(config: EmbeddedConfig, session_id: str) -> sessions.Session:
@@ -201,16 +183,3 @@ def _new_session(config: EmbeddedConfig, session_id: str) -> sessions.Session:
     if config.transcription:
         return sessions.new_transcription_session(session_id, expires_at)
     return sessions.new_session(session_id, config.model, expires_at, voice=DEFAULT_VOICE)
-
-
-def _taken_audio(item: Item) -> bytes:
-    """The sound in an item a client creates, taken out of it; raises `InvalidEvent` if it is not base64."""
-    sound = b""
-    for index, part in enumerate(item.content or ()):
-        try:
-            sound += decode_audio(part.audio or "")
-        except BadMessage as error:
-            message = "Expected base64-encoded audio bytes."
-            raise InvalidEvent(message, param=f"item.content[{index}].audio") from error
-        part.audio = None
-    return sound

@@ -1,12 +1,11 @@
-"""What the user says, from the first sound to the last word: hearings opened and closed, transcripts told. Pure.
+"""What the user says, from the first audio to the last word: recognitions started and ended, transcripts sent. Pure.
 
-An utterance belongs to the item it will become when it is committed. It may take several hearings: where the client
-commits by hand, one for each stretch of speech; where somebody speaks without end, one each minute.
+An utterance belongs to the item that it becomes when it is committed. It may take several recognitions: one for each
+stretch of speech where the client commits, and one each minute where speech does not end.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from voice_trio.protocols.realtime import input_events
 if TYPE_CHECKING:
     from voice_trio.embedded.commands import OutputList
     from voice_trio.protocols.realtime.items import Item
+    from voice_trio.protocols.realtime_server.session import ServerSession
 
 RECOGNITION_BYTES_MAX = 60_000 * BYTES_PER_MS
 
@@ -30,14 +30,13 @@ class _Recognition:
 
 
 @dataclass(slots=True)
-class _Utterance:
+class _PendingUtterance:
     item_id: str
     announced: bool
     recognitions: dict[int, _Recognition] = field(default_factory=dict)
-    told: str = ""
+    sent: str = ""
     trouble: input_events.ErrorDetails | None = None
     item: Item | None = None
-    audio_ms: float = 0.0
 
     @property
     def text(self) -> str:
@@ -49,27 +48,28 @@ class _Utterance:
 
 
 class Utterances:
-    """`announced` utterances have their words told to the client; all have them kept, for the one who answers."""
+    """The client gets the transcripts of `announced` utterances; all are kept for the answers."""
 
-    def __init__(self, out: OutputList) -> None:
+    def __init__(self, out: OutputList, server: ServerSession) -> None:
         self._out = out
-        self._by_item: dict[str, _Utterance] = {}
-        self._by_recognition: dict[int, _Utterance] = {}
+        self._server = server
+        self._by_item: dict[str, _PendingUtterance] = {}
+        self._by_recognition: dict[int, _PendingUtterance] = {}
         self._recognitions = 0
         self._current: int | None = None
         self._current_bytes = 0
         self._texts: dict[str, str] = {}
-        self._unheard: dict[str, input_events.ErrorDetails] = {}
+        self._troubles: dict[str, input_events.ErrorDetails] = {}
 
-    # The user's voice
+    # The user's audio
 
     def begin(self, item_id: str, *, announced: bool, pcm: bytes = b"") -> None:
         """A stretch of speech begins that will be part of this item."""
         self._current = self._new_recognition(self._utterance(item_id, announced))
         self._current_bytes = 0
-        self.hear(pcm)
+        self.feed(pcm)
 
-    def hear(self, pcm: bytes) -> None:
+    def feed(self, pcm: bytes) -> None:
         """More of the stretch of speech that began last."""
         if self._current is None or not pcm:
             return
@@ -86,15 +86,15 @@ class Utterances:
             self._out.add(FinishRecognition(self._current))
             self._current = None
 
-    def commit(self, item: Item, audio_ms: float, *, announced: bool) -> None:
-        """The item exists from now on; its transcript is told as soon as all of it has been heard."""
+    def commit(self, item: Item, *, announced: bool) -> None:
+        """The item exists from now on; its transcript is sent as soon as all of it has been recognised."""
         self.end()
         utterance = self._utterance(item.id or "", announced)
-        utterance.item, utterance.audio_ms = item, audio_ms
-        self._tell_if_final(utterance)
+        utterance.item = item
+        self._announce_if_final(utterance)
 
-    def listen_to(self, item: Item, pcm: bytes) -> None:
-        """A client made the item, sound and all: its words are kept for the one who answers, and not told."""
+    def recognize_item(self, item: Item, pcm: bytes) -> None:
+        """The client created the item with its audio: the words are kept for the answers, and not sent."""
         utterance = self._utterance(item.id or "", announced=False)
         utterance.item = item
         recognition_id = self._new_recognition(utterance)
@@ -104,7 +104,7 @@ class Utterances:
     def forget(self, item_id: str) -> None:
         """The audio was cleared, or the item deleted."""
         self._texts.pop(item_id, None)
-        self._unheard.pop(item_id, None)
+        self._troubles.pop(item_id, None)
         utterance = self._by_item.pop(item_id, None)
         for recognition_id in utterance.recognitions if utterance else ():
             if self._current == recognition_id:
@@ -114,30 +114,30 @@ class Utterances:
 
     # Words
 
-    def words(self, recognition_id: int, delta: str) -> None:
-        """Words have become sure, while the user may still be speaking."""
+    def words_recognized(self, recognition_id: int, delta: str) -> None:
+        """Words became stable while the user may still be speaking."""
         utterance = self._by_recognition.get(recognition_id)
         if utterance is None or not delta:
             return
         recognition = utterance.recognitions[recognition_id]
         recognition.text += delta
-        self._tell(utterance, utterance.text)
+        self._announce_delta(utterance, utterance.text)
 
-    def heard(self, recognition_id: int, text: str) -> str | None:
-        """All words of a hearing. Returns the item's id if nothing of it is left to be heard."""
-        return self._over(recognition_id, text)
+    def speech_recognized(self, recognition_id: int, text: str) -> str | None:
+        """The whole text of a recognition. Returns the id of its item if that is recognised to its end."""
+        return self._finish(recognition_id, text)
 
-    def unheard(self, recognition_id: int, trouble: input_events.ErrorDetails) -> str | None:
-        """A hearing failed; what it had heard before stays. Returns the same as `heard`."""
+    def recognition_failed(self, recognition_id: int, trouble: input_events.ErrorDetails) -> str | None:
+        """A recognition failed; its words so far stay. Returns the same as `speech_recognized`."""
         if (utterance := self._by_recognition.get(recognition_id)) is not None:
             utterance.trouble = utterance.trouble or trouble
-        return self._over(recognition_id, None)
+        return self._finish(recognition_id, None)
 
-    def cannot_hear(self, item_id: str, trouble: input_events.ErrorDetails) -> None:
-        """The item to come cannot be heard at all."""
+    def cannot_recognize(self, item_id: str, trouble: input_events.ErrorDetails) -> None:
+        """The item to come cannot be recognised at all."""
         self._utterance(item_id, announced=True).trouble = trouble
 
-    def _over(self, recognition_id: int, text: str | None) -> str | None:
+    def _finish(self, recognition_id: int, text: str | None) -> str | None:
         utterance = self._by_recognition.pop(recognition_id, None)
         if utterance is None:
             return None
@@ -146,13 +146,13 @@ class Utterances:
         recognition = utterance.recognitions[recognition_id]
         recognition.over = True
         recognition.text = recognition.text if text is None else text
-        self._tell_if_final(utterance)
+        self._announce_if_final(utterance)
         return utterance.item_id if utterance.is_final else None
 
     # What is known
 
     def text_of(self, item: Item) -> str:
-        """The best that is known of what the item says, now."""
+        """The words of the item that are known now."""
         utterance = self._by_item.get(item.id or "")
         return (utterance.text if utterance else self._texts.get(item.id or "")) or item.text
 
@@ -161,54 +161,43 @@ class Utterances:
         return item_id in self._by_item
 
     def trouble_of(self, item_id: str | None) -> input_events.ErrorDetails | None:
-        """Why an item could not be heard; none if it was."""
-        return self._unheard.get(item_id or "")
+        """Why an item could not be recognised; `None` if it was."""
+        return self._troubles.get(item_id or "")
 
-    # Telling
+    # Transcripts
 
-    def _utterance(self, item_id: str, announced: bool) -> _Utterance:
-        return self._by_item.setdefault(item_id, _Utterance(item_id, announced))
+    def _utterance(self, item_id: str, announced: bool) -> _PendingUtterance:
+        return self._by_item.setdefault(item_id, _PendingUtterance(item_id, announced))
 
-    def _new_recognition(self, utterance: _Utterance) -> int:
+    def _new_recognition(self, utterance: _PendingUtterance) -> int:
         self._recognitions += 1
         utterance.recognitions[self._recognitions] = _Recognition()
         self._by_recognition[self._recognitions] = utterance
         self._out.add(StartRecognition(self._recognitions))
         return self._recognitions
 
-    def _tell(self, utterance: _Utterance, text: str) -> None:
+    def _announce_delta(self, utterance: _PendingUtterance, text: str) -> None:
         """Deltas only ever append; where the whole disagrees with its parts, `.completed` alone says so."""
-        if text.startswith(utterance.told) and (delta := text[len(utterance.told) :]):
-            utterance.told = text
+        if text.startswith(utterance.sent) and (delta := text[len(utterance.sent) :]):
+            utterance.sent = text
             if utterance.announced:
-                event = input_events.TranscriptionDelta(item_id=utterance.item_id, content_index=0, delta=delta)
-                self._out.emit(event)
+                self._server.transcript_delta(utterance.item_id, delta)
 
-    def _tell_if_final(self, utterance: _Utterance) -> None:
+    def _announce_if_final(self, utterance: _PendingUtterance) -> None:
         if not utterance.is_final or utterance.item is None:
             return
         self._by_item.pop(utterance.item_id, None)
         self._texts[utterance.item_id] = utterance.text
         if utterance.trouble is not None:
-            self._unheard[utterance.item_id] = utterance.trouble
-            self._tell_trouble(utterance, utterance.trouble)
+            self._troubles[utterance.item_id] = utterance.trouble
+            self._announce_trouble(utterance, utterance.trouble)
         elif utterance.announced:
-            self._tell_all(utterance, utterance.item)
+            text = utterance.text
+            self._announce_delta(utterance, text)
+            self._server.transcript_completed(utterance.item_id, text)
 
-    def _tell_all(self, utterance: _Utterance, item: Item) -> None:
-        text = utterance.text
-        self._tell(utterance, text)
-        for part in item.content or ():
-            part.transcript = text if part.type == "input_audio" else part.transcript
-        usage = {"type": "duration", "seconds": math.ceil(utterance.audio_ms / 1000)}
-        self._out.emit(
-            input_events.TranscriptionCompleted(
-                item_id=utterance.item_id, content_index=0, transcript=text, usage=usage
-            )
-        )
-
-    def _tell_trouble(self, utterance: _Utterance, trouble: input_events.ErrorDetails) -> None:
+    def _announce_trouble(self, utterance: _PendingUtterance, trouble: input_events.ErrorDetails) -> None:
         if utterance.announced:
-            self._out.emit(input_events.TranscriptionFailed(item_id=utterance.item_id, content_index=0, error=trouble))
+            self._server.transcript_failed(utterance.item_id, trouble)
         else:
             self._out.emit(input_events.error_event(trouble))

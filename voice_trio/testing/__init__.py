@@ -1,10 +1,10 @@
-"""Fakes that belong to the product: a model, a client and links with verbs, for your own tests and for trying out.
+"""Fakes that belong to the product: a model, a transcriber, a client and links, for your own tests and for trying out.
 
-`ScriptedModel` is a Realtime server that does what it is told (`answers_with`, `hear_speech`, `stall`, `drop` …) and
+`ScriptedModel` is a Realtime server that follows a script (`answers_with`, `hear_speech`, `stall`, `drop` …) and
 otherwise keeps a real server's rules and order of events. `FakeClient` speaks the voice protocol. `memory_link_pair`
 joins two parties without a network, so that time can be virtual; `serve_scripted_model` serves a model on TCP, where
-time is real; a second socket with `?intent=transcription` meets the model's `transcriber`. `RuleBasedModel` needs no
-telling: it hears by loudness and answers from the context it was given.
+time is real. A second connection with `?intent=transcription` meets the model's `transcriber`. `RuleBasedModel` needs
+no script: it detects speech by loudness and answers from the context in the conversation.
 
 A test of your own code, on virtual time and exact to the millisecond:
 

@@ -1,6 +1,6 @@
-"""A client of the voice protocol with verbs: it speaks, types, interrupts, reports, and leaves in every way there is.
+"""A client of the voice protocol with verbs: it speaks, types, interrupts, reports, and leaves in every way.
 
-What it hears is kept with its time, and played: it knows how much of each item a user's ears would have got by now.
+It keeps every event with its time, and plays the audio: it knows how much of each item has been played by now.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ FRAME_MS = 40
 
 
 class FakeClient:
-    """Run `run` in a nursery; the verbs are for tests. With `reports_flush` it answers each flush with a position."""
+    """A client of the voice protocol over `link`; start `run` in a nursery, then call the verbs.
+
+    With `reports_flush` it answers each `playback.flush` with a `playback.position`. `closed_with` is how the
+    connection ended, `audio_after_flush` the audio that came for items that were flushed.
+    """
 
     def __init__(self, link: Link, *, reports_flush: bool = False) -> None:
         self.link = link
@@ -41,7 +45,7 @@ class FakeClient:
         self._vanished = False
 
     async def run(self) -> None:
-        """Listen until the connection ends; how it ended is then in `closed_with`."""
+        """Read until the connection ends; `closed_with` then says how."""
         try:
             while True:
                 await self._listen(await self.link.receive())
@@ -50,12 +54,12 @@ class FakeClient:
         self._gone.set()
 
     async def is_closed(self) -> LinkClosed:
-        """How the connection ended, once it has."""
+        """Wait until the connection has ended; returns its close code and reason."""
         await self._gone.wait()
         assert self.closed_with is not None
         return self.closed_with
 
-    # What it heard
+    # What it received
 
     @property
     def heard(self) -> list[Received]:
@@ -67,7 +71,7 @@ class FakeClient:
         return self._heard.now
 
     async def hears(self, event_type: str) -> Received:
-        """The next event of a type that was not waited for yet."""
+        """The next event of a type that no earlier call returned; waits for it. Cancelling loses none."""
         return await self._heard.hears(event_type)
 
     def heard_of(self, event_type: str) -> list[Received]:
@@ -75,7 +79,7 @@ class FakeClient:
         return self._heard.heard(event_type)
 
     def forget(self) -> None:
-        """Start a fresh log; what was flushed stays known."""
+        """Empty the log of events; flushed items stay known."""
         self._heard.forget()
 
     def types(self) -> list[str]:
@@ -83,23 +87,23 @@ class FakeClient:
         return self._heard.types()
 
     def audio_received_ms(self, item_id: str) -> float:
-        """How much of an item's sound has arrived."""
+        """How much audio of an item has arrived, in ms."""
         return self._speaker.received_ms(item_id)
 
     def audio_heard_ms(self, item_id: str) -> float:
-        """How much of an item's sound has been played by now, in real time and up to the last flush."""
+        """How much audio of an item has been played by now, in real time and up to the last flush, in ms."""
         return self._speaker.played_ms(item_id, trio.current_time())
 
-    # What it says
+    # What it sends
 
     async def send(self, event: dict[str, Any] | str | bytes) -> None:
-        """Any event, or a frame as it is."""
+        """Send an event, or a frame as it is."""
         async with self._sending:
             frame = msgspec.json.encode(event).decode() if isinstance(event, dict) else event
             await self.link.send(frame)
 
     async def speak(self, seconds: float, *, binary: bool = False, loud: bool = False) -> None:
-        """Microphone audio in real time, a frame each 40 ms; a tone if `loud`, else digital silence."""
+        """Send microphone audio in real time, a frame each 40 ms; a tone if `loud`, else digital silence."""
         start = trio.current_time()
         for index in range(round(seconds * 1000 / FRAME_MS)):
             await trio.sleep_until(start + index * FRAME_MS / 1000)
@@ -110,19 +114,22 @@ class FakeClient:
         await trio.sleep_until(start + seconds)
 
     async def type(self, text: str) -> None:
+        """Send typed text of the user."""
         await self.send({"type": "text.input", "text": text})
 
     async def interrupt(self, item_id: str | None = None, played_ms: float | None = None) -> None:
+        """Interrupt the answer; `played_ms` is how much of `item_id` was played."""
         where = {} if item_id is None else {"item_id": item_id}
         heard = {} if played_ms is None else {"played_ms": played_ms}
         await self.send({"type": "interrupt", **where, **heard})
 
     async def report(self, item_id: str, ms: float, *, flushed: bool = False) -> None:
-        """Where playback is."""
+        """Report the playback position of an item."""
         event = {"type": "playback.position", "item_id": item_id, "played_ms": ms}
         await self.send({**event, "flushed": True} if flushed else event)
 
     async def authenticate(self, token: str) -> None:
+        """Send the token as the first event."""
         await self.send({"type": "auth", "token": token})
 
     async def detect_language(self, language: str) -> None:
@@ -137,22 +144,22 @@ class FakeClient:
     # How it leaves
 
     async def hang_up(self, code: int = 1000, reason: str = "") -> None:
-        """Close politely."""
+        """Close with a close frame."""
         await self.link.aclose(code, reason)
 
     def lose_connection(self) -> None:
-        """A reset: the other side learns at once."""
+        """Reset the connection: the gateway notices at once. Raises `TypeError` on other than test links."""
         if not isinstance(self.link, Losable):
             raise TypeError("only links made for tests can be lost on purpose")
         self.link.reset()
 
     def vanish(self) -> None:
-        """Neither read nor say anything any more; the other side is told nothing."""
+        """Neither read nor send anything any more; the connection stays open."""
         self._vanished = True
         self.stop_reading()
 
     def stop_reading(self) -> None:
-        """Take nothing more: the gateway's sends wait."""
+        """Read nothing more: the gateway's sends wait. Raises `TypeError` on other than memory links."""
         self._memory_link().stall()
 
     def read_again(self) -> None:
@@ -163,7 +170,7 @@ class FakeClient:
             raise TypeError("only links in memory can be stalled on purpose")
         return self.link
 
-    # Listening
+    # Reading
 
     async def _listen(self, frame: str | bytes) -> None:
         entry = self._heard.record(msgspec.json.decode(frame))

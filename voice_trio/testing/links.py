@@ -25,28 +25,31 @@ def memory_link_pair(buffer: int = FRAMES_BUFFERED) -> tuple[MemoryLink, MemoryL
 
 @runtime_checkable
 class Losable(Protocol):
-    """A link that can lose its connection on purpose."""
+    """A link that can lose its connection on purpose, by `reset`."""
 
     def reset(self) -> None: ...
 
 
 class MemoryLink:
-    """One end. Sending after a cancelled send raises `LinkClosed`, as a torn stream would have it."""
+    """One end of a connection in memory. Sending after a cancelled send raises `LinkClosed`, as on a broken stream."""
 
     def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
 
     async def send(self, message: str | bytes) -> None:
-        """One frame to the peer; waits while the peer's buffer is full or the peer has stalled."""
+        """Send one frame; waits while the peer's buffer is full or the peer has stalled. Raises `LinkClosed`."""
         await self._outgoing.put(message)
 
     async def receive(self) -> str | bytes:
-        """The next frame; what was sent before a close still arrives. Cancelling loses nothing."""
+        """The next frame; frames sent before a close still arrive. Raises `LinkClosed`. Cancelling loses nothing."""
         return await self._incoming.get()
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        """Say goodbye: the peer reads what is on its way, then raises `LinkClosed(code, reason)`."""
+        """Close: the peer reads what is on its way, then raises `LinkClosed(code, reason)`.
+
+        Raises `ValueError` for a reason of more than 123 bytes.
+        """
         if len(reason.encode()) > REASON_BYTES_MAX:
             raise ValueError(f"a close reason has at most {REASON_BYTES_MAX} bytes: {reason!r}")
         goodbye = LinkClosed(code, reason)
@@ -55,16 +58,16 @@ class MemoryLink:
         await trio.lowlevel.checkpoint()
 
     def reset(self) -> None:
-        """Lose the connection, for both ends at once, with all that was on its way."""
+        """Lose the connection, for both ends at once, with the frames on their way."""
         for pipe in (self._incoming, self._outgoing):
             pipe.end(LinkClosed(), drained=True)
 
     def stall(self) -> None:
-        """Take nothing more: from now on the peer's sends wait, as if all buffers were full."""
+        """Read nothing more: from now on the peer's sends wait, as if all buffers were full."""
         self._incoming.stalled = True
 
     def resume(self) -> None:
-        """Take again what the peer sends."""
+        """Read again what the peer sends."""
         self._incoming.stalled = False
         self._incoming.wake()
 

@@ -1,4 +1,4 @@
-"""The scripted model: a Realtime server that does what a test tells it to, and otherwise keeps a real one's rules.
+"""The scripted model: a Realtime server that follows a script, and otherwise keeps a real server's rules.
 
 Times are seconds since the model was made. It serves any `Link`: in memory for virtual time, or TCP (`model_server`).
 """
@@ -12,7 +12,6 @@ import msgspec
 import trio
 
 from voice_trio.protocols.realtime import input_events
-from voice_trio.protocols.realtime.client_events import ResponseParams
 from voice_trio.protocols.realtime.items import shown
 from voice_trio.testing import script, user_speech
 from voice_trio.testing.links import Losable, MemoryLink, memory_link_pair
@@ -27,11 +26,14 @@ if TYPE_CHECKING:
     from voice_trio.errors import LinkClosed, VoiceTrioError
     from voice_trio.net.link import Link
     from voice_trio.protocols.realtime.items import ItemList
-    from voice_trio.testing.model_server import ModelHandshake
+    from voice_trio.testing.recorder import ModelHandshake
 
 
 class ScriptedModel(AnswerScript):
-    """`received` is what clients sent and `said` what they were told, with times; `session` is the newest connection.
+    """A Realtime server for tests; the verbs of `AnswerScript` decide what it answers and how it misbehaves.
+
+    `received` holds what clients sent and `said` what the model sent, with times. `session` is the newest connection,
+    `connections` counts them, `losses` holds how they ended, `handshakes` what TCP clients asked for.
 
     `nursery` is needed only for `connect`; `kept` bounds both logs, for long runs.
     """
@@ -45,7 +47,7 @@ class ScriptedModel(AnswerScript):
         self.done_latch = Latch()
         self.send_latch = Latch()
         self.transcriber = ScriptedTranscriber(nursery, kept=kept)
-        """Serves those who connect with `?intent=transcription`."""
+        """Serves the clients that connect with `?intent=transcription`."""
         self._nursery = nursery
         self._heard = Recorder(kept)
         self._said = Recorder(kept)
@@ -55,7 +57,10 @@ class ScriptedModel(AnswerScript):
     # Connections
 
     def connect(self) -> MemoryLink:
-        """The client's end of a new connection in memory; raises what `refuse_next_connection` was given."""
+        """The client's end of a new connection in memory.
+
+        Raises the error of `refuse_next_connection`, if any, and `RuntimeError` without a nursery.
+        """
         if self._refusals:
             raise self._refusals.pop(0)
         if self._nursery is None:
@@ -69,7 +74,7 @@ class ScriptedModel(AnswerScript):
         self._refusals.append(error)
 
     async def serve(self, link: Link) -> None:
-        """One session over `link`, until either side ends it."""
+        """Serve one session over `link`, until either side ends it."""
         session = self.session = self.new_session(link, self.connections)
         self.connections += 1
         self._arrivals.unpark_all()
@@ -79,13 +84,13 @@ class ScriptedModel(AnswerScript):
         return ModelSession(link, self, number)
 
     async def wait_for_session(self, number: int | None = None) -> ModelSession:
-        """The newest session, or the one of a given number, once it has been greeted."""
+        """The newest session, once `session.created` was sent; with `number`, once that connection has come."""
         while self.session is None or (number is not None and self.connections <= number):
             await self._arrivals.park()
         await self.session.greeted.wait()
         return self.session
 
-    # What was heard and said
+    # What was received and sent
 
     @property
     def received(self) -> list[Received]:
@@ -94,12 +99,12 @@ class ScriptedModel(AnswerScript):
 
     @property
     def said(self) -> list[Received]:
-        """Every server event, in order, when it was decided."""
+        """Every server event, in order, with the time at which it was decided."""
         return self._said.entries
 
     @property
     def items(self) -> list[dict[str, Any]]:
-        """The conversation of the newest session, in the order the model reads it."""
+        """The items of the newest session as JSON values, in the order of the conversation."""
         return [shown(item) for item in self.session.items.order] if self.session else []
 
     @property
@@ -107,7 +112,7 @@ class ScriptedModel(AnswerScript):
         return self._heard.now
 
     async def hears(self, event_type: str) -> Received:
-        """The next client event of a type that was not waited for yet."""
+        """The next client event of a type that no earlier call returned; waits for it. Cancelling loses none."""
         return await self._heard.hears(event_type)
 
     def heard(self, event_type: str) -> list[Received]:
@@ -115,10 +120,10 @@ class ScriptedModel(AnswerScript):
         return self._heard.heard(event_type)
 
     async def says(self, event_type: str) -> Received:
-        """The next server event of a type that was not waited for yet."""
+        """The next server event of a type that no earlier call returned; waits for it. Cancelling loses none."""
         return await self._said.hears(event_type)
 
-    # The user's voice, as the model hears it
+    # The user's speech, as the model hears it
 
     async def hear_speech(
         self,
@@ -131,10 +136,12 @@ class ScriptedModel(AnswerScript):
         silence: float = 0.5,
         completed_after: float = script.COMPLETED_AFTER,
     ) -> str:
-        """A whole utterance, from its first sound to its commit; returns its item id.
+        """A whole utterance, from its first audio to its commit; returns the id of its item.
 
-        Words come in while it goes on, the last ones and the full text after the commit, which this does not wait for.
-        `words_at` are times from the first sound, one for each word. Without words nothing is transcribed but "".
+        Times are seconds. The speech `lasts` as long as its words need unless given; `silence` follows until the
+        commit. Words come in while it goes on, as if a streaming model transcribed it; the last ones, and the whole
+        text `completed_after` the commit, come after this has returned. `words_at` are times from the first audio, one
+        for each word. An empty text is transcribed as "".
         """
         session = await self.wait_for_session()
         said = user_speech.utterance(
@@ -149,22 +156,31 @@ class ScriptedModel(AnswerScript):
         return await user_speech.hear(session, said)
 
     def start_speech(self, *, ago_ms: float = 0.0) -> str:
-        """The user's first sound, for tests that want each event by itself; returns the item to come."""
+        """Speech began `ago_ms` before the end of the audio so far; returns the id of the item to come.
+
+        With `hear_piece`, `stop_speech` and `complete_transcript` for tests that need each event by itself.
+        """
         return user_speech.start_speech(self._live(), ago_ms)
 
     def hear_piece(self, item_id: str, piece: str) -> None:
+        """A transcript delta; `piece` starts with a space where a new word begins."""
         user_speech.hear_piece(self._live(), item_id, piece)
 
     def stop_speech(self, item_id: str) -> None:
+        """Speech ended: it is committed as an item, and answered if the session says so."""
         user_speech.stop_speech(self._live(), item_id)
 
     def complete_transcript(self, item_id: str, text: str) -> None:
+        """The whole transcript, or the failure of `fail_next_transcription`."""
         user_speech.complete(self._live(), item_id, text)
 
-    # The model's voice
+    # Responses
 
     async def say(self, text: str, **how: Any) -> str:
-        """Answer the response that waits to be told, else begin one unasked; returns its id. See `Answer` for `how`."""
+        """Fill the response that waits for an answer, else begin one that no client asked for; returns its id.
+
+        See `Answer` for `how`. Raises `RuntimeError` while another response of the conversation has its answer.
+        """
         session = await self.wait_for_session()
         answer = Answer(text=text, **how)
         active = session.active
@@ -173,10 +189,10 @@ class ScriptedModel(AnswerScript):
             return active.id
         if active is not None:
             raise RuntimeError("one answer at a time: this model is speaking")
-        return session.respond(ResponseParams(), answer).id
+        return session.respond(answer).id
 
     def next_answer(self, items: ItemList | None = None) -> Answer | None:
-        """What the next response gets; `items` is the conversation it answers."""
+        """The answer of the next response; `items` is the conversation that it answers. For subclasses to override."""
         return super().next_answer()
 
     def hold_done(self) -> None:
@@ -184,28 +200,31 @@ class ScriptedModel(AnswerScript):
         self.done_latch.close()
 
     def release_done(self) -> None:
+        """Send what `hold_done` kept back."""
         self.done_latch.open()
 
     # Trouble
 
     def send_error(self, code: str, event_id: str | None = None, message: str = "Something went wrong.") -> None:
+        """Send an `error` event; `event_id` names the client event that it is about."""
         self._live().emit(
             input_events.error_event(input_events.ErrorDetails(message=message, code=code, event_id=event_id))
         )
 
     def stall(self) -> None:
-        """Say nothing and, in memory, take nothing, until `resume`."""
+        """Send nothing and, on a link in memory, read nothing, until `resume`."""
         self.send_latch.close()
         if isinstance(link := self._live().link, MemoryLink):
             link.stall()
 
     def resume(self) -> None:
+        """Send and read again."""
         self.send_latch.open()
         if isinstance(link := self._live().link, MemoryLink):
             link.resume()
 
     async def drop(self) -> None:
-        """Lose the connection without a word."""
+        """Lose the connection without a close frame; raises `TypeError` on links that cannot be lost on purpose."""
         session = self._live()
         if not isinstance(session.link, Losable):
             raise TypeError("only links made for tests can be lost on purpose")
@@ -214,9 +233,9 @@ class ScriptedModel(AnswerScript):
         await session.over.wait()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the connection politely, after what is still on its way."""
+        """Close the connection with a close frame, after the events that are queued."""
         session = self._live()
-        session.say_goodbye(code, reason)
+        session.close(code, reason)
         await session.over.wait()
 
     # For sessions
@@ -236,12 +255,12 @@ class ScriptedModel(AnswerScript):
         self._heard.record(event if isinstance(event, dict) else {"unreadable": frame}, session)
 
     def heard_audio(self, session: ModelSession, audio: str) -> None:
-        """Sound of the user; the scripted model is told what it means, by `hear_speech`."""
+        """Audio of the user. The scripted model ignores it: `hear_speech` decides what is heard."""
 
     def lost(self, how: LinkClosed, session: int) -> None:
         self.losses.append(how)
 
     def _live(self) -> ModelSession:
         if self.session is None:
-            raise RuntimeError("nobody has connected to the scripted model")
+            raise RuntimeError("no client has connected to the scripted model")
         return self.session

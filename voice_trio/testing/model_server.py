@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +13,7 @@ from trio_websocket import ConnectionClosed, HandshakeError, wrap_server_stream
 from wsproto.utilities import ProtocolError
 
 from voice_trio.net.websocket import WebSocketLink
+from voice_trio.testing.recorder import ModelHandshake
 
 if TYPE_CHECKING:
     from trio_websocket import WebSocketConnection, WebSocketRequest
@@ -27,15 +27,6 @@ CLOSE_SECONDS_MAX = 1.0
 _LOST = (ConnectionClosed, HandshakeError, trio.BrokenResourceError, trio.ClosedResourceError, ProtocolError)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelHandshake:
-    """What a client asked for when it connected; header names are lower case."""
-
-    path: str
-    headers: dict[str, str] = field(repr=False)
-    subprotocols: tuple[str, ...] = ()
-
-
 async def serve_scripted_model(
     model: ScriptedModel,
     host: str = "127.0.0.1",
@@ -43,7 +34,10 @@ async def serve_scripted_model(
     *,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve `model` until cancelled; `await nursery.start(…)` returns the URL to connect to. Port 0: any free one."""
+    """Serve `model` on TCP until cancelled; `await nursery.start(…)` returns the URL to connect to.
+
+    Port 0 means any free one. `?intent=transcription` connects to `model.transcriber`.
+    """
     listeners = await trio.open_tcp_listeners(port, host=host)
     address = listeners[0].socket.getsockname()
     name = f"[{address[0]}]" if ":" in address[0] else address[0]
@@ -68,7 +62,7 @@ async def _serve_one(model: ScriptedModel, stream: trio.SocketStream) -> None:
             await _answer(model, request, stream)
             nursery.cancel_scope.cancel()
     except* _LOST:
-        # Clients of tests vanish in every possible way; the session has seen it as a lost link.
+        # Clients of tests disappear in every possible way; the session has seen a lost link.
         pass
     finally:
         with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
@@ -102,7 +96,7 @@ class SocketLink(WebSocketLink):
     _stream: trio.SocketStream
 
     def reset(self) -> None:
-        """The connection is lost without a word: the peer gets a reset, not a close."""
+        """Lose the connection: the peer gets a reset, not a close frame."""
         # Lingering for zero seconds makes the kernel send RST when the socket is closed.
         self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._stream.socket.close()

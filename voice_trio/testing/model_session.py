@@ -1,33 +1,75 @@
-"""One connection of the scripted model: greets, reads, keeps a real server's rules, and writes in one task.
+"""One connection of the scripted model: a `ServerSession` with tasks, whose responses follow a script.
 
-Everything it says goes through `emit`, which never waits, so that the order of events is the order of causes.
+All events go through `emit`, which never waits, so the order of events is the order of their causes.
 """
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from voice_trio.errors import InvalidEvent, LinkClosed
-from voice_trio.protocols.realtime import client_events, input_events, server_events, sessions
-from voice_trio.protocols.realtime.items import Item, ItemList, Part, as_kept
-from voice_trio.testing.model_rules import handle
+from voice_trio.errors import LinkClosed
+from voice_trio.protocols.audio import audio_ms
+from voice_trio.protocols.realtime import input_events, server_events, sessions
+from voice_trio.protocols.realtime_server.session import ServerSession
+from voice_trio.protocols.realtime_server.session_object import SessionObject, refuse_transcription_model
 from voice_trio.testing.scripted_response import ScriptedResponse
 
 if TYPE_CHECKING:
     from voice_trio.net.link import Link
-    from voice_trio.testing.model import ScriptedModel
-    from voice_trio.testing.script import Answer
+    from voice_trio.protocols.realtime.items import Item, ItemList
+    from voice_trio.protocols.realtime_server.response import ServerResponse
+    from voice_trio.testing.script import Answer, Behaviour
 
 QUEUED_FRAMES_MAX = 20_000
 SESSION_SECONDS = 3600
 
 
+class Latch:
+    """Open or closed; tasks that wait pass when it opens."""
+
+    def __init__(self) -> None:
+        self._opened = trio.Event()
+        self._opened.set()
+
+    def close(self) -> None:
+        if self._opened.is_set():
+            self._opened = trio.Event()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def wait(self) -> None:
+        """Pass when open; without a checkpoint if it already is, so that nothing is reordered."""
+        while not self._opened.is_set():
+            await self._opened.wait()
+
+
+class ModelPort(Protocol):
+    """What a session needs of the model that it belongs to."""
+
+    behaviour: Behaviour
+    done_latch: Latch
+    send_latch: Latch
+
+    def next_answer(self, items: ItemList | None = None) -> Answer | None: ...
+
+    def clock(self) -> int: ...
+
+    def spoke(self, frame: str, session: int) -> None: ...
+
+    def heard_frame(self, frame: str | bytes, session: int) -> None: ...
+
+    def heard_audio(self, session: ModelSession, audio: str) -> None: ...
+
+    def lost(self, how: LinkClosed, session: int) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
-class _Goodbye:
+class _Close:
     code: int
     reason: str
 
@@ -35,23 +77,22 @@ class _Goodbye:
 class ModelSession:
     """A conversation over one link; `number` counts connections from 0."""
 
-    def __init__(self, link: Link, model: ScriptedModel, number: int) -> None:
+    def __init__(self, link: Link, model: ModelPort, number: int) -> None:
         self.link = link
         self.number = number
-        self.items = ItemList()
-        self.state = sessions.new_session(f"sess_{number}", "scripted", model.clock() + SESSION_SECONDS)
-        self.active: ScriptedResponse | None = None
         self.greeted = trio.Event()
         self.over = trio.Event()
         self.heard_ms = 0.0
         self.uncommitted_ms = 0.0
-        self.voice_is_fixed = False
         self.speech_began_at = trio.current_time()
         self._model = model
+        shown = sessions.new_session(f"sess_{number}", "scripted", model.clock() + SESSION_SECONDS)
+        self.server = ServerSession(self, self, SessionObject(shown, ()), "conv_scripted")
+        self._responses: dict[str, ScriptedResponse] = {}
         self._ids = 0
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
-        self._frames, self._outgoing = trio.open_memory_channel[str | _Goodbye](QUEUED_FRAMES_MAX)
+        self._frames, self._outgoing = trio.open_memory_channel[str | _Close](QUEUED_FRAMES_MAX)
 
     async def run(self) -> None:
         """Serve until either side ends it; a lost link is an expected end."""
@@ -59,36 +100,47 @@ class ModelSession:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._write)
-                if not await self._refused():
-                    self.emit(input_events.SessionCreated(session=self.state))
+                if not await self._refuses():
+                    self.server.begin()
                     self.greeted.set()
                     await self._read()
                 nursery.cancel_scope.cancel()
-        self.active = None
+        self._responses.clear()
         self.over.set()
 
     def end(self) -> None:
-        """Stop serving, without a word to the client."""
+        """Stop serving, without a close frame."""
         self._scope.cancel()
 
-    def say_goodbye(self, code: int, reason: str) -> None:
-        """Close the connection after what is still to be said."""
-        self._frames.send_nowait(_Goodbye(code, reason))
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection after the frames that are queued."""
+        self._frames.send_nowait(_Close(code, reason))
 
     @property
-    def model(self) -> ScriptedModel:
+    def model(self) -> ModelPort:
         return self._model
 
     @property
     def nursery(self) -> trio.Nursery:
-        """Where what the session still has to say is said."""
+        """Where tasks run that still have events to send."""
         assert self._nursery is not None
         return self._nursery
 
-    # What a performance needs
+    @property
+    def items(self) -> ItemList:
+        return self.server.items
+
+    @property
+    def config(self) -> SessionObject:
+        """The session as the client sees it."""
+        return self.server.config
+
+    # The sink of events
 
     def emit(self, event: input_events.ServerEvent) -> None:
-        """Say something now; it leaves in its turn."""
+        """Queue an event; it is sent in its turn."""
+        if isinstance(event, input_events.SessionUpdated) and not self._model.behaviour.acknowledges_updates:
+            return
         frame = server_events.write_event(event, self.new_id("event"))
         self._model.spoke(frame, self.number)
         try:
@@ -100,52 +152,90 @@ class ModelSession:
         self._ids += 1
         return f"{kind}_{self.number}_{self._ids}"
 
+    # Responses
+
+    @property
+    def active(self) -> ScriptedResponse | None:
+        """The response in progress that belongs to the conversation."""
+        active = self.server.responses.active
+        return self._responses.get(active.id) if active else None
+
+    def respond(self, answer: Answer) -> ScriptedResponse:
+        """Begin a response that no client asked for."""
+        return self._perform(self.server.responses.open(), answer)
+
+    def generate(self, response: ServerResponse) -> None:
+        self._perform(response, self._model.next_answer(self.items))
+
+    def _perform(self, response: ServerResponse, answer: Answer | None) -> ScriptedResponse:
+        scripted = self._responses[response.id] = ScriptedResponse(self, response, answer)
+        self.nursery.start_soon(self._run_response, scripted)
+        return scripted
+
+    async def _run_response(self, scripted: ScriptedResponse) -> None:
+        await scripted.run()
+        self._responses.pop(scripted.id, None)
+
     async def wait_until_done_may_leave(self) -> None:
         await self._model.done_latch.wait()
 
-    # Answers
+    def end_response(
+        self,
+        response: ServerResponse,
+        status: server_events.ResponseStatus,
+        details: server_events.StatusDetails | None,
+    ) -> None:
+        self.server.responses.end(response, status, details)
 
-    def respond(self, params: client_events.ResponseParams, answer: Answer | None) -> ScriptedResponse:
-        """Begin a response; the caller has seen to it that none is active in the conversation."""
-        if params.output_modalities is None:
-            params.output_modalities = self.state["output_modalities"]
-        response = ScriptedResponse(self, params, answer)
-        if response.in_conversation:
-            self.active = response
-        self.nursery.start_soon(self._respond, response)
-        return response
+    def cut(self, response: ServerResponse, reason: str) -> None:
+        """Cut a response, after as long as this model takes."""
+        self.nursery.start_soon(self._cut, self._responses[response.id], reason)
 
-    async def _respond(self, response: ScriptedResponse) -> None:
-        await response.run()
-        if self.active is response:
-            self.active = None
-
-    def interrupt(self, reason: str) -> None:
-        """Cut the active answer, after as long as this model takes."""
-        if self.active is not None and self.active.created:
-            self.nursery.start_soon(self._cut, self.active, reason)
-
-    async def _cut(self, response: ScriptedResponse, reason: str) -> None:
+    async def _cut(self, scripted: ScriptedResponse, reason: str) -> None:
         if self._model.behaviour.interrupts_after:
             await trio.sleep(self._model.behaviour.interrupts_after)
-        response.cut(reason)
+        scripted.cut(reason)
 
-    # The user's voice
+    # The user's audio
 
-    def commit(self, item_id: str, duration_ms: float) -> None:
-        """Take the user's sound as an item; answer it if this session does so by itself."""
-        previous = self.items.last_id
-        self.emit(input_events.BufferCommitted(item_id=item_id, previous_item_id=previous))
-        content = [Part(type="input_audio")]
-        item = as_kept(Item(type="message", role="user", content=content), item_id)
-        self.items.add(item)
-        self.items.audio_ms[item_id] = duration_ms
+    def start_speech(self, item_id: str, ago_ms: float = 0.0) -> None:
+        """Speech was found that began `ago_ms` before the end of the audio so far."""
+        self.speech_began_at = trio.current_time()
+        self.server.speech_started(item_id, int(max(0.0, self.heard_ms - ago_ms)))
+
+    def stop_speech(self, item_id: str) -> None:
+        """Enough silence: the speech becomes an item, and is answered if the session says so."""
         self.uncommitted_ms = 0.0
-        self.emit(input_events.ItemAdded(item=item, previous_item_id=previous))
-        self.emit(input_events.ItemDone(item=item, previous_item_id=previous))
-        detection = sessions.turn_detection_of(self.state)
-        if detection is not None and detection.create_response and self.active is None:
-            self.respond(client_events.ResponseParams(), self._model.next_answer())
+        duration_ms = (trio.current_time() - self.speech_began_at) * 1000
+        self.server.speech_stopped(item_id, int(self.heard_ms), duration_ms)
+        self.server.respond_to_turn()
+
+    def audio_appended(self, audio: str) -> None:
+        self.heard_ms += audio_ms(audio)
+        self.uncommitted_ms += audio_ms(audio)
+        self._model.heard_audio(self, audio)
+
+    def audio_committed(self) -> None:
+        duration_ms, self.uncommitted_ms = self.uncommitted_ms, 0.0
+        self.server.commit(self.new_id("item"), duration_ms)
+
+    def audio_cleared(self) -> None:
+        self.uncommitted_ms = 0.0
+
+    # What else a client may do
+
+    def session_changing(self, changed: sessions.Session) -> None:
+        behaviour = self._model.behaviour
+        if sessions.transcription_model_of(changed) in behaviour.refused_transcription_models:
+            raise refuse_transcription_model(changed)
+        if (detection := changed["audio"]["input"]["turn_detection"]) and not behaviour.honours_create_response:
+            detection["create_response"] = True
+
+    def item_created(self, item: Item, pcm: bytes) -> None:
+        """Nothing to do: a script decides what is answered."""
+
+    def item_deleted(self, item_id: str) -> None:
+        """Nothing to do: the conversation has forgotten it."""
 
     # Reading and writing
 
@@ -170,12 +260,9 @@ class ModelSession:
                 self._model.lost(closed, self.number)
                 return
             self._model.heard_frame(frame, self.number)
-            try:
-                handle(self, client_events.read_client_event(frame))
-            except InvalidEvent as refused:
-                self.send_error(refused)
+            self.server.receive(frame)
 
-    async def _refused(self) -> bool:
+    async def _refuses(self) -> bool:
         if self._model.behaviour.refusal is None:
             return False
         code, message = self._model.behaviour.refusal
@@ -187,30 +274,3 @@ class ModelSession:
             await self.link.send(frame)
         await self.link.aclose(1008, code)
         return True
-
-    def send_error(self, refused: InvalidEvent) -> None:
-        """An `error` event; the session lives on."""
-        trouble = input_events.ErrorDetails(
-            message=str(refused), code=refused.code, param=refused.param, event_id=refused.event_id
-        )
-        self.emit(input_events.error_event(trouble))
-
-
-class Latch:
-    """Open or closed; those who wait pass when it opens."""
-
-    def __init__(self) -> None:
-        self._opened = trio.Event()
-        self._opened.set()
-
-    def close(self) -> None:
-        if self._opened.is_set():
-            self._opened = trio.Event()
-
-    def open(self) -> None:
-        self._opened.set()
-
-    async def wait(self) -> None:
-        """Pass when open, at once if it is; without a checkpoint in that case, so that nothing is reordered."""
-        while not self._opened.is_set():
-            await self._opened.wait()

@@ -1,9 +1,9 @@
-"""A log of events with their times, and the verb tests wait with: `hears`."""
+"""A log of events with their times; `hears` waits for one."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import trio
@@ -11,7 +11,7 @@ import trio
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An event and when it came, in seconds since the recorder began; `session` counts connections from 0."""
+    """An event; `at` is its time in seconds since the recorder began, `session` counts connections from 0."""
 
     at: float
     event: dict[str, Any]
@@ -22,8 +22,17 @@ class Received:
         return str(self.event.get("type", ""))
 
 
+@dataclass(frozen=True, slots=True)
+class ModelHandshake:
+    """The HTTP request of a client that connected over TCP; header names are lower case."""
+
+    path: str
+    headers: dict[str, str] = field(repr=False)
+    subprotocols: tuple[str, ...] = ()
+
+
 class Recorder:
-    """Remembers the last `kept` events (all of them by default) in order."""
+    """Keeps the last `kept` events (all of them by default) in order."""
 
     def __init__(self, kept: int | None = None) -> None:
         self.entries: list[Received] = []
@@ -39,7 +48,7 @@ class Recorder:
         return trio.current_time() - self._started
 
     def record(self, event: dict[str, Any], session: int = 0) -> Received:
-        """Add an event that came just now."""
+        """Add an event that came now."""
         entry = Received(self.now, event, session)
         self.entries.append(entry)
         if self._kept is not None and len(self.entries) > 2 * self._kept:

@@ -1,7 +1,7 @@
-"""A model that needs no telling: it hears by loudness, understands what it was given, and answers from the context.
+"""A scripted model that needs no script: it detects speech by loudness and answers from the context.
 
-For trying out a gateway with real sound in real time, where no test stands by to call verbs. Its answer is a tone; its
-words quote the first passage it was shown, so they prove whether the context came in time.
+For trying out a gateway with real audio in real time, where no test calls verbs. Its answer is a tone; its words quote
+the first passage of the context, so they prove whether the context came in time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import trio
 
 from voice_trio.protocols.audio import audio_ms, decode_audio
-from voice_trio.protocols.realtime import sessions
 from voice_trio.testing import script, user_speech
 from voice_trio.testing.model import ScriptedModel
 from voice_trio.testing.script import Answer
@@ -38,7 +37,7 @@ _PASSAGE = re.compile(r'<passage title="(?P<title>[^"]*)"[^>]*>(?P<text>.*?)</pa
 
 @dataclass(slots=True)
 class LoudnessState:
-    """What a session's ears have noticed, in ms of sound; `understood` counts words."""
+    """What was detected in a session's audio, in ms of it; `understood` counts words."""
 
     loud_ms: float = 0.0
     quiet_ms: float = 0.0
@@ -48,14 +47,18 @@ class LoudnessState:
 
 
 class RuleBasedModel(ScriptedModel):
-    """`questions` are what users are taken to say, in turn and again from the start."""
+    """A model that hears and answers by rules.
+
+    `questions` are the transcripts of what users say, in turn and again from the start. An answer takes `answer_ms`
+    when played. `nursery` is needed only for `connect`.
+    """
 
     def __init__(self, questions: Sequence[str], *, answer_ms: int = 3000, nursery: trio.Nursery | None = None) -> None:
         super().__init__(nursery, kept=KEPT_EVENTS)
         self._questions = questions
         self._answer_ms = answer_ms
         self._asked = 0
-        self._hearing: dict[ModelSession, LoudnessState] = {}
+        self._detected: dict[ModelSession, LoudnessState] = {}
 
     def next_answer(self, items: ItemList | None = None) -> Answer | None:
         usual = super().next_answer(items)
@@ -64,48 +67,48 @@ class RuleBasedModel(ScriptedModel):
         return replace(usual, text=answer_from(items), audio_ms=self._answer_ms, tone=True)
 
     def heard_audio(self, session: ModelSession, audio: str) -> None:
-        hearing = self._hearing.setdefault(session, LoudnessState())
+        detected = self._detected.setdefault(session, LoudnessState())
         duration_ms = audio_ms(audio)
         if loudness(decode_audio(audio)) >= LOUD:
-            hearing.loud_ms, hearing.quiet_ms = hearing.loud_ms + duration_ms, 0.0
+            detected.loud_ms, detected.quiet_ms = detected.loud_ms + duration_ms, 0.0
         else:
-            hearing.loud_ms, hearing.quiet_ms = 0.0, hearing.quiet_ms + duration_ms
-        detection = sessions.turn_detection_of(session.state)
+            detected.loud_ms, detected.quiet_ms = 0.0, detected.quiet_ms + duration_ms
+        detection = session.config.detection
         if detection is None:
             return
-        if hearing.item_id is None and hearing.loud_ms >= LOUD_MS_MIN:
-            self._begin(session, hearing)
-        elif hearing.item_id is not None:
-            hearing.spoken_ms += duration_ms
-            self._understand(session, hearing, hearing.item_id)
-            if hearing.quiet_ms >= (detection.silence_duration_ms or SILENCE_MS):
-                self._end(session, hearing, hearing.item_id)
+        if detected.item_id is None and detected.loud_ms >= LOUD_MS_MIN:
+            self._begin(session, detected)
+        elif detected.item_id is not None:
+            detected.spoken_ms += duration_ms
+            self._understand(session, detected, detected.item_id)
+            if detected.quiet_ms >= (detection.silence_duration_ms or SILENCE_MS):
+                self._end(session, detected, detected.item_id)
 
     async def serve(self, link: Link) -> None:
         try:
             await super().serve(link)
         finally:
-            self._hearing = {session: heard for session, heard in self._hearing.items() if not session.over.is_set()}
+            self._detected = {session: heard for session, heard in self._detected.items() if not session.over.is_set()}
 
-    def _begin(self, session: ModelSession, hearing: LoudnessState) -> None:
-        hearing.spoken_ms, hearing.understood = 0.0, 0
-        hearing.item_id = user_speech.start_speech(session)
+    def _begin(self, session: ModelSession, detected: LoudnessState) -> None:
+        detected.spoken_ms, detected.understood = 0.0, 0
+        detected.item_id = user_speech.start_speech(session)
 
-    def _understand(self, session: ModelSession, hearing: LoudnessState, item_id: str) -> None:
-        """The words that are due by now, as far behind their sound as the real service's."""
+    def _understand(self, session: ModelSession, detected: LoudnessState, item_id: str) -> None:
+        """Send the words that are due by now, as late after their audio as the real service."""
         pieces = self._pieces()
-        due = (hearing.spoken_ms / 1000 - script.FIRST_WORD_AFTER) / script.WORD_EVERY + 1
-        while hearing.understood < min(len(pieces), int(max(0.0, due))) and self._streams(session):
-            user_speech.hear_piece(session, item_id, pieces[hearing.understood])
-            hearing.understood += 1
+        due = (detected.spoken_ms / 1000 - script.FIRST_WORD_AFTER) / script.WORD_EVERY + 1
+        while detected.understood < min(len(pieces), int(max(0.0, due))) and self._streams(session):
+            user_speech.hear_piece(session, item_id, pieces[detected.understood])
+            detected.understood += 1
 
-    def _end(self, session: ModelSession, hearing: LoudnessState, item_id: str) -> None:
+    def _end(self, session: ModelSession, detected: LoudnessState, item_id: str) -> None:
         question = self._question()
-        rest = self._pieces()[hearing.understood :] if self._streams(session) else []
+        rest = self._pieces()[detected.understood :] if self._streams(session) else []
         self._asked += 1
-        hearing.item_id = None
+        detected.item_id = None
         user_speech.stop_speech(session, item_id)
-        if sessions.transcription_model_of(session.state) is not None:
+        if session.config.transcription_model is not None:
             session.nursery.start_soon(self._finish, session, item_id, rest, question)
 
     async def _finish(self, session: ModelSession, item_id: str, rest: list[str], question: str) -> None:
@@ -122,7 +125,7 @@ class RuleBasedModel(ScriptedModel):
         return [f" {word}" for word in self._question().split()]
 
     def _streams(self, session: ModelSession) -> bool:
-        return sessions.transcription_model_of(session.state) in script.STREAMING_TRANSCRIPTION
+        return session.config.transcription_model in script.STREAMING_TRANSCRIPTION
 
 
 def answer_from(items: ItemList) -> str:

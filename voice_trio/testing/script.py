@@ -1,10 +1,10 @@
-"""What a scripted model is going to do: its next answers, and how it will misbehave. Nothing here waits."""
+"""What a scripted model will do: its next answers, and how it misbehaves. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 STREAMING_TRANSCRIPTION = frozenset({"gpt-realtime-whisper", "gpt-live-transcribe"})
 
@@ -18,7 +18,7 @@ COMPLETED_AFTER = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function the model wants called; `arguments` is JSON text."""
+    """A function call of the model; `arguments` is JSON text."""
 
     name: str
     arguments: str
@@ -26,11 +26,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One response as it will be performed. Times in seconds, sound in ms.
+    """One response of a scripted model. Times in seconds, audio in ms.
 
-    `created_after` counts from `response.create`, `first_audio_after` from `response.created`. Sound leaves in pieces
-    of `chunk_ms`, `pace` times as fast as it plays, divided among `items` messages. An answer that is not to be
-    `completed` is `failed` (with `error_code`, before any sound) or `incomplete` (with `reason`, after the sound).
+    `created_after` counts from `response.create`, `first_audio_after` from `response.created`. The audio is silence, or
+    a tone with `tone`. It leaves in pieces of `chunk_ms`, `pace` times as fast as it plays, divided among `items`
+    messages; `calls` follow it. A response that is not `completed` is `failed` (with `error_code`, before any audio) or
+    `incomplete` (with `reason`, after the audio).
     """
 
     text: str = "Thirty-three degrees in the first week."
@@ -47,9 +48,28 @@ class Answer:
     tone: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ScriptedTranscript:
+    """What the scripted transcriber makes of an utterance. Times in seconds.
+
+    The first word comes `first_word_after` its first audio, then one each `word_every`, the whole text
+    `completed_after` the commit (never if infinite). `usage` replaces whole seconds of audio.
+    """
+
+    text: str
+    first_word_after: float = FIRST_WORD_AFTER
+    word_every: float = WORD_EVERY
+    completed_after: float = COMPLETED_AFTER
+    usage: dict[str, Any] | None = None
+
+    @property
+    def pieces(self) -> list[str]:
+        return [f" {word}" for word in self.text.split()]
+
+
 @dataclass(slots=True)
 class Behaviour:
-    """How the model behaves apart from its answers; the defaults are those of a well-behaved server."""
+    """How the model behaves apart from its answers; the defaults are those of a correct server."""
 
     refused_transcription_models: set[str] = field(default_factory=set)
     honours_create_response: bool = True
@@ -61,7 +81,7 @@ class Behaviour:
 
 
 class AnswerScript:
-    """The verbs that decide about coming answers."""
+    """The verbs that decide about coming answers and misbehaviour."""
 
     def __init__(self) -> None:
         self.behaviour = Behaviour()
@@ -69,7 +89,7 @@ class AnswerScript:
         self._coming: deque[Answer] = deque()
 
     def next_answer(self) -> Answer | None:
-        """What the next `response.create` gets; `None`: nothing until somebody makes the model `say` something."""
+        """The answer of the next response; `None` means that it waits for `ScriptedModel.say`."""
         return self._coming.popleft() if self._coming else self._usual
 
     def answers_with(
@@ -84,7 +104,7 @@ class AnswerScript:
         items: int = 1,
         tone: bool = False,
     ) -> None:
-        """From now on every `response.create` is answered like this."""
+        """Answer every response like this from now on; see `Answer` for the parameters."""
         self._usual = Answer(
             text=text,
             audio_ms=audio_ms,
@@ -97,29 +117,31 @@ class AnswerScript:
         )
 
     def answers_next(self, *answers: Answer) -> None:
-        """The next responses are these, one each; then it is as usual again."""
+        """Give these answers to the next responses, one each; then the usual one again."""
         self._coming.extend(answers)
 
     def waits_to_be_told(self) -> None:
-        """From now on a `response.create` is taken, and answered only when the test calls `say`."""
+        """From now on accept each `response.create`, and answer only when the test calls `say`."""
         self._usual = None
 
     def fail_next_response(self, code: str = "server_error") -> None:
+        """End the next response as `failed`, with this error code."""
         self.answers_next(Answer(status="failed", error_code=code))
 
     def incomplete_next_response(self, reason: str = "max_output_tokens", *, audio_ms: int = 2000) -> None:
+        """End the next response as `incomplete`, after `audio_ms` of audio."""
         self.answers_next(Answer(status="incomplete", reason=reason, audio_ms=audio_ms))
 
     def call_function(self, name: str, arguments: str, *, text: str = "", audio_ms: int = 0) -> None:
-        """The next response calls a function; with `text` it also says something first."""
+        """Call a function in the next response; `arguments` is JSON text. `text` is said before it."""
         self.answers_next(Answer(text=text, audio_ms=audio_ms, calls=(Call(name, arguments),)))
 
     def refuse_transcription_model(self, model: str = "gpt-realtime-whisper") -> None:
-        """Answer a session.update that names this model with an error."""
+        """Refuse every session.update that names this transcription model."""
         self.behaviour.refused_transcription_models.add(model)
 
     def ignore_create_response_false(self) -> None:
-        """Echo `create_response: true` whatever is asked for, and answer by itself."""
+        """Set `create_response` to true whatever the client asks for, and answer each turn."""
         self.behaviour.honours_create_response = False
 
     def never_ready(self) -> None:
@@ -127,24 +149,25 @@ class AnswerScript:
         self.behaviour.acknowledges_updates = False
 
     def refuse_key(self) -> None:
-        """Refuse coming connections after the upgrade: the key is wrong."""
+        """Refuse coming connections after the upgrade, with `invalid_api_key`."""
         self.behaviour.refusal = ("invalid_api_key", "Incorrect API key provided.")
 
     def quota(self) -> None:
-        """Refuse coming connections after the upgrade: the money is gone."""
+        """Refuse coming connections after the upgrade, with `insufficient_quota`."""
         self.behaviour.refusal = ("insufficient_quota", "You exceeded your current quota.")
 
     def refuse_upgrade(self, status: int = 401, code: str = "invalid_api_key") -> None:
-        """On TCP: refuse coming connections with an HTTP status, before there is a WebSocket."""
+        """Refuse coming TCP connections before the upgrade, with an HTTP status."""
         self.behaviour.upgrade_refusal = (status, code)
 
     def behave(self) -> None:
-        """From now on no misbehaviour at all."""
+        """End all misbehaviour."""
         self.behaviour = Behaviour()
 
     def interrupt_after(self, seconds: float) -> None:
-        """How long after the user's first sound (or a cancel) a running answer is cut; its deltas go on until then."""
+        """Cut a response only so long after the user's first audio, or a cancel; its deltas go on until then."""
         self.behaviour.interrupts_after = seconds
 
     def fail_next_transcription(self, code: str = "audio_unintelligible") -> None:
+        """Let the next transcription fail with this code."""
         self.behaviour.transcription_failure = code

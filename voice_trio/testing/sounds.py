@@ -1,4 +1,4 @@
-"""Sound for tests and demonstrations: a plain tone, and how loud a piece of audio is."""
+"""Audio for tests and demonstrations: a tone, and the loudness of audio."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _FRAME_BYTES: Final = 2 * _RATE_VAD * FRAME_MS // 1000
 _ONSET_WINDOW, _ONSET_VOICED = 8, 6
 """Speech begins when 6 of the last 8 frames hold a voice: 120 ms, longer than a click, shorter than a word."""
 _RESUME_VOICED: Final = 2
-"""A pause ends with two frames in a row that hold a voice; one may be a knock on the table."""
+"""A pause ends with two frames in a row that hold a voice; one may be a bump against the table."""
 _LIVELY_WINDOW: Final = 25
 _LIVELY_DB: Final = 3.0
 """Speech rises and falls; hiss and hum do not. Levels of noise spread over 1 to 2 dB in half a second, those of
@@ -54,15 +54,15 @@ class VoiceActivity:
         self._level_min_dbfs = -60 + 30 * threshold
 
     def feed(self, pcm: bytes) -> list[VoiceActivityStarted | VoiceActivityStopped]:
-        """What the next audio tells; any number of bytes, even half a sample."""
+        """The starts and stops in the next audio; any number of bytes, even half a sample."""
         pcm = self._pending_in + pcm
         whole = len(pcm) & ~1
         self._pending_in = pcm[whole:]
         frames = self._pending_vad + self._resampler.feed(pcm[:whole])
         count = len(frames) // _FRAME_BYTES
         self._pending_vad = frames[count * _FRAME_BYTES :]
-        told = (self._hear(frames[i * _FRAME_BYTES : (i + 1) * _FRAME_BYTES]) for i in range(count))
-        return [event for event in told if event]
+        found = (self._hear(frames[i * _FRAME_BYTES : (i + 1) * _FRAME_BYTES]) for i in range(count))
+        return [event for event in found if event]
 
     def forget(self) -> None:
         """The audio so far was cleared or committed by hand: no stop will be reported for it. The clock runs on."""

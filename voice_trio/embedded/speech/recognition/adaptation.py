@@ -1,9 +1,9 @@
-"""MAP adaptation: the acoustic model's means moved towards espeak-ng's voices, from words it reads out itself.
+"""MAP adaptation: the acoustic model's means moved towards espeak-ng's voices, from words that espeak-ng reads out.
 
 For each frame of speech that a forced alignment assigns to a state, every Gaussian of that state takes its share of the
 frame; a mean then becomes the average of its old self, which counts as `TAU` frames, and of the frames it took.
 
-What is read out is words drawn at random, so the result depends on nobody's documents: it is made once on a machine,
+What is read out is words drawn at random, so the result depends on no documents: it is made once on a machine,
 by child processes side by side (`adaptation_worker`), and kept. It derives from the model that pocketsphinx brings
 along, whose BSD-like licence allows that; it is never shipped.
 """
@@ -62,7 +62,7 @@ def prepare_model(
     general_words: int = GENERAL_WORDS,
     sentences: int = SENTENCES,
 ) -> ListeningModel:
-    """What the ears need to understand questions about `documents`.
+    """The model with which a recognizer understands questions about `documents`.
 
     `adapted` to synthetic voices, as the demo and the tests need it, or as pocketsphinx ships it for people. The first
     time on a machine it takes some 12 s on two cores, 3 s if not adapted; later 3 s when documents have changed, or a
@@ -76,7 +76,7 @@ def prepare_model(
 
 
 class ReadingTask(msgspec.Struct, frozen=True):
-    """What one worker reads out, and where it leaves its sums."""
+    """The sentences that one worker reads out, and the file for its sums."""
 
     sentences: tuple[tuple[str, ...], ...]
     styles: tuple[SpeakingStyle, ...]
@@ -102,7 +102,7 @@ class Adaptation:
             assert worker.stdout is not None
             for _ in worker.stdout:
                 read += len(self.workers) if index == 0 else 0
-                progress("adapting the ears to synthetic voices", min(read / expected, 1.0))
+                progress("adapting recognition to synthetic voices", min(read / expected, 1.0))
             if worker.wait():
                 raise ConfigurationError(f"adapting the acoustic model failed with status {worker.returncode}")
         if not self._directory.is_dir():

@@ -1,6 +1,6 @@
-"""One worker of an adaptation: reads sentences out, aligns them with their sound, and sums up who takes which frame.
+"""One worker of an adaptation: reads sentences out, aligns them with their sound, and sums up which Gaussian takes which frame.
 
-Its standard input is a `Reading`. It writes a line for each utterance, so it ends soon after nobody reads it.
+Its standard input is a `ReadingTask`. It writes a line for each utterance, so it ends soon after its output is closed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a gateway and its hearing workers say to each other: msgpack behind a four-byte length. Pure.
+"""The messages between a server and its recognition workers: msgpack behind a four-byte length. Pure.
 
 One request, one reply, in turn. The worker's first message is `Ready`; it ends when its input does.
 """
@@ -38,10 +38,10 @@ class StableWords(msgspec.Struct, frozen=True, tag=True):
 
 
 class DecodedUtterance(msgspec.Struct, frozen=True, tag=True):
-    """What was said: `text` in lower case, and up to ten different `alternatives`, best first, `text` among them.
+    """An utterance: `text` in lower case, and up to ten different `alternatives`, best first, `text` among them.
 
     `microphone` is what the decoder learnt about the sound of this user's voice and microphone: 13 numbers, no words.
-    Given to the next hearing of the same user it saves learning it anew.
+    Given to the next recognition of the same user, it saves learning it anew.
     """
 
     text: str

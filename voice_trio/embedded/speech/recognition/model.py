@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Progress = Callable[[str, float], None]
-"""Told what is being done, and how much of it is (0 to 1)."""
+"""Called with the step that runs and the share of it that is done, 0 to 1."""
 
 _RECIPE: Final = 1
 """Raised whenever the code that builds a model changes what it builds: old caches are then built anew."""
@@ -43,7 +43,7 @@ class AcousticModel(msgspec.Struct, frozen=True):
     """How phonemes sound: a model's directory, and means to use in place of its own.
 
     `second_pass`: go through each utterance again at its end, for some 60 ms. The stock model needs it (it finds a
-    tenth of all content words more, and takes back a quarter of the words told before); the adapted one does not.
+    tenth of all content words more, and takes back a quarter of the words reported before); the adapted one does not.
     """
 
     directory: str
@@ -110,7 +110,7 @@ def _build_language(
 
 
 def default_cache_dir() -> Path:
-    """Where models are kept between starts, if nobody names another place."""
+    """Where models are kept between starts, unless another place is configured."""
     return Path(platformdirs.user_cache_dir("voice-trio")) / "speech"
 
 
@@ -130,7 +130,7 @@ def keep_directory(directory: Path, files: Mapping[str, bytes]) -> None:
         draft.rename(directory)
     except OSError:
         shutil.rmtree(draft)
-        if not directory.is_dir():  # nobody else was first: the disk is at fault
+        if not directory.is_dir():  # no other process was first: the disk is at fault
             raise
 
 

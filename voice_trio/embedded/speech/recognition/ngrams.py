@@ -23,7 +23,7 @@ END: Final = "</s>"
 _NEVER: Final = -99.0
 """ARPA's logarithm of zero."""
 _HISTORIES: Final = 1000
-"""Pairs are looked for after the commonest words only: after the rarer ones the model has little to say."""
+"""Pairs are looked for after the commonest words only: after rarer words the model knows little."""
 _PAIR_MIN: Final = 1e-3
 _TELLING: Final = 2.0
 """A pair is kept when it is at least this likely, and this many times likelier than its second word by itself."""

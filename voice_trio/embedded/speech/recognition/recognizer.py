@@ -1,7 +1,7 @@
-"""The ears: a pool of hearing workers, one for each user who is speaking right now. Trio; it knows no decoder.
+"""A pool of recognition workers, one for each user who is speaking now. Trio; it knows no decoder.
 
-Who is silent holds no worker. A hearing that is cancelled gives its worker back once the worker has answered what it
-was asked; one that does not answer in time, or dies, is ended, and the next hearing starts another.
+A silent user holds no worker. A cancelled recognition gives its worker back once the worker has answered its last
+request. A worker that does not answer in time, or dies, is ended, and the next recognition starts another.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _BLOCK_BYTES: Final = 2 * 24_000 * 40 // 1000
 """40 ms: what a worker decodes between two chances to cancel."""
 _SETTLE_SECONDS_MAX: Final = 0.5
-"""How long a cancelled hearing may take to get its last answer; a block costs a worker about 3 ms, a finish 15."""
+"""How long a cancelled recognition may take to get its last answer; a block costs a worker about 3 ms, a finish 15."""
 _END_SECONDS_MAX: Final = 5.0
 """A killed process is gone within some ms; this bounds what a broken kernel could cost."""
 
@@ -57,7 +57,7 @@ async def open_recognizer(model: ListeningModel, size: int = 2) -> AsyncIterator
 
 
 class RecognizerPool:
-    """Lends a worker to whoever speaks; made by `open_recognizer`."""
+    """Lends a worker for each utterance; made by `open_recognizer`."""
 
     def __init__(self, model: ListeningModel, size: int) -> None:
         self._model = model
@@ -102,7 +102,7 @@ class RecognizerPool:
             await worker.receive_if_due()
 
     async def close(self) -> None:
-        """End the workers nobody listens with; the others end with their hearings. Cancelled, it still ends them."""
+        """End the idle workers; the others end with their recognitions. Cancelled, it still ends them."""
         self._is_open = False
         while self._idle:
             await self._idle.pop().end()
@@ -123,7 +123,7 @@ class RecognizerPool:
 
 
 class PooledRecognition:
-    """An utterance being listened to."""
+    """The recognition of one utterance."""
 
     def __init__(self, worker: _RecognitionWorker) -> None:
         self._worker = worker
@@ -135,7 +135,7 @@ class PooledRecognition:
 
         Joined, what the calls return is a text that only grows: each word after the first has a space before it.
         It lags some 0.6 s behind speech, and the final text may differ from it. Raises `ModelUnavailable`. A cancelled
-        call has taken a part of its audio: the hearing is of no more use.
+        call has taken a part of its audio: the recognition is of no more use.
         """
         pcm = self._odd_byte + pcm
         whole = len(pcm) & ~1
@@ -150,7 +150,7 @@ class PooledRecognition:
         return text
 
     async def finish(self) -> DecodedUtterance:
-        """What was said in all; once, at the end. Raises `ModelUnavailable`."""
+        """The whole utterance; once, at the end. Raises `ModelUnavailable`."""
         reply = await self._worker.ask(FinishUtterance())
         assert isinstance(reply, DecodedUtterance)
         return reply

@@ -43,7 +43,7 @@ STOP_WORDS: Final = frozenset(_STOP_WORDS_TEXT.split())
 
 
 def spoken_words(text: str) -> list[str]:
-    """`text` as the words somebody would say: `3.5 °C` becomes `three point five degrees celsius`."""
+    """`text` as the words a speaker would say: `3.5 °C` becomes `three point five degrees celsius`."""
     text = text.lower()
     for symbol, said in _SYMBOLS.items():
         text = text.replace(symbol, said)

@@ -1,7 +1,7 @@
-"""A hearing worker: one decoder in a process of its own, spoken to through its standard input and output.
+"""A recognition worker: one decoder in a process of its own, driven through its standard input and output.
 
 It is a process because pocketsphinx keeps the interpreter's lock while it decodes: in the gateway's own process it
-would hold up every session. It ends when its input does, so it never outlives whoever started it.
+would hold up every session. It ends when its input does, so it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _RATE_IN, _RATE_DECODER = 24_000, 16_000
 _LOOK_BYTES: Final = 2 * _RATE_DECODER // 10
 """The best hypothesis is looked at every 100 ms of audio."""
 STABLE_LOOKS: Final = 5
-"""A word is told once 5 looks in a row agree on it and all before it: with adapted ears 1 % are wrong in the end."""
+"""A word is reported once 5 looks in a row agree on it and all before it; adapted, 1 % are wrong in the end."""
 ALTERNATIVES_MAX: Final = 10
 _ALTERNATIVES_TRIED: Final = 60
 """Many hypotheses differ in silences only; this many are read to find ten that differ in words."""

@@ -15,7 +15,7 @@ from functools import cache
 from voice_trio.errors import ConfigurationError
 
 ESPEAK_RATE = 22_050
-"""Samples a second; all its own voices have it, and `load_espeak` refuses a library that says otherwise."""
+"""Samples a second; all its voices have it, and `load_espeak` refuses a library with another rate."""
 
 # From speak_lib.h of espeak-ng 1.52.
 _SYNCHRONOUS = 2

@@ -1,4 +1,4 @@
-"""The voice: text to 24 kHz PCM16 in small chunks, each with the words that begin in it."""
+"""Speech synthesis: text to 24 kHz PCM16 in small chunks, each with the words that begin in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATE: Final = 24_000
 CHUNK_SAMPLES: Final = RATE * 60 // 1000
 _SHORTEST_CHUNK_SAMPLES: Final = RATE * 40 // 1000
 _SENTENCE_CHARACTERS_MAX: Final = 200
-"""Longer sentences are cut at a space, so that nobody waits more than some 30 ms for the lock or the first sound."""
+"""Longer sentences are cut at a space, so that no caller waits more than some 30 ms for the lock or the first audio."""
 
 SPEED_MIN, SPEED_MAX = 0.25, 1.5
 _WORDS_PER_MINUTE: Final = 165
@@ -50,7 +50,7 @@ VOICES: Final = {
     "shimmer": _Timbre("f5", 58),
     "verse": _Timbre("m4", 52, "en"),
 }
-"""OpenAI's voice names, each with an espeak variant of its own: told apart by ear, no imitation."""
+"""OpenAI's voice names, each with an espeak variant of its own: audibly different, no imitation."""
 
 _ESPEAK_LANGUAGES: Final = {"zh": "cmn", "no": "nb"}
 """Where espeak-ng calls a language otherwise than its two-letter code."""

@@ -1,8 +1,8 @@
-"""The session a client sees and changes: what this server accepts of the GA interface, what it only shows. Pure.
+"""The session that a client sees and changes: what these servers accept of the GA interface. Pure.
 
-Shown and accepted, but without effect here: instructions, tools, tracing, truncation, prompt, include, noise reduction,
-reasoning, idle_timeout_ms; `semantic_vad` works as `server_vad` does with its defaults. Refused by name: formats other
-than PCM16 at 24 kHz, voices that do not exist, another voice once there is sound of the first.
+Accepted and shown, but without effect: instructions, tools, tracing, truncation, prompt, include, noise reduction,
+reasoning, idle_timeout_ms; `semantic_vad` works as `server_vad` does with its defaults. Refused: formats other than
+PCM16 at 24 kHz, voices that do not exist, another voice once there is audio of the first.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ COMMIT_ONLY_MODELS = frozenset({"gpt-realtime-whisper", "gpt-live-transcribe"})
 
 
 class SessionObject:
-    """`shown` is the session as JSON values; the properties are what this server acts upon."""
+    """`shown` is the session as JSON values; the properties are what a server acts upon.
+
+    `voices` are the names that a server can synthesise; if there are none, every name is accepted.
+    """
 
     def __init__(self, shown: sessions.Session, voices: Collection[str]) -> None:
         self.shown = shown
@@ -36,6 +39,10 @@ class SessionObject:
     @property
     def detection(self) -> sessions.TurnDetection | None:
         return sessions.turn_detection_of(self.shown)
+
+    @property
+    def transcription_model(self) -> str | None:
+        return sessions.transcription_model_of(self.shown)
 
     @property
     def transcribes(self) -> bool:
@@ -62,8 +69,8 @@ class SessionObject:
     def instructions(self) -> str:
         return self.shown["instructions"] or ""
 
-    def update(self, change: Mapping[str, Any]) -> None:
-        """Take a change that has the API's shape; raises `InvalidEvent`, and then nothing has changed."""
+    def changed_by(self, change: Mapping[str, Any]) -> sessions.Session:
+        """The session after a change that has the API's shape; raises `InvalidEvent`."""
         if change["type"] != self.shown["type"]:
             message = f"This is a {self.shown['type']} session; it cannot become one of type {change['type']}."
             raise InvalidEvent(message, param="session.type")
@@ -74,7 +81,7 @@ class SessionObject:
         check_output_tokens(change.get("max_output_tokens"), "session.max_output_tokens")
         changed = sessions.merged(self.shown, change)
         self._settle(changed, (audio.get("input") or {}).get("turn_detection"))
-        self.shown = changed
+        return changed
 
     def _settle(self, changed: sessions.Session, detection_asked: Any) -> None:
         """What a client clears falls back to what a session starts with, and rules between fields hold."""
@@ -95,11 +102,11 @@ class SessionObject:
             changed["audio"]["input"]["turn_detection"] = None
 
     def check_voice(self, asked: Any, param: str) -> None:
-        """Raises `InvalidEvent` unless a voice exists, and is the one in use once there is sound of it."""
+        """Raises `InvalidEvent` unless a voice exists, and is the one in use once there is audio of it."""
         if asked is None or self.is_transcription:
             return
         name = voice_name(asked)
-        # Without a mouth there are no voices at all, and no sound that a name could spoil.
+        # Without a synthesizer there are no voices at all, and no audio that a name could spoil.
         if self._voices and name not in self._voices:
             supported = ", ".join(f"'{voice}'" for voice in sorted(self._voices))
             raise InvalidEvent(f"Invalid value: {name[:64]!a}. Supported values are: {supported}.", param=param)
@@ -125,3 +132,9 @@ def check_output_tokens(asked: int | str | None, param: str) -> None:
     if isinstance(asked, int) and asked > OUTPUT_TOKENS_MAX:
         message = f"Invalid value: {asked}. Expected an integer between 1 and {OUTPUT_TOKENS_MAX}, or 'inf'."
         raise InvalidEvent(message, param=param)
+
+
+def refuse_transcription_model(changed: sessions.Session) -> InvalidEvent:
+    """The refusal of a session whose transcription model does not exist."""
+    message = f"The model '{sessions.transcription_model_of(changed)}' is not available for transcription."
+    return InvalidEvent(message, param="session.audio.input.transcription.model")
