@@ -1,4 +1,4 @@
-"""One worker of an adaptation: reads sentences out, aligns them with their sound, and sums up which Gaussian takes which frame.
+"""One worker of an adaptation: reads sentences out, aligns them with their audio, sums up the frames of each Gaussian.
 
 Its standard input is a `ReadingTask`. It writes a line for each utterance, so it ends soon after its output is closed.
 """
