@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.conversation_fixture import Scene
+from tests.support.conversation_fixture import Scene, sample
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.managed.conversation import ManagedConversation
 from voice_trio.conversation.policy import TOOL_ROUNDS_MAX, Policy
@@ -10,7 +10,10 @@ from voice_trio.conversation.policy import TOOL_ROUNDS_MAX, Policy
 
 def test_every_event_is_understood() -> None:
     kinds = {*events.UpstreamEvent.__args__, *events.ClientEvent.__args__, *events.InternalEvent.__args__}
-    assert set(ManagedConversation(Policy())._handlers) == kinds
+    for kind in kinds:
+        conversation = ManagedConversation(Policy())
+        conversation.handle(events.UpstreamReady(), 0.0)
+        conversation.handle(sample(kind), 0.0)  # one that is not routed fails with an AssertionError
 
 
 def test_a_failed_response_is_an_error_the_client_sees() -> None:

@@ -15,7 +15,7 @@ from voice_trio.conversation.turn.record import Outcome
 if TYPE_CHECKING:
     from voice_trio.conversation.retrieval.passage import Passage
 
-KEPT = Policy(local_net=True)
+KEPT = Policy(passage_cache=True)
 
 
 def asked(scene: Scene, *, local: bool) -> list[commands.StartSearch]:

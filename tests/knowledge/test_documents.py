@@ -11,8 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from voice_trio.conversation.retrieval.sentences import sentences
-from voice_trio.conversation.retrieval.text import token_estimate
+from voice_trio.conversation.retrieval.text import sentences, token_estimate
 from voice_trio.demo import handbook_folder
 from voice_trio.knowledge.importing.chunks import CHUNK_TOKENS, Paragraph, chunked
 from voice_trio.knowledge.importing.documents import ImportResult, ImportStatus, find_documents, import_documents

@@ -38,7 +38,7 @@ class QuickNet:
 
 def set_stage(nursery: trio.Nursery, **policy: Any) -> Stage:
     """A stage whose store is far away: its searches go on by themselves and leave their passages behind."""
-    return Stage(nursery, policy=Policy(local_net=True, **policy), knows=lambda store: shared(store, nursery))
+    return Stage(nursery, policy=Policy(passage_cache=True, **policy), knows=lambda store: shared(store, nursery))
 
 
 def shared(store: Any, nursery: trio.Nursery) -> SharedKnowledge:

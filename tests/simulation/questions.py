@@ -15,8 +15,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voice_trio.conversation.retrieval.sentences import sentences
-from voice_trio.conversation.retrieval.text import content_words
+from voice_trio.conversation.retrieval.text import content_words, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -60,7 +60,7 @@ ONE_PREFETCH = Way("one prefetch at five words", Policy(searches_max=1, searches
 
 def ours(in_flight: int | None = None, *, net: bool = True, forgets: bool = False) -> Way:
     """Our own policy; `in_flight` None is the default number of searches at a time."""
-    policy = Policy(local_net=net)
+    policy = Policy(passage_cache=net)
     if in_flight is not None:
         policy = replace(policy, searches_in_flight_max=in_flight)
     suffix = "" if net and not forgets else ", kept passages of the turn itself only" if net else ", nothing kept"

@@ -1,19 +1,22 @@
-"""A conversation on a stage without trio: time moves when the test says so, and every command is written down."""
+"""A conversation of either policy, without trio: time moves when the test says so, and every command is kept."""
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.managed.conversation import ManagedConversation
+from voice_trio.conversation.passthrough import PassthroughConversation
 from voice_trio.conversation.policy import Policy
 from voice_trio.conversation.retrieval.passage import Passage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from voice_trio.conversation.passthrough import requests
     from voice_trio.conversation.turn.record import TurnRecord
 
 M = TypeVar("M", bound=commands.UpstreamCommand)
@@ -22,13 +25,36 @@ C = TypeVar("C")
 BROODING = Passage("p1", "Brooding", "Start chicks at 34 degrees.", "handbook 1", 2.0)
 LAYERS = Passage("p2", "Layers", "Layers need 16 hours of light.", "handbook 2", 1.0)
 
+_SAMPLE_VALUES: dict[str, object] = {"str": "x", "str | None": None, "int": 1, "float": 1.0, "bool": False, "Body": {}}
 
-class Scene:
-    """Feeds events at exact times and keeps what came of them, with its time."""
 
-    def __init__(self, policy: Policy | None = None) -> None:
+def sample(kind: type[Any]) -> Any:
+    """An event or request of that kind, with something in each field that has no default."""
+    required = [field for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
+    return kind(**{field.name: _SAMPLE_VALUES.get(str(field.type), ()) for field in required})
+
+
+class Core(Protocol):
+    """A conversation of either policy."""
+
+    def handle(self, event: Any, now: float) -> list[commands.Command]: ...
+
+    def close(self, now: float) -> list[commands.Command]: ...
+
+    def is_answering(self, now: float) -> bool: ...
+
+    def quiet_since(self, now: float) -> float | None: ...
+
+
+CoreT = TypeVar("CoreT", bound=Core)
+
+
+class ConversationDriver(Generic[CoreT]):
+    """Feeds events at exact times to a conversation of either policy and keeps what came of them, with its time."""
+
+    def __init__(self, conversation: CoreT) -> None:
         self.now = 0.0
-        self.conversation = ManagedConversation(policy or Policy())
+        self.conversation = conversation
         self.commands: list[tuple[float, commands.Command]] = []
         self.open_turns: set[int] = set()
         self._timers: list[tuple[float, int, commands.ScheduleEvent]] = []
@@ -50,7 +76,7 @@ class Scene:
     def wait(self, seconds: float) -> None:
         self.until(self.now + seconds)
 
-    def feed(self, event: events.Event) -> list[commands.Command]:
+    def feed(self, event: events.Event | requests.Request) -> list[commands.Command]:
         issued = self.conversation.handle(event, self.now)
         for command in issued:
             self.commands.append((self.now, command))
@@ -99,7 +125,7 @@ class Scene:
     def begin_answer(self, *, audio_ms: float = 0.0, sent: bool = True, metadata: bool = True) -> tuple[str, str]:
         """The model creates the response we asked for and produces some audio at once."""
         response, item = f"resp_{next(self._responses)}", f"answer_{next(self._items)}"
-        tag = dict(self.last(commands.CreateResponse).metadata) if metadata else {}
+        tag = dict(self.creates()[-1].metadata) if metadata else {}
         self.feed(events.ResponseCreated(response, tag))
         self.feed(events.OutputItemAdded(response, item))
         if audio_ms:
@@ -134,6 +160,14 @@ class Scene:
     def to_client(self, kind: type[C]) -> list[C]:
         return [command.event for command in self.of(commands.SendToClient) if isinstance(command.event, kind)]
 
+    def creates(self) -> list[commands.CreateResponse | commands.CreateClientResponse]:
+        """Every `response.create`, by whichever policy."""
+        return [*self.to_model(commands.CreateResponse), *self.to_model(commands.CreateClientResponse)]
+
+    def created_at(self) -> list[float]:
+        """When each `response.create` left."""
+        return [*self.times(commands.CreateResponse), *self.times(commands.CreateClientResponse)]
+
     def last(self, kind: type[M]) -> M:
         return self.to_model(kind)[-1]
 
@@ -153,3 +187,17 @@ class Scene:
 
     def errors(self) -> list[str]:
         return [notice.code for notice in self.to_client(commands.ErrorNotice)]
+
+
+class Scene(ConversationDriver[ManagedConversation]):
+    """The managed conversation, which most tests are about."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        super().__init__(ManagedConversation(policy or Policy()))
+
+
+class PassthroughScene(ConversationDriver[PassthroughConversation]):
+    """A client of OpenAI's protocol whose session responds to each commit by itself, unless it is told otherwise."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        super().__init__(PassthroughConversation(policy or Policy()))

@@ -30,7 +30,7 @@ def stage_with(nursery: trio.Nursery, url: str) -> tuple[Stage, WeaviateKnowledg
     def shared(_: Knowledge) -> Knowledge:
         return SharedKnowledge(store, nursery, search_seconds_max=0.5)
 
-    return Stage(nursery, policy=Policy(local_net=True), knows=shared), store
+    return Stage(nursery, policy=Policy(passage_cache=True), knows=shared), store
 
 
 async def test_a_session_is_ready_at_once_and_its_answer_is_asked_for_within_the_wait(nursery: trio.Nursery) -> None:

@@ -99,11 +99,11 @@ class CreateClientResponse:
 
 @dataclass(frozen=True, slots=True)
 class ForwardClientEvent:
-    """An event of a drop-in client's, known to it as `asked_as`. `overtakes` what waits to be written to the model."""
+    """A client's event, known to it as `client_event_id`. `overtakes`: it is written before all that waits."""
 
     event_id: str
     body: Mapping[str, object] = field(repr=False)
-    asked_as: str | None = None
+    client_event_id: str | None = None
     overtakes: bool = False
     is_commit: bool = False
 

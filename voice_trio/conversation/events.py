@@ -1,7 +1,8 @@
-"""What can happen to a conversation, from the model, from the client and from the session itself.
+"""What can happen to a conversation, from the upstream, from the client and from the session itself.
 
-Times are no part of an event: they come beside it, as `Conversation.handle(event, now)`. Durations are in ms, audio is
-opaque (base64 as it stood on the wire). `wire` is the frame an event was read from, for dialects that may pass it on.
+Times are no part of an event: they come beside it, as `ManagedConversation.handle(event, now)`. Durations are in ms,
+audio is opaque (base64 as it stood on the wire). `wire` is the frame an event was read from, for protocols that may
+pass it on.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ class ResponseDone(FromUpstream):
 
 @dataclass(frozen=True, slots=True)
 class UpstreamError(FromUpstream):
-    """The upstream complains; `event_id` is the event of ours that it complains about, where it says so."""
+    """An error of the upstream; `event_id` is the event of ours that it is about, where it says so."""
 
     code: str
     message: str = field(default="", repr=False)
@@ -142,7 +143,7 @@ class UpstreamError(FromUpstream):
 
 @dataclass(frozen=True, slots=True)
 class AudioCleared(FromUpstream):
-    """What was heard since the last commit is forgotten."""
+    """The audio since the last commit was discarded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,44 +158,48 @@ class ItemDeleted(FromUpstream):
 
 @dataclass(frozen=True, slots=True)
 class OtherUpstreamEvent(FromUpstream):
-    """Anything else the upstream says; nothing is decided by it."""
+    """Any other event of the upstream; it only shows that the upstream is at work."""
 
     type: str
 
 
-UpstreamEvent: TypeAlias = (
+InputEvent: TypeAlias = (
     SpeechStarted
     | SpeechStopped
     | SpeechCommitted
     | TranscriptDelta
     | TranscriptCompleted
     | TranscriptFailed
-    | ResponseCreated
+    | AudioCleared
+)
+"""Of what the user says."""
+
+ResponseEvent: TypeAlias = (
+    ResponseCreated
     | OutputItemAdded
-    | ResponseAudioDelta
     | ResponseAudioDone
     | ResponseTranscriptDelta
     | ResponseTranscriptDone
     | FunctionCalled
     | ResponseDone
-    | UpstreamError
-    | AudioCleared
-    | ItemTruncated
-    | ItemDeleted
-    | OtherUpstreamEvent
+)
+"""Of a response; its sound is an event of its own family, because it is by far the most frequent."""
+
+UpstreamEvent: TypeAlias = (
+    ResponseAudioDelta | InputEvent | ResponseEvent | UpstreamError | ItemTruncated | ItemDeleted | OtherUpstreamEvent
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TextInput:
-    """The user typed a question; it interrupts whatever is being said."""
+    """The user typed a question; it interrupts the response."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """The user wants silence; `played_ms` of `item_id` were heard, where the client says so."""
+    """The user interrupts the response; `played_ms` of `item_id` were heard, where the client says so."""
 
     item_id: str | None = None
     played_ms: float | None = None
@@ -238,7 +243,7 @@ class SearchFailed:
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """A tool's result, as the JSON text the model will read."""
+    """A tool's result, as the JSON text that the upstream will read."""
 
     call_id: str
     output: str
@@ -253,9 +258,9 @@ class WaitOver:
 
 @dataclass(frozen=True, slots=True)
 class PositionOverdue:
-    """The client had its time to report where a flush met its playback."""
+    """The client had its time to report its position at a flush."""
 
-    settlement_id: int
+    truncation_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,65 +279,65 @@ class DoneOverdue:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamReady:
-    """A model that knows nothing yet is there: the first one, or the next after one was lost."""
+    """An upstream is connected that knows nothing yet: the first one, or the next after one was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamLost:
-    """The model is gone, with all it knew and was doing."""
+    """The upstream is gone, with all it knew and was doing."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseStalled:
-    """An active response may have said nothing for long."""
+    """An active response may have been without an event for long."""
 
     tag: str
 
 
 @dataclass(frozen=True, slots=True)
 class UnsolicitedOverdue:
-    """A response nobody asked for, and that was cancelled, should long have been done."""
+    """An unsolicited response, which was cancelled, should long have been done."""
 
     response_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class CommitOverdue:
-    """The model should long have answered a commit by hand; commits are numbered."""
+    """The upstream should long have answered the client's own commit; commits are numbered."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechOverdue:
-    """The upstream was lost while the user spoke; by now they should have gone on."""
+    """The upstream was lost while the user spoke, and they have had time to go on."""
 
     turn_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class PlaybackCheck:
-    """By the clock, the answer to this turn has been heard to its end."""
+    """By the clock, this turn's response has been heard to its end."""
 
     turn_id: int
 
 
-InternalEvent: TypeAlias = (
-    AudioSent
-    | SearchFinished
-    | SearchFailed
-    | ToolFinished
-    | WaitOver
+WorkEvent: TypeAlias = AudioSent | SearchFinished | SearchFailed | ToolFinished
+"""What the session has done."""
+
+TimerEvent: TypeAlias = (
+    WaitOver
     | PositionOverdue
     | CreationOverdue
     | DoneOverdue
-    | PlaybackCheck
     | ResponseStalled
     | UnsolicitedOverdue
+    | PlaybackCheck
     | SpeechOverdue
     | CommitOverdue
-    | UpstreamReady
-    | UpstreamLost
 )
+"""What a `ScheduleEvent` asked for; it may come when it means nothing any more."""
+
+InternalEvent: TypeAlias = WorkEvent | TimerEvent | UpstreamReady | UpstreamLost
 
 Event: TypeAlias = UpstreamEvent | ClientEvent | InternalEvent

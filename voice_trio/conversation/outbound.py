@@ -11,38 +11,35 @@ from voice_trio.conversation import commands
 if TYPE_CHECKING:
     from voice_trio.conversation.events import UpstreamEvent
 
-# Errors name the event they are about within a round trip; older ones are of no interest. A drop-in client may have
-# sent hundreds by then.
+# Errors name the event they are about within a round trip; older ones are of no interest. A client of OpenAI's protocol
+# may have sent hundreds by then.
 REMEMBERED_COMMANDS_MAX = 1024
 
 
 class Outbound:
-    """The commands of one `handle`, in order; and what was sent to the model lately, by `event_id`."""
+    """`issued` are the commands of the event being handled, in order; each `handle` begins a new list."""
 
     def __init__(self, id_prefix: str = "vt_") -> None:
-        self._commands: list[commands.Command] = []
+        self.issued: list[commands.Command] = []
         self._sent: OrderedDict[str, commands.UpstreamCommand] = OrderedDict()
         self._prefix = id_prefix
         self._ids = 0
 
-    def add(self, command: commands.Command) -> None:
-        self._commands.append(command)
-
-    def to_model(self, command: commands.UpstreamCommand) -> None:
+    def to_upstream(self, command: commands.UpstreamCommand) -> None:
+        """Send `command`, and remember it by its `event_id` for an error that may be about it."""
         self._sent[command.event_id] = _without_body(command)
         if len(self._sent) > REMEMBERED_COMMANDS_MAX:
             self._sent.popitem(last=False)
-        self._commands.append(commands.SendToUpstream(command))
+        self.issued.append(commands.SendToUpstream(command))
 
     def to_client(self, event: UpstreamEvent | commands.ClientNotice | commands.PassthroughNotice) -> None:
-        self._commands.append(commands.SendToClient(event))
+        self.issued.append(commands.SendToClient(event))
 
-    def take(self) -> list[commands.Command]:
-        issued, self._commands = self._commands, []
-        return issued
+    def warn(self, code: str, message: str) -> None:
+        self.issued.append(commands.LogWarning(code, message))
 
     def recall(self, event_id: str | None) -> commands.UpstreamCommand | None:
-        """The command of ours that an error is about, told once."""
+        """The command that an error is about; only its first error finds it."""
         return self._sent.pop(event_id, None) if event_id else None
 
     def new_id(self, kind: str) -> str:

@@ -34,7 +34,7 @@ class Policy:
     searches_in_flight_max: int = 2
     searches_max: int = 8  # of one turn during speech
     searches_at_end_max: int = 2  # of one turn from its commit on
-    local_net: bool = False  # passages that searches returned are kept, and can be searched within milliseconds
+    passage_cache: bool = False  # passages that searches returned are cached, and can be searched within milliseconds
     context_tokens_max: int = 800
     speed: float = 1.0
     chinese_speed: float = 1.15  # Mandarin at normal speed is heard as slow; only a speed of 1.0 is raised

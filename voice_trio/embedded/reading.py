@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voice_trio.conversation.retrieval.sentences import sentences
+from voice_trio.conversation.retrieval.text import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,7 +33,7 @@ UNSEEN_SECONDS_MAX = 3 * 86_400.0
 async def open_knowledge(settings: Settings) -> AsyncIterator[Knowledge]:
     """Open the knowledge base for one block; it connects at the first search. Raises `ConfigurationError`.
 
-    A result that `CachesPassages` gives sessions `Policy.local_net`.
+    A result that `CachesPassages` gives sessions `Policy.passage_cache`.
     """
     if settings.weaviate.url is None:
         embedded = SqliteKnowledge(settings.retrieval.knowledge_path)

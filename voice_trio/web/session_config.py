@@ -58,7 +58,7 @@ def session_config_for(grant: SessionGrant, settings: Settings) -> SessionConfig
             prefetch_words_min=retrieval.min_words,
             context_tokens_max=retrieval.context_tokens,
             speed=model.speed,
-            local_net=settings.weaviate.url is not None,
+            passage_cache=settings.weaviate.url is not None,
         ),
         retry=RetryPolicy(attempts_max=settings.upstream.attempts_max, backoff_factor=settings.upstream.backoff_factor),
     )

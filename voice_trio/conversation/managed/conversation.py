@@ -1,233 +1,256 @@
-"""The conversation: events with their times in, commands out. All policy of turns is here or one import away.
+"""The managed conversation: the gateway leads, for clients of the voice protocol. Events in, commands out.
 
-    events ──► Conversation ──► TurnFlow ──► Questions (what the user says) ──► Prefetch (which words to search)
-                    │              │    └──► Answers   (one response at a time) ──► Playback, Settlement
-                    ▼              └ Faults (what goes wrong)
+    events ──► ManagedConversation ──► ManagedTurnFlow ──► UserInput (what the user says) ──► Prefetch
+                    │        │             └─────────────► ManagedResponses (one at a time), ManagedTruncation
+                    ▼        └──► ManagedResponseHandlers, ManagedFailures
                 commands
 
-A turn waits for its context at most `policy.wait_seconds_max` from its commit, then its answer is asked for as soon as
-the model is free (I2, I3). Whoever speaks or types before that continues the same question: the words are joined.
+A turn waits for its context at most `policy.wait_seconds_max` from its commit, then its response is asked for as soon
+as the slot is free (I2, I3). A user who speaks or types before that continues the same question: the words are merged.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, assert_never
 
 from voice_trio.conversation import commands, events
-from voice_trio.conversation.managed.failures import Failures
+from voice_trio.conversation.managed.failures import ManagedFailures
+from voice_trio.conversation.managed.response_handlers import ManagedResponseHandlers
 from voice_trio.conversation.managed.turn_flow import ManagedTurnFlow
-from voice_trio.conversation.policy import FATAL_CODES
 from voice_trio.conversation.turn.history import History, Said
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from voice_trio.conversation.policy import Policy
 
 
 class ManagedConversation:
-    """One user's conversation with the model. `handle` never fails and never waits."""
+    """One user's conversation with the upstream. `handle` never fails and never waits."""
 
     def __init__(
         self, policy: Policy, *, id_prefix: str = "vt_", now: float = 0.0, history: Iterable[Said] = ()
     ) -> None:
         self._flow = flow = ManagedTurnFlow(policy, History(history), id_prefix, now)
-        self._out, self._questions, self._answers = flow.out, flow.questions, flow.answers
-        faults = self._faults = Failures(flow)
-        self._handlers: dict[type, Callable[[Any], object]] = {
-            events.SpeechStarted: self._on_speech_started,
-            events.SpeechStopped: self._on_speech_stopped,
-            events.SpeechCommitted: self._on_committed,
-            events.TranscriptDelta: self._on_transcript_delta,
-            events.TranscriptCompleted: self._on_transcript_completed,
-            events.TranscriptFailed: faults.on_transcript_failed,
-            events.ResponseCreated: self._on_response_created,
-            events.OutputItemAdded: self._answers.item_added,
-            events.ResponseAudioDelta: self._on_answer_audio,
-            events.ResponseAudioDone: self._answers.detail,
-            events.ResponseTranscriptDelta: self._on_answer_text,
-            events.ResponseTranscriptDone: self._answers.detail,
-            events.FunctionCalled: self._on_function_called,
-            events.ResponseDone: self._on_response_done,
-            events.UpstreamError: faults.on_model_error,
-            events.AudioCleared: self._out.to_client,
-            events.ItemTruncated: self._out.to_client,
-            events.ItemDeleted: self._out.to_client,
-            events.OtherUpstreamEvent: self._out.to_client,
-            events.TextInput: self._on_text_input,
-            events.Interrupt: self._on_interrupt,
-            events.PlaybackPosition: lambda event: self._answers.settlements.position(event, self._flow.now),
-            events.LanguageDetected: self._on_language_detected,
-            events.AudioSent: self._on_audio_sent,
-            events.SearchFinished: lambda event: self._questions.search_over(
-                event.search_id, event.passages, self._flow.now
-            ),
-            events.SearchFailed: lambda event: self._questions.search_over(event.search_id, None, self._flow.now),
-            events.ToolFinished: self._on_tool_finished,
-            events.WaitOver: lambda event: self._questions.wait_over(event.turn_id, self._flow.now),
-            events.PositionOverdue: lambda event: self._answers.settlements.position_overdue(event.settlement_id),
-            events.CreationOverdue: faults.on_creation_overdue,
-            events.DoneOverdue: lambda event: self._answers.overdue(event.tag, self._flow.now),
-            events.PlaybackCheck: self._on_playback_check,
-            events.ResponseStalled: faults.on_answer_stalled,
-            events.UnsolicitedOverdue: lambda event: self._answers.foreign_overdue(event.response_id),
-            events.SpeechOverdue: faults.on_speech_overdue,
-            events.CommitOverdue: lambda event: None,  # nobody commits by hand here
-            events.UpstreamReady: faults.on_model_ready,
-            events.UpstreamLost: faults.on_model_lost,
-        }
+        self._out, self._user_input, self._responses = flow.out, flow.user_input, flow.responses
+        self._playback, self._truncation = flow.responses.playback, flow.truncation
+        self._failures = ManagedFailures(flow)
+        self._response_handlers = ManagedResponseHandlers(flow, self._failures)
 
     def handle(self, event: events.Event, now: float) -> list[commands.Command]:
         """What follows from `event` at time `now` (seconds, never going back)."""
+        issued: list[commands.Command] = []
+        self._out.issued = issued
         self._flow.now = now
-        self._handlers[type(event)](event)
+        match event:
+            case events.ResponseAudioDelta():
+                self._response_handlers.on_audio(event, now)
+                return issued
+            case events.AudioSent() | events.SearchFinished() | events.SearchFailed() | events.ToolFinished():
+                self._on_work(event, now)
+            case (
+                events.SpeechStarted()
+                | events.SpeechStopped()
+                | events.SpeechCommitted()
+                | events.TranscriptDelta()
+                | events.TranscriptCompleted()
+                | events.TranscriptFailed()
+                | events.AudioCleared()
+            ):
+                self._on_input(event)
+            case (
+                events.ResponseCreated()
+                | events.OutputItemAdded()
+                | events.ResponseAudioDone()
+                | events.ResponseTranscriptDelta()
+                | events.ResponseTranscriptDone()
+                | events.FunctionCalled()
+                | events.ResponseDone()
+            ):
+                self._response_handlers.on_event(event, now)
+            case events.TextInput() | events.Interrupt() | events.PlaybackPosition() | events.LanguageDetected():
+                self._on_client(event)
+            case events.UpstreamError():
+                self._failures.on_upstream_error(event)
+            case events.UpstreamReady():
+                self._failures.on_upstream_ready()
+            case events.UpstreamLost():
+                self._failures.on_upstream_lost()
+            case events.ItemTruncated() | events.ItemDeleted() | events.OtherUpstreamEvent():
+                self._out.to_client(event)
+            case _:
+                self._on_timer(event)
         self._flow.advance()
-        return self._out.take()
+        return issued
 
     def close(self, now: float) -> list[commands.Command]:
         """The session ends: what remains to be reported."""
+        issued: list[commands.Command] = []
+        self._out.issued = issued
         self._flow.now = now
-        self._answers.settlements.settle()
+        self._truncation.settle()
         self._flow.finish("ended")
-        return [command for command in self._out.take() if isinstance(command, commands.ReportTurn)]
+        return [command for command in issued if isinstance(command, commands.ReportTurn)]
 
     @property
     def history(self) -> Iterator[Said]:
         """What was said and heard in all turns that are over."""
-        return iter(self._answers.history)
+        return iter(self._flow.history)
+
+    # Two queries beside `handle`: what they tell changes with time alone, between events.
 
     def is_answering(self, now: float) -> bool:
-        """Whether an answer is due, being generated or being heard."""
-        return self._questions.is_waiting or self._answers.is_audible(now)
+        """Whether a response is due, being generated or being heard."""
+        return self._user_input.is_waiting or self._responses.is_audible(now)
 
     def quiet_since(self, now: float) -> float | None:
-        """Since when nothing has been said by anybody; `None` while something is."""
-        return None if self._questions.is_listening or self.is_answering(now) else self._flow.active_at
+        """Since when neither side has said anything; `None` while one does."""
+        is_busy = self._user_input.is_listening or self.is_answering(now)
+        return None if is_busy else self._flow.active_at
+
+    # Dispatch
+
+    def _on_input(self, event: events.InputEvent) -> None:
+        match event:
+            case events.SpeechStarted():
+                self._on_speech_started(event)
+            case events.SpeechStopped():
+                self._on_speech_stopped(event)
+            case events.SpeechCommitted():
+                self._on_committed(event)
+            case events.TranscriptDelta():
+                self._out.to_client(event)
+                self._user_input.hear(event.item_id, event.delta, self._flow.now)
+            case events.TranscriptCompleted():
+                self._on_transcript_completed(event)
+            case events.TranscriptFailed():
+                self._failures.on_transcript_failed(event)
+            case events.AudioCleared():
+                self._out.to_client(event)
+            case _:
+                assert_never(event)
+
+    def _on_client(self, event: events.ClientEvent) -> None:
+        match event:
+            case events.TextInput():
+                self._on_text_input(event)
+            case events.Interrupt():
+                self._on_interrupt(event)
+            case events.PlaybackPosition():
+                self._truncation.position(event, self._flow.now)
+            case events.LanguageDetected():
+                self._on_language_detected(event)
+            case _:
+                assert_never(event)
+
+    def _on_work(self, event: events.WorkEvent, now: float) -> None:
+        match event:
+            case events.AudioSent():
+                self._on_audio_sent(event, now)
+            case events.SearchFinished():
+                self._user_input.search_over(event.search_id, event.passages, now)
+            case events.SearchFailed():
+                self._user_input.search_over(event.search_id, None, now)
+            case events.ToolFinished():
+                self._response_handlers.on_tool_finished(event)
+            case _:
+                assert_never(event)
+
+    def _on_timer(self, event: events.TimerEvent) -> None:
+        now = self._flow.now
+        match event:
+            case events.WaitOver():
+                self._user_input.wait_over(event.turn_id, now)
+            case events.PositionOverdue():
+                self._truncation.position_overdue(event.truncation_id)
+            case events.CreationOverdue():
+                self._failures.on_creation_overdue(event)
+            case events.DoneOverdue():
+                self._responses.done_overdue(event.tag, now)
+            case events.ResponseStalled():
+                self._failures.on_response_stalled(event)
+            case events.UnsolicitedOverdue():
+                self._responses.unsolicited_overdue(event.response_id)
+            case events.PlaybackCheck():
+                self._on_playback_check(event)
+            case events.SpeechOverdue():
+                self._failures.on_speech_overdue(event)
+            case events.CommitOverdue():
+                pass  # only a client of OpenAI's protocol commits by itself
+            case _:
+                assert_never(event)
 
     # The user speaks
 
     def _on_speech_started(self, event: events.SpeechStarted) -> None:
         self._out.to_client(event)
         turn = self._flow.turn
-        if turn is None or not self._questions.is_listening:
+        if turn is None or not self._user_input.is_listening:
             # The server cancels its response by itself; a cancel of ours would come late and could hit the next one.
             turn = self._flow.begin("barge-in", cancel=False)
             turn.stages.speech_started = self._flow.now
-            self._out.add(commands.StartSilence())
+            self._out.issued.append(commands.StartSilence())
         turn.texts.setdefault(event.item_id, "")
 
     def _on_speech_stopped(self, event: events.SpeechStopped) -> None:
         self._out.to_client(event)
-        if self._flow.turn is not None and self._questions.is_listening:
+        if self._flow.turn is not None and self._user_input.is_listening:
             self._flow.turn.stages.speech_stopped = self._flow.now
 
     def _on_committed(self, event: events.SpeechCommitted) -> None:
         self._out.to_client(event)
         turn = self._flow.turn
         if turn is not None and event.item_id in turn.committed:
-            return  # told twice
-        if turn is None or not self._questions.is_listening:
+            return  # a repeated event
+        if turn is None or not self._user_input.is_listening:
             turn = self._flow.begin("committed", cancel=True)
         else:
-            self._out.add(commands.StopSilence())
+            self._out.issued.append(commands.StopSilence())
         self._flow.active_at = self._flow.now
-        self._questions.commit(turn, event.item_id, self._flow.now)
-
-    def _on_transcript_delta(self, event: events.TranscriptDelta) -> None:
-        self._out.to_client(event)
-        self._questions.hear(event.item_id, event.delta, self._flow.now)
+        self._user_input.commit(turn, event.item_id, self._flow.now)
 
     def _on_transcript_completed(self, event: events.TranscriptCompleted) -> None:
         self._out.to_client(event)
-        self._out.add(commands.CountUsage("transcription", event.item_id, event.usage))
-        self._questions.hear(event.item_id, event.transcript, self._flow.now, final=True)
-        self._answers.history.correct(event.item_id, event.transcript)
+        self._out.issued.append(commands.CountUsage("transcription", event.item_id, event.usage))
+        self._user_input.hear(event.item_id, event.transcript, self._flow.now, final=True)
+        self._flow.history.correct(event.item_id, event.transcript)
 
     # The user types, interrupts, detects
 
     def _on_text_input(self, event: events.TextInput) -> None:
         """Answered at once, also while speech is open: what is being said then is the next question, or part of it."""
         turn = self._flow.turn
-        if turn is None or not self._questions.is_listening:
+        if turn is None or not self._user_input.is_listening:
             turn = self._flow.begin("typed", cancel=True)
         else:
-            self._out.add(commands.StopSilence())
+            self._out.issued.append(commands.StopSilence())
         turn.typed = True
         item_id = self._out.new_id("u")
-        if self._flow.has_model:
-            self._out.to_model(commands.CreateUserItem(self._out.new_id("e"), item_id, event.text))
+        if self._flow.has_upstream:
+            self._out.to_upstream(commands.CreateUserItem(self._out.new_id("e"), item_id, event.text))
         self._flow.active_at = self._flow.now
-        self._questions.read(turn, item_id, event.text, self._flow.now)
-        self._questions.commit(turn, item_id, self._flow.now)
+        self._user_input.read(turn, item_id, event.text, self._flow.now)
+        self._user_input.commit(turn, item_id, self._flow.now)
 
     def _on_interrupt(self, event: events.Interrupt) -> None:
-        interrupted = self._answers.interrupt(self._flow.now, cancel=True, heard=event)
-        if not self._questions.is_listening:
+        interrupted = self._flow.interrupt(cancel=True, heard=event)
+        if not self._user_input.is_listening:
             self._flow.finish("unanswered", "interrupt", interrupted=interrupted)
 
     def _on_language_detected(self, event: events.LanguageDetected) -> None:
+        policy = self._flow.policy
         chinese = event.language.lower().replace("_", "-").split("-")[0] == "zh"
-        raised = chinese and self._flow.policy.speed == 1.0
-        self._flow.speed_wanted = self._flow.policy.chinese_speed if raised else self._flow.policy.speed
+        self._flow.speed_wanted = policy.chinese_speed if chinese and policy.speed == 1.0 else policy.speed
 
-    # The model answers
-
-    def _on_response_created(self, event: events.ResponseCreated) -> None:
-        answer = self._answers.created(event, self._flow.now)
-        if answer is not None:
-            answer.turn.stages.response_created = self._flow.now
-
-    def _on_answer_audio(self, event: events.ResponseAudioDelta) -> None:
-        answer = self._answers.audio(event, self._flow.now)
-        if answer is not None and answer.turn.stages.first_audio_in is None:
-            answer.turn.stages.first_audio_in = self._flow.now
-
-    def _on_answer_text(self, event: events.ResponseTranscriptDelta) -> None:
-        answer = self._answers.detail(event)
-        if answer is not None:
-            answer.active_at = self._flow.now
-            answer.turn.answer[event.item_id] = answer.turn.answer.get(event.item_id, "") + event.delta
-
-    def _on_function_called(self, event: events.FunctionCalled) -> None:
-        answer = self._answers.called(event)
-        if answer is not None:
-            answer.active_at = self._flow.now
-            self._out.add(commands.CallTool(answer.turn.id, event.call_id, event.name, event.arguments))
-
-    def _on_tool_finished(self, event: events.ToolFinished) -> None:
-        answer = self._answers.latest
-        if answer is not None and event.call_id in answer.calls:
-            answer.calls[event.call_id] = event.output
-            self._flow.follow_up(answer)
-
-    def _on_response_done(self, event: events.ResponseDone) -> None:
-        self._out.add(commands.CountUsage("response", event.response_id, event.usage))
-        answer = self._answers.done(event)
-        if event.error_code in FATAL_CODES:
-            self._out.add(commands.EndSession(event.error_code))
-        if answer is None or answer.muted:
-            return
-        turn = answer.turn
-        turn.stages.response_done = self._flow.now
-        turn.status = event.status
-        if event.status == "completed" and answer.awaits_tools:
-            self._flow.follow_up(answer)
-        else:
-            self._flow.check_playback(turn)
-        if event.status != "completed":
-            self._faults.on_answer_cut(event)
-
-    def _on_audio_sent(self, event: events.AudioSent) -> None:
-        self._answers.playback.sent(event.item_id, event.duration_ms, self._flow.now)
-        turn = self._flow.turn
-        if turn is not None and turn.stages.first_audio_out is None and event.item_id in self._answers.playback:
-            turn.stages.first_audio_out = self._flow.now
+    def _on_audio_sent(self, event: events.AudioSent, now: float) -> None:
+        self._playback.sent(event.item_id, event.duration_ms, now)
+        turn = self._user_input.turn
+        if turn is not None and turn.stages.first_audio_out is None and event.item_id in self._playback:
+            turn.stages.first_audio_out = now
 
     def _on_playback_check(self, event: events.PlaybackCheck) -> None:
         turn = self._flow.turn
-        if turn is None or turn.id != event.turn_id or not turn.is_open or self._answers.is_open:
+        if turn is None or turn.id != event.turn_id or not turn.is_open or self._responses.open is not None:
             return
-        if self._answers.playback.is_playing(self._flow.now):
-            self._flow.check_playback(turn)
-        else:
+        if self._flow.is_heard(turn):
             self._flow.finish(turn.status)

@@ -1,4 +1,4 @@
-"""What goes wrong with a model, and what becomes of the turn it was working on: never silence, the user is told."""
+"""What goes wrong with an upstream, and what becomes of the turn it was working on: the client always sees an error."""
 
 from __future__ import annotations
 
@@ -11,128 +11,132 @@ from voice_trio.conversation.turn.turn import TurnState
 if TYPE_CHECKING:
     from voice_trio.conversation.managed.turn_flow import ManagedTurnFlow
 
+WORDS_LOST = "Your words were lost with the connection. Please say that again."
 
-class Failures:
-    """Errors, delays, and a model that is lost and replaced."""
+
+class ManagedFailures:
+    """Errors, delays, and an upstream that is lost and replaced."""
 
     def __init__(self, flow: ManagedTurnFlow) -> None:
         self._flow = flow
         self._out = flow.out
-        self._answers = flow.answers
-        self._questions = flow.questions
+        self._responses = flow.responses
         self._lost_speech_of: int | None = None
 
     def on_transcript_failed(self, event: events.TranscriptFailed) -> None:
         text = "Your words could not be transcribed; the answer may miss its documents."
         self._flow.notify("transcription_failed", text)
-        self._out.add(commands.LogWarning("transcription_failed", f"{event.code}: {event.message}"))
-        self._questions.hear_no_more(event.item_id)
+        self._out.warn("transcription_failed", f"{event.code}: {event.message}")
+        self._flow.user_input.transcription_failed(event.item_id)
 
-    def on_answer_cut(self, event: events.ResponseDone) -> None:
-        """Failed or incomplete: never silence, the user is told."""
-        self._out.add(commands.LogWarning("answer_" + event.status, f"{event.reason} {event.error_code}".strip()))
+    def on_response_cut(self, event: events.ResponseDone) -> None:
+        """A response failed, was incomplete, or was cancelled by the upstream."""
+        self._out.warn("answer_" + event.status, f"{event.reason} {event.error_code}".strip())
         if event.error_code in FATAL_CODES:
-            return  # the session ends, and says so
+            return  # the session ends, with an error of its own
         if event.status == "incomplete":
             self._flow.notify("answer_incomplete", "The answer was cut short by the model.")
         elif event.status != "cancelled":
             self._flow.notify("answer_failed", "The model failed to answer. Please ask again.")
 
-    def on_model_error(self, event: events.UpstreamError) -> None:
+    def on_upstream_error(self, event: events.UpstreamError) -> None:
         command = self._out.recall(event.event_id)
-        self._out.add(commands.LogWarning(event.code or "error", event.message))
+        self._out.warn(event.code or "error", event.message)
         if event.code in FATAL_CODES:
-            self._out.add(commands.EndSession(event.code))
+            self._out.issued.append(commands.EndSession(event.code))
         elif event.code == SESSION_EXPIRED:
-            self._out.add(commands.ReplaceUpstream(event.code))
+            self._out.issued.append(commands.ReplaceUpstream(event.code))
         elif isinstance(command, commands.CreateResponse):
-            self._on_answer_refused(command.event_id, event.code)
+            self._on_response_refused(command.event_id, event.code)
         elif isinstance(command, commands.CancelResponse):
-            self._answers.not_active(command.response_id)
+            self._responses.not_active(command.response_id)
         elif isinstance(command, commands.CreateUserItem):
             self._flow.notify("bad_message", "The model did not accept the text.")
         elif command is None:
             self._flow.notify("model_error", "The model reported an error; the conversation goes on.")
 
-    def _on_answer_refused(self, tag: str, code: str) -> None:
-        answer = self._answers.refused(tag)
-        if answer is None or answer.muted:
+    def _on_response_refused(self, tag: str, code: str) -> None:
+        response = self._responses.refused(tag)
+        if response is None or response.interrupted:
             return
-        if code == ALREADY_ACTIVE and answer.turn.attempts < RESPONSE_ATTEMPTS_MAX:
-            answer.turn.state = TurnState.READY
-            self._answers.block()
-            self._out.add(
-                commands.ScheduleEvent(self._flow.now + self._flow.policy.done_seconds_max, events.CreationOverdue(tag))
-            )
+        if code == ALREADY_ACTIVE and response.turn.attempts < RESPONSE_ATTEMPTS_MAX:
+            response.turn.state = TurnState.READY
+            self._responses.block()
+            at = self._flow.now + self._flow.policy.done_seconds_max
+            self._out.issued.append(commands.ScheduleEvent(at, events.CreationOverdue(tag)))
             return
         self._flow.notify("answer_failed", "The model refused to answer. Please ask again.")
         self._flow.finish("failed")
 
     def on_creation_overdue(self, event: events.CreationOverdue) -> None:
-        latest = self._answers.latest
-        if latest is not None and latest.tag == event.tag and self._answers.unblock():
+        latest = self._responses.latest
+        if latest is not None and latest.tag == event.tag and self._responses.unblock():
             return
-        answer = self._answers.give_up_uncreated(event.tag)
-        if answer is not None and not answer.muted:
+        response = self._responses.give_up_uncreated(event.tag)
+        if response is not None and not response.interrupted:
             self._flow.notify("answer_failed", "The model did not answer in time. Please ask again.")
             self._flow.finish("unanswered")
 
-    def on_model_ready(self, _event: events.UpstreamReady) -> None:
-        """Tell the model what was said before it came; then go on where the last one was lost."""
-        self._flow.has_model = True
-        self._flow.contexts.forget()
-        self._flow.speed = self._flow.policy.speed
-        for said in self._answers.history:
-            self._tell_again(said.item_id, said.text, is_user=said.role == "user")
-        turn = self._flow.turn
+    def on_response_stalled(self, event: events.ResponseStalled) -> None:
+        response = self._responses.stalled(event.tag, self._flow.now)
+        if response is not None:
+            response.calls.clear()
+            self._flow.notify("answer_incomplete", "The answer broke off. Please ask again.")
+            response.turn.status = "incomplete"
+            self._flow.check_playback(response.turn)
+
+    def on_upstream_ready(self) -> None:
+        """Tell the upstream what was said before it came; then go on where the last one was lost."""
+        flow, history = self._flow, self._flow.history
+        flow.has_upstream = True
+        flow.context_items.forget()
+        flow.speed = flow.policy.speed
+        for said in history:
+            self._tell(said.item_id, said.text, is_user=said.role == "user")
+        turn = flow.turn
         if turn is not None and turn.is_open:
             for item_id, text in turn.texts.items():
-                if item_id not in self._answers.history:
-                    self._tell_again(item_id, text, is_user=True)
-            # An item without words was not told again; without any, the context simply comes last.
+                if item_id not in history:
+                    self._tell(item_id, text, is_user=True)
+            # An item without words was not created again; without any, the context simply comes last.
             turn.newest_item_id = next((item for item in reversed(turn.texts) if turn.texts[item].strip()), None)
-            for item_id, text in turn.answer.items():
-                self._tell_again(item_id, text, is_user=False)
+            for item_id, text in turn.response_texts.items():
+                self._tell(item_id, text, is_user=False)
         if self._lost_speech_of is not None:
-            at = self._flow.now + self._flow.policy.speech_again_seconds
-            self._out.add(commands.ScheduleEvent(at, events.SpeechOverdue(self._lost_speech_of)))
+            at = flow.now + flow.policy.speech_again_seconds
+            self._out.issued.append(commands.ScheduleEvent(at, events.SpeechOverdue(self._lost_speech_of)))
             self._lost_speech_of = None
 
     def on_speech_overdue(self, event: events.SpeechOverdue) -> None:
         """The upstream was lost while the user spoke, and they have not gone on: they had finished."""
         turn = self._flow.turn
         if turn is not None and turn.id == event.turn_id:
-            self._flow.notify("answer_failed", "Your words were lost with the connection. Please say that again.")
+            self._flow.notify("answer_failed", WORDS_LOST)
 
-    def on_answer_stalled(self, event: events.ResponseStalled) -> None:
-        """The model fell silent in the middle of an answer."""
-        answer = self._answers.give_up_stalled(event.tag, self._flow.now)
-        if answer is not None:
-            self._out.add(commands.LogWarning("answer_stalled", "an active response said nothing for long; cancelled"))
-            self._flow.notify("answer_incomplete", "The answer broke off. Please ask again.")
-            answer.turn.status = "incomplete"
-            self._flow.check_playback(answer.turn)
-
-    def on_model_lost(self, _event: events.UpstreamLost) -> None:
-        """An answer nobody has heard anything of is asked for again; of any other, what there is of it remains."""
-        self._flow.has_model = False
-        answer, turn = self._answers.lose_model(), self._flow.turn
+    def on_upstream_lost(self) -> None:
+        """A response that was not heard at all is asked for again; of any other, what there is of it remains."""
+        flow = self._flow
+        flow.has_upstream = False
+        response, turn = self._responses.upstream_lost(), flow.turn
+        flow.truncation.upstream_lost()
+        if self._responses.latest is not None:
+            self._responses.latest.calls.clear()
         if turn is None or not turn.is_open:
             return
-        turn.forget_model()
-        if turn.answer_forwarded:
-            turn.status = "incomplete" if answer is not None else turn.status
-            self._flow.check_playback(turn)
+        turn.forget_upstream()
+        if turn.response_forwarded:
+            turn.status = "incomplete" if response is not None else turn.status
+            flow.check_playback(turn)
         elif turn.state is TurnState.LISTENING:  # the audio so far is lost; the words it gave join what comes next
-            self._flow.finish("joined", "model lost")
+            flow.finish("joined", "model lost")
             self._lost_speech_of = turn.id
         elif turn.said:
             turn.state = TurnState.READY if turn.state is TurnState.ASKED else turn.state
         else:
-            self._flow.notify("answer_failed", "Your words were lost with the connection. Please say that again.")
-            self._flow.finish("unanswered")
+            flow.notify("answer_failed", WORDS_LOST)
+            flow.finish("unanswered")
 
-    def _tell_again(self, item_id: str, text: str, *, is_user: bool) -> None:
+    def _tell(self, item_id: str, text: str, *, is_user: bool) -> None:
         if text.strip():
             create = commands.CreateUserItem if is_user else commands.CreateAssistantItem
-            self._out.to_model(create(self._out.new_id("h"), item_id, text.strip()))
+            self._out.to_upstream(create(self._out.new_id("h"), item_id, text.strip()))

@@ -1,124 +1,169 @@
-"""What an interruption leaves behind, until the model has been told of it (I6). One at a time.
+"""What an interruption leaves behind, until the upstream has been told of it (I6). One interruption at a time.
 
-It knows what was playing and what was heard of it; it does not know how an answer is asked for.
+    interruption ─► flush to the client ─► its position, at most 300 ms (where it reports any; else the clock's)
+                                      └──► response.done: no more sound of the response will come
+                     both ─► truncate or delete each item, give each function call an output, report the turn
+
+A `response.create` does not wait for this: it settles with the best knowledge there is by then. It knows what was
+playing and what was heard of it; it does not know how a response is asked for.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands, events
-from voice_trio.conversation.managed.heard_position import PendingTruncation
+from voice_trio.conversation.response_slot import ResponseState
+from voice_trio.conversation.turn.playback import Heard
+from voice_trio.conversation.turn.truncation import send_truncation, truncation_end_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from voice_trio.conversation.managed.responses import ManagedResponse
     from voice_trio.conversation.outbound import Outbound
     from voice_trio.conversation.policy import Policy
-    from voice_trio.conversation.turn.history import History
-    from voice_trio.conversation.turn.playback import Heard, Playback
+    from voice_trio.conversation.turn.playback import Playback
     from voice_trio.conversation.turn.turn import Turn
 
 INTERRUPTED_OUTPUT = '{"error":"interrupted by the user"}'
 
 
-class ManagedTruncation:
-    """Flushes the client, waits for its word and for the model's, and tells the model what was heard."""
+@dataclass(slots=True)
+class _Item:
+    heard_ms: float
+    received_ms: float
+    sent_ms: float
 
-    def __init__(self, policy: Policy, out: Outbound, playback: Playback, history: History) -> None:
+
+@dataclass(slots=True)
+class HeardPosition:
+    """The interrupted response's items, until the response is done and the heard position is known."""
+
+    id: int
+    response: ManagedResponse
+    is_known: bool
+    calls: Mapping[str, str | None]
+    """Function calls of the response with their outputs: the upstream expects one for each."""
+    _items: dict[str, _Item] = field(default_factory=dict)
+
+    def add(self, heard: Iterable[Heard]) -> None:
+        for item in heard:
+            self._items[item.item_id] = _Item(item.heard_ms, item.received_ms, item.sent_ms)
+
+    def receive(self, item_id: str, duration_ms: float = 0.0) -> None:
+        """Sound that came after the interruption: not heard, but part of the item."""
+        self._items.setdefault(item_id, _Item(0.0, 0.0, 0.0)).received_ms += duration_ms
+
+    def report(self, item_id: str, played_ms: float, *, final: bool) -> bool:
+        """The client's position, never beyond what was sent; false if the item is none of these."""
+        if item_id not in self._items:
+            return False
+        before = True
+        for known_id, item in self._items.items():
+            if known_id == item_id:
+                item.heard_ms = min(max(played_ms, 0.0), item.sent_ms)
+                before = False
+            else:
+                item.heard_ms = item.sent_ms if before else 0.0
+        self.is_known = self.is_known or final
+        return True
+
+    @property
+    def is_final(self) -> bool:
+        return self.is_known and self.response.state is ResponseState.DONE
+
+    def heard(self) -> list[Heard]:
+        """What was heard of each item, by the best knowledge there is."""
+        return [Heard(item_id, item.heard_ms, item.sent_ms, item.received_ms) for item_id, item in self._items.items()]
+
+
+class ManagedTruncation:
+    """Flushes the client, waits for its position and for the response's end, and truncates what was not heard."""
+
+    def __init__(
+        self, policy: Policy, out: Outbound, playback: Playback, report: Callable[[Turn, str, Sequence[Heard]], None]
+    ) -> None:
         self._policy = policy
         self._out = out
         self._playback = playback
-        self._history = history
-        self._open: PendingTruncation | None = None
+        self._report = report
         self._count = 0
-        self._strange_items: set[str] = set()  # sound of a model that was lost: the present one knows only words
+        self._items_of_lost: set[str] = set()  # sound of a lost upstream: the present one knows only their words
+        self.pending: HeardPosition | None = None
 
-    def begin_answer(self) -> None:
-        """What comes is the present model's own sound, whatever ids it gives."""
-        self._strange_items.clear()
+    def begin_response(self) -> None:
+        """Items from here on are the present upstream's own, whatever ids it gives them."""
+        self._items_of_lost.clear()
 
-    def begin(
-        self, turn: Turn, calls: Mapping[str, str | None], now: float, *, response_open: bool, client_knows: bool
-    ) -> None:
-        """What is playing stops here. `client_knows`: it has just said where; `calls`: functions with their outputs."""
+    def begin(self, response: ManagedResponse, now: float, *, client_knows: bool) -> None:
+        """The response is interrupted; `client_knows`: the client has just reported its position."""
         self.settle()
-        heard = self._playback.heard(now)
-        flushed = self._playback.anything_forwarded
-        client_will_say = flushed and self._playback.client_reports and not client_knows
+        playback = self._playback
+        heard = playback.heard(now)
+        is_flushed = playback.anything_forwarded
+        client_reports = is_flushed and playback.client_reports and not client_knows
         self._count += 1
-        self._open = PendingTruncation(
-            self._count, turn, position_known=not client_will_say, response_open=response_open, calls=dict(calls)
-        )
-        self._open.add(heard)
-        self._playback.clear()
-        if flushed:
+        self.pending = HeardPosition(self._count, response, is_known=not client_reports, calls=dict(response.calls))
+        self.pending.add(heard)
+        playback.clear()
+        if is_flushed:
             at = next((item for item in reversed(heard) if item.heard_ms > 0), heard[0])
             self._out.to_client(commands.PlaybackFlush(at.item_id, int(at.heard_ms)))
-        if client_will_say:
-            self._out.add(
-                commands.ScheduleEvent(now + self._policy.position_seconds_max, events.PositionOverdue(self._count))
-            )
+        if client_reports:
+            timer = events.PositionOverdue(self._count)
+            self._out.issued.append(commands.ScheduleEvent(now + self._policy.position_seconds_max, timer))
 
     def receive(self, item_id: str, duration_ms: float = 0.0) -> None:
-        """The model goes on for a while with an answer that nobody hears."""
-        if self._open is not None:
-            self._open.receive(item_id, duration_ms)
-
-    def response_done(self) -> None:
-        """The interrupted response will not grow any more."""
-        if self._open is not None:
-            self._open.response_open = False
+        """An interrupted response goes on for a while."""
+        if self.pending is not None:
+            self.pending.receive(item_id, duration_ms)
 
     def position(self, event: events.PlaybackPosition, now: float) -> None:
-        """The client's word on its playback, of what was flushed or of what goes on."""
-        if self._open is None or not self._open.report(event.item_id, event.played_ms, final=event.flushed):
+        """The client's position, in what was flushed or in what goes on."""
+        if self.pending is None or not self.pending.report(event.item_id, event.played_ms, final=event.flushed):
             self._playback.report(event.item_id, event.played_ms, now)
 
-    def position_overdue(self, settlement_id: int) -> None:
-        """The client had its time: the clock's word will do."""
-        if self._open is not None and self._open.id == settlement_id:
-            self._open.position_known = True
+    def position_overdue(self, truncation_id: int) -> None:
+        """The client had its time: the clock decides."""
+        if self.pending is not None and self.pending.id == truncation_id:
+            self.pending.is_known = True
 
-    def settle_if_due(self) -> None:
-        if self._open is not None and self._open.is_due:
+    def settle_if_final(self) -> None:
+        if self.pending is not None and self.pending.is_final:
             self.settle()
 
     def settle(self) -> None:
-        """Tell the model what was heard, by the best knowledge there is now."""
-        settlement, self._open = self._open, None
-        if settlement is None:
+        """Tell the upstream what was heard, by the best knowledge there is now."""
+        position, self.pending = self.pending, None
+        if position is None:
             return
-        heard_words = dict(settlement.turn.heard_items(settlement.heard()))
-        for verdict in settlement.verdicts():
-            item_id = verdict.item_id
-            is_strange = item_id in self._strange_items
-            if is_strange and not settlement.turn.answer.get(item_id):
-                continue  # this model was told nothing of it
-            if verdict.heard_ms and not is_strange:
-                self._out.to_model(commands.TruncateItem(self._out.new_id("t"), item_id, verdict.heard_ms))
-                continue
-            self._out.to_model(commands.DeleteItem(self._out.new_id("d"), item_id))
-            if is_strange and item_id in heard_words:  # it was told all the words; only these were heard
-                self._out.to_model(commands.CreateAssistantItem(self._out.new_id("h"), item_id, heard_words[item_id]))
-        self._strange_items.clear()
-        for call_id, output in settlement.calls.items():
-            self._out.to_model(
+        heard, turn = position.heard(), position.response.turn
+        self._truncate(turn, heard)
+        self._items_of_lost.clear()
+        for call_id, output in position.calls.items():
+            self._out.to_upstream(
                 commands.CreateFunctionOutput(self._out.new_id("f"), call_id, output or INTERRUPTED_OUTPUT)
             )
-        self.report(settlement.turn, "cancelled", settlement.heard())
+        self._report(turn, "cancelled", heard)
 
-    def forget_model(self) -> None:
-        """The model is lost: it need not be told any more, and the next one will not know the sound of its items."""
-        self._strange_items = set(self._playback)
-        settlement, self._open = self._open, None
-        if settlement is not None:
-            self.report(settlement.turn, "cancelled", settlement.heard())
+    def upstream_lost(self) -> None:
+        """Nothing is left to truncate; the next upstream will not know the sound of these items."""
+        self._items_of_lost = set(self._playback)
+        position, self.pending = self.pending, None
+        if position is not None:
+            self._report(position.response.turn, "cancelled", position.heard())
 
-    def report(self, turn: Turn, status: str, heard: Sequence[Heard]) -> None:
-        """The turn's record, once; from here on it is history."""
-        if not turn.reported:
-            turn.reported = True
-            record = turn.record(status, heard)
-            self._history.add(record)
-            self._out.add(commands.ReportTurn(record))
+    def _truncate(self, turn: Turn, heard: list[Heard]) -> None:
+        heard_words = dict(turn.heard_items(heard))
+        for item in heard:
+            end_ms = truncation_end_ms(item.heard_ms, item.received_ms)
+            if end_ms is None:
+                continue
+            if item.item_id not in self._items_of_lost:
+                send_truncation(self._out, item.item_id, end_ms)
+            elif turn.response_texts.get(item.item_id):  # this upstream was told all its words: only these were heard
+                send_truncation(self._out, item.item_id, 0)
+                if words := heard_words.get(item.item_id):
+                    self._out.to_upstream(commands.CreateAssistantItem(self._out.new_id("h"), item.item_id, words))

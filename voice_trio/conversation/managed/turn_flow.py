@@ -1,108 +1,149 @@
-"""A turn's course: it begins, its answer is asked for, it is over. The one place where both halves of a turn meet."""
+"""How a turn goes on under the managed policy: it begins, its response is asked for, it is over."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from voice_trio.conversation import commands, events
+from voice_trio.conversation import commands
 from voice_trio.conversation.managed.responses import ManagedResponses
+from voice_trio.conversation.managed.truncation import ManagedTruncation
 from voice_trio.conversation.outbound import Outbound
-from voice_trio.conversation.policy import PLAYBACK_CHECK_SECONDS_MIN, STALE_CONTEXTS, TOOL_ROUNDS_MAX
-from voice_trio.conversation.retrieval.context_items import ContextItems
-from voice_trio.conversation.turn.context_insertion import insert_context
+from voice_trio.conversation.policy import TOOL_ROUNDS_MAX
 from voice_trio.conversation.turn.turn import Turn, TurnState
-from voice_trio.conversation.turn.user_input import UserInput
+from voice_trio.conversation.turn.turn_flow import TurnFlow
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from voice_trio.conversation import events
     from voice_trio.conversation.managed.responses import ManagedResponse
     from voice_trio.conversation.policy import Policy
     from voice_trio.conversation.turn.history import History
+    from voice_trio.conversation.turn.playback import Heard
 
 
-class ManagedTurnFlow:
-    """What may happen to turns, at the time `now`, which `Conversation` keeps."""
+class ManagedTurnFlow(TurnFlow[ManagedResponses]):
+    """The turns of a client of the voice protocol, which never asks for a response itself."""
 
     def __init__(self, policy: Policy, history: History, id_prefix: str, now: float) -> None:
-        self.policy = policy
-        self.out = Outbound(id_prefix)
-        self.questions = UserInput(policy, self.out)
-        self.answers = ManagedResponses(policy, self.out, history)
-        self.contexts = ContextItems(STALE_CONTEXTS * policy.context_tokens_max, policy.context_tokens_max)
-        self.now = now
-        self.active_at = now
-        """When somebody last said something."""
-        self.has_model = False
+        out = Outbound(id_prefix)
+        super().__init__(policy, out, ManagedResponses(policy, out), now)
+        self.history = history
+        self.truncation = ManagedTruncation(policy, out, self.responses.playback, self.report)
+        self.has_upstream = False
         self.speed = self.speed_wanted = policy.speed
 
-    @property
-    def turn(self) -> Turn | None:
-        """The current turn, or the last one."""
-        return self.questions.turn
+    # `advance` runs after each event and does what has become possible. Its order carries invariants:
+    #
+    # 1. The wait for context ends (I3) before anything else looks at the turn's state. It ends without an upstream,
+    #    too: a lost one costs no search its result.
+    # 2. What an interruption left is settled before `response.create` can leave (I6).
+    # 3. The speed changes between responses only: the upstream refuses `session.update` of it during one. It leaves
+    #    before the next `response.create`, which it is meant for.
+    # 4. `response.create` leaves if the turn's context is settled and the slot is free (I1). All events that can make
+    #    this true, `response.done`, timers, results of searches, come through here, so no event has to know what it
+    #    made possible.
+    #
+    # A forwarded piece of sound makes nothing of this possible, because its response still occupies the slot, and the
+    # current turn is that response's (`begin` interrupts): `ManagedConversation` does not call `advance` for it.
 
     def advance(self) -> None:
-        """Whatever has become possible: settle, change speed between answers, ask."""
-        self.questions.settle_if_possible(self.now)
-        if not self.has_model:
+        """Do what has become possible: settle, change the speed, ask."""
+        turn = self.user_input.turn
+        if turn is not None and turn.state is TurnState.WAITING:
+            self.user_input.settle_if_possible(turn, self.now)
+        if not self.has_upstream:
             return
-        self.answers.settlements.settle_if_due()
-        if self.speed != self.speed_wanted and not self.answers.is_open:
+        if self.truncation.pending is not None:
+            self.truncation.settle_if_final()
+        if self.responses.open is not None:
+            return
+        if self.speed != self.speed_wanted:
             self.speed = self.speed_wanted
-            self.out.to_model(commands.ChangeSpeed(self.out.new_id("s"), self.speed))
-        turn = self.turn
-        if turn is not None and turn.state is TurnState.READY and self.answers.is_free:
+            self.out.to_upstream(commands.ChangeSpeed(self.out.new_id("s"), self.speed))
+        if turn is not None and turn.state is TurnState.READY and self.responses.is_free:
             self._ask(turn)
 
     def begin(self, reason: str, *, cancel: bool) -> Turn:
-        """Silence whatever is being said, and listen; `cancel` as for `Answers.interrupt`."""
-        interrupted = self.answers.interrupt(self.now, cancel=cancel)
-        last = self.turn
-        unheard = last is not None and last.is_open and not last.answer_forwarded
+        """Silence the response, if any, and begin a turn; `cancel` as for `interrupt`."""
+        interrupted = self.interrupt(cancel=cancel)
+        last = self.user_input.turn
+        unheard = last is not None and last.state is not TurnState.OVER and not last.response_forwarded
         self.finish("joined" if unheard else "completed", reason, interrupted=interrupted)
-        return self.questions.begin()
+        return self.user_input.begin()
 
-    def _ask(self, turn: Turn) -> None:
-        """Context first, then `response.create`, then the client is told (I2)."""
-        first_time = turn.outcome is None
-        self.answers.settlements.settle()
-        if first_time:
-            turn.stages.asked = self.now
-            turn.choose_context(self.policy.context_tokens_max)
-        insert_context(turn, turn.newest_item_id, self.contexts, self.out)
-        turn.state = TurnState.ASKED
-        turn.attempts += 1
-        self.answers.ask(turn, self.now, tools_allowed=turn.tool_rounds < TOOL_ROUNDS_MAX)
-        if first_time and turn.outcome is not None:
-            self.out.to_client(commands.ContextInjected(turn.outcome, turn.waited_ms, turn.stale, turn.sources))
+    def interrupt(self, *, cancel: bool, heard: events.Interrupt | None = None) -> bool:
+        """Silence the response now; false if there was nothing to silence.
 
-    def follow_up(self, answer: ManagedResponse) -> None:
+        `cancel`: the upstream does not know yet, so it is told, by id. After a barge-in it cancels by itself.
+        """
+        responses, now = self.responses, self.now
+        response = responses.latest
+        if response is None or not responses.is_audible(now):
+            return False
+        client_knows = False
+        if heard is not None and heard.item_id is not None and heard.played_ms is not None:
+            client_knows = heard.item_id in responses.playback
+            responses.playback.report(heard.item_id, heard.played_ms, now)
+        self.truncation.begin(response, now, client_knows=client_knows)
+        response.calls.clear()
+        response.interrupted = True
+        if response is responses.open:
+            if cancel and response.response_id is not None:
+                responses.cancel(response.response_id)
+            responses.expect_done(response, now)
+        return True
+
+    def follow_up(self, response: ManagedResponse) -> None:
         """Once the response is done and every function has returned: give the outputs, and ask to go on."""
-        outputs = self.answers.take_tool_outputs(answer)
-        if outputs is None or answer.turn is not self.turn:
+        outputs = self.responses.take_tool_outputs(response)
+        turn = response.turn
+        if outputs is None or turn is not self.turn:
             return
         for call_id, output in outputs.items():
-            self.out.to_model(commands.CreateFunctionOutput(self.out.new_id("f"), call_id, output))
-        answer.turn.tool_rounds += 1
-        answer.turn.attempts = 0
-        answer.turn.state = TurnState.READY
-
-    def check_playback(self, turn: Turn) -> None:
-        at = max(self.answers.playback.dry_at(self.now), self.now + PLAYBACK_CHECK_SECONDS_MIN)
-        self.out.add(commands.ScheduleEvent(at, events.PlaybackCheck(turn.id)))
+            self.out.to_upstream(commands.CreateFunctionOutput(self.out.new_id("f"), call_id, output))
+        turn.tool_rounds += 1
+        turn.attempts = 0
+        turn.state = TurnState.READY
 
     def finish(self, status: str, reason: str = "", *, interrupted: bool = False) -> None:
-        """The turn is over: whatever still works for it is cancelled. An interrupted one is reported when settled."""
-        turn = self.turn
-        if turn is None or not turn.is_open:
+        """The turn is over; one whose response was interrupted is reported when its truncation is settled."""
+        turn = self.user_input.turn
+        if turn is None or turn.state is TurnState.OVER:
             return
-        self.active_at = self.now
         if turn.state is TurnState.LISTENING:
-            self.out.add(commands.StopSilence())
+            self.out.issued.append(commands.StopSilence())
         unasked = turn.is_unasked
-        turn.state, turn.status = TurnState.OVER, status
-        turn.stages.interrupted = self.now if interrupted else None
-        self.out.add(commands.EndTurn(turn.id, reason or status))
+        self.end_turn(turn, status, reason, interrupted=interrupted)
         if unasked or not interrupted:
-            self.answers.report(turn, status, self.now)
+            latest = self.responses.latest
+            is_latest = latest is not None and latest.turn is turn
+            self.report(turn, status, self.responses.playback.heard(self.now) if is_latest else [])
+
+    def report(self, turn: Turn, status: str, heard: Sequence[Heard]) -> None:
+        """The turn's record, once; from here on it is history."""
+        if not turn.reported:
+            turn.reported = True
+            record = turn.record(status, heard)
+            self.history.add(record)
+            self.out.issued.append(commands.ReportTurn(record))
 
     def notify(self, code: str, message: str) -> None:
         self.out.to_client(commands.ErrorNotice(code, message))
+
+    def _ask(self, turn: Turn) -> None:
+        """Context first, then `response.create`, then the client is told (I2)."""
+        is_first = turn.outcome is None
+        self.truncation.settle()
+        if is_first:
+            turn.stages.asked = self.now
+            turn.choose_context(self.policy.context_tokens_max)
+        self.insert_context(turn, turn.newest_item_id)
+        if not turn.tool_rounds:
+            self.responses.playback.clear()
+            self.truncation.begin_response()
+        turn.state = TurnState.ASKED
+        turn.attempts += 1
+        self.responses.ask(turn, self.now, tools_allowed=turn.tool_rounds < TOOL_ROUNDS_MAX)
+        if is_first and turn.outcome is not None:
+            self.out.to_client(commands.ContextInjected(turn.outcome, turn.waited_ms, turn.stale, turn.sources))

@@ -1,11 +1,13 @@
-"""The conversation of a client that speaks OpenAI's own protocol: it leads; the gate stands between it and the model.
+"""The client leads: the conversation policy of OpenAI's own protocol, with context inserted before responses.
 
-    gate        what the model says, and what follows
-    wanted      what the client asks for
-    course      context first, then the answer, when somebody has asked and the model is free
-    replies     one response at a time in the conversation, any number aside of it
-    cuts        what the model must be told of answers that were not heard to their end
-    requests    what such a client asks for, as values
+    conversation      dispatch, and what the upstream says of the user
+    requests          what such a client asks for, as values
+    request_handlers  what follows from that
+    response_handlers what the upstream says of its responses, and what follows
+    responses         the slot, and out-of-band responses
+    turn_flow         context first, then the response, once it is asked for and the slot is free
+    failures          errors, refusals and delays
+    truncation        what the upstream must be told of responses that were not heard to their end
 
 Everything the client did not ask for stays hidden from it: context items, our own truncations, their acknowledgements
 and errors.

@@ -32,10 +32,10 @@ class TurnPolicyUpdated(ClientRequest):
 
 @dataclass(frozen=True, slots=True)
 class ResponseRequested(ClientRequest):
-    """`response.create`, with what this response is to do differently; `aside` if outside of the conversation."""
+    """`response.create`, with what this response is to do differently; `out_of_band` if outside of the conversation."""
 
     body: Body = field(default_factory=dict, repr=False)
-    aside: bool = False
+    out_of_band: bool = False
 
 
 @dataclass(frozen=True, slots=True)

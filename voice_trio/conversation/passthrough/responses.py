@@ -1,6 +1,7 @@
-"""The responses of a drop-in client's model: one at a time in the conversation (I1), any number aside of it.
+"""The passthrough policy's responses: the slot for the conversation (I1), any number outside of it.
 
-It knows responses and their sound; it does not know how a turn came about, or when one may ask.
+An out-of-band response (`conversation: "none"`) is the client's own affair: its events pass, its sound is no part of
+the conversation, and the slot does not see it. When a response is asked for is decided in `PassthroughTurnFlow`.
 """
 
 from __future__ import annotations
@@ -9,188 +10,125 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voice_trio.conversation import commands, events
-from voice_trio.conversation.managed.responses import TAG
-from voice_trio.conversation.turn.playback import Playback
+from voice_trio.conversation import commands
+from voice_trio.conversation.response_slot import TAG, Response, ResponseSlot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from voice_trio.conversation import events
     from voice_trio.conversation.outbound import Outbound
     from voice_trio.conversation.policy import Policy
     from voice_trio.conversation.turn.playback import Heard
     from voice_trio.conversation.turn.turn import Turn
 
-ASIDES_MAX = 16
+OUT_OF_BAND_MAX = 16
 """Responses outside of the conversation that one client may have running."""
 METADATA_PAIRS_MAX = 16
 """OpenAI's; where a client uses all of them there is no room for our tag."""
 
 
 @dataclass(slots=True)
-class PassthroughResponse:
-    """A response in the conversation. `asked_as` is the client's own `event_id`, where the client asked."""
+class PassthroughResponse(Response):
+    """A response in the conversation."""
 
-    turn: Turn
-    tag: str
-    asked_as: str | None = None
-    response_id: str | None = None
-    is_silent: bool = False
-    """Interrupted: nothing more of its sound is passed on."""
-    stops_at_once: bool = False
-    """Silenced before the model had begun it: it is cancelled when it appears."""
-    was_reminded: bool = False
+    client_event_id: str | None = None
+    """The `event_id` of the client's request, where the client asked and gave one."""
     has_calls: bool = False
     heard: list[Heard] | None = None
     """What had been heard of it when it was interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A response that the model will not make: the `reply` it was to be, or one aside; and the client's event id."""
+class FailedRequest:
+    """A response that the upstream will not make: `response`, or an out-of-band one; and the client's event id."""
 
-    reply: PassthroughResponse | None
-    asked_as: str | None
+    response: PassthroughResponse | None
+    client_event_id: str | None
 
 
-class PassthroughResponses:
-    """`open` is the response that is asked for or active; `latest` stays until the next is asked for."""
+class PassthroughResponses(ResponseSlot[PassthroughResponse]):
+    """The slot, with the client's event ids, out-of-band responses, and responses without room for a tag."""
 
     def __init__(self, policy: Policy, out: Outbound) -> None:
-        self._policy = policy
-        self._out = out
-        self.playback = Playback()
-        self.open: PassthroughResponse | None = None
-        self.latest: PassthroughResponse | None = None
-        self._asides: dict[str, str | None] = {}  # by tag, then by response id: the client's own event id
+        super().__init__(policy, out)
+        self._out_of_band: dict[str, str | None] = {}  # by tag, then by response id: the client's own event id
         self._untagged: deque[str] = deque()  # tags that there was no room for, in the order of asking
-
-    @property
-    def is_free(self) -> bool:
-        return self.open is None
 
     @property
     def is_active(self) -> bool:
         """Whether the client would call a response active."""
-        return self.open is not None and not self.open.is_silent
+        return self.open is not None and not self.open.interrupted
 
     @property
-    def has_asides(self) -> bool:
-        return bool(self._asides)
+    def has_out_of_band(self) -> bool:
+        return bool(self._out_of_band)
 
     def is_audible(self, now: float) -> bool:
         """Whether there is something to interrupt."""
         return self.is_active or self.playback.is_playing(now)
 
-    # Asking
+    def is_known(self, response_id: str) -> bool:
+        """Whether the client may hear this response: it is the conversation's, or the client's own out-of-band one."""
+        return response_id in self._out_of_band or self.find(response_id) is not None
 
-    def ask(self, turn: Turn, body: Mapping[str, object], asked_as: str | None, now: float) -> PassthroughResponse:
-        """`response.create` in the conversation; only while it is free."""
-        tag = self._send(body, now)
-        self.open = self.latest = PassthroughResponse(turn, tag, asked_as)
-        return self.open
+    def ask(self, turn: Turn, body: Mapping[str, object], client_event_id: str | None, now: float) -> None:
+        """`response.create` in the conversation; only while the slot is free."""
+        tag = self._send(body)
+        self.occupy(PassthroughResponse(turn, tag, client_event_id=client_event_id), now)
 
-    def ask_aside(self, body: Mapping[str, object], asked_as: str | None, now: float) -> bool:
+    def ask_out_of_band(self, body: Mapping[str, object], client_event_id: str | None, now: float) -> bool:
         """`response.create` outside of the conversation; false if there are too many already."""
-        if len(self._asides) >= ASIDES_MAX:
+        if len(self._out_of_band) >= OUT_OF_BAND_MAX:
             return False
-        self._asides[self._send(body, now)] = asked_as
+        tag = self._send(body)
+        self._out_of_band[tag] = client_event_id
+        self.expect_creation(tag, now)
         return True
 
-    def _send(self, body: Mapping[str, object], now: float) -> str:
+    def begin(self, event: events.ResponseCreated, now: float) -> PassthroughResponse | None:
+        """`response.created` came; the conversation's response that begins with it, if it is that one."""
+        if self.is_known(event.response_id):
+            return None  # a repeated event
+        tag = event.metadata.get(TAG)
+        if tag is None and self._untagged:
+            tag = self._untagged.popleft()
+        if tag is not None and tag in self._out_of_band:
+            self._out_of_band[event.response_id] = self._out_of_band.pop(tag)
+            return None
+        response = self.created(event.response_id, tag, now)
+        if response is not None and response.interrupted:
+            self.expect_done(response, now)
+        return response
+
+    def done(self, response_id: str) -> PassthroughResponse | None:
+        self._out_of_band.pop(response_id, None)
+        return ResponseSlot.done(self, response_id)
+
+    def take_failed(self, tag: str, *, overdue: bool) -> FailedRequest | None:
+        """The upstream refused a response, or is `overdue` to create it; `None` if it is there, or long over."""
+        if tag in self._untagged:
+            self._untagged.remove(tag)
+        if tag in self._out_of_band:
+            return FailedRequest(None, self._out_of_band.pop(tag))
+        response = self.give_up_uncreated(tag) if overdue else self.refused(tag)
+        return None if response is None else FailedRequest(response, response.client_event_id)
+
+    def silence(self, now: float) -> None:
+        """No more sound of the response is forwarded; if the upstream goes on with it, its end is awaited."""
+        if self.latest is not None:
+            self.latest.heard = self.playback.heard(now)
+        self.playback.clear()
+        response = self.open
+        if response is not None:
+            response.interrupted = True
+            if response.response_id is not None:  # else it is cancelled when it is created
+                self.expect_done(response, now)
+
+    def _send(self, body: Mapping[str, object]) -> str:
         tag = self._out.new_id("r")
         metadata = body.get("metadata")
         if isinstance(metadata, dict) and len(metadata) >= METADATA_PAIRS_MAX:
             self._untagged.append(tag)
-        self._out.to_model(commands.CreateClientResponse(tag, {TAG: tag}, body))
-        self._out.add(commands.ScheduleEvent(now + self._policy.creation_seconds_max, events.CreationOverdue(tag)))
+        self._out.to_upstream(commands.CreateClientResponse(tag, {TAG: tag}, body))
         return tag
-
-    # What the model says of a response
-
-    def created(self, event: events.ResponseCreated, now: float) -> PassthroughResponse | None:
-        """The reply that begins now; any other response is aside, or nobody's: that one is cancelled."""
-        if self.is_known(event.response_id):
-            return None  # told twice
-        tag = event.metadata.get(TAG)
-        if tag is None and self._untagged:
-            tag = self._untagged.popleft()
-        if tag is not None and tag in self._asides:
-            self._asides[event.response_id] = self._asides.pop(tag)
-            return None
-        reply = self.open
-        if reply is None or reply.response_id is not None or tag not in (None, reply.tag):
-            self._out.add(commands.LogWarning("unasked_response", "the model answered unasked; cancelled"))
-            self.cancel(event.response_id)
-            return None
-        reply.response_id = event.response_id
-        if reply.stops_at_once:
-            self.cancel(event.response_id)
-            self._out.add(commands.ScheduleEvent(now + self._policy.done_seconds_max, events.DoneOverdue(reply.tag)))
-        return reply
-
-    def find(self, response_id: str) -> PassthroughResponse | None:
-        reply = self.open
-        return reply if reply is not None and reply.response_id == response_id else None
-
-    def is_known(self, response_id: str) -> bool:
-        """Whether the client may hear this response: it is the conversation's, or the client's own aside."""
-        return response_id in self._asides or self.find(response_id) is not None
-
-    def done(self, response_id: str) -> PassthroughResponse | None:
-        """The response has ended; the reply it was, unless it was aside or nobody's."""
-        self._asides.pop(response_id, None)
-        reply = self.find(response_id)
-        if reply is not None:
-            self.open = None
-        return reply
-
-    def refused(self, tag: str) -> Refused | None:
-        """The model will not make this response, or has not in all this time; None if it is there, or long over."""
-        if tag in self._untagged:
-            self._untagged.remove(tag)
-        if tag in self._asides:
-            return Refused(None, self._asides.pop(tag))
-        reply = self.open
-        if reply is None or reply.tag != tag or reply.response_id is not None:
-            return None
-        self.open = None
-        return Refused(reply, reply.asked_as)
-
-    # Interruption
-
-    def silence(self, now: float) -> None:
-        """Nothing more is heard of the reply; if it goes on, it is waited for, but not for ever."""
-        if self.latest is not None:
-            self.latest.heard = self.playback.heard(now)
-        self.playback.clear()
-        reply = self.open
-        if reply is not None:
-            reply.is_silent = True
-            reply.stops_at_once = reply.response_id is None
-            if not reply.stops_at_once:
-                self._out.add(
-                    commands.ScheduleEvent(now + self._policy.done_seconds_max, events.DoneOverdue(reply.tag))
-                )
-
-    def overdue(self, tag: str, now: float) -> None:
-        """A silenced response is still not done: cancel it by id, and the next time do without."""
-        reply = self.open
-        if reply is None or reply.tag != tag or not reply.is_silent or reply.response_id is None:
-            return
-        if not reply.was_reminded:
-            reply.was_reminded = True
-            self.cancel(reply.response_id)
-            self._out.add(commands.ScheduleEvent(now + self._policy.done_seconds_max, events.DoneOverdue(tag)))
-            return
-        self._out.add(commands.LogWarning("done_missing", "an interrupted response was never reported done"))
-        self.open = None
-
-    def not_active(self, response_id: str) -> None:
-        """The model says there is nothing to cancel: its `response.done` was lost, or is not coming."""
-        if self.find(response_id) is not None:
-            self.open = None
-
-    def cancel(self, response_id: str) -> None:
-        """Always by id: a late cancel without one can kill the next answer."""
-        self._out.to_model(commands.CancelResponse(self._out.new_id("c"), response_id))

@@ -1,7 +1,7 @@
-"""The course of a drop-in client's turns: context first, then the answer, once it is asked for and the model is free.
+"""How a turn goes on under the passthrough policy: context first, then the response, once it is asked for.
 
-One place knows the user's half (`Questions`), the responses (`Replies`) and what was cut (`Cuts`); it does not know
-what the events are called that set it in motion.
+One place knows the user's half (`UserInput`), the responses and what was truncated; it does not know the names of the
+events that set it in motion.
 """
 
 from __future__ import annotations
@@ -9,187 +9,183 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from voice_trio.conversation import commands, events
+from voice_trio.conversation import commands
 from voice_trio.conversation.outbound import Outbound
 from voice_trio.conversation.passthrough.responses import PassthroughResponses
 from voice_trio.conversation.passthrough.truncation import PassthroughTruncation
-from voice_trio.conversation.policy import ALREADY_ACTIVE, PLAYBACK_CHECK_SECONDS_MIN, STALE_CONTEXTS
-from voice_trio.conversation.retrieval.context_items import ContextItems
-from voice_trio.conversation.turn.context_insertion import insert_context
+from voice_trio.conversation.policy import ALREADY_ACTIVE
 from voice_trio.conversation.turn.turn import TurnState
-from voice_trio.conversation.turn.user_input import UserInput
+from voice_trio.conversation.turn.turn_flow import TurnFlow
 
 if TYPE_CHECKING:
     from voice_trio.conversation.passthrough import requests
     from voice_trio.conversation.policy import Policy
     from voice_trio.conversation.turn.turn import Turn
 
-ALREADY_ACTIVE_SAID = "Conversation already has an active response in progress."
+ALREADY_ACTIVE_MESSAGE = "Conversation already has an active response in progress."
 
 
-class PassthroughTurnFlow:
-    """What may happen to turns, at the time `now`, which `Gate` keeps."""
+class PassthroughTurnFlow(TurnFlow[PassthroughResponses]):
+    """The turns of a client of OpenAI's protocol, which asks for responses itself or has the session promise them."""
 
     def __init__(self, policy: Policy, id_prefix: str, now: float) -> None:
-        self.now = self.active_at = now
-        self.out = Outbound(id_prefix)
-        self.questions = UserInput(policy, self.out)
-        self.replies = PassthroughResponses(policy, self.out)
-        self.cuts = PassthroughTruncation(self.out)
+        out = Outbound(id_prefix)
+        super().__init__(policy, out, PassthroughResponses(policy, out), now)
+        self.truncation = PassthroughTruncation(out)
         self.held: requests.ResponseRequested | None = None
-        """A client's request, until retrieval is over."""
-        self.answer_is_due = False
+        """A client's request, until retrieval is over and the slot is free."""
+        self.response_is_due = False
         """The gateway itself is to ask, as the session promised."""
-        self.cut_is_due = False
-        self._commits: deque[int] = deque()  # of the client's, by number, that the model has not answered yet
+        self.truncation_is_due = False
+        self._commits: deque[int] = deque()  # of the client's, by number, that the upstream has not answered yet
         self._commit_count = 0
-        self._policy = policy
         self._prefix = id_prefix
-        self._contexts = ContextItems(STALE_CONTEXTS * policy.context_tokens_max, policy.context_tokens_max)
-        self._reports: list[tuple[Turn, str]] = []  # turns that are over but for the last word on what was heard
+        self._reports: list[tuple[Turn, str]] = []  # turns that are over but for the client's heard position
 
-    @property
-    def turn(self) -> Turn | None:
-        """The current turn, or the last one."""
-        return self.questions.turn
+    # `advance` runs after each event and does what has become possible. Its order carries invariants:
+    #
+    # 1. The wait for context ends (I3) before anything else looks at the turn's state.
+    # 2. What an interruption left is settled once the next turn is committed and no response is open: until then the
+    #    client's own truncation may come, and the interrupted item may grow (I6).
+    # 3. The context goes in as soon as it is settled, also while nobody has asked: a client that asks at any time later
+    #    finds it there (I2). A typed question's context waits for the request that came with it.
+    # 4. A held request, or the response that the session promised, leaves if the slot is free (I1), the client's own
+    #    commits are answered, and the current turn waits for nothing.
 
     def advance(self) -> None:
-        """Whatever has become possible: settle, put the context in, ask."""
-        self.questions.settle_if_possible(self.now)
-        if self.replies.is_free and self.cut_is_due:
-            self.settle_cuts()
+        """Do what has become possible: settle, put the context in, ask."""
+        turn = self.user_input.turn
+        if turn is not None and turn.state is TurnState.WAITING:
+            self.user_input.settle_if_possible(turn, self.now)
+        if self.truncation_is_due and self.responses.open is None:
+            self.settle_truncation()
+        ready = turn if turn is not None and turn.state is TurnState.READY else None
+        if ready is not None and not ready.typed and not self.response_is_due:
+            self._choose_and_insert_context(ready)
+        if self.held is None and not self.response_is_due:
+            return
+        if self._commits or not self.responses.is_free or (self.user_input.is_waiting and ready is None):
+            return
+        self._ask(ready or self._turn_without_question())
+
+    def begin(self, reason: str, *, interrupts: bool) -> Turn:
+        """Begin a turn; a response that goes on is silenced if the client's session `interrupts`."""
+        interrupted = interrupts and self.interrupt()
+        last = self.user_input.turn
+        unheard = False
+        if last is not None and last.is_open:
+            unheard = last.is_unasked or (interrupted and not last.response_forwarded)
+        self.finish("joined" if unheard else "completed", reason, interrupted=interrupted)
+        self.response_is_due = False
+        return self.user_input.begin()
+
+    def interrupt(self) -> bool:
+        """Silence the response now; false if there was nothing to silence."""
+        playback = self.responses.playback
+        if not self.responses.is_audible(self.now):
+            return False
+        heard = playback.heard(self.now)
+        self.truncation.interrupted(heard)
+        self.responses.silence(self.now)
+        at = heard[-1] if heard else None
+        self.out.to_client(commands.PlaybackFlush(at.item_id if at else "", int(at.heard_ms) if at else 0))
+        return True
+
+    def drop_held(self) -> None:
+        """The held request's response is not wanted any more: the client still gets it, created and cancelled."""
+        request = self.held
+        if request is None:
+            return
+        if not self.responses.is_free:
+            self.held = None
+            self.refuse(request, ALREADY_ACTIVE, ALREADY_ACTIVE_MESSAGE)
+            return
         turn = self.turn
-        is_ready = turn is not None and turn.state is TurnState.READY
-        if turn is not None and is_ready and not turn.typed and not self.answer_is_due:
-            self._put_context_in(turn)
-        if self.held is None and not self.answer_is_due:
+        self._ask(turn if turn is not None and turn.is_unasked else self._turn_without_question())
+        self.responses.silence(self.now)
+
+    def drop_due_response(self) -> None:
+        if self.response_is_due:
+            self.response_is_due = False
+            self.finish("unanswered", "cancelled")
+
+    def finish(self, status: str, reason: str = "", *, interrupted: bool = False) -> None:
+        """The turn is over; what was heard of an interrupted one may still become known."""
+        turn = self.user_input.turn
+        if turn is None or not turn.is_open:
             return
-        if not self.replies.is_free or self._commits or (self.questions.is_waiting and not is_ready):
-            return
-        self._ask(turn if turn is not None and is_ready else self._turn_without_question())
+        self.end_turn(turn, status, reason, interrupted=interrupted)
+        self.report_finished()
+        self._reports.append((turn, "cancelled" if interrupted and turn.response_forwarded else status))
+        if not interrupted:
+            self.report_finished()
+
+    def settle_truncation(self) -> None:
+        self.truncation_is_due = False
+        self.truncation.settle()
+        self.report_finished()
+
+    def report_finished(self) -> None:
+        """Report turns that are over, with what is known by now of what was heard."""
+        for turn, status in self._reports:
+            response = self.responses.latest
+            heard = []
+            if response is not None and response.turn is turn:
+                heard = self.responses.playback.heard(self.now) if response.heard is None else response.heard
+            self.report(turn, status, heard)
+        self._reports.clear()
+
+    def note_commit(self) -> int:
+        """The client has committed by itself: no response is asked for before the upstream has answered that."""
+        self._commit_count += 1
+        self._commits.append(self._commit_count)
+        return self._commit_count
+
+    def commit_over(self, number: int | None = None) -> None:
+        """The upstream has answered the client's oldest commit; or, by its number, one it should have answered."""
+        if number is None and self._commits:
+            self._commits.popleft()
+        elif number is not None and number in self._commits:
+            self._commits.remove(number)
+
+    def forward(
+        self, body: requests.Body, client_event_id: str | None, *, overtakes: bool = False, is_commit: bool = False
+    ) -> None:
+        """An event of the client's goes on to the upstream, under an event id of ours."""
+        command = commands.ForwardClientEvent(self.out.new_id("p"), body, client_event_id, overtakes, is_commit)
+        self.out.to_upstream(command)
+
+    def refuse(self, event: requests.ClientRequest, code: str, message: str) -> None:
+        self.out.to_client(commands.RequestRefused(code, message, event.event_id))
 
     def _ask(self, turn: Turn) -> None:
-        """Context first, then `response.create` (I2); the client's own words for it, where it gave any."""
-        request, self.held, self.answer_is_due = self.held, None, False
-        self.settle_cuts()
+        """Context first, then `response.create` (I2); the client's own body for it, where it gave any."""
+        request, self.held, self.response_is_due = self.held, None, False
+        self.settle_truncation()
         if turn.state is not TurnState.LISTENING:
-            self._put_context_in(turn)
+            self._choose_and_insert_context(turn)
             turn.state = TurnState.ASKED
         turn.stages.asked = turn.stages.asked or self.now
         turn.attempts += 1
         if not turn.tool_rounds:
-            self.replies.playback.clear()
-        body, asked_as = (request.body, request.event_id) if request is not None else ({}, None)
-        self.replies.ask(turn, body, asked_as, self.now)
+            self.responses.playback.clear()
+        body, client_event_id = (request.body, request.event_id) if request is not None else ({}, None)
+        self.responses.ask(turn, body, client_event_id, self.now)
 
     def _turn_without_question(self) -> Turn:
-        """An answer is asked for although nobody said anything new: a greeting, or what follows a function's output."""
-        turn, reply = self.turn, self.replies.latest
+        """A response is asked for without a new question: a greeting, or what follows a function's output."""
+        turn, response = self.turn, self.responses.latest
         if turn is not None and turn.state is TurnState.LISTENING:
             return turn
-        if turn is not None and turn.is_open and reply is not None and reply.turn is turn and reply.has_calls:
+        if turn is not None and turn.is_open and response is not None and response.turn is turn and response.has_calls:
             turn.tool_rounds += 1
             return turn
         turn = self.begin("asked", interrupts=False)
         turn.state = TurnState.READY
         return turn
 
-    def _put_context_in(self, turn: Turn) -> None:
+    def _choose_and_insert_context(self, turn: Turn) -> None:
         if turn.outcome is None:
-            turn.choose_context(self._policy.context_tokens_max)
+            turn.choose_context(self.policy.context_tokens_max)
             newest = turn.newest_item_id
-            after = None if newest is None or newest.startswith(self._prefix) else newest
-            insert_context(turn, after, self._contexts, self.out)
-
-    def begin(self, reason: str, *, interrupts: bool) -> Turn:
-        interrupted = interrupts and self.interrupt()
-        last = self.turn
-        unheard = last is not None and last.is_open and (last.is_unasked or (interrupted and not last.answer_forwarded))
-        self.finish("joined" if unheard else "completed", reason, interrupted=interrupted)
-        self.answer_is_due = False
-        return self.questions.begin()
-
-    def interrupt(self) -> bool:
-        """Silence, now; false if there was nothing to silence."""
-        playback = self.replies.playback
-        if not self.replies.is_audible(self.now):
-            return False
-        heard = playback.heard(self.now)
-        self.cuts.interrupted(heard)
-        self.replies.silence(self.now)
-        at = heard[-1] if heard else None
-        self.out.to_client(commands.PlaybackFlush(at.item_id if at else "", int(at.heard_ms) if at else 0))
-        return True
-
-    def let_go_unheard(self) -> None:
-        """A held request whose answer nobody wants any more: the client is owed its response, created and cancelled."""
-        request = self.held
-        if request is None:
-            return
-        if not self.replies.is_free:
-            self.held = None
-            self.refuse(request, ALREADY_ACTIVE, ALREADY_ACTIVE_SAID)
-            return
-        turn = self.turn
-        self._ask(turn if turn is not None and turn.is_unasked else self._turn_without_question())
-        self.replies.silence(self.now)
-
-    def drop_due_answer(self) -> None:
-        if self.answer_is_due:
-            self.answer_is_due = False
-            self.finish("unanswered", "cancelled")
-
-    def finish(self, status: str, reason: str = "", *, interrupted: bool = False) -> None:
-        """The turn is over: whatever still works for it is cancelled. What was heard of it may still become known."""
-        turn = self.turn
-        if turn is None or not turn.is_open:
-            return
-        self.active_at = self.now
-        turn.state, turn.status = TurnState.OVER, status
-        turn.stages.interrupted = self.now if interrupted else None
-        self.out.add(commands.EndTurn(turn.id, reason or status))
-        self.report_over()
-        self._reports.append((turn, "cancelled" if interrupted and turn.answer_forwarded else status))
-        if not interrupted:
-            self.report_over()
-
-    def settle_cuts(self) -> None:
-        self.cut_is_due = False
-        self.cuts.settle()
-        self.report_over()
-
-    def report_over(self) -> None:
-        for turn, status in self._reports:
-            reply = self.replies.latest
-            heard = []
-            if reply is not None and reply.turn is turn:
-                heard = self.replies.playback.heard(self.now) if reply.heard is None else reply.heard
-            if not turn.reported:
-                turn.reported = True
-                self.out.add(commands.ReportTurn(turn.record(status, heard)))
-        self._reports.clear()
-
-    def check_playback(self, turn: Turn) -> None:
-        at = max(self.replies.playback.dry_at(self.now), self.now + PLAYBACK_CHECK_SECONDS_MIN)
-        self.out.add(commands.ScheduleEvent(at, events.PlaybackCheck(turn.id)))
-
-    def note_commit(self) -> int:
-        """The client has committed by hand: no answer is asked for before the model has said so."""
-        self._commit_count += 1
-        self._commits.append(self._commit_count)
-        return self._commit_count
-
-    def commit_over(self, number: int | None = None) -> None:
-        """The model has answered the oldest commit by hand; or, by its number, one it should long have answered."""
-        if number is None and self._commits:
-            self._commits.popleft()
-        elif number is not None and number in self._commits:
-            self._commits.remove(number)
-
-    def pass_on(
-        self, body: requests.Body, asked_as: str | None, *, overtakes: bool = False, is_commit: bool = False
-    ) -> None:
-        self.out.to_model(commands.ForwardClientEvent(self.out.new_id("p"), body, asked_as, overtakes, is_commit))
-
-    def refuse(self, event: requests.ClientRequest, code: str, message: str) -> None:
-        self.out.to_client(commands.RequestRefused(code, message, event.event_id))
+            self.insert_context(turn, None if newest is None or newest.startswith(self._prefix) else newest)

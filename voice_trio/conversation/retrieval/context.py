@@ -10,8 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voice_trio.conversation.retrieval.sentences import sentences
-from voice_trio.conversation.retrieval.text import token_quarters
+from voice_trio.conversation.retrieval.text import sentences, token_quarters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,13 +1,13 @@
 """When to search, with which words, which result to use, and whether waiting can improve it. One prefetch a turn.
 
 While the user speaks: the first search at `prefetch_words_min` words, another whenever the terms of the query have
-changed, at most `searches_in_flight_max` at a time (what comes while they are all busy is asked as soon as one
+changed, at most `searches_in_flight_max` at a time (a change that comes while all are busy is asked as soon as one
 returns) and `searches_max` in all. At commit whatever words are in are asked, on top of both bounds.
 
-Where passages are also kept locally (`local_net`), each change of the words is asked there first, and answered within
-milliseconds: the last words of a question come too late for any remote store. While both agree on the best passage the
-store is left in peace, and nobody waits. A store that is as quick itself (the embedded one) is asked at each change of
-the words, without any bound but one at a time. It knows words and times, not tasks.
+With a passage cache (`passage_cache`), each change of the words is asked there first, and answered within milliseconds:
+the last words of a question come too late for any remote store. While both agree on the best passage the store is not
+asked, and the response does not wait. A store that is as quick itself (the embedded one) is asked at each change of the
+words, without any bound but one at a time. It knows words and times, not tasks.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from voice_trio.conversation.retrieval.passage import Passage
 
 
-# So many new terms are worth a search although nothing seems to change: they may lead to passages that are not kept.
+# So many new terms are worth a search although nothing seems to change: they may lead to passages that are not cached.
 NEW_TERMS_MIN = 3
 
 
-# How many times better than the second the best kept passage must score for nobody to wait. Measured: 1.0 waits in 31 %
-# of turns and is right in 91.0 %, 1.25 in 39 % and 92.2 %, 1.4 in 42 % and 92.5 %.
+# How many times better than the second the best cached passage must score for the response not to wait. Measured: 1.0
+# waits in 31 % of turns and is right in 91.0 %, 1.25 in 39 % and 92.2 %, 1.4 in 42 % and 92.5 %.
 STANDING_OUT = 1.25
 
 
@@ -62,19 +62,34 @@ class Search:
 
 
 class Prefetch:
-    """The searches of one turn. `topic` is what the turn before was about, `pace` how long searches take lately."""
+    """The searches of one turn; `latency` is how long searches take lately.
 
-    def __init__(self, *, first_id: int, policy: Policy, pace: SearchLatency, topic: str = "") -> None:
+    `topic` is what the turn before was about; or it is read from the prefetch `before` when it is first needed, because
+    a turn begins while a response is being silenced. One that `continues` the turn before has that one's topic.
+    """
+
+    def __init__(
+        self,
+        *,
+        first_id: int,
+        policy: Policy,
+        latency: SearchLatency,
+        topic: str = "",
+        before: Prefetch | None = None,
+        continues: bool = False,
+    ) -> None:
         self._next_id = first_id
         self._policy = policy
-        self._pace = pace
-        self.earlier_topic = topic
+        self._latency = latency
+        self._topic, self._before = topic, before
+        if before is not None and continues:
+            self._topic, self._before = before._topic, before._before
         self._remote: list[Search] = []
         self._local: list[Search] = []
         self._said = ""
         self._deadline: float | None = None
         self._asked_in_speech = 0
-        self._kept_grew = False
+        self._cache_grew = False
 
     # What happens
 
@@ -98,8 +113,8 @@ class Prefetch:
         search.passages = passages or ()
         search.finished_at = now
         if passages is not None and not search.local:
-            self._pace.note(now - search.started_at)
-            self._kept_grew = bool(passages)
+            self._latency.note(now - search.started_at)
+            self._cache_grew = bool(passages)
         return True
 
     def resume(self, now: float) -> list[Search]:
@@ -114,27 +129,47 @@ class Prefetch:
 
     @property
     def best(self) -> Search | None:
-        """The result to use: the store's own, unless the kept passages were asked with terms that it has not seen."""
+        """The result to use: the store's own, unless the cache was asked with terms that the store has not seen."""
         remote, local = _freshest(self._remote), _freshest(self._local)
         if remote is None or local is None:
             return remote or local
         knows_more = bool(local.query.terms - remote.query.terms) and local.top is not None
         return local if knows_more and local.top != remote.top else remote
 
+    # When waiting on may still improve the context
+    #
+    # The wait costs the user silence, so it ends as soon as a better result cannot come before the deadline:
+    #
+    # 1. Two independent results begin with the same passage (`_is_steady`): more words hardly change it.
+    # 2. The store has answered for all the words so far, and more words would reach it too late: only a quick store can
+    #    still be asked for them.
+    # 3. A running search can come in time if its age plus the time left exceeds the fastest of recent searches (their
+    #    5 % quantile): the age and the time left add up to a constant, so a search is either hopeful to the end or not.
+    # 4. Nothing runs, but the transcript is incomplete: the words that come are worth a search only if a search that
+    #    starts now could return in time, or if cached passages can be asked.
+    #
+    # tests/simulation measures what each rule is worth.
+
     def can_improve(self, now: float, *, more_words: bool) -> bool:
         """Whether waiting on, until the deadline at most, may lead to a better context than what is in.
 
         `more_words`: the transcript is not complete, so that some may still come.
         """
-        if self._is_steady or (self._is_answered and not (more_words and self._pace.is_quick)):
+        if self._is_steady or (self._is_answered and not (more_words and self._latency.is_quick)):
             return False
         left = 0.0 if self._deadline is None else self._deadline - now
-        if any(self._pace.may_come(now - search.started_at, left) for search in self._remote if search.is_running):
+        if any(self._latency.may_come(now - search.started_at, left) for search in self._remote if search.is_running):
             return True
         if not more_words:
             return any(search.is_running for search in self._local)
-        # Kept passages and a quick store can be asked until the very end; any other store needs its time.
-        return self._policy.local_net or self._pace.may_come(0.0, left)
+        return self._policy.passage_cache or self._latency.may_come(0.0, left)
+
+    @property
+    def earlier_topic(self) -> str:
+        """What the turn before was about."""
+        if self._before is not None:
+            self._topic, self._before = self._before.topic, None
+        return self._topic
 
     @property
     def has_words(self) -> bool:
@@ -147,7 +182,7 @@ class Prefetch:
 
     @property
     def queries(self) -> int:
-        """Searches of the store; those among kept passages are not counted."""
+        """Searches of the store; those of the passage cache are not counted."""
         return len(self._remote)
 
     @property
@@ -175,17 +210,17 @@ class Prefetch:
     def _is_steady(self) -> bool:
         """Two independent looks begin with the same passage, so that more words hardly change it.
 
-        With kept passages: the store's freshest result and theirs, where their best stands out; without: the store's
-        two freshest.
+        With a passage cache: the store's freshest result and the cache's, where its best stands out; without: the
+        store's two freshest.
         """
-        if self._policy.local_net:
-            return self._kept_agree and _stands_out(_freshest(self._local))
+        if self._policy.passage_cache:
+            return self._cache_agrees and _stands_out(_freshest(self._local))
         tops = [search.top for search in self._remote if search.top is not None]
         agree = len(tops) >= 2 and tops[-1] == tops[-2]
-        return agree and (not self._pace.is_quick or _stands_out(_freshest(self._remote)))
+        return agree and (not self._latency.is_quick or _stands_out(_freshest(self._remote)))
 
     @property
-    def _kept_agree(self) -> bool:
+    def _cache_agrees(self) -> bool:
         remote, local = _freshest(self._remote), _freshest(self._local)
         return remote is not None and local is not None and remote.top is not None and remote.top == local.top
 
@@ -193,8 +228,8 @@ class Prefetch:
         if not self._committed and count_words(self._said) < self._policy.prefetch_words_min:
             return
         latest = self._query(whole=True)
-        if latest.terms and self._policy.local_net and self._may_ask_kept(latest):
-            self._kept_grew = False
+        if latest.terms and self._policy.passage_cache and self._may_ask_cache(latest):
+            self._cache_grew = False
             yield self._start(self._local, latest, now, local=True)
         query = self._query(whole=self._committed)
         if query.terms and self._may_ask_store(query, now):
@@ -203,7 +238,7 @@ class Prefetch:
     def _may_ask_store(self, query: SearchQuery, now: float) -> bool:
         if self._remote and self._remote[-1].query.terms == query.terms:
             return False
-        if self._pace.is_quick:
+        if self._latency.is_quick:
             return not (self._remote and self._remote[-1].is_running)
         in_flight, asked = sum(search.is_running for search in self._remote), len(self._remote)
         if self._deadline is None:
@@ -212,22 +247,22 @@ class Prefetch:
         asked_at_end = asked - self._asked_in_speech
         if asked and asked_at_end >= self._policy.searches_at_end_max:
             return False
-        return not asked or self._pace.may_come(0.0, self._deadline - now)
+        return not asked or self._latency.may_come(0.0, self._deadline - now)
 
     def _is_worth_asking(self, query: SearchQuery) -> bool:
-        """Whether the store may know better: not while the kept passages, asked first, still agree with it."""
+        """Whether the store may know better: not while the cache, asked first, still agrees with it."""
         remote = _freshest(self._remote)
         if remote is None or not self._local:
             return True
         if self._local[-1].is_running:
             return False  # a matter of milliseconds; `resume` asks again
-        return not self._kept_agree or len(query.terms - remote.query.terms) >= NEW_TERMS_MIN
+        return not self._cache_agrees or len(query.terms - remote.query.terms) >= NEW_TERMS_MIN
 
-    def _may_ask_kept(self, query: SearchQuery) -> bool:
+    def _may_ask_cache(self, query: SearchQuery) -> bool:
         newest = self._local[-1] if self._local else None
         if newest is None:
             return True
-        return not newest.is_running and (self._kept_grew or newest.query.terms != query.terms)
+        return not newest.is_running and (self._cache_grew or newest.query.terms != query.terms)
 
     def _start(self, searches: list[Search], query: SearchQuery, now: float, *, local: bool) -> Search:
         search = Search(self._next_id, query, local, now)

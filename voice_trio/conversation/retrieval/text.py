@@ -1,4 +1,4 @@
-"""Words: how text is counted, folded and compared, the same for every search, prefetch decision and token budget.
+"""Text: how it is counted, folded, compared and cut, the same for every search, prefetch decision and token budget.
 
 Pure and quick, because it runs for each transcript delta: a sentence takes some tens of microseconds. It may know
 nothing of time, files or any store.
@@ -34,6 +34,14 @@ _LETTERS_WITHOUT_DECOMPOSITION = str.maketrans(
 )
 _LATIN = re.compile("[\u0000-\u024f\u1e00-\u1eff\u2000-\u206f]")
 _ONE_TOKEN = re.compile(f"[{_CJK_RANGE}\u3000-\u3004\uff00-\uff65\U00010000-\U0001ffff\U00040000-\U0010ffff]")
+
+# A mark, what may close around it, and the space after it: a decimal point has none, an abbreviation such as "e.g." has
+# a lone letter before it. East Asian marks need no space. A line's end always ends a sentence. Bounded, so linear.
+_SENTENCE_END = re.compile(
+    r"(?:(?<![\W_][A-Za-z])\.|[!?…])[\"'»”’)\]]{0,3}(?:\s|$)\s{0,9}"
+    r"|[。！？｡][」』”’）]{0,3}\s{0,9}"
+    r"|\n\s{0,9}"
+)
 
 
 def count_words(text: str) -> int:
@@ -84,6 +92,16 @@ def matching_spans(text: str, terms: Iterable[str]) -> Iterator[tuple[int, int]]
                 for at in range(run.start(), run.end() - length + 1):
                     if word[0][at : at + length] in wanted:
                         yield word.start() + at, word.start() + at + length
+
+
+def sentences(text: str) -> Iterator[str]:
+    """`text` in pieces that end where sentences end, the space after each included; together they are `text`."""
+    start = 0
+    for end in _SENTENCE_END.finditer(text):
+        yield text[start : end.end()]
+        start = end.end()
+    if start < len(text):
+        yield text[start:]
 
 
 def token_estimate(text: str) -> int:

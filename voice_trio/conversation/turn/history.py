@@ -1,4 +1,4 @@
-"""What was said and heard so far, as a model can be told it again: after a lost upstream, or in a resumed session."""
+"""What was said and heard so far, as the next upstream is told it: after a lost one, or in a resumed session."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from voice_trio.conversation.turn.record import TurnRecord
 
-ITEMS_MAX = 80  # about forty turns; what came before is not told again
+ITEMS_MAX = 80  # about forty turns; older ones are not told to a new upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class History:
         return item_id in self._items
 
     def add(self, record: TurnRecord) -> None:
-        """A turn is over; a joined one goes on as the next and is added with it."""
+        """A turn is over; a merged one goes on as the next and is added with it."""
         if record.status == "joined":
             return
         for item_id, text in record.said_items:
@@ -50,7 +50,7 @@ class History:
             self.tell(Said(item_id, "assistant", text))
 
     def tell(self, said: Said) -> None:
-        """Add an item at the end, once: a question whose answer was cancelled unheard is part of two turns."""
+        """Add an item at the end, once: a question whose response was cancelled unheard is part of two turns."""
         if said.item_id not in self._items:
             self._items[said.item_id] = replace(said, text=self._corrections.pop(said.item_id, said.text))
             if len(self._items) > ITEMS_MAX:

@@ -1,6 +1,6 @@
-"""How much of an answer the user has heard, item by item. Knows nothing of turns, and has no clock of its own.
+"""How much of a response the user has heard, item by item. Knows nothing of turns, and has no clock of its own.
 
-An item's audio passes three marks: *received* from the model, *forwarded* towards the client, *sent* on its socket.
+An item's audio passes three marks: *received* from the upstream, *forwarded* towards the client, *sent* on its socket.
 What was heard is reckoned from what was sent: the client plays without a pause as long as it has something to play, so
 one number, the moment at which all that was sent will have been played (`dry_at`), says how much is still unplayed.
 A report of the client's corrects that moment; between two reports the same clock goes on.
@@ -19,7 +19,7 @@ CLOCK_SLACK_SECONDS = 0.0005  # sums of floating-point durations are equal only 
 
 @dataclass(slots=True)
 class PlaybackItem:
-    """One item of an answer. All lengths in ms of audio, from the start of the item."""
+    """One item of a response. All lengths in ms of audio, from the start of the item."""
 
     item_id: str
     received_ms: float = 0.0
@@ -29,7 +29,7 @@ class PlaybackItem:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was heard of an item: `heard_ms` of `sent_ms` on the client's socket, of `received_ms` from the model."""
+    """What was heard of an item: `heard_ms` of `sent_ms` on the client's socket, of `received_ms` from the upstream."""
 
     item_id: str
     heard_ms: float
@@ -38,7 +38,7 @@ class Heard:
 
 
 class Playback:
-    """The items of the answer that is being played, in order. Times in seconds, lengths in ms."""
+    """The items of the response that is being played, in order. Times in seconds, lengths in ms."""
 
     def __init__(self) -> None:
         self._items: dict[str, PlaybackItem] = {}
@@ -51,16 +51,16 @@ class Playback:
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._items
 
-    def open(self, item_id: str) -> PlaybackItem:
-        """The item of that id, made at its first mention."""
+    def open(self, item_id: str) -> None:
+        """An item of the response begins, perhaps without sound."""
+        if item_id not in self._items:
+            self._items[item_id] = PlaybackItem(item_id)
+
+    def forward(self, item_id: str, duration_ms: float) -> None:
+        """Audio came from the upstream and was passed on towards the client."""
         item = self._items.get(item_id)
         if item is None:
             item = self._items[item_id] = PlaybackItem(item_id)
-        return item
-
-    def forward(self, item_id: str, duration_ms: float) -> None:
-        """Audio came from the model and was passed on towards the client."""
-        item = self.open(item_id)
         item.received_ms += duration_ms
         item.forwarded_ms += duration_ms
 
@@ -107,13 +107,20 @@ class Playback:
 
     @property
     def unsent_ms(self) -> float:
-        return sum(item.forwarded_ms - item.sent_ms for item in self._items.values())
+        """What was forwarded and has not left on the socket yet."""
+        unsent_ms = 0.0
+        for item in self._items.values():
+            unsent_ms += item.forwarded_ms - item.sent_ms
+        return unsent_ms
 
     @property
     def anything_forwarded(self) -> bool:
-        return any(item.forwarded_ms > 0 for item in self._items.values())
+        for item in self._items.values():  # noqa: SIM110  # a generator would be entered anew for each item
+            if item.forwarded_ms > 0:
+                return True
+        return False
 
     def clear(self) -> None:
-        """A new answer begins, or the old one was flushed."""
+        """A new response begins, or the old one was flushed."""
         self._items.clear()
         self._dry_at = float("-inf")

@@ -34,7 +34,7 @@ class TurnTimestamps:
     playback_started: float | None = None
     """By the client's own reports of its position."""
     flush_queued: float | None = None
-    """When this turn's answer was to fall silent, and when the client had been sent the word."""
+    """When a flush of this turn's response was queued, and when it had been written to the client."""
     flush_sent: float | None = None
 
 
@@ -56,8 +56,8 @@ class SearchRecord:
 class TurnRecord:
     """A finished turn.
 
-    `status`: completed, cancelled (interrupted), failed, incomplete, unanswered, joined (to the next turn: the user
-    went on speaking), or ended (with the session). `heard_ms` of `received_ms` of its answer reached the user.
+    `status`: completed, cancelled (interrupted), failed, incomplete, unanswered, joined (merged into the next turn: the
+    user went on speaking), or ended (with the session). `heard_ms` of `received_ms` of its response reached the user.
     """
 
     turn_id: int
@@ -73,11 +73,11 @@ class TurnRecord:
     heard_ms: int
     received_ms: int
     said_items: tuple[tuple[str, str], ...] = ()
-    """What the user said, by item; with those of turns that were joined to this one."""
+    """What the user said, by item; with those of turns that were merged into this one."""
     heard_items: tuple[tuple[str, str], ...] = ()
     """What the assistant said as far as it was heard, by item."""
     transcription_fallback: bool = False
-    """Whether the words came from a model that transcribes only after the commit."""
+    """Whether the transcription model transcribes only after the commit."""
     stages: TurnTimestamps = field(default_factory=TurnTimestamps)
     searches: tuple[SearchRecord, ...] = ()
-    """In the order they were asked, with those of turns that were joined to this one."""
+    """In the order they were asked, with those of turns that were merged into this one."""

@@ -1,4 +1,4 @@
-"""One turn: what the user said, how far its answer has come, and what is reported of it in the end."""
+"""One turn: what the user said, how far its response has come, and what is reported of it in the end."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class TurnState(Enum):
     LISTENING = "the user is speaking"
     WAITING = "committed; a fresher result may still come"
-    READY = "the context is settled; the answer is asked for as soon as the model is free"
+    READY = "the context is settled; response.create leaves as soon as the slot is free"
     ASKED = "response.create has left"
-    OVER = "answered and heard, interrupted, failed, or joined to the next turn"
+    OVER = "answered and heard, interrupted, failed, or merged into the next turn"
 
 
 @dataclass(slots=True)
@@ -32,10 +32,10 @@ class Turn:
     typed: bool = False
     state: TurnState = TurnState.LISTENING
     texts: dict[str, str] = field(default_factory=dict)
-    """What was said, by user item, in order; a turn that was joined to this one left its items here."""
+    """What was said, by user item, in order; a turn that was merged into this one left its items here."""
     transcribed: set[str] = field(default_factory=set)
     committed: set[str] = field(default_factory=set)
-    """Items of this very turn that were complete; a second word about one changes nothing."""
+    """Items of this very turn that were committed; a repeated commit of one changes nothing."""
     newest_item_id: str | None = None
     stages: TurnTimestamps = field(default_factory=TurnTimestamps)
     context: Context | None = None
@@ -44,9 +44,10 @@ class Turn:
     stale: bool = False
     tool_rounds: int = 0
     attempts: int = 0
-    answer: dict[str, str] = field(default_factory=dict)
+    response_texts: dict[str, str] = field(default_factory=dict)
     """What the assistant says, by item."""
-    answer_forwarded: bool = False
+    response_forwarded: bool = False
+    """Whether the client was sent any sound of the response."""
     status: str = "completed"
     """How the newest response of this turn ended."""
     reported: bool = False
@@ -75,7 +76,7 @@ class Turn:
         return not self.prefetch.can_improve(now, more_words=not self.texts.keys() <= self.transcribed)
 
     def choose_context(self, tokens_max: int) -> None:
-        """Take the best result that is in; called once, when the answer is asked for."""
+        """Take the best result that is in; called once, when `response.create` leaves."""
         best = self.prefetch.best
         self.context = render_context(best.passages, tokens_max) if best else None
         if best is None or best.finished_at is None or self.context is None:
@@ -91,23 +92,23 @@ class Turn:
 
     @property
     def sources(self) -> tuple[tuple[str, str], ...]:
-        """(title, source) of what the model was given."""
+        """(title, source) of what the upstream was given."""
         if self.context is None:
             return ()
         return tuple((passage.title, passage.source) for passage in self.context.passages)
 
-    def forget_model(self) -> None:
-        """The model is gone and knows nothing of this turn: what it was given must be given again."""
+    def forget_upstream(self) -> None:
+        """The next upstream knows nothing of this turn: what the last one was given must be given again."""
         self.context_sent = False
         self.attempts = 0
 
     def record(self, status: str, heard: Sequence[Heard]) -> TurnRecord:
-        """What is reported of the turn; `heard` are the items of its answer that have sound."""
+        """What is reported of the turn; `heard` are the items of its response that have sound."""
         return TurnRecord(
             turn_id=self.id,
             typed=self.typed,
             said=self.said,
-            answer=" ".join(self.answer.values()),
+            answer=" ".join(self.response_texts.values()),
             status=status,
             outcome=self.outcome,
             stale=self.stale,
@@ -122,9 +123,9 @@ class Turn:
         )
 
     def heard_items(self, heard: Sequence[Heard]) -> Iterator[tuple[str, str]]:
-        """(item, words) of the answer as far as it was heard."""
+        """(item, words) of the response as far as it was heard."""
         by_id = {item.item_id: item for item in heard}
-        for item_id, text in self.answer.items():
+        for item_id, text in self.response_texts.items():
             sound = by_id.get(item_id)
             part = text.strip() if sound is None else heard_part(text.strip(), sound.heard_ms, sound.received_ms)
             if part and (sound is None or sound.heard_ms > 0):

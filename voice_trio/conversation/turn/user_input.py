@@ -1,6 +1,6 @@
 """The user's half of a turn: what is being said, which searches it starts, and when its context is settled.
 
-It knows turns and words; it does not know how an answer is asked for or heard.
+It knows turns and words; it does not know how a response is asked for or heard.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from voice_trio.conversation.retrieval.prefetch import Search
 
 
-JOINED_CHARACTERS_MAX = 4_000  # beyond this a question is not continued: its beginning is forgotten
-JOINED_ITEMS_MAX = 20
+MERGED_CHARACTERS_MAX = 4_000  # of a question that goes on: beyond this its beginning is forgotten
+MERGED_ITEMS_MAX = 20
 
 
 class UserInput:
@@ -31,31 +31,36 @@ class UserInput:
         self._out = out
         self._turns = 0
         self._search_id = 1
-        self._pace = SearchLatency()
+        self._latency = SearchLatency()
         self.turn: Turn | None = None
 
     @property
     def is_listening(self) -> bool:
-        """Whether the user is speaking: the model has announced speech and not yet committed it."""
+        """Whether the user is speaking: the upstream has announced speech and not yet committed it."""
         return self.turn is not None and self.turn.state is TurnState.LISTENING
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a question is complete and its answer not asked for yet."""
+        """Whether a question is complete and its response not asked for yet."""
         return self.turn is not None and self.turn.state in (TurnState.WAITING, TurnState.READY)
 
     def begin(self) -> Turn:
-        """A new turn; a question that nobody has heard an answer to is part of it."""
+        """A new turn; a question whose response was not heard at all is part of it."""
         last = self.turn
         self._turns += 1
-        joins = last is not None and last.status == "joined"
-        topic = "" if last is None else last.prefetch.earlier_topic if joins else last.prefetch.topic
-        prefetch = Prefetch(first_id=self._search_id, policy=self._policy, pace=self._pace, topic=topic)
+        is_merged = last is not None and last.status == "joined"
+        prefetch = Prefetch(
+            first_id=self._search_id,
+            policy=self._policy,
+            latency=self._latency,
+            before=None if last is None else last.prefetch,
+            continues=is_merged,
+        )
         turn = self.turn = Turn(self._turns, prefetch)
-        if last is not None and joins:
+        if last is not None and is_merged:
             turn.texts.update(_newest(last.texts))
             turn.transcribed.update(last.transcribed & turn.texts.keys())
-        self._out.add(commands.BeginTurn(turn.id))
+        self._out.issued.append(commands.BeginTurn(turn.id))
         return turn
 
     def commit(self, turn: Turn, item_id: str, now: float) -> None:
@@ -69,9 +74,8 @@ class UserInput:
         if self._policy.wait_seconds_max <= 0:
             self._settle(turn, now)
         else:
-            self._out.add(
-                commands.ScheduleEvent(now + self._policy.wait_seconds_max, events.WaitOver(turn.id), turn.id)
-            )
+            at = now + self._policy.wait_seconds_max
+            self._out.issued.append(commands.ScheduleEvent(at, events.WaitOver(turn.id), turn.id))
 
     def read(self, turn: Turn, item_id: str, text: str, now: float) -> None:
         """Written words: all of an item's at once, and searched for when it is committed."""
@@ -93,26 +97,25 @@ class UserInput:
         if turn.is_unasked:
             self._start(turn, turn.prefetch.hear(turn.said, now))
 
-    def hear_no_more(self, item_id: str) -> None:
-        """The item's transcription has failed: there is nothing to wait for."""
+    def transcription_failed(self, item_id: str) -> None:
+        """No more words of the item come: there is nothing to wait for."""
         if self.turn is not None and item_id in self.turn.texts:
             self.turn.transcribed.add(item_id)
 
     def search_over(self, search_id: int, passages: tuple[Passage, ...] | None, now: float) -> None:
+        """A search returned, or failed (`None`): too late for its turn, and no other turn may have it (I4)."""
         turn = self.turn
-        if turn is None or not turn.is_unasked or not turn.prefetch.finish(search_id, passages, now):
-            return  # too late for its turn, and no other turn may have it (I4)
-        self._start(turn, turn.prefetch.resume(now))
+        if turn is not None and turn.is_unasked and turn.prefetch.finish(search_id, passages, now):
+            self._start(turn, turn.prefetch.resume(now))
 
     def wait_over(self, turn_id: int, now: float) -> None:
         turn = self.turn
         if turn is not None and turn.id == turn_id and turn.state is TurnState.WAITING:
             self._settle(turn, now)
 
-    def settle_if_possible(self, now: float) -> None:
-        """Nothing better is on its way: the wait is over before its time."""
-        turn = self.turn
-        if turn is not None and turn.state is TurnState.WAITING and turn.context_is_settled(now):
+    def settle_if_possible(self, turn: Turn, now: float) -> None:
+        """Nothing better is on its way: the wait of a `WAITING` turn is over before its time."""
+        if turn.context_is_settled(now):
             self._settle(turn, now)
 
     def _settle(self, turn: Turn, now: float) -> None:
@@ -122,16 +125,16 @@ class UserInput:
     def _start(self, turn: Turn, searches: list[Search]) -> None:
         for search in searches:
             self._search_id = turn.prefetch.next_id
-            self._out.add(commands.StartSearch(turn.id, search.id, search.query.text, search.local))
+            self._out.issued.append(commands.StartSearch(turn.id, search.id, search.query.text, search.local))
 
 
 def _newest(texts: dict[str, str]) -> dict[str, str]:
     """The last items of a question that was never answered, as much as one would still mean by it."""
     kept: list[tuple[str, str]] = []
-    room = JOINED_CHARACTERS_MAX
+    room = MERGED_CHARACTERS_MAX
     for item_id, text in reversed(texts.items()):
         room -= len(text)
-        if kept and (room < 0 or len(kept) >= JOINED_ITEMS_MAX):
+        if kept and (room < 0 or len(kept) >= MERGED_ITEMS_MAX):
             break
         kept.append((item_id, text))
     return dict(reversed(kept))

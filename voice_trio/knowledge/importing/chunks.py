@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from voice_trio.conversation.retrieval.sentences import sentences
-from voice_trio.conversation.retrieval.text import token_quarters
+from voice_trio.conversation.retrieval.text import sentences, token_quarters
 from voice_trio.knowledge.sqlite.base import Chunk
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 import msgspec
 
-from voice_trio.conversation.managed.responses import TAG
 from voice_trio.conversation.passthrough import requests
+from voice_trio.conversation.response_slot import TAG
 from voice_trio.errors import InvalidEvent
 from voice_trio.protocols.audio import BYTES_PER_MS, BYTES_PER_SAMPLE, AudioAppended, audio_ms
 from voice_trio.protocols.realtime import client_events
@@ -129,7 +129,7 @@ class ClientEventReader:
         if response.metadata and TAG in response.metadata:
             raise InvalidEvent(f"The metadata key '{TAG}' is reserved.", param=f"response.metadata.{TAG}")
         body = self._settings.response_body(msgspec.to_builtins(response))
-        return requests.ResponseRequested(body, aside=response.conversation == "none", event_id=event_id)
+        return requests.ResponseRequested(body, out_of_band=response.conversation == "none", event_id=event_id)
 
     def _check_role(self, item: Item, param: str) -> None:
         if item.role == "system" and not self._settings.may_instruct:

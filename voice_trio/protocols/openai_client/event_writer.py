@@ -12,7 +12,7 @@ import msgspec
 from cachetools import FIFOCache
 
 from voice_trio.conversation import commands, events, session_events
-from voice_trio.conversation.managed.responses import TAG
+from voice_trio.conversation.response_slot import TAG
 
 if TYPE_CHECKING:
     from voice_trio.errors import InvalidEvent

@@ -9,7 +9,7 @@ import structlog
 from voice_trio.billing.prices import CHARACTERS_PER_TOKEN, Cost
 from voice_trio.billing.spending import ZERO, BudgetLevel, SessionCosts
 from voice_trio.conversation import commands, events
-from voice_trio.conversation.managed.responses import TAG
+from voice_trio.conversation.response_slot import TAG
 from voice_trio.conversation.session_events import BudgetWarning
 from voice_trio.session.observers import Observer, SidecarAudioSent, TranscriptionModelChanged
 from voice_trio.session.spend.usage_estimator import OBSERVED_EVENTS, UsageEstimator

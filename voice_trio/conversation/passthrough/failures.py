@@ -1,0 +1,73 @@
+"""What goes wrong with an upstream, and how the client's request that it was about is answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voice_trio.conversation import commands, events
+from voice_trio.conversation.policy import FATAL_CODES, SESSION_EXPIRED
+
+if TYPE_CHECKING:
+    from voice_trio.conversation.passthrough.responses import FailedRequest
+    from voice_trio.conversation.passthrough.turn_flow import PassthroughTurnFlow
+
+
+class PassthroughFailures:
+    """Errors, refusals and delays."""
+
+    def __init__(self, flow: PassthroughTurnFlow) -> None:
+        self._flow = flow
+        self._out = flow.out
+        self._responses = flow.responses
+
+    def on_upstream_error(self, event: events.UpstreamError) -> None:
+        self._out.warn(event.code or "error", event.message)
+        if event.code in FATAL_CODES:
+            self._out.issued.append(commands.EndSession(event.code))
+            return
+        if event.code == SESSION_EXPIRED:
+            self._out.issued.append(commands.ReplaceUpstream(event.code))
+            return
+        match self._out.recall(event.event_id):
+            case commands.ForwardClientEvent() as forwarded:
+                if forwarded.is_commit:
+                    self._flow.commit_over()
+                self._out.to_client(commands.UpstreamErrorForwarded(event, forwarded.client_event_id))
+            case commands.CreateClientResponse(event_id=tag):
+                self._on_response_refused(event, tag)
+            case commands.CancelResponse(response_id=response_id):
+                self._responses.not_active(response_id)
+            case None:
+                self._out.to_client(event)
+            case _:
+                pass  # about something the client knows nothing of
+
+    def _on_response_refused(self, event: events.UpstreamError, tag: str) -> None:
+        failed = self._responses.take_failed(tag, overdue=False)
+        if failed is not None:
+            self._out.to_client(commands.UpstreamErrorForwarded(event, failed.client_event_id))
+            self._finish_turn_of(failed, "failed")
+
+    def on_creation_overdue(self, event: events.CreationOverdue) -> None:
+        failed = self._responses.take_failed(event.tag, overdue=True)
+        if failed is not None:
+            message = "The model did not begin to answer in time."
+            refusal = commands.RequestRefused("server_error", message, failed.client_event_id, is_ours=True)
+            self._out.to_client(refusal)
+            self._finish_turn_of(failed, "unanswered")
+
+    def on_response_stalled(self, event: events.ResponseStalled) -> None:
+        """The client's request is answered with an error, and its turn ends with what was heard."""
+        response = self._responses.stalled(event.tag, self._flow.now)
+        if response is None:
+            return
+        message = "The model stopped in the middle of its answer."
+        self._out.to_client(commands.RequestRefused("server_error", message, response.client_event_id, is_ours=True))
+        if response.turn is self._flow.turn and response.turn.is_open:
+            response.turn.status = "incomplete"
+            self._flow.check_playback(response.turn)
+
+    def _finish_turn_of(self, failed: FailedRequest, status: str) -> None:
+        response = failed.response
+        if response is not None and not response.interrupted and response.turn is self._flow.turn:
+            self._flow.finish(status)

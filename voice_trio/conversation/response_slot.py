@@ -1,0 +1,234 @@
+"""The response slot: one response at a time in the upstream's conversation (I1), under both turn policies.
+
+The upstream refuses a second active response, and a `response.cancel` without an id cancels whatever is active by then.
+So one slot decides when the next `response.create` may leave, and a cancel always names its response.
+
+    response.create ─► ASKED ──response.created──► ACTIVE ──response.done──► DONE, the slot is free
+                         │ creation overdue           │ done overdue (interrupted): cancel again, then give up
+                         ▼                            │ stalled: cancel, give up
+                      given up: cancelled             │ nothing to cancel: its response.done was lost
+                      if it still appears             ▼
+
+**Tag.** `response.create` carries a tag in its metadata, and `response.created` returns it. A created response without
+our tag is ours only while one is outstanding: some compatible servers drop metadata. Any other is unsolicited.
+
+**Unsolicited.** Nobody asked for such a response, or it came after it had been given up: it is ungrounded, or late. It
+is cancelled, and the slot stays busy until its `response.done`, at most `done_seconds_max`: a `response.create` sent
+before that would be refused.
+
+**Interrupted.** After a barge-in the server cancels by itself (`interrupt_response`), so a cancel sent at once would
+arrive late and could end the next response. Only after `done_seconds_max` is it cancelled by id; after as long again
+the slot is free without its `response.done`.
+
+**Stalled.** An active response without any sign of life for `stall_seconds_max` is cancelled by id and not waited for.
+
+The slot knows nothing of context, clients or the words of a response. Event names and rules:
+https://platform.openai.com/docs/api-reference/realtime-server-events
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from voice_trio.conversation import commands, events
+from voice_trio.conversation.turn.playback import CLOCK_SLACK_SECONDS, Playback
+
+if TYPE_CHECKING:
+    from voice_trio.conversation.outbound import Outbound
+    from voice_trio.conversation.policy import Policy
+    from voice_trio.conversation.turn.turn import Turn
+
+TAG = "vt"  # the metadata key by which a response is known to be ours
+
+
+class ResponseState(Enum):
+    ASKED = "response.create has left"
+    ACTIVE = "response.created came"
+    DONE = "response.done came, or the response was given up"
+
+
+@dataclass(slots=True)
+class Response:
+    """A response that was asked for; `tag` is the `event_id` of its `response.create`."""
+
+    turn: Turn
+    tag: str
+    state: ResponseState = ResponseState.ASKED
+    response_id: str | None = None
+    interrupted: bool = False
+    """Nothing more of it is forwarded as sound."""
+    cancel_resent: bool = False
+    active_at: float = 0.0
+    """When the upstream last said something of it."""
+
+
+R = TypeVar("R", bound=Response)
+
+
+class ResponseSlot(Generic[R]):
+    """`open` is the response that is asked for or active; `latest` stays until the next one is asked for."""
+
+    def __init__(self, policy: Policy, out: Outbound) -> None:
+        self._policy = policy
+        self._out = out
+        self._unsolicited: set[str] = set()  # response ids: cancelled, not yet done
+        self._given_up: set[str] = set()  # tags: never created in time
+        self._blocked = False
+        self.open: R | None = None
+        self.latest: R | None = None
+        self.playback = Playback()
+        """The sound of `latest`, as far as it was forwarded."""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether `response.create` may leave: nothing asked for, nothing active, nothing in the way."""
+        return self.open is None and not self._unsolicited and not self._blocked
+
+    def find(self, response_id: str) -> R | None:
+        """The open response of that id."""
+        response = self.open
+        return response if response is not None and response.response_id == response_id else None
+
+    # Asking
+
+    def occupy(self, response: R, now: float) -> None:
+        """The response's `response.create` leaves at `now`."""
+        self.open = self.latest = response
+        self.expect_creation(response.tag, now)
+
+    def expect_creation(self, tag: str, now: float) -> None:
+        at = now + self._policy.creation_seconds_max
+        self._out.issued.append(commands.ScheduleEvent(at, events.CreationOverdue(tag)))
+
+    def refused(self, tag: str) -> R | None:
+        """The upstream refused a `response.create`; the response it was for, if it is still outstanding."""
+        response = self.open
+        if response is None or response.tag != tag or response.state is not ResponseState.ASKED:
+            return None
+        self._close(response)
+        return response
+
+    def give_up_uncreated(self, tag: str) -> R | None:
+        """No `response.created` in all this time; the response, if it is still outstanding."""
+        response = self.refused(tag)
+        if response is not None:
+            self._given_up.add(tag)
+        return response
+
+    def block(self) -> None:
+        """Another response is active, unknown to us: any `response.done` frees the slot."""
+        self._blocked = True
+
+    def unblock(self) -> bool:
+        """Wait no longer for the unknown response; whether the slot was blocked."""
+        was_blocked, self._blocked = self._blocked, False
+        return was_blocked
+
+    # What the upstream says
+
+    def created(self, response_id: str, tag: str | None, now: float) -> R | None:
+        """The open response that now becomes active; `None` for a repeated event or an unsolicited response.
+
+        One that was interrupted before it was created is cancelled here.
+        """
+        response = self.open
+        if response is not None and response.response_id == response_id:
+            return None
+        if response is None or response.state is not ResponseState.ASKED or tag not in (None, response.tag):
+            self._cancel_unsolicited(response_id, tag, now)
+            return None
+        response.state, response.response_id, response.active_at = ResponseState.ACTIVE, response_id, now
+        if response.interrupted:
+            self.cancel(response_id)
+        else:
+            self._watch(response)
+        return response
+
+    def done(self, response_id: str) -> R | None:
+        """`response.done` came; the open response it ends, `None` for an unsolicited one or one given up."""
+        self._unsolicited.discard(response_id)
+        self._blocked = False
+        return self._close_by_id(response_id)
+
+    def not_active(self, response_id: str) -> None:
+        """There was nothing to cancel: its `response.done` was lost, or is not coming."""
+        self._unsolicited.discard(response_id)
+        self._close_by_id(response_id)
+
+    # What takes too long
+
+    def expect_done(self, response: R, now: float) -> None:
+        """The response was interrupted and created: `done_overdue` follows."""
+        at = now + self._policy.done_seconds_max
+        self._out.issued.append(commands.ScheduleEvent(at, events.DoneOverdue(response.tag)))
+
+    def done_overdue(self, tag: str, now: float) -> None:
+        """An interrupted response is still not done: cancel it by id, and the next time do without."""
+        response = self.open
+        if response is None or response.tag != tag or not response.interrupted:
+            return
+        if response.response_id is not None and not response.cancel_resent:
+            response.cancel_resent = True
+            self.cancel(response.response_id)
+            self.expect_done(response, now)
+            return
+        if response.response_id is None:
+            self._given_up.add(tag)
+        self._out.warn("done_missing", "an interrupted response was never reported done")
+        self._close(response)
+
+    def unsolicited_overdue(self, response_id: str) -> None:
+        """It was cancelled and its `response.done` did not come: the slot waits no longer."""
+        self._unsolicited.discard(response_id)
+
+    def stalled(self, tag: str, now: float) -> R | None:
+        """The response that has come to a standstill, if it is this one: cancelled by id, and not waited for."""
+        response = self.open
+        if response is None or response.tag != tag or response.interrupted or response.response_id is None:
+            return None
+        if now - response.active_at < self._policy.stall_seconds_max - CLOCK_SLACK_SECONDS:
+            self._watch(response)
+            return None
+        self.cancel(response.response_id)
+        self._close(response)
+        self._out.warn("answer_stalled", "an active response said nothing for long; cancelled")
+        return response
+
+    def upstream_lost(self) -> R | None:
+        """All that the upstream was doing is gone; the response it was working on, unless it was interrupted."""
+        response, self.open = self.open, None
+        self._unsolicited.clear()
+        self._blocked = False
+        if self.latest is not None:
+            self.latest.state = ResponseState.DONE
+        return None if response is None or response.interrupted else response
+
+    def cancel(self, response_id: str) -> None:
+        """Always by id: a late cancel without one can end the next response."""
+        self._out.to_upstream(commands.CancelResponse(self._out.new_id("c"), response_id))
+
+    def _cancel_unsolicited(self, response_id: str, tag: str | None, now: float) -> None:
+        if tag in self._given_up:
+            self._given_up.discard(tag)
+        else:
+            self._out.warn("unasked_response", "the model answered unasked; cancelled")
+        self._unsolicited.add(response_id)
+        self.cancel(response_id)
+        at = now + self._policy.done_seconds_max
+        self._out.issued.append(commands.ScheduleEvent(at, events.UnsolicitedOverdue(response_id)))
+
+    def _watch(self, response: R) -> None:
+        at = response.active_at + self._policy.stall_seconds_max
+        self._out.issued.append(commands.ScheduleEvent(at, events.ResponseStalled(response.tag)))
+
+    def _close_by_id(self, response_id: str) -> R | None:
+        response = self.find(response_id)
+        if response is not None:
+            self._close(response)
+        return response
+
+    def _close(self, response: R) -> None:
+        response.state = ResponseState.DONE
+        self.open = None
