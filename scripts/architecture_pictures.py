@@ -81,7 +81,7 @@ one process | server/server.py:run_server
                         silence | session/upstream/connection.py:UpstreamConnection._feed_silence
                     sidecar: if words come late | session/sidecar/sidecar.py:Sidecar._run
                         reader | session/sidecar/sidecar.py:Sidecar._listen
-                        writer | session/sidecar/sidecar.py:Sidecar._speak
+                        writer | session/sidecar/sidecar.py:Sidecar._write
                     turn: a cancel scope, which an interruption cancels | session/tasks.py:run_turn
                         search | session/tasks.py:search
                         function | session/tasks.py:call_tool

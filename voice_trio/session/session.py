@@ -223,7 +223,7 @@ class Session:
                 nursery.start_soon(watch_for_idleness, self._core, self)
             while upstream is not None:
                 if self._sidecar is not None:
-                    self._sidecar.attend(upstream, nursery, sockets)
+                    self._sidecar.start_if_needed(upstream, nursery, sockets)
                 await self._upstream.run(upstream)
                 upstream = await self._recover(sockets)
 

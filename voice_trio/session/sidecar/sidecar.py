@@ -1,11 +1,11 @@
 """The sidecar: a second socket to the upstream, which only transcribes, so that words come while the user speaks.
 
-    run      reach it, talk over it; lost, again, a bounded number of times
-    ├─ listen    its words as the conversation's deltas, its usage to the bill
-    └─ speak     speech, and where it ends
+    run          connect, serve the connection until it is lost; again, a bounded number of times
+    ├─ listen    its transcripts as the conversation's deltas, its usage to the bill
+    └─ write     speech, and where it ends
 
-Nothing of the session waits for it or ends with it: without a sidecar the words come later. What it hears and whose
-words it says is decided in `sidecar_turns`.
+No part of the session waits for it or ends with it: without a sidecar the words come later. `utterances` decides which
+sound it is sent and which of its words are used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
 from voice_trio.protocols.realtime import read_event
 from voice_trio.protocols.realtime.writer import never_streams, transcription_update
 from voice_trio.session.observers import SidecarAudioSent
-from voice_trio.session.sidecar.utterances import SidecarTurns
+from voice_trio.session.sidecar.utterances import SidecarUtterances
 from voice_trio.session.upstream.connect import (
     CLOSE_SECONDS_MAX,
     UPDATE_ID,
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from voice_trio.net.link import Link
     from voice_trio.session.ports import ConnectedUpstream, Dial, SessionPort
 
-CONNECTIONS_MAX = 5  # of one session; whoever is lost more often is not there
-AGAIN_AFTER_SECONDS = 1.0  # the first time; each time twice as long
+CONNECTIONS_MAX = 5  # of one session; a sidecar that is lost more often is given up
+RECONNECT_SECONDS = 1.0  # before the first new connection; doubled for each one after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,48 +52,48 @@ class Sidecar:
     def __init__(self, plan: SidecarPlan, host: SessionPort) -> None:
         self._plan = plan
         self._host = host
-        self._turns = SidecarTurns()
+        self._utterances = SidecarUtterances()
         self._is_on = True
         self._is_running = False
         self._link: Link | None = None
-        self._loss = trio.CancelScope()
-        self._news = trio.Event()
+        self._lost = trio.CancelScope()
+        self._changed = trio.Event()
 
     # The conversation's side
 
-    def attend(self, model: ConnectedUpstream, nursery: trio.Nursery, sockets: trio.Nursery) -> None:
-        """Run beside this model if it needs that; once running, it stays. Its sockets live in `sockets`."""
+    def start_if_needed(self, upstream: ConnectedUpstream, nursery: trio.Nursery, sockets: trio.Nursery) -> None:
+        """Start if this upstream needs it; once running, it stays. Its sockets live in `sockets`."""
         if self._is_running:
             return
-        self._is_on = self._plan.always or _needs_a_sidecar(model, self._host.config.model.transcription_model)
+        self._is_on = self._plan.always or _needs_sidecar(upstream, self._host.config.model.transcription_model)
         if self._is_on:
             self._is_running = True
-            self._turns.is_only_ears = model.updated.transcription_model is None
+            self._utterances.transcribes_alone = upstream.updated.transcription_model is None
             nursery.start_soon(self._run, self._plan.dial, sockets)
         else:
-            self._turns.rest()
+            self._utterances.stop()
 
     def follow(self, queued_ms: float) -> None:
-        """A model begins to hear, first what waits for it already."""
-        self._turns.follow(queued_ms)
+        """An upstream begins to hear, first the sound that waits for it."""
+        self._utterances.follow(queued_ms)
 
     def upstream_lost(self) -> None:
-        """Nobody will say where this utterance ends."""
-        self._turns.end_speech()
-        self._news.set()
+        """No end of this utterance will be announced."""
+        self._utterances.end_speech()
+        self._changed.set()
 
     def hear(self, audio: str, duration_ms: float) -> None:
-        """What the model is sent, in base64."""
+        """Sound (base64) that the upstream is sent."""
         if self._is_on:
-            self._turns.hear(audio, duration_ms)
-            self._news.set()
+            self._utterances.hear(audio, duration_ms)
+            self._changed.set()
 
     def admits(self, event: events.UpstreamEvent) -> bool:
-        """Whether the conversation is to hear of what its model says; see `SidecarTurns`."""
+        """Whether the conversation may see the event; see `SidecarUtterances`."""
         if not self._is_running:
             return True
-        passes = self._turns.admits(event)
-        self._news.set()
+        passes = self._utterances.admits(event)
+        self._changed.set()
         return passes
 
     async def close(self) -> None:
@@ -104,36 +104,36 @@ class Sidecar:
     # Its own
 
     async def _run(self, dial: Dial, sockets: trio.Nursery) -> None:
-        """Until the session ends, or until it is clear that no words will come."""
-        pause = AGAIN_AFTER_SECONDS
+        """Serve one connection after another, until the session ends or no connection can be had."""
+        pause = RECONNECT_SECONDS
         for _ in range(CONNECTIONS_MAX):
             try:
-                link = await connect_with_retry(dial, sockets, self._shake_hands, self._host.config.retry)
+                link = await connect_with_retry(dial, sockets, self._handshake, self._host.config.retry)
             except ModelUnavailable as error:
                 self._host.log.warning("sidecar_unavailable", reason=str(error))
                 break
-            await self._talk_over(link)
+            await self._serve(link)
             await trio.sleep(pause)
             pause *= 2
         self._is_on = False
-        self._turns.rest()
+        self._utterances.stop()
 
-    async def _shake_hands(self, link: Link) -> Link:
+    async def _handshake(self, link: Link) -> Link:
         await wait_for_state(link, "session.created")
         await link.send(transcription_update(self._host.config.model, UPDATE_ID))
         await wait_for_state(link, "session.updated")
         return link
 
-    async def _talk_over(self, link: Link) -> None:
+    async def _serve(self, link: Link) -> None:
         self._link = link
         self._host.summary.sidecar = True
-        self._turns.connected()
+        self._utterances.connected()
         async with trio.open_nursery() as nursery:
-            self._loss = nursery.cancel_scope
+            self._lost = nursery.cancel_scope
             nursery.start_soon(self._listen, link)
-            nursery.start_soon(self._speak, link)
+            nursery.start_soon(self._write, link)
         self._link = None
-        for bill in self._turns.disconnected():
+        for bill in self._utterances.disconnected():
             self._host.execute(bill)
         with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
             await link.aclose()
@@ -155,33 +155,33 @@ class Sidecar:
                     self._lose(event.code)
                     return
             if event is not None:
-                for meaning in self._turns.understand(event):
-                    self._tell(meaning)
+                for outcome in self._utterances.interpret(event):
+                    self._hand_over(outcome)
 
-    def _tell(self, meaning: events.TranscriptDelta | events.TranscriptCompleted | commands.CountUsage) -> None:
-        if isinstance(meaning, commands.CountUsage):
-            self._host.execute(meaning)
+    def _hand_over(self, outcome: events.TranscriptDelta | events.TranscriptCompleted | commands.CountUsage) -> None:
+        if isinstance(outcome, commands.CountUsage):
+            self._host.execute(outcome)
         else:
-            self._host.feed(meaning)
+            self._host.feed(outcome)
 
-    async def _speak(self, link: Link) -> None:
-        """A cancelled send tears the socket: whoever cancels here gives it up."""
+    async def _write(self, link: Link) -> None:
+        """Write what is queued. A cancelled send tears the socket, so a cancellation here gives the sidecar up."""
         while True:
-            while (outgoing := self._turns.next()) is None:
-                self._news = trio.Event()
-                await self._news.wait()
+            while (outgoing := self._utterances.next()) is None:
+                self._changed = trio.Event()
+                await self._changed.wait()
             if outgoing.seconds:
                 self._host.observe(SidecarAudioSent(outgoing.source_id, outgoing.seconds))
-            if trouble := await send_with_timeout(link, outgoing.text):
-                self._lose(trouble)
+            if failure := await send_with_timeout(link, outgoing.text):
+                self._lose(failure)
                 return
 
     def _lose(self, reason: str) -> None:
-        self._host.log.warning("sidecar_lost", reason=reason, dropped_s=round(self._turns.dropped_ms / 1000, 2))
-        self._loss.cancel(reason=reason)
+        self._host.log.warning("sidecar_lost", reason=reason, dropped_s=round(self._utterances.dropped_ms / 1000, 2))
+        self._lost.cancel(reason=reason)
 
 
-def _needs_a_sidecar(model: ConnectedUpstream, wanted: str) -> bool:
-    """Whether the conversation will say no words early, as far as is known, and what was `wanted` would."""
-    says_none = model.transcription_fallback or never_streams(model.updated.transcription_model or "")
-    return says_none and not never_streams(wanted)
+def _needs_sidecar(upstream: ConnectedUpstream, wanted: str) -> bool:
+    """Whether the upstream, as far as is known, gives no words during speech, and the `wanted` model would."""
+    gives_none = upstream.transcription_fallback or never_streams(upstream.updated.transcription_model or "")
+    return gives_none and not never_streams(wanted)

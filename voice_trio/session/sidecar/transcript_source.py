@@ -1,4 +1,4 @@
-"""Who says an item's words, where two transcribe it. Pure."""
+"""Which of two transcriptions of an item is used. Pure."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ ITEMS_REMEMBERED = 16
 
 
 class TranscriptSource(Enum):
-    """Who may say an item's deltas."""
+    """A source of an item's transcript deltas."""
 
-    CONVERSATION = "the conversation's own transcription, which also has the last word"
-    SIDECAR = "the second socket, whose words are of use until that"
+    CONVERSATION = "the conversation's own transcription, whose final transcript counts"
+    SIDECAR = "the second socket, whose words are used until then"
 
 
 @dataclass(slots=True)
 class _Item:
-    voice: TranscriptSource | None = None
+    source: TranscriptSource | None = None
     is_final: bool = False
 
 
 class TranscriptSources:
-    """Whoever says an item's first word says all of its deltas; after its final transcript the sidecar is silent."""
+    """The source of an item's first delta gives all of them; after the final transcript the sidecar gives none."""
 
     def __init__(self) -> None:
         self._items: FIFOCache[str, _Item] = FIFOCache(ITEMS_REMEMBERED)
 
-    def may_say(self, item_id: str, voice: TranscriptSource) -> bool:
-        """Whether `voice` may say another delta of the item; the first to ask is the one."""
+    def admits_delta(self, item_id: str, source: TranscriptSource) -> bool:
+        """Whether the item takes another delta of `source`; the first one to ask is the item's source."""
         item = self._item(item_id)
-        if item.is_final and voice is TranscriptSource.SIDECAR:
+        if item.is_final and source is TranscriptSource.SIDECAR:
             return False
-        item.voice = item.voice or voice
-        return item.voice is voice
+        item.source = item.source or source
+        return item.source is source
 
     def finish(self, item_id: str) -> bool:
-        """The item's final transcript is here; false if it was before."""
+        """The item's final transcript has come; False if it had come before."""
         item = self._item(item_id)
         was_final, item.is_final = item.is_final, True
         return not was_final

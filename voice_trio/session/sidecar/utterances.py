@@ -1,9 +1,9 @@
-"""What the sidecar is given to hear, and whose words those are that it says. Pure; knows the wire's words, no socket.
+"""Which sound the sidecar is sent, and to which item its words belong. Pure; knows the wire format, no socket.
 
-The sidecar transcribes and finds no turns; the conversation's server finds them. So sound is kept back until that one
-announces speech, then goes to the sidecar from where the speech began, and is committed when it announces its end:
-what is not speech is neither sent nor paid for. What the sidecar hears becomes items of its own, whose names it tells
-with its first word or with the commit: utterances and items come in the same order.
+The sidecar transcribes and detects no turns; the conversation's server detects them. So sound is kept until that server
+announces speech. It is sent from where the speech began and committed when the server announces the end: what is not
+speech is neither sent nor paid for. The sidecar makes items of its own, and names one with its first word or with the
+commit. SidecarUtterances and items come in the same order.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from voice_trio.protocols.realtime import SessionState
 
 PREROLL_SECONDS_MAX = 6.0  # the five seconds kept while connecting, and what a server's detection takes
-QUEUED_SECONDS_MAX = 10.0  # to a sidecar that takes nothing; the oldest go first, nobody waits for it
+QUEUED_SECONDS_MAX = 10.0  # for a sidecar that is stalled; the oldest sound is dropped first
 
 Words: TypeAlias = events.TranscriptDelta | events.TranscriptCompleted
 
@@ -51,14 +51,14 @@ class Outgoing:
     seconds: float = 0.0
 
 
-class SidecarTurns:
-    """One session's, over all connections of either side."""
+class SidecarUtterances:
+    """The utterances of one session, over all connections of either side."""
 
     def __init__(self) -> None:
         self.dropped_ms = 0.0
-        """Sound of speech that never went to the sidecar, because it took nothing."""
-        self.is_only_ears = False
-        """Whether the conversation itself transcribes nothing, so that the sidecar has the last word too."""
+        """Sound of speech that was dropped because the sidecar was stalled."""
+        self.transcribes_alone = False
+        """Whether the conversation itself transcribes nothing, so that the sidecar's final transcript counts."""
         self._recent: deque[_Sound] = deque()
         self._recent_ms = 0.0
         self._position_ms = 0.0
@@ -69,17 +69,17 @@ class SidecarTurns:
         self._sources = 0
         self._unnamed: deque[_Utterance] = deque()
         self._named: dict[str, _Utterance] = {}
-        self._voices = TranscriptSources()
+        self._item_sources = TranscriptSources()
         self._events = 0
 
     # The conversation's socket
 
     def follow(self, queued_ms: float) -> None:
-        """A model begins to hear; it will be sent first what was appended last, `queued_ms` of it."""
+        """An upstream begins to hear; the last `queued_ms` of appended sound are still to be written to it."""
         self._position_ms = queued_ms
 
     def hear(self, audio: str, duration_ms: float) -> None:
-        """What the conversation's server is sent, in base64."""
+        """Sound (base64) that the conversation's server is sent."""
         self._position_ms += duration_ms
         if self._open is not None:
             self._enqueue(self._open, _Sound(audio, duration_ms))
@@ -90,7 +90,7 @@ class SidecarTurns:
             self._recent_ms -= self._recent.popleft().duration_ms
 
     def admits(self, event: events.UpstreamEvent) -> bool:
-        """Note what the conversation's server says; false for deltas of an item whose words the sidecar says."""
+        """Note an event of the conversation's server; False for a delta of an item that the sidecar transcribes."""
         match event:
             case events.SpeechStarted(item_id=item_id, audio_start_ms=start_ms):
                 self._begin(item_id, start_ms)
@@ -98,27 +98,27 @@ class SidecarTurns:
                 if self._open is not None and self._open.item_id == item_id:
                     self.end_speech()
             case events.OtherUpstreamEvent(type="input_audio_buffer.cleared"):
-                self.end_speech()  # a client of OpenAI's protocol may do that
+                self.end_speech()  # by a client of OpenAI's protocol
             case events.TranscriptDelta(item_id=item_id):
-                return self._voices.may_say(item_id, TranscriptSource.CONVERSATION)
+                return self._item_sources.admits_delta(item_id, TranscriptSource.CONVERSATION)
             case events.TranscriptCompleted(item_id=item_id):
-                self._voices.finish(item_id)
+                self._item_sources.finish(item_id)
             case _:
                 pass
         return True
 
     def end_speech(self) -> None:
-        """The user has stopped, or the model that would have said so is lost."""
+        """The user has stopped, or the upstream that would have announced it is lost."""
         utterance, self._open = self._open, None
         if utterance is None:
             return
         if self._is_connected:
             self._queue.append((utterance, None))
-        else:  # by the time there is a sidecar nobody will wait for these words
+        else:  # these words would come too late
             self._forget_queue()
 
-    def rest(self) -> None:
-        """There is no sidecar and there will be none: no sound is kept for it."""
+    def stop(self) -> None:
+        """There will be no sidecar: keep no sound for it."""
         self._open = None
         self._recent.clear()
         self._recent_ms = 0.0
@@ -127,17 +127,17 @@ class SidecarTurns:
     # The sidecar's socket
 
     def connected(self) -> None:
-        """What is kept of an utterance that is still going on may go now."""
+        """Sound of an utterance that is still going on may be sent now."""
         self._is_connected = True
 
     def disconnected(self) -> list[commands.CountUsage]:
-        """Nothing more comes of what was sent; what of it was not billed is to be estimated."""
+        """No more words will come; returns the usage to estimate of what was sent and not billed."""
         self._is_connected = False
         unbilled = [each for each in (*self._unnamed, *self._named.values()) if not each.is_billed]
         self._unnamed.clear()
         self._named.clear()
         self._forget_queue()
-        if self._open is not None:  # the rest of it is heard by whom we reach next
+        if self._open is not None:  # the rest of it goes to the next connection
             self._open = self._new_utterance(self._open.item_id)
         return [_bill(utterance, None) for utterance in unbilled]
 
@@ -151,21 +151,21 @@ class SidecarTurns:
                 return self._finish(utterance)
         return None
 
-    def understand(self, event: events.UpstreamEvent | SessionState) -> list[Words | commands.CountUsage]:
-        """What the sidecar's event means to the conversation, and what it costs."""
+    def interpret(self, event: events.UpstreamEvent | SessionState) -> list[Words | commands.CountUsage]:
+        """The events and the usage that the sidecar's event gives for the conversation."""
         match event:
             case events.TranscriptDelta(item_id=item_id, delta=delta):
                 utterance = self._utterance_of(item_id)
                 if (
                     utterance is not None
                     and delta
-                    and self._voices.may_say(utterance.item_id, TranscriptSource.SIDECAR)
+                    and self._item_sources.admits_delta(utterance.item_id, TranscriptSource.SIDECAR)
                 ):
                     return [self._delta(utterance.item_id, delta)]
             case events.TranscriptCompleted(item_id=item_id, transcript=transcript, usage=usage):
                 utterance = self._utterance_of(item_id)
                 if utterance is not None and not utterance.is_billed:
-                    return [_bill(utterance, usage), *self._last_words(utterance.item_id, transcript)]
+                    return [_bill(utterance, usage), *self._final_transcript(utterance.item_id, transcript)]
             case events.TranscriptFailed(item_id=item_id):
                 utterance = self._utterance_of(item_id)
                 if utterance is not None and not utterance.is_billed:
@@ -178,8 +178,6 @@ class SidecarTurns:
             case _:
                 pass
         return []
-
-    # How
 
     def _begin(self, item_id: str, start_ms: float) -> None:
         self.end_speech()
@@ -225,7 +223,7 @@ class SidecarTurns:
     def _finish(self, utterance: _Utterance) -> Outgoing:
         if utterance.sent_ms >= COMMIT_MS_MIN:
             return Outgoing(commit_audio(utterance.source_id), utterance.source_id)
-        # Too little for a word; its item, should it have a name already, is nobody's.
+        # Too little for a word; its item, should it have a name already, belongs to no utterance.
         self._unnamed = deque(each for each in self._unnamed if each is not utterance)
         return Outgoing(clear_audio(utterance.source_id), utterance.source_id)
 
@@ -241,10 +239,10 @@ class SidecarTurns:
         wire = self._wire(input_events.TranscriptionDelta(item_id=item_id, content_index=0, delta=delta))
         return events.TranscriptDelta(item_id, delta, wire=wire)
 
-    def _last_words(self, item_id: str, transcript: str) -> list[Words | commands.CountUsage]:
-        if not self.is_only_ears or not self._voices.finish(item_id):
+    def _final_transcript(self, item_id: str, transcript: str) -> list[Words | commands.CountUsage]:
+        if not self.transcribes_alone or not self._item_sources.finish(item_id):
             return []
-        # The conversation's bill for this item is nothing; the sidecar's is written beside it.
+        # The conversation has no usage for this item; the sidecar's usage is billed on its own.
         nothing = {"type": "duration", "seconds": 0}
         final = input_events.TranscriptionCompleted(
             item_id=item_id, content_index=0, transcript=transcript, usage=nothing
