@@ -14,7 +14,7 @@ from voice_trio.conversation import commands, events, session_events
 from voice_trio.conversation.turn.record import Outcome
 from voice_trio.protocols.voice import server_events, writer
 
-FRAMES: list[tuple[writer.ToClient, str]] = [
+FRAMES: list[tuple[session_events.ToClient, str]] = [
     (
         events.SpeechStarted("item_1", 1760),
         '{"type":"input_audio_buffer.speech_started","item_id":"item_1","audio_start_ms":1760}',
@@ -136,7 +136,7 @@ FRAMES: list[tuple[writer.ToClient, str]] = [
 
 
 @pytest.mark.parametrize(("event", "frame"), FRAMES, ids=lambda each: type(each).__name__)
-def test_a_frame_keeps_its_bytes(event: writer.ToClient, frame: str) -> None:
+def test_a_frame_keeps_its_bytes(event: session_events.ToClient, frame: str) -> None:
     assert writer.write(event) == frame
 
 
@@ -156,5 +156,5 @@ def test_spliced_audio_is_what_the_struct_encodes_to(pcm: bytes, item_id: str, r
 
 
 def test_every_event_that_leaves_has_a_frame_here() -> None:
-    leaving = {kind for kind in get_args(writer.ToClient) if kind not in get_args(writer.Withheld)}
+    leaving = {kind for kind in get_args(session_events.ToClient) if kind not in get_args(writer.Withheld)}
     assert {type(event) for event, _ in FRAMES} == leaving

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_trio.conversation.session_events import QueryMetrics
+from voice_trio.conversation.session_events import QueryMetrics, ToClient
 from voice_trio.conversation.turn.record import Outcome
 from voice_trio.protocols.voice import client_events, server_events, writer
 from voice_trio.protocols.voice.schema import voice_schema
@@ -21,7 +21,7 @@ from voice_trio.protocols.voice.schema import voice_schema
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 SCHEMA: dict[str, Any] = json.loads(voice_schema())
 PARTS: dict[str, Any] = SCHEMA["$defs"]
-WRITTEN = [kind for kind in get_args(writer.ToClient) if kind not in get_args(writer.Withheld)]
+WRITTEN = [kind for kind in get_args(ToClient) if kind not in get_args(writer.Withheld)]
 SECTIONS = {"ClientMessage": "From clients", "GatewayMessage": "From the gateway"}
 
 _text, _number = st.text(max_size=20), st.integers(0, 10**9)

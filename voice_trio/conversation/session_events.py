@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from voice_trio.conversation.commands import ClientNotice, PassthroughNotice
+from voice_trio.conversation.events import UpstreamEvent
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -107,3 +110,6 @@ SessionEvent: TypeAlias = (
     | TurnMetrics
     | Pong
 )
+
+ToClient: TypeAlias = UpstreamEvent | ClientNotice | PassthroughNotice | SessionEvent
+"""All that a client connection is given to send; its protocol decides what leaves, and how."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 if TYPE_CHECKING:
     import trio
 
-    from voice_trio.conversation.commands import ClientNotice, Command, PassthroughNotice
+    from voice_trio.conversation.commands import Command
     from voice_trio.conversation.events import Event, UpstreamEvent
     from voice_trio.conversation.passthrough.requests import Request
-    from voice_trio.conversation.session_events import SessionEvent
+    from voice_trio.conversation.session_events import ToClient
     from voice_trio.net.link import Link
     from voice_trio.protocols.realtime import SessionState
     from voice_trio.session.config import SessionConfig
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from voice_trio.session.summary import Summary
 
     SessionInput: TypeAlias = Event | Request
-    ToClient: TypeAlias = UpstreamEvent | ClientNotice | PassthroughNotice | SessionEvent
 
 Dial: TypeAlias = Callable[["trio.Nursery"], Awaitable["Link"]]
 """Opens a link whose background work lives in the nursery; raises `ModelUnavailable` or `ModelRefused`."""

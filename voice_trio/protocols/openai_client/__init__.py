@@ -13,7 +13,7 @@ from voice_trio.protocols.openai_client.event_reader import (
     PassthroughEvent,
     SessionUpdateRequested,
 )
-from voice_trio.protocols.openai_client.event_writer import ClientEventWriter, ToRealtimeClient, refusal_json
+from voice_trio.protocols.openai_client.event_writer import ClientEventWriter, refusal_json
 
 __all__ = [
     "ClientEventReader",
@@ -21,6 +21,5 @@ __all__ = [
     "ClientSettings",
     "PassthroughEvent",
     "SessionUpdateRequested",
-    "ToRealtimeClient",
     "refusal_json",
 ]

@@ -14,7 +14,7 @@ import msgspec
 
 from voice_trio.conversation.passthrough.requests import TurnPolicyUpdated
 from voice_trio.errors import InvalidEvent
-from voice_trio.protocols.realtime.writer import PCM_24K
+from voice_trio.protocols.realtime.sessions import PCM_24K
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set

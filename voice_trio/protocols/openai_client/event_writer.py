@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 HIDDEN_ITEMS_MAX = 512
 
-ToRealtimeClient: TypeAlias = (
-    events.UpstreamEvent | commands.ClientNotice | commands.PassthroughNotice | session_events.SessionEvent
-)
 VoiceOnly: TypeAlias = commands.ClientNotice | session_events.SessionEvent
 """OpenAI's protocol has no event for them."""
 
@@ -48,7 +45,7 @@ class ClientEventWriter:
         self._visible_before: FIFOCache[str, str | None] = FIFOCache(HIDDEN_ITEMS_MAX)
         self._events = 0
 
-    def write(self, event: ToRealtimeClient) -> str | None:
+    def write(self, event: session_events.ToClient) -> str | None:
         """The frame that reports `event`; `None` if OpenAI's protocol has none, or the client must not see it."""
         if isinstance(event, events.ResponseAudioDelta):  # first, for it is the most frequent
             return event.wire

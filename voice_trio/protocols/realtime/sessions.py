@@ -99,7 +99,7 @@ class TranscriptionShape(msgspec.Struct, tag_field="type", tag="transcription"):
     include: list[str] | None = None
 
 
-_PCM = {"type": "audio/pcm", "rate": 24000}
+PCM_24K = {"type": "audio/pcm", "rate": 24000}
 _SERVER_VAD = {
     "type": "server_vad",
     "threshold": 0.5,
@@ -120,7 +120,6 @@ _FIXED = frozenset({"id", "object", "type", "model", "expires_at"})
 
 def new_session(session_id: str, model: str, expires_at: int, *, voice: str = "alloy") -> Session:
     """A conversation session with every field the API shows and its defaults; `expires_at` is Unix time in seconds."""
-    audio_input = {"format": _PCM, "transcription": None, "noise_reduction": None, "turn_detection": dict(_SERVER_VAD)}
     return {
         "type": "realtime",
         "object": "realtime.session",
@@ -135,21 +134,29 @@ def new_session(session_id: str, model: str, expires_at: int, *, voice: str = "a
         "truncation": "auto",
         "prompt": None,
         "expires_at": expires_at,
-        "audio": {"input": audio_input, "output": {"format": _PCM, "voice": voice, "speed": 1.0}},
+        "audio": {"input": _new_audio_input(), "output": {"format": PCM_24K, "voice": voice, "speed": 1.0}},
         "include": None,
     }
 
 
 def new_transcription_session(session_id: str, expires_at: int) -> Session:
     """A session that only transcribes: no model, no voice, and turn detection as the client asks for."""
-    audio_input = {"format": _PCM, "transcription": None, "noise_reduction": None, "turn_detection": dict(_SERVER_VAD)}
     return {
         "type": "transcription",
         "object": "realtime.transcription_session",
         "id": session_id,
         "expires_at": expires_at,
-        "audio": {"input": audio_input},
+        "audio": {"input": _new_audio_input()},
         "include": None,
+    }
+
+
+def _new_audio_input() -> dict[str, Any]:
+    return {
+        "format": PCM_24K,
+        "transcription": None,
+        "noise_reduction": None,
+        "turn_detection": dict(_SERVER_VAD),
     }
 
 

@@ -14,11 +14,11 @@ import msgspec
 
 from voice_trio.conversation import commands
 from voice_trio.conversation.passthrough.responses import METADATA_PAIRS_MAX
+from voice_trio.protocols.realtime.sessions import PCM_24K
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PCM_24K: Mapping[str, Any] = {"type": "audio/pcm", "rate": 24000}
 PREFIX_PADDING_MS = 300
 COMMIT_MS_MIN = 100.0
 """A commit by hand of less audio is refused (`input_audio_buffer_commit_empty`)."""

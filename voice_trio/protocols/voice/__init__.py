@@ -1,1 +1,1 @@
-"""The voice protocol: events from our clients, events to them, and its JSON Schema."""
+"""The voice protocol of the gateway's own clients: its events in both directions, and its JSON Schema."""

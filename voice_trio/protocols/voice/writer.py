@@ -15,10 +15,6 @@ import msgspec
 from voice_trio.conversation import commands, events, session_events
 from voice_trio.protocols.voice import server_events
 
-ToClient: TypeAlias = (
-    events.UpstreamEvent | commands.ClientNotice | commands.PassthroughNotice | session_events.SessionEvent
-)
-
 # This protocol has no event for them; where users should know, the conversation reports an `ErrorNotice`.
 Withheld: TypeAlias = (
     events.OtherUpstreamEvent
@@ -45,7 +41,7 @@ _FromUpstream: TypeAlias = (
 )
 
 
-def write(event: ToClient) -> str | None:
+def write(event: session_events.ToClient) -> str | None:
     """The frame for `event`; `None` if this protocol has no event for it."""
     # An answer's audio comes every 100 ms or faster. Its base64 has been checked, so it is spliced in, not escaped.
     if isinstance(event, events.ResponseAudioDelta):

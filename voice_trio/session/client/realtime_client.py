@@ -24,11 +24,12 @@ from voice_trio.session.endings import Ending
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from voice_trio.conversation.session_events import ToClient
     from voice_trio.net.link import Link
     from voice_trio.protocols.openai_client import PassthroughEvent
     from voice_trio.protocols.realtime import SessionState
     from voice_trio.session.config import PassthroughConfig
-    from voice_trio.session.ports import ConnectedUpstream, SessionPort, ToClient
+    from voice_trio.session.ports import ConnectedUpstream, SessionPort
     from voice_trio.session.upstream.connection import UpstreamConnection
 
 AHEAD_SECONDS_MAX = 10.0  # of sound that waits for the upstream; beyond it no more frames are handled

@@ -19,9 +19,10 @@ from voice_trio.session.observers import FlushQueued
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from voice_trio.conversation.session_events import ToClient
     from voice_trio.net.link import Link
     from voice_trio.protocols.realtime import SessionState
-    from voice_trio.session.ports import ConnectedUpstream, SessionPort, ToClient
+    from voice_trio.session.ports import ConnectedUpstream, SessionPort
     from voice_trio.session.upstream.connection import UpstreamConnection
 
 PIECE_MS_MAX = 500  # paced sound leaves in pieces of at most so long
