@@ -1,4 +1,4 @@
-"""Whose address is believed, and which pages may connect."""
+"""The address of a client behind proxies, and the origins that may connect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fixture and client secrets: who gets one, who gets in with one, and where."""
+"""Admission and client secrets: which users get one, and which endpoints accept one."""
 
 from __future__ import annotations
 

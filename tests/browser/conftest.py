@@ -41,7 +41,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserGateway
 
 @pytest.fixture
 def start_gateway(tmp_path: Path) -> Callable[..., AbstractContextManager[BrowserGateway]]:
-    """Starts gateways: `with stage(answer_ms=…, port=…, VARIABLE="…") as it`."""
+    """Starts gateways: `with start_gateway(answer_ms=…, port=…, VARIABLE="…") as gateway`."""
 
     @contextmanager
     def start(*, answer_ms: int = 3000, port: int = 0, **variables: str) -> Iterator[BrowserGateway]:

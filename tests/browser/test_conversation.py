@@ -1,4 +1,4 @@
-"""A person talks to the console: what they see, what they hear, and how exactly it is measured."""
+"""A conversation with the console: what it shows, what it plays, and how exactly it reports that."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(
         assert page.locator(".said").inner_text() == QUESTION
         assert "34 degrees" in page.locator(".answer").inner_text()
         assert page.locator(".sources li").inner_text().split() == ["Brooding", "Brooding.md"]
-        wait_until(page, "document.querySelector('.timeline .query.found')")  # told when the turn is over
+        wait_until(page, "document.querySelector('.timeline .query.found')")  # sent when the turn is over
         (told,) = [event for event in driver.wire.received if event["type"] == "turn.metrics"]
         assert page.locator(".timeline .query").count() == len(told["queries"])
         caption = page.locator(".caption").inner_text()
@@ -71,7 +71,7 @@ def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(
 def test_what_is_reported_at_a_cut_is_what_was_heard_and_silence_is_immediate(
     driver: BrowserDriver, start_gateway: Callable[..., AbstractContextManager[BrowserGateway]]
 ) -> None:
-    """By voice, by Esc and by a typed question. Whoever cuts: at most 20 ms off, and at most 20 ms to silence."""
+    """Interruptions by voice, by Esc and by a typed question: at most 20 ms of error, and silence within 20 ms."""
     with start_gateway(answer_ms=6000) as gateway:
         page = driver.open(
             gateway.port,
@@ -123,7 +123,7 @@ def test_every_one_of_a_dozen_cuts_is_reported_to_within_20_ms(
         for number in range(12):
             page.get_by_label("Your question").fill(f"Question {number}?")
             page.keyboard.press("Enter")
-            if number % 2:  # the question itself has cut the answer before
+            if number % 2:  # the question itself interrupted the response before
                 wait_until(page, f"cuts.filter(({{ by }}) => by === 'flush').length === {number}")
             wait_for_state(page, "speaking")
             page.wait_for_timeout(150 + 210 * number)

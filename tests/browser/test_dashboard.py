@@ -1,4 +1,4 @@
-"""The dashboard in Chromium: who may look, what it shows, and that nothing sticks out at any width."""
+"""The dashboard in Chromium: access, content, and a layout that fits every width."""
 
 from __future__ import annotations
 

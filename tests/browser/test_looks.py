@@ -1,4 +1,4 @@
-"""The console at three widths, light and dark, in each state: pictures for people, and what a test can check."""
+"""The console at three widths, light and dark, in each state: screenshots for review, and checks of the layout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOUCH_PX_MIN = 36
 
 
 def check_layout(page: Page) -> None:
-    """Nothing sticks out sideways, and whatever can be pressed is large enough to be hit."""
+    """No element overflows the width, and each button is large enough to press."""
     wide = "[...document.querySelectorAll('body *')].filter((it) => it.getBoundingClientRect().right > innerWidth + 1)"
     assert page.evaluate(wide + ".map((it) => it.outerHTML.slice(0, 80))") == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -51,7 +51,7 @@ _EXPORTS = {
     "react.js": ("StrictMode", "createElement", "useCallback", "useEffect", "useRef", "useState"),
     "react-dom-client.js": ("createRoot",),
 }
-# In 18 the root is made by react-dom itself, which warns those who do not come by way of its client module.
+# In React 18 react-dom itself makes the root; it warns unless the call comes through its client module.
 _BY_THE_CLIENT_MODULE = """
 module.exports.__SECRET_INTERNALS_DO_NOT_USE_OR_YOU_WILL_BE_FIRED.usingClientEntryPoint = true;
 """
@@ -118,7 +118,7 @@ def origin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 class Visit:
-    """The page, open in a browser; whatever it complained about is in `complaints`."""
+    """The open page; `console_errors` has its errors and warnings."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -228,7 +228,7 @@ def test_a_component_that_goes_takes_its_conversation_along(
         it.shows("speaking")
     it.page.evaluate("unmount()")
     it.has_left_nothing_behind()
-    it.page.evaluate("() => { voice.startConversation(); }")  # somebody kept it; nobody could stop it any more
+    it.page.evaluate("() => { voice.startConversation(); }")  # a kept reference: no component could stop it any more
     it.page.wait_for_timeout(200)
     it.has_left_nothing_behind()
     it.page.evaluate("mount()")
@@ -241,7 +241,7 @@ def test_a_component_that_goes_takes_its_conversation_along(
 def test_a_refusal_is_an_error_state_and_the_next_try_clears_it(
     visit: Callable[..., Visit], start_gateway: StartGateway
 ) -> None:
-    with start_gateway() as gateway:  # its own: one that has refused often answers shortly
+    with start_gateway() as gateway:  # its own gateway: one with many refusals refuses at the handshake
         it = visit(gateway, bearer="nonsense", strict=False)
         it.press("Talk")
         it.shows("error")

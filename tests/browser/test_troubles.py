@@ -1,4 +1,4 @@
-"""What can go wrong for a person at the console, and what they are told."""
+"""Failures in the console, and the notices that it shows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def notice(page: Page) -> str:
-    """What the page says in its notice, once it says something."""
+    """The text of the page's notice, once there is one."""
     page.locator("#notice").wait_for(state="visible")
     return " ".join(page.locator("#notice").inner_text().split())
 
@@ -119,7 +119,7 @@ def test_a_refusal_is_told_in_clear_words(
         page.get_by_role("button", name="Start talking").click()
         assert told in notice(page)
         keep_picture(page, f"refused-{name}")
-        assert len(driver.wire.urls) == 1  # it does not knock again by itself, or not at once
+        assert len(driver.wire.urls) == 1  # it does not reconnect by itself, or not at once
 
 
 def test_the_time_of_the_next_slot_is_told_and_a_third_try_tells_the_same(
@@ -155,7 +155,7 @@ LIVES_MS = (0, 0, 10, 25, 50, 80, 120, 180)  # of a conversation, from the click
 def test_impatient_clicks_end_in_what_the_last_one_asked_for_and_leave_nothing_open(
     driver: BrowserDriver, gateway: BrowserGateway
 ) -> None:
-    """Whatever a start was in the midst of when it was taken back: a context, a microphone, a socket, a session."""
+    """A start that is cancelled at any step: with a context, a microphone, a socket, or a session."""
     page = driver.open(gateway.port)
     clicks = """async (lives) => {
       for (const ms of lives) {

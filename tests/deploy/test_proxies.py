@@ -1,4 +1,4 @@
-"""The proxies of `deploy/` for real: TLS, no compression, no token in their logs, and restarts that cut nobody off."""
+"""The proxies of `deploy/` on real sockets: TLS, no compression, no token in logs, restarts that end no session."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_a_gateway_sees_no_offer_to_compress_and_the_log_no_token(tmp_path
             (listener,) = await nursery.start(partial(trio.serve_tcp, gateway, 0, host="127.0.0.1"))
             port = listener.socket.getsockname()[1]
             async with proxy(name, tmp_path, [port], tls) as it:
-                while not heads:  # HAProxy asks first whether anybody is there
+                while not heads:  # HAProxy checks the server's health first
                     await get(it, tls.certfile, f"/v1/ws/voice?token={token()}")
                 status = await get(it, tls.certfile, "/metrics")
                 log = it.log
@@ -80,7 +80,7 @@ def trusting(cafile: str) -> ssl.SSLContext:
 
 @dataclass
 class Caller:
-    """Somebody who talks on whatever happens: reconnects with the resume token when told to."""
+    """A client that keeps talking, and reconnects with its resume token when the server restarts."""
 
     name: str
     url: str

@@ -1,4 +1,4 @@
-"""Who stands ready for an SDK: a gateway, plain or behind TLS, and the packages for JavaScript."""
+"""Targets for SDKs: a gateway with or without TLS, and the packages for JavaScript."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.browser_driver import CHROMIUM
 from tests.support.sdk_gateway import sdk_target
 from tests.support.sdk_node import prepared_packages
 
-pytest.register_assert_rewrite("tests.support.sdk_expectations")  # so that what fails says what it saw
+pytest.register_assert_rewrite("tests.support.sdk_expectations")  # so that its assertions show their values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""OpenAI's packages for JavaScript at their default settings, in Node, pointed at the gateway with a token of ours."""
+"""OpenAI's packages for JavaScript with default settings, in Node, connected to the gateway with our token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.sdk_expectations import (
     had_the_whole_conversation,
     saw_only_what_openai_says,
     was_asked_with_context_first,
-    was_cut_once,
+    was_truncated_once,
 )
 from tests.support.sdk_gateway import IS_DIRECT, run_together
 from tests.support.sdk_node import node_command
@@ -72,7 +72,7 @@ async def test_openai_for_node_finds_azures_address_and_its_api_key_header(
 def a_client_had_its_conversation(report: ClientReport) -> None:
     saw_only_what_openai_says(report)
     had_the_whole_conversation(report)
-    was_cut_once(report, INTERRUPTED)
+    was_truncated_once(report, INTERRUPTED)
     was_asked_with_context_first(report, answers=6, with_context=3)
     assert [event["response"].get("metadata") for event in report.of("response.done")][1] == {"client_event_id": "mine"}
 
@@ -80,7 +80,7 @@ def a_client_had_its_conversation(report: ClientReport) -> None:
 def an_agent_had_its_conversation(report: ClientReport) -> None:
     saw_only_what_openai_says(report)
     had_the_whole_conversation(report, spoken_after=2)
-    was_cut_once(report, INTERRUPTED, PLAYING)
+    was_truncated_once(report, INTERRUPTED, PLAYING)
     was_asked_with_context_first(report, answers=7, with_context=4)
     assert {"audio", "audio_interrupted", "agent_tool_start", "agent_tool_end"} <= set(report.more["seen"])
     messages = [item for item in report.more["history"] if item["type"] == "message"]

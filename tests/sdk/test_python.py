@@ -1,4 +1,4 @@
-"""OpenAI's packages for Python at their default settings, pointed at the gateway with a token of ours for a key."""
+"""OpenAI's packages for Python with default settings, connected to the gateway with our token as their key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.sdk_expectations import (
     had_the_whole_conversation,
     saw_only_what_openai_says,
     was_asked_with_context_first,
-    was_cut_once,
+    was_truncated_once,
 )
 from tests.support.sdk_gateway import IS_DIRECT, ClientReport, run_together, sdk_target
 from tests.support.sdk_likeness import comparable
@@ -46,7 +46,7 @@ async def test_openai_for_python_and_an_agent_in_python_have_their_conversations
 def a_client_had_its_conversation(report: ClientReport) -> None:
     saw_only_what_openai_says(report)
     had_the_whole_conversation(report)
-    was_cut_once(report, INTERRUPTED)
+    was_truncated_once(report, INTERRUPTED)
     was_asked_with_context_first(report, answers=6, with_context=3)
     assert report.more["wrong"]["error"]["event_id"] == "wrong"
     assert report.more["wrong"]["error"]["code"] == "item_delete_invalid_item_id"
@@ -59,7 +59,7 @@ def an_agent_had_its_conversation(report: ClientReport) -> None:
     """This package validates every event that it gets."""
     saw_only_what_openai_says(report)
     had_the_whole_conversation(report, spoken_after=2)
-    was_cut_once(report, INTERRUPTED, PLAYING)
+    was_truncated_once(report, INTERRUPTED, PLAYING)
     was_asked_with_context_first(report, answers=7, with_context=4)
     assert {"agent_start", "audio", "audio_interrupted", "tool_start", "tool_end"} <= set(report.more["seen"])
     assert [item["role"] for item in report.more["history"] if item["type"] == "message"] == ["user", "assistant"] * 6

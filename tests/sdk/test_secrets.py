@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(IS_DIRECT, reason="the scripted model asks for n
 
 
 def offered(secret: str) -> list[str]:
-    """As `@openai/agents-realtime` offers them; the last one only says who it is."""
+    """The subprotocols of `@openai/agents-realtime`; the last one only names the client."""
     return ["realtime", f"openai-insecure-api-key.{secret}", "openai-agents-sdk.0.20.0"]
 
 

@@ -1,4 +1,4 @@
-"""What every SDK must have seen of a conversation, and what the model must have been asked for."""
+"""What every SDK must report of a conversation, and what the model must have received."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 BYTES_PER_MS = 48
 INTERRUPTED = 4
-"""Which answer is interrupted while it is being given, counted from 0; before it came a call, which is one as well."""
+"""Index of the response that is interrupted while it is generated; the function call before it counts too."""
 PLAYING = 5
-"""Which one is cut though all of it has come: it was still playing."""
+"""Index of the response that is interrupted while its last audio is playing."""
 BROODING = "Brooding says: The brooder must be at 34 degrees in the first week."
 LIGHT = "Light says: Layers need 16 hours of light."
 _known: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
@@ -42,7 +42,7 @@ def saw_only_what_openai_says(report: ClientReport) -> None:
 
 
 def had_the_whole_conversation(report: ClientReport, *, spoken_after: int = 1) -> None:
-    """Spoken, typed, with a call, interrupted, and spoken again, each answered from the documents or by the tool."""
+    """A spoken question, a typed one, a call, an interruption, speech again; each response has its source."""
     spoken, typed, called, cut, *again = report.texts
     for answer in (spoken, *again):
         assert answer == (UNKNOWING if IS_DIRECT else BROODING)
@@ -54,39 +54,39 @@ def had_the_whole_conversation(report: ClientReport, *, spoken_after: int = 1) -
     assert [event["transcript"] for event in heard] == [QUESTION] * (1 + spoken_after)
     statuses = [event["response"]["status"] for event in report.of("response.done")]
     assert statuses == ["completed"] * INTERRUPTED + ["cancelled"] + ["completed"] * spoken_after
-    assert sound_ms(report, 0) > 1000
+    assert audio_ms(report, 0) > 1000
 
 
-def was_cut_once(report: ClientReport, *answers: int) -> None:
-    """The client cut these answers, counted from 0, and the gateway none; no sound of them came after the speech."""
+def was_truncated_once(report: ClientReport, *answers: int) -> None:
+    """Only the client truncated, and only the responses with these indexes; no audio of them came after the speech."""
     items = [report.of("response.done")[answer]["response"]["output"][0]["id"] for answer in answers]
-    told = [event["item_id"] for event in report.of("conversation.item.truncated")]
-    asked = [event for event in report.sent if event["type"] == "conversation.item.truncate"]
-    assert told == [event["item_id"] for event in asked] == items
-    for answer, event in zip(answers, asked, strict=True):
-        assert 0 < event["audio_end_ms"] <= sound_ms(report, answer)
-    # The first thing said interrupts nothing.
+    truncated = [event["item_id"] for event in report.of("conversation.item.truncated")]
+    received = [event for event in report.sent if event["type"] == "conversation.item.truncate"]
+    assert truncated == [event["item_id"] for event in received] == items
+    for answer, event in zip(answers, received, strict=True):
+        assert 0 < event["audio_end_ms"] <= audio_ms(report, answer)
+    # The first speech interrupts no response.
     for speech, item in zip(report.of("input_audio_buffer.speech_started")[1:], items, strict=True):
         rest = report.events[report.events.index(speech) :]
         assert item not in {event["item_id"] for event in rest if event["type"] == "response.output_audio.delta"}
 
 
 def was_asked_with_context_first(report: ClientReport, *, answers: int, with_context: int) -> None:
-    """Nothing was answered automatically; where the documents had something to say they said it before the answer."""
+    """The model never responded automatically, and each context item preceded its `response.create`."""
     if IS_DIRECT:
         return
     for update in (event for event in report.sent if event["type"] == "session.update"):
         detection = update["session"].get("audio", {}).get("input", {}).get("turn_detection")
         assert detection is None or detection["create_response"] is False
-    asked = [event for event in report.sent if event["type"] in ("conversation.item.create", "response.create")]
-    contexts = [at for at, event in enumerate(asked) if "<context>" in json.dumps(event)]
+    received = [event for event in report.sent if event["type"] in ("conversation.item.create", "response.create")]
+    contexts = [at for at, event in enumerate(received) if "<context>" in json.dumps(event)]
     assert len(contexts) == with_context
-    assert all(asked[at + 1]["type"] == "response.create" for at in contexts)
-    assert len([event for event in asked if event["type"] == "response.create"]) == answers
+    assert all(received[at + 1]["type"] == "response.create" for at in contexts)
+    assert len([event for event in received if event["type"] == "response.create"]) == answers
 
 
-def sound_ms(report: ClientReport, answer: int) -> float:
-    """How much sound came of an answer, counted from 0."""
+def audio_ms(report: ClientReport, answer: int) -> float:
+    """The duration of a response's audio; `answer` is its index."""
     response_id = report.of("response.done")[answer]["response"]["id"]
     deltas = [event for event in report.of("response.output_audio.delta") if event["response_id"] == response_id]
     return sum(len(pybase64.b64decode(event["delta"])) for event in deltas) / BYTES_PER_MS

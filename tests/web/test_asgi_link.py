@@ -1,4 +1,4 @@
-"""The ASGI link, without a server: what it sends, what it reads, and that it never waits for a client that is gone."""
+"""The ASGI link without a server: what it sends and reads; it never waits for a client that has disconnected."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ async def ask(
     times: int = 1,
     variables: Mapping[str, str] | None = None,
 ) -> tuple[int, Headers, Any]:
-    """The last answer to one question asked so many `times`; `shown` is a right token unless told otherwise."""
+    """The response to the last of `times` equal requests; `shown` is a valid token by default."""
     sent = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     usual = {} if shown is None else {"Authorization": f"Bearer {shown or token()}"}
     async with trio.open_nursery() as nursery:

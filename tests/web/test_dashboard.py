@@ -1,4 +1,4 @@
-"""The dashboard's shell is open to everybody, strict, and holds no figures."""
+"""The dashboard's files are public, have a strict policy, and contain no statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What browsers fetch: under which policy, for whom, of which type, and when not."""
+"""The files for browsers: their policy, their origins, their types, and when they are missing."""
 
 from __future__ import annotations
 

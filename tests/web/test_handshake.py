@@ -1,4 +1,4 @@
-"""What an opening request says, and what of it may be seen by others."""
+"""The opening request is read, and its secrets are removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Health says what it has looked at, and looks no more often than it must."""
+"""Health reports what it has checked, and checks no more often than needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Knowledge(MemoryKnowledge):
-    """Counts who asks whether it is there."""
+    """Counts the availability checks."""
 
     asked = 0
     answers = True

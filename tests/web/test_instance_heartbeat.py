@@ -1,4 +1,4 @@
-"""A gateway says that it is there, at once when it drains, and when it goes."""
+"""A gateway announces itself regularly, at once when it drains, and withdraws at the end."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ NOON = 1_795_262_400.0
 
 
 class Process:
-    """What one worker sees, and what it would tell."""
+    """The statistics of one worker."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -95,7 +95,7 @@ async def test_who_hangs_or_is_gone_is_left_out(nursery: trio.Nursery, tmp_path:
     one, two = (FolderWorkerPeers(SharedFolder(tmp_path), slot, 4) for slot in (0, 1))
     gateway = make_gateway(nursery)
     nursery.start_soon(two.serve, gateway.snapshot)
-    (tmp_path / "2.sock").touch()  # nobody listens there
+    (tmp_path / "2.sock").touch()  # no listener
     with trio.fail_after(5):
         while not (heard := await one.ask()):  # noqa: ASYNC110  # it has to open its socket first
             await trio.sleep(0.01)

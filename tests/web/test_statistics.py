@@ -38,7 +38,7 @@ def test_searches_become_latencies_by_where_and_counts_by_what_came_of_them() ->
     latency = statistics.as_json()["latency_ms"]["1h"]
     assert (latency["search_store"]["count"], latency["search_local"]["count"]) == (1, 1)
     assert latency["search_store"]["p99"] == pytest.approx(80, rel=0.01)
-    assert latency["search_local"]["p50"] == pytest.approx(2, rel=0.06)  # told in tenths of a ms
+    assert latency["search_local"]["p50"] == pytest.approx(2, rel=0.06)  # rounded to tenths of a ms
     text = generate_latest(statistics.registry).decode()
     for outcome in ("found", "failed", "unfinished"):
         assert f'voice_trio_searches_total{{outcome="{outcome}",source="store"}} 1.0' in text
@@ -122,7 +122,7 @@ def test_users_are_counted_once_a_day_and_only_if_they_talked() -> None:
 
 
 def gauges_of_users(statistics: Statistics) -> tuple[float | None, float | None]:
-    """Who talked and who was admitted today, as Prometheus is told."""
+    """The users who talked and were admitted today, as Prometheus reads them."""
     read = statistics.registry.get_sample_value
     return read("voice_trio_users_talked_today"), read("voice_trio_users_admitted_today")
 

@@ -1,4 +1,4 @@
-"""The voice endpoint without a socket: time limits exact, crashes said aloud, servers other than hypercorn served."""
+"""The voice endpoint without a socket: exact time limits, crashes, and servers other than hypercorn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 async def test_a_client_without_token_is_given_five_seconds(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     client = AsgiClient()
     await client.run(make_gateway(nursery))
-    assert trio.current_time() == pytest.approx(5.0 + 0.8)  # then the goodbye, which this client does not answer
+    assert trio.current_time() == pytest.approx(5.0 + 0.8)  # then a closing handshake without its reply
     assert client.closed == (1008, "Token missing or invalid")
     assert [message["type"] for message in client.sent] == ["websocket.accept", "websocket.send", "websocket.close"]
 

@@ -30,7 +30,7 @@ async def test_a_session_that_has_spent_its_budget_is_over_for_good(tmp_path: Pa
             assert stats["sessions"]["by_ending"] == {"budget_exhausted": 1}
             assert stats["cost"]["today_usd"] > 0.00001
             assert stats["cost"]["session_budget_usd"] == 0.00001
-            while not (spenders := stats["cost"]["top_users"]):  # told within half a second
+            while not (spenders := stats["cost"]["top_users"]):  # shared within half a second
                 await trio.sleep(0.05)
                 stats = (await deployment.get("/v1/voice/stats", token("root", is_admin=True))).json
             (spender,) = spenders

@@ -1,4 +1,4 @@
-"""The commands that talk to something: call, check and demo, against real servers and in processes of their own."""
+"""The commands that need a server: call, check and demo, against real servers, each in its own process."""
 
 from __future__ import annotations
 

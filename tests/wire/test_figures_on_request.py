@@ -1,4 +1,4 @@
-"""`?metrics=1`, through a whole gateway: who asks is told each turn's figures, who does not is told the old set."""
+"""`?metrics=1` through a whole gateway: clients with it get each turn's metrics, others the events without them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 
 
 async def told_of_a_turn(url: str) -> list[dict[str, Any]]:
-    """Everything that is told of one typed question, and for a while after its answer has been heard."""
+    """All events of one typed question, until a while after the response has been played."""
     events = []
     with trio.fail_after(20):
         async with connect_voice(url, token()) as voice:

@@ -39,7 +39,7 @@ async def test_a_spoken_question_is_answered_from_the_documents(tmp_path: Path) 
             assert client.audio_received_ms(client.heard_of("response.audio.delta")[0].event["item_id"]) == 400
             assert await deployment.active_sessions() == 1
             stats = (await deployment.get("/v1/voice/stats", token("root", is_admin=True))).json
-            assert stats["latency_ms"]["1h"]["commit_to_first_audio_out"] == {"count": 0}  # told when the turn is over
+            assert stats["latency_ms"]["1h"]["commit_to_first_audio_out"] == {"count": 0}  # sent when the turn is over
             await client.end_session()
             closed = await client.is_closed()
             assert (closed.code, closed.reason) == (1000, "Session ended")

@@ -25,7 +25,7 @@ KEYS = {"keys": [json.loads(jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key()))
 
 
 class Site:
-    """Answers every HTTP request with one JSON document, or never."""
+    """Responds to every HTTP request with one JSON document, or never."""
 
     def __init__(self, document: Any) -> None:
         self.document = document

@@ -1,4 +1,4 @@
-"""Whatever secret comes in by whatever entrance, none comes out in a log; and lines of a session name it."""
+"""No secret of a request reaches a log, and each log line of a session names the session."""
 
 from __future__ import annotations
 

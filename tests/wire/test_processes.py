@@ -127,7 +127,7 @@ async def test_a_client_that_takes_nothing_is_ended_after_five_seconds_I9(
 
 
 async def join_and_never_read(deployment: Deployment) -> trio.SocketStream:
-    """A client that asks for a long answer and then takes nothing; its own buffer is small."""
+    """A client that requests a long response and stops reading, with a small receive buffer."""
     sock = trio.socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
     await sock.connect(("127.0.0.1", deployment.port))

@@ -33,7 +33,7 @@ async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
 async def request_upgrade(
     deployment: Deployment, query: str = "?model=gpt-realtime", path: str = "/v1/realtime", **headers: str
 ) -> HttpResponse:
-    """What comes of the handshake."""
+    """The response to the handshake."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return await http(deployment.port, path + query, UPGRADE | named)
 

@@ -1,4 +1,4 @@
-"""A conversation that outlives its gateway, with a model that understands what it is told: the embedded one."""
+"""A conversation that outlives its gateway, with the embedded model, which uses the conversation."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_a_follow_up_after_the_gateway_was_killed_is_understood_by_what_wa
             client = await join(one)
             left = (await client.hears("connection.ready")).event
             assert "thirty-four" in await answer_to(client, "How many degrees must the brooder have for chicks?")
-            await becomes(lambda: b"thirty-four" in kept(redis), 20.0)  # written once it was heard
+            await becomes(lambda: b"thirty-four" in kept(redis), 20.0)  # written once it was played
             one.kill()
             resumed = await join(two, f"?resume={left['resume_token']}")
             assert (await resumed.hears("connection.ready")).event["session_id"] == left["session_id"]

@@ -128,7 +128,7 @@ async def test_a_session_whose_gateway_was_killed_goes_on_at_another_with_its_hi
             left = await ready(first)
             await first.type("how warm must the brooder be")
             await first.hears("response.done")
-            await trio.sleep(0.5)  # heard to its end, and written
+            await trio.sleep(0.5)  # played to its end, and written
             assert one.process is not None
             one.process.kill()
             await first.is_closed()

@@ -34,7 +34,7 @@ async def talk(deployment: Deployment, client: FakeClient, text: str) -> None:
 
 
 def told(deployment: Deployment) -> list[tuple[str, str]]:
-    """(role, words) of what the newest model session holds, context apart."""
+    """(role, text) of the items in the newest model session, without context."""
     return [
         (item["role"], part.get("text") or part.get("transcript") or "")
         for item in deployment.model.items

@@ -1,4 +1,4 @@
-"""The second socket of a deployed gateway: where it goes, what it brings, and that it leaves with its session."""
+"""The sidecar socket of a deployed gateway: its URL, its transcripts, and that it closes with its session."""
 
 from __future__ import annotations
 

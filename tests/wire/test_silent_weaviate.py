@@ -1,4 +1,4 @@
-"""A Weaviate that accepts connections and never answers: sessions begin and answer in time, in real time."""
+"""A Weaviate that accepts connections and never responds: sessions start and respond in time (real clock)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns of a deployed gateway reach an OpenTelemetry collector, as figures; a collector that is away delays nobody."""
+"""Turns of a deployed gateway reach an OpenTelemetry collector; an unavailable collector delays no session."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ANSWER = "Thirty-four degrees, mind the chicks."
 
 
 async def one_turn(deployment: Deployment) -> str:
-    """A question and its answer; returns the session's id."""
+    """A question and its response; returns the session's id."""
     assert deployment.process is not None
     async with trio.open_nursery() as nursery:
         deployment.model.answers_with(ANSWER, audio_ms=100, first_audio_after=0.1)
@@ -33,7 +33,7 @@ async def one_turn(deployment: Deployment) -> str:
         ready = (await client.hears("connection.ready")).event
         await client.type(QUESTION)
         await client.hears("response.done")
-        await trio.sleep(0.5)  # until it was heard
+        await trio.sleep(0.5)  # until it was played
         await client.end_session()
         await client.is_closed()
         deployment.process.signal(signal.SIGTERM)
@@ -131,7 +131,7 @@ def test_who_wants_no_traces_does_not_pay_for_them() -> None:
 
 
 def start_in_a_process(*more: str, **variables: str) -> str:
-    """What a process writes that starts traces, and then does `more`."""
+    """The output of a process that starts traces and then runs `more`."""
     lines = (
         "import logging",
         "from voice_trio.observability.tracing import start_traces",
@@ -166,7 +166,7 @@ def test_headers_that_cannot_be_read_are_complained_of_without_their_values(
 def test_whatever_the_library_complains_of_the_headers_values_are_blacked_out(headers: str) -> None:
     complain = (
         "import voice_trio.observability.tracing as it",
-        "it._capture_sdk_warnings(it.os.environ)",  # the minute in which it says nothing more begins anew
+        "it._capture_sdk_warnings(it.os.environ)",  # the minute without a repeated warning starts again
         "logging.getLogger('opentelemetry.x').error('refused: %s', 'NRAK-AB12CD34 at http://me:mypass@host/v1')",
     )
     written = start_in_a_process(

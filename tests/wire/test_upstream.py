@@ -1,4 +1,4 @@
-"""The upstream link on real sockets: what it sends at the handshake, and every way in which a peer can be lost."""
+"""The upstream link on real sockets: its handshake, and every way in which the connection can be lost."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ async def test_a_peer_that_vanishes_silently_is_noticed_by_the_missing_pong() ->
         with trio.fail_after(3):
             async with trio.open_nursery() as nursery:
                 link = await UpstreamDial(url, "m", None, keepalive=Keepalive(0.2, 0.2))(nursery)
-                await trio.sleep(0.7)  # three pings are answered
+                await trio.sleep(0.7)  # three pings get their pongs
                 await link.send("still there?")
                 assert await link.receive() == "still there?"
                 swallowing.set()

@@ -162,7 +162,7 @@ async def test_a_cancelled_search_returns_at_once_and_its_thread_ends_by_itself(
             await knowledge.search("brooder", 1)
         assert time.monotonic() - began < 0.3
         assert knowledge.busy == 1
-        while knowledge.busy:  # noqa: ASYNC110 - a thread ends there, and it knows no events of ours
+        while knowledge.busy:  # noqa: ASYNC110 - a thread ends there, which can set no trio event
             await trio.sleep(0.02)
     knowledge.close()
 

@@ -1,4 +1,4 @@
-"""`voice-trio serve --workers N` beside a real Redis: one instance to whoever looks, whichever process answers."""
+"""`voice-trio serve --workers N` with a real Redis: one instance to clients, whichever process responds."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def two_workers(
 
 
 async def workers(deployment: Deployment) -> list[dict[str, Any]]:
-    """What each of them says of itself."""
+    """The facts of each worker."""
     stats = (await deployment.get("/v1/voice/stats", token("root", is_admin=True))).json
     found: list[dict[str, Any]] = stats["workers"]["answered"]
     return found
@@ -80,7 +80,7 @@ async def metric(deployment: Deployment, name: str) -> float:
 
 
 async def complaints_of_promtool(body: bytes) -> bytes:
-    """Nothing where it is not installed: tests/deploy says so loudly."""
+    """Empty without promtool, whose absence tests/deploy reports."""
     promtool = shutil.which("promtool")
     if promtool is None:
         return b""
@@ -109,7 +109,7 @@ async def test_two_workers_are_one_instance(tmp_path: Path, redis: RedisServer) 
             for client, _ in callers:
                 await client.type("how warm must the brooder be")
                 await client.hears("response.done")
-            await trio.sleep(0.5)  # heard to their ends
+            await trio.sleep(0.5)  # played to their ends
             assert await deployment.active_sessions() == len(callers)
             while await metric(deployment, "voice_trio_active_sessions") != len(callers):  # noqa: ASYNC110  # one can only ask
                 await trio.sleep(0.1)  # the other's gauges may be a second old
@@ -117,7 +117,7 @@ async def test_two_workers_are_one_instance(tmp_path: Path, redis: RedisServer) 
                 await client.end_session()
                 await client.is_closed()
             await wait_until_empty(deployment)
-            for _ in range(4):  # whichever answers
+            for _ in range(4):  # whichever worker responds
                 assert await metric(deployment, "voice_trio_admitted_total") == len(callers)
                 assert await metric(deployment, 'voice_trio_turns_total{status="completed"}') == len(callers)
                 assert await metric(deployment, 'voice_trio_sessions_total{ending="client_ended"}') == len(callers)
@@ -163,7 +163,7 @@ async def test_a_worker_that_is_killed_is_replaced_and_what_it_counted_stays(
             for client, _ in callers:
                 await client.type("how warm must the brooder be")
                 await client.hears("response.done")
-            await trio.sleep(0.5)  # heard to their ends, and written
+            await trio.sleep(0.5)  # played to their ends, and written
             victim, other = await workers(deployment)
             os.kill(victim["pid"], signal.SIGKILL)
             await becomes(lambda: process.events("worker_died"))
@@ -261,7 +261,7 @@ async def test_a_worker_that_was_being_started_at_the_signal_is_told_to_drain(
     heard: list[bytes] = []
 
     class Newcomer:
-        """A process that ends when it is told something."""
+        """A process that ends at its first command."""
 
         def __init__(self, line: socket.socket) -> None:
             self._line = trio.socket.from_stdlib_socket(line)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from voice_trio.state.state import State
 
 ATTEMPTS_PER_MINUTE = 20
-"""Of one user, whatever their outcome."""
+"""Of one user, with any outcome."""
 FAILED_TOKENS_PER_MINUTE = 10
 """From one address; beyond that even a valid token is refused unread."""
 MINUTE_SECONDS = 60.0

@@ -111,7 +111,7 @@ class ProcessStats(msgspec.Struct, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
-    """What a worker sends to a peer."""
+    """The message that a worker sends to a peer."""
 
     facts: WorkerFacts
     stats: ProcessStats

@@ -56,7 +56,7 @@ class RealtimeEndpoint(Endpoint):
         await self._run_or_refuse(attempt, outcome)
 
     def _request_error(self, attempt: ConnectionAttempt) -> _RequestError | None:
-        """What is wrong with the request itself, for any user."""
+        """The error of the request itself, for any user; None if it is valid."""
         handshake = attempt.handshake
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
             return _RequestError("not_allowed", "Pages of this origin may not connect.", 403)

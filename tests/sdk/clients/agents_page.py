@@ -1,4 +1,4 @@
-"""npm `@openai/agents-realtime` in a page of its own origin, in Chromium; the page does all the talking."""
+"""npm `@openai/agents-realtime` in a page of its own origin in Chromium; the page runs the whole conversation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 
 
 class Files(SimpleHTTPRequestHandler):
-    """The packages and our clients, without a word on standard error."""
+    """Serves the packages and our clients, without output on standard error."""
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

@@ -22,7 +22,7 @@ def count_birds(shed: str) -> str:
 
 
 class Complaints(logging.Handler):
-    """What the package logs as a warning or worse."""
+    """The warnings and errors that the package logs."""
 
     def __init__(self, heard: Listener) -> None:
         super().__init__(logging.WARNING)
@@ -80,7 +80,7 @@ async def talk(session: RealtimeSession, heard: Listener, pcm: bytes) -> None:
     await heard.hears("conversation.item.truncated", after=mark)
     await heard.hears("response.done", after=mark)
     await heard.hears("conversation.item.input_audio_transcription.completed", after=mark)
-    await asyncio.sleep(0.1)  # for what is retrieved after that
+    await asyncio.sleep(0.1)  # for the items retrieved after that
 
 
 async def main() -> None:

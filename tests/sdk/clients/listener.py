@@ -41,12 +41,12 @@ class Listener:
             await self._news.wait()
 
     def report(self, **more: Any) -> None:
-        """The last thing a client does: tell the test what it saw."""
+        """Report to the test; the last step of a client."""
         sys.stdout.write(json.dumps({"events": self.events, "errors": self.errors, **more}) + "\n")
 
 
 def read_job() -> dict[str, Any]:
-    """What the test wants: where, with which token, and with what sound."""
+    """The test's job for this client: the URL, the token and the audio."""
     job: dict[str, Any] = json.loads(sys.argv[1])
     job["pcm"] = Path(job["sound"]).read_bytes()
     return job

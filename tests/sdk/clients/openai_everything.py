@@ -107,7 +107,7 @@ async def step(connection: Any, heard: Listener, number: int, events: list[dict[
 
 
 async def stop_midway(connection: Any, heard: Listener) -> None:
-    """One answer at a time; and stopped, it ends."""
+    """One response at a time; a cancelled one ends."""
     mark = len(heard.events)
     await connection.send(create(message("Tell me at length.")) | {"event_id": "long_0"})
     await connection.send(respond(output_modalities=["audio"]) | {"event_id": "long_1"})

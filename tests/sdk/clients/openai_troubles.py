@@ -1,4 +1,4 @@
-"""`openai` for Python where it is refused, and where its session's time is up: what an application gets to see."""
+"""`openai` for Python, refused, and at the end of the session's time: the errors that an application sees."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def unsold(client: OpenAI) -> dict[str, Any]:
 
 
 def outlive(client: OpenAI, heard: Listener) -> dict[str, Any]:
-    """How a session ends whose time is up."""
+    """The end of a session at its deadline."""
     with client.realtime.connect(model="gpt-realtime-2.1") as connection:
         try:
             while True:
