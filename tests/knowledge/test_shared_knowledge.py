@@ -197,13 +197,17 @@ async def test_searches_under_way_are_bounded(autojump_clock: trio.testing.MockC
 
 
 def test_the_cache_is_bounded_and_the_least_recently_used_goes_first() -> None:
-    cache = SearchCache(searches_max=2)
+    now = 0.0
+    cache = SearchCache(searches_max=2, clock=lambda: now)
     for name in ("a", "b"):
-        cache.put(key_of(name, 5), (LIGHT,), 0.0)
-    assert cache.get(key_of("a", 5), 1.0) == (LIGHT,)
-    cache.put(key_of("c", 5), (), 2.0)
-    assert cache.get(key_of("b", 5), 3.0) is None
-    assert cache.get(key_of("c", 5), 3.0) == ()
+        cache.put(key_of(name, 5), (LIGHT,))
+    now = 1.0
+    assert cache.get(key_of("a", 5)) == (LIGHT,)
+    now = 2.0
+    cache.put(key_of("c", 5), ())
+    now = 3.0
+    assert cache.get(key_of("b", 5)) is None
+    assert cache.get(key_of("c", 5)) == ()
     assert len(cache) == 2
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import trio
+from cachetools import FIFOCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -187,9 +188,8 @@ class RecentEvents:
     ) -> None:
         self._limit = limit
         self._window_seconds = window_seconds
-        self._keys_max = keys_max
         self._clock = clock
-        self._times: OrderedDict[Hashable, deque[float]] = OrderedDict()
+        self._times: FIFOCache[Hashable, deque[float]] = FIFOCache(keys_max)  # a key noted again is the newest
 
     def __len__(self) -> int:
         """Keys remembered now."""
@@ -197,11 +197,9 @@ class RecentEvents:
 
     def note(self, key: Hashable) -> None:
         """Count an event of `key` now."""
-        times = self._times.setdefault(key, deque(maxlen=self._limit))
+        times = self._times.get(key) or deque(maxlen=self._limit)
         times.append(self._clock())
-        self._times.move_to_end(key)
-        while len(self._times) > self._keys_max:
-            self._times.popitem(last=False)
+        self._times[key] = times
 
     def wait_seconds(self, key: Hashable) -> float:
         """Seconds until the window holds fewer than `limit` events; 0 if it does already."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from cachetools import FIFOCache
 
 from voice_trio.conversation import commands
 
@@ -21,15 +22,13 @@ class Outbound:
 
     def __init__(self, id_prefix: str = "vt_") -> None:
         self.issued: list[commands.Command] = []
-        self._sent: OrderedDict[str, commands.UpstreamCommand] = OrderedDict()
+        self._sent: FIFOCache[str, commands.UpstreamCommand] = FIFOCache(REMEMBERED_COMMANDS_MAX)
         self._prefix = id_prefix
         self._ids = 0
 
     def to_upstream(self, command: commands.UpstreamCommand) -> None:
         """Send `command`, and remember it by its `event_id` for an error that may be about it."""
         self._sent[command.event_id] = _without_body(command)
-        if len(self._sent) > REMEMBERED_COMMANDS_MAX:
-            self._sent.popitem(last=False)
         self.issued.append(commands.SendToUpstream(command))
 
     def to_client(self, event: UpstreamEvent | commands.ClientNotice | commands.PassthroughNotice) -> None:

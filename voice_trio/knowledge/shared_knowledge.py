@@ -9,19 +9,19 @@ caller. The breaker and the search cache are pure; the caller gives them the tim
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import structlog
 import trio
+from cachetools import TTLCache
 
 from voice_trio.conversation.retrieval.text import fold
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.passage_cache.cache import ThreadedPassageCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from voice_trio.conversation.retrieval.passage import Passage
     from voice_trio.knowledge.knowledge import Knowledge
@@ -81,26 +81,21 @@ def key_of(query: str, limit: int) -> Key:
 
 
 class SearchCache:
-    """Recent results by query: evicts the least recently used one, returns none older than `age_seconds_max`."""
+    """Recent results by query: evicts the least recently used one, returns none of `age_seconds_max` or older."""
 
-    def __init__(self, searches_max: int = SEARCHES_MAX, age_seconds_max: float = AGE_SECONDS_MAX) -> None:
-        self._searches_max = searches_max
-        self._age_seconds_max = age_seconds_max
-        self._results: OrderedDict[Key, tuple[float, tuple[Passage, ...]]] = OrderedDict()
+    def __init__(
+        self,
+        searches_max: int = SEARCHES_MAX,
+        age_seconds_max: float = AGE_SECONDS_MAX,
+        clock: Callable[[], float] = trio.current_time,
+    ) -> None:
+        self._results: TTLCache[Key, tuple[Passage, ...]] = TTLCache(searches_max, age_seconds_max, clock)
 
-    def get(self, key: Key, now: float) -> tuple[Passage, ...] | None:
-        at, passages = self._results.get(key, (float("-inf"), ()))
-        if now - at > self._age_seconds_max:
-            self._results.pop(key, None)
-            return None
-        self._results.move_to_end(key)
-        return passages
+    def get(self, key: Key) -> tuple[Passage, ...] | None:
+        return self._results.get(key)
 
-    def put(self, key: Key, passages: tuple[Passage, ...], now: float) -> None:
-        self._results[key] = (now, passages)
-        self._results.move_to_end(key)
-        while len(self._results) > self._searches_max:
-            self._results.popitem(last=False)
+    def put(self, key: Key, passages: tuple[Passage, ...]) -> None:
+        self._results[key] = passages
 
     def __len__(self) -> int:
         return len(self._results)
@@ -149,7 +144,7 @@ class SharedKnowledge:
         self._nursery = nursery
         self._passage_cache = passage_cache or ThreadedPassageCache()
         self._breaker = breaker or Breaker()
-        self._cache = cache or SearchCache()
+        self._cache = SearchCache() if cache is None else cache
         self._search_seconds_max = search_seconds_max
         self._searches: dict[Key, _SharedSearch] = {}
 
@@ -159,7 +154,7 @@ class SharedKnowledge:
         Raises `KnowledgeUnavailable`, at once while the breaker is open. Cancellation does not stop the search.
         """
         key = key_of(query, limit)
-        known = self._cache.get(key, trio.current_time())
+        known = self._cache.get(key)
         if known is not None:
             await trio.lowlevel.checkpoint()
             return known
@@ -201,7 +196,7 @@ class SharedKnowledge:
             del self._searches[key]
             search.done.set()
         if search.error is None:
-            self._cache.put(key, search.passages, trio.current_time())
+            self._cache.put(key, search.passages)
             await self._put(search.passages)
 
     async def _ask(self, query: str, limit: int) -> tuple[Passage, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import msgspec
 import trio
+from cachetools import Cache, FIFOCache, TTLCache
 
 from voice_trio.state.session_record import RECORD_SECONDS, SessionRecord
 
@@ -30,10 +30,9 @@ class InMemoryRecords:
     """
 
     def __init__(self, clock: Callable[[], float], unix_time: Callable[[], float]) -> None:
-        self._clock = clock
         self._unix_time = unix_time
-        self._records: OrderedDict[tuple[str, str], tuple[float, SessionRecord]] = OrderedDict()
-        self._deletions: OrderedDict[str, float] = OrderedDict()
+        self._records: TTLCache[tuple[str, str], SessionRecord] = TTLCache(RECORDS_MAX, RECORD_SECONDS, clock)
+        self._deletions: FIFOCache[str, float] = FIFOCache(DELETIONS_MAX)  # a user deleted again is the newest
 
     def __len__(self) -> int:
         """Number of records."""
@@ -41,8 +40,7 @@ class InMemoryRecords:
 
     def __iter__(self) -> Iterator[SessionRecord]:
         """The unexpired records, least recently written first."""
-        self._evict_expired()
-        return iter([record for _, record in self._records.values()])
+        return iter(list(self._records.values()))
 
     def put(self, record: SessionRecord) -> None:
         """Store the record, unless a later revision is stored or the user's records were deleted since it began."""
@@ -51,16 +49,14 @@ class InMemoryRecords:
         is_old = known is not None and known.revision >= record.revision
         if is_old or record.started <= self.deleted_at(record.user_id):
             return
-        self._records[key] = (self._clock() + RECORD_SECONDS, record)
-        self._records.move_to_end(key)
-        while len(self._records) > RECORDS_MAX:
-            self._records.popitem(last=False)
+        self._records.pop(key, None)  # so that it comes last when they are listed
+        self._records[key] = record
 
     def get(self, user_id: str, session_id: str) -> SessionRecord | None:
         """The record, or None once it has expired."""
-        self._evict_expired()
-        entry = self._records.get((user_id, session_id))
-        return entry[1] if entry else None
+        key = (user_id, session_id)
+        # Not `self._records.get`: reading a record must not protect it from eviction.
+        return Cache.__getitem__(self._records, key) if key in self._records else None
 
     def remove(self, user_id: str, session_id: str) -> None:
         """Remove one record."""
@@ -69,12 +65,9 @@ class InMemoryRecords:
     def delete(self, user_id: str) -> int:
         """Delete a user's records and block those of sessions that have started up to now; returns the number."""
         self._deletions[user_id] = self._unix_time()
-        self._deletions.move_to_end(user_id)
-        while len(self._deletions) > DELETIONS_MAX:
-            self._deletions.popitem(last=False)
         keys = [key for key in self._records if key[0] == user_id]
         for key in keys:
-            del self._records[key]
+            self._records.pop(key, None)  # one may expire while the others are deleted
         return len(keys)
 
     def deleted_at(self, user_id: str) -> float:
@@ -86,14 +79,6 @@ class InMemoryRecords:
     def deletions(self) -> dict[str, float]:
         """The deletions that still block records: Unix time by user."""
         return {user_id: at for user_id in self._deletions if (at := self.deleted_at(user_id))}
-
-    def _evict_expired(self) -> None:
-        now = self._clock()
-        while self._records:
-            expires_at, _ = next(iter(self._records.values()))
-            if expires_at > now:
-                return
-            self._records.popitem(last=False)
 
 
 class InMemoryRollout:

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
+
+from cachetools import FIFOCache
 
 from voice_trio.conversation.turn import timeline
 from voice_trio.observability.loop_lag import LoopLag
@@ -235,7 +237,7 @@ class _UsersOfToday:
 
     def __init__(self, unix_time: Callable[[], float]) -> None:
         self._unix_time = unix_time
-        self._users: OrderedDict[str, None] = OrderedDict()
+        self._users: FIFOCache[str, None] = FIFOCache(USERS_REMEMBERED)
         self._day = self._today()
 
     @property
@@ -250,9 +252,7 @@ class _UsersOfToday:
 
     def remember(self, user: str) -> None:
         self._forget_yesterday()
-        self._users[user] = None
-        if len(self._users) > USERS_REMEMBERED:
-            self._users.popitem(last=False)
+        self._users.setdefault(user, None)  # a returning user keeps their place
 
     def _forget_yesterday(self) -> None:
         if self._today() != self._day:

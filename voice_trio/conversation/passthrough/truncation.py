@@ -7,8 +7,9 @@ Pure; it knows items and milliseconds, neither turns nor responses.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
+
+from cachetools import FIFOCache
 
 from voice_trio.conversation import commands
 from voice_trio.conversation.turn.truncation import send_truncation, truncation_end_ms
@@ -29,16 +30,15 @@ class PassthroughTruncation:
 
     def __init__(self, out: Outbound) -> None:
         self._out = out
-        self._received_ms: OrderedDict[str, float] = OrderedDict()
+        self._received_ms: FIFOCache[str, float] = FIFOCache(ITEMS_REMEMBERED_MAX)
         self._pending: dict[str, float] = {}  # item → heard ms
-        self._truncated: OrderedDict[str, bool] = OrderedDict()  # item → whether its acknowledgement is to be hidden
-        self._deleted: OrderedDict[str, bool] = OrderedDict()  # items we deleted; the same
+        # Items truncated and items deleted by us → whether the acknowledgement is to be hidden.
+        self._truncated: FIFOCache[str, bool] = FIFOCache(ITEMS_REMEMBERED_MAX)
+        self._deleted: FIFOCache[str, bool] = FIFOCache(ITEMS_REMEMBERED_MAX)
 
     def receive(self, item_id: str, duration_ms: float, *, is_heard: bool) -> None:
         """Sound of an item came from the upstream; `is_heard` unless it comes after the interruption."""
         self._received_ms[item_id] = self._received_ms.get(item_id, 0.0) + duration_ms
-        if len(self._received_ms) > ITEMS_REMEMBERED_MAX:
-            self._received_ms.popitem(last=False)
         if not is_heard and item_id not in self._truncated:
             self._pending.setdefault(item_id, 0.0)
 
@@ -54,7 +54,7 @@ class PassthroughTruncation:
         for item_id, heard_ms in pending.items():
             end_ms = truncation_end_ms(heard_ms, self._received_ms.get(item_id, 0.0))
             if end_ms is not None:
-                self._remember(self._truncated if end_ms else self._deleted, item_id)
+                (self._truncated if end_ms else self._deleted)[item_id] = True
                 send_truncation(self._out, item_id, end_ms)
 
     def truncated_by_client(self, event: ItemTruncateRequested) -> None:
@@ -66,7 +66,7 @@ class PassthroughTruncation:
         end_ms = event.audio_end_ms
         if (received_ms := self._received_ms.get(event.item_id)) is not None:
             end_ms = min(end_ms, int(received_ms))  # more would be an error: clients' clocks run a little ahead
-            self._remember(self._truncated, event.item_id, hidden=False)
+            self._truncated[event.item_id] = False
         place = {"item_id": event.item_id, "content_index": event.content_index, "audio_end_ms": end_ms}
         body = {"type": "conversation.item.truncate", **place}
         self._out.to_upstream(commands.ForwardClientEvent(self._out.new_id("p"), body, event.event_id, overtakes=True))
@@ -83,14 +83,8 @@ class PassthroughTruncation:
         """Whether the acknowledgement is for a deletion of ours; true only once for each."""
         return _take(self._deleted, item_id)
 
-    @staticmethod
-    def _remember(items: OrderedDict[str, bool], item_id: str, *, hidden: bool = True) -> None:
-        items[item_id] = hidden
-        if len(items) > ITEMS_REMEMBERED_MAX:
-            items.popitem(last=False)
 
-
-def _take(items: OrderedDict[str, bool], item_id: str) -> bool:
+def _take(items: FIFOCache[str, bool], item_id: str) -> bool:
     is_hidden = items.get(item_id, False)
     if is_hidden:
         items[item_id] = False

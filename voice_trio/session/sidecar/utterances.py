@@ -12,6 +12,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from cachetools import FIFOCache
+
 from voice_trio.conversation import commands, events
 from voice_trio.protocols.realtime import append_audio, input_events, server_events
 from voice_trio.protocols.realtime.writer import COMMIT_MS_MIN, clear_audio, commit_audio
@@ -68,7 +70,7 @@ class SidecarUtterances:
         self._is_connected = False
         self._sources = 0
         self._unnamed: deque[_Utterance] = deque()
-        self._named: dict[str, _Utterance] = {}
+        self._named: FIFOCache[str, _Utterance] = FIFOCache(ITEMS_REMEMBERED)
         self._item_sources = TranscriptSources()
         self._events = 0
 
@@ -231,8 +233,6 @@ class SidecarUtterances:
         utterance = self._named.get(sidecar_item_id)
         if utterance is None and self._unnamed:
             utterance = self._named[sidecar_item_id] = self._unnamed.popleft()
-            while len(self._named) > ITEMS_REMEMBERED:
-                del self._named[next(iter(self._named))]
         return utterance
 
     def _delta(self, item_id: str, delta: str) -> events.TranscriptDelta:

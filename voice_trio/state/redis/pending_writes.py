@@ -7,12 +7,12 @@ understand is logged and dropped.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import structlog
+from cachetools import FIFOCache
 
 from voice_trio.state.redis.driver import RedisFailed, RedisFault
 
@@ -48,7 +48,7 @@ class PendingWrites:
     def __init__(self) -> None:
         self.granted: set[str] = set()
         """Users who were granted something."""
-        self.released: OrderedDict[tuple[str, str], ReleaseScope] = OrderedDict()
+        self.released: FIFOCache[tuple[str, str], ReleaseScope] = FIFOCache(RELEASED_MAX)
         self.resets: set[str] = set()
         """Users whose slots an administrator opened."""
         self.deletions: set[str] = set()
@@ -72,8 +72,6 @@ class PendingWrites:
         key = (user_id, session_id)
         if self.released.get(key) is not ReleaseScope.SLOT_AND_LEASE:
             self.released[key] = scope
-        while len(self.released) > RELEASED_MAX:
-            self.released.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
