@@ -172,12 +172,12 @@ def cpu_of_observers(turns: int = TURNS_OBSERVED) -> float:
     config = SessionConfig("vs_bench", RealtimeConfig(model="gpt-realtime-2.1", instructions="Be brief." * 50))
     bill = daily_budget.open(config)
     log = structlog.get_logger("bench").bind(session_id="vs_bench")
-    reports = Observers(TurnLog(log, bill), statistics)
-    observers = Observers(bill, TurnRecorder(Summary("vs_bench"), reports.on_turn))
+    observers = Observers(bill, TurnRecorder(Summary("vs_bench"), (TurnLog(log, bill), statistics)))
     began = time.process_time()
     for turn in range(turns):
         for event in events_of_a_turn(turn):
-            observers.on_event(event, 0.0)
+            for handle in observers.by_event.get(type(event), ()):
+                handle(event, 0.0)
         for command in (
             commands.CountUsage("transcription", f"i{turn}", {"type": "duration", "seconds": 2.5}),
             commands.CountUsage("response", f"r{turn}", USAGE),

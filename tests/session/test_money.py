@@ -71,7 +71,7 @@ def bill(purse: SessionBill, source: str, audio_out: int) -> None:
 def begin(purse: SessionBill, turn_id: int, response_id: str) -> None:
     """A question was asked, and its answer begins."""
     purse.on_command(commands.BeginTurn(turn_id), 0.0)
-    purse.on_command(commands.SendToUpstream(commands.CreateResponse(f"tag {turn_id}", {})), 0.0)
+    purse.on_command(commands.CreateResponse(f"tag {turn_id}", {}), 0.0)
     purse.on_event(events.ResponseCreated(response_id, {"vt": f"tag {turn_id}"}), 0.0)
 
 
@@ -201,7 +201,7 @@ def test_where_the_conversation_transcribes_nothing_nothing_of_it_is_estimated()
 def test_a_drop_in_clients_request_is_its_own_turns() -> None:
     purse = Safe().purse()
     purse.on_command(commands.BeginTurn(1), 0.0)
-    purse.on_command(commands.SendToUpstream(commands.CreateClientResponse("t1", {"vt": "t1"})), 0.0)
+    purse.on_command(commands.CreateClientResponse("t1", {"vt": "t1"}), 0.0)
     purse.on_command(commands.BeginTurn(2), 0.0)  # the user speaks before the response has begun
     purse.on_event(events.ResponseCreated("r1", {"vt": "t1"}), 0.0)
     purse.on_event(events.ResponseAudioDelta("r1", "a1", "", 1000.0), 0.0)

@@ -11,7 +11,7 @@ from tests.session.test_record_writer import turn
 from voice_trio.billing.prices import Cost
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.turn.record import TurnTimestamps
-from voice_trio.session.observers import FlushQueued, FlushSent
+from voice_trio.session.observers import FlushQueued, FlushSent, Observer
 from voice_trio.session.summary import Summary
 from voice_trio.session.telemetry.turn_recorder import TurnRecorder
 from voice_trio.session.telemetry.turn_reports import turn_fields
@@ -23,13 +23,22 @@ if TYPE_CHECKING:
     from voice_trio.conversation.turn.record import TurnRecord
 
 
+class Reports(Observer):
+    def __init__(self) -> None:
+        self.records: list[TurnRecord] = []
+
+    def on_turn(self, record: TurnRecord) -> None:
+        self.records.append(record)
+
+
 def report(recorder: TurnRecorder, turn_id: int = 1) -> None:
     recorder.on_command(commands.ReportTurn(replace(turn(), turn_id=turn_id)), 0.0)
 
 
 def test_the_first_report_tells_when_playing_began_but_never_before_it_was_sent() -> None:
-    told: list[TurnRecord] = []
-    recorder = TurnRecorder(Summary("s"), told.append)
+    reports = Reports()
+    told = reports.records
+    recorder = TurnRecorder(Summary("s"), [reports])
     recorder.on_event(events.PlaybackPosition("a", 500.0), 9.0)  # of an earlier answer
     recorder.on_event(events.AudioSent("a", 100.0), 10.0)
     recorder.on_event(events.PlaybackPosition("a", 0.0), 10.05)
@@ -68,8 +77,9 @@ async def test_an_interruption_is_timed_from_the_word_to_the_wire(autojump_clock
 
 
 def test_a_record_waits_for_the_word_to_be_sent_but_not_for_ever() -> None:
-    told: list[TurnRecord] = []
-    recorder = TurnRecorder(Summary("s"), told.append)
+    reports = Reports()
+    told = reports.records
+    recorder = TurnRecorder(Summary("s"), [reports])
     recorder.on_event(FlushQueued(), 10.0)
     report(recorder, 1)
     assert told == []

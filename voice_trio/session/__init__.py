@@ -1,1 +1,1 @@
-"""Floor 3: one voice session, from the question whether it may begin to the last line about it."""
+"""One voice session, from its admission to its last line in the log: connections, turn tasks, spend, telemetry."""

@@ -1,4 +1,4 @@
-"""The ways a session ends: each with the close code and reason its client sees, and what is said just before."""
+"""The ways a session ends: each with the close code and reason that its client gets, and the error before them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _UNAVAILABLE = "upstream_unavailable"
 
 
 class Ending(Enum):
-    """Why a session ended; the farewells' names stand in logs, metrics and session records."""
+    """Why a session ended; the names are public: they stand in logs, metrics and session records."""
 
     CLIENT_LEFT = CloseFrame("client_left", 1000, "Session ended")
-    """The client's connection is gone; nobody is there to be told."""
+    """The client's connection is gone; nothing more is sent."""
     CLIENT_ENDED = CloseFrame("client_ended", 1000, "Session ended")
     """`session.end`: not to be resumed."""
     TIMEOUT = CloseFrame("timeout", 1000, "Session duration limit reached")
@@ -32,7 +32,7 @@ class Ending(Enum):
     UPSTREAM_UNAVAILABLE = CloseFrame(
         "upstream_unavailable", 1011, "OpenAI connection failed", _UNAVAILABLE, "The assistant cannot be reached now."
     )
-    """It could not be reached at the start, or refused us."""
+    """The upstream could not be reached at the start, or refused the session."""
     UPSTREAM_LOST = CloseFrame(
         "upstream_lost", 1011, "OpenAI connection failed", _UNAVAILABLE, "The connection to the assistant was lost."
     )
@@ -40,9 +40,9 @@ class Ending(Enum):
     NOT_JSON = CloseFrame("not_json", 1007, "Not JSON", "bad_message", "Too many messages were not valid JSON.")
     TOO_BIG = CloseFrame("too_big", 1009, "Message over the limit", "bad_message", "A message was over 1 MiB.")
     TAKEN_OVER = CloseFrame("taken_over", 4001, "Resumed elsewhere")
-    """The same session was resumed by another connection; this one must not come back."""
+    """The session was resumed by another connection; this client must not resume it again."""
     SWITCHED_OFF = CloseFrame("switched_off", 1008, "Voice realtime feature disabled")
-    """The live rollout document wants no session to go on; the client is told by `session.ending`."""
+    """The live rollout document ended all sessions; `session.ending` is sent before the close."""
     BUDGET_EXHAUSTED = CloseFrame(
         "budget_exhausted", 4002, "Budget exhausted", "budget_exhausted", "The budget for voice is used up for now."
     )

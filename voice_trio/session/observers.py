@@ -57,7 +57,7 @@ class Observer:
     event_types: ClassVar[tuple[type, ...]] = ()
     """Exact types of the events that `on_event` is called for; those of `ObserverEvent` too."""
     command_types: ClassVar[tuple[type, ...]] = ()
-    """Exact types of the commands that `on_command` is called for."""
+    """Exact types of the commands that `on_command` is called for, or of what `SendToUpstream` sends."""
 
     def event_handlers(self) -> Mapping[type, Handler]:
         """The method that takes each type of event."""
@@ -67,7 +67,7 @@ class Observer:
         """Called before the conversation handles the event."""
 
     def on_command(self, command: Any, now: float) -> None:
-        """Called before the session executes the command."""
+        """Called before the session executes the command; with what is sent, where that is a `SendToUpstream`."""
 
     def on_turn(self, record: TurnRecord) -> None:
         """Called with the complete record of each turn, once."""
@@ -80,6 +80,12 @@ class Observer:
 
     def session_ended(self, summary: Summary) -> None:
         """Called last; the summary does not change any more."""
+
+
+# Why exact types and a table. Most events of a response are audio deltas, and only the cost meter needs them. When each
+# observer was called for each event and command, a delta made eight calls to observers that ignored it. A table from
+# type to methods costs one lookup. The types are exact, because events form no hierarchy: a subclass would be an event
+# of its own.
 
 
 class Observers:
@@ -97,14 +103,6 @@ class Observers:
                 self.by_event[kind] = (*self.by_event.get(kind, ()), handler)
             for kind in observer.command_types:
                 self.by_command[kind] = (*self.by_command.get(kind, ()), observer.on_command)
-
-    def on_event(self, event: object, now: float) -> None:
-        for handle in self.by_event.get(type(event), ()):
-            handle(event, now)
-
-    def on_turn(self, record: TurnRecord) -> None:
-        for observer in self._observers:
-            observer.on_turn(record)
 
     def session_ready(self, summary: Summary) -> None:
         for observer in self._observers:

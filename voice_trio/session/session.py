@@ -29,13 +29,11 @@ from voice_trio.errors import ModelUnavailable
 from voice_trio.session.client.realtime_client import RealtimeClientConnection
 from voice_trio.session.client.voice_client import VoiceClientConnection
 from voice_trio.session.endings import Ending
-from voice_trio.session.observers import Observer, ObserverEvent, Observers
 from voice_trio.session.sidecar.sidecar import Sidecar, SidecarPlan
 from voice_trio.session.spend.cost_meter import CostMeter
 from voice_trio.session.summary import Summary
 from voice_trio.session.tasks import TurnTasks, announce_deadline, finish_response_then_end, watch_for_idleness
-from voice_trio.session.telemetry.turn_recorder import TurnRecorder
-from voice_trio.session.telemetry.turn_reports import SummaryObserver, TurnLog, TurnMetricsSender
+from voice_trio.session.telemetry.turn_reports import make_observers
 from voice_trio.session.upstream.connect import connect
 from voice_trio.session.upstream.connection import UpstreamConnection
 
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
     from voice_trio.knowledge.knowledge import Knowledge
     from voice_trio.net.link import Link
     from voice_trio.session.config import SessionConfig
+    from voice_trio.session.observers import Observer, ObserverEvent
     from voice_trio.session.ports import ClientConnection, ConnectedUpstream, DecisionCore, Dial, SessionInput
 
 CONNECTING_SECONDS_MAX = 60.0  # all attempts to reach the upstream together
@@ -83,7 +82,9 @@ class Session:
         self.is_over = False
         """Whether all has been said and counted; a stalled client's socket may still be closing."""
         self._cost_meter = cost_meter or CostMeter()
-        self._observers = self._make_observers(observers)
+        self._observers = make_observers(
+            config, self.summary, self.log, self._cost_meter, lambda metrics: self._client.send(metrics), observers
+        )
         self._sidecar = None if sidecar is None else Sidecar(sidecar, self)
         self._upstream = UpstreamConnection(self, self._sidecar, lambda state: self._client.describe(state))
         self._core: DecisionCore
@@ -95,16 +96,6 @@ class Session:
         else:
             self._core = PassthroughConversation(config.policy, id_prefix=config.id_prefix, now=now)
             self._client = RealtimeClientConnection(client, self, self._upstream, config.passthrough)
-
-    def _make_observers(self, others: tuple[Observer, ...]) -> Observers:
-        meter = self._cost_meter
-        sender = TurnMetricsSender(self.config.id_prefix, meter, lambda metrics: self._client.send(metrics))
-        recorder = TurnRecorder(
-            self.summary,
-            lambda record: self._observers.on_turn(record),
-            sender.on_over if self.config.metrics else lambda record: None,
-        )
-        return Observers(recorder, meter, SummaryObserver(self.summary, meter), TurnLog(self.log, meter), *others)
 
     async def run(self) -> Summary:
         """Live until either side, the clock or the operator ends it; returns the session's summary.
@@ -170,15 +161,18 @@ class Session:
 
     def observe(self, event: ObserverEvent) -> None:
         """Hand an event to the observers only."""
-        self._observers.on_event(event, trio.current_time())
+        now = trio.current_time()
+        for handle in self._observers.by_event.get(type(event), ()):
+            handle(event, now)
 
     def execute(self, command: commands.Command) -> None:
         """Execute a command that comes from beside the conversation."""
         self._execute(command, trio.current_time())
 
     def _execute(self, command: commands.Command, now: float) -> None:
-        for handle in self._observers.by_command.get(type(command), ()):
-            handle(command, now)
+        observed = command.command if isinstance(command, commands.SendToUpstream) else command
+        for handle in self._observers.by_command.get(type(observed), ()):
+            handle(observed, now)
         match command:
             case commands.SendToClient(event):
                 self._client.send(event)
@@ -227,6 +221,11 @@ class Session:
                 await self._upstream.run(upstream)
                 upstream = await self._recover(sockets)
 
+    # Recovery. The conversation keeps what was said, so a new upstream can take the place of a lost one: `UpstreamLost`
+    # ends what the old one was doing, `UpstreamReady` makes the conversation write its history to the new one. The
+    # audio of the last seconds waits in the upstream's queue meanwhile. A client of OpenAI's protocol keeps its own
+    # state of the upstream's items and responses, which a new upstream does not have: its session ends.
+
     async def _recover(self, sockets: trio.Nursery) -> ConnectedUpstream | None:
         """The upstream was lost: another one takes its place and is told what was said, or the session ends."""
         self.feed(events.UpstreamLost())
@@ -261,6 +260,11 @@ class Session:
         self.summary.transcription_fallback = upstream.transcription_fallback
         self._observers.session_ready(self.summary)
         self._cost_meter.open(self._client.send, lambda: self.end(Ending.BUDGET_EXHAUSTED))
+
+    # The order of an ending matters. The conversation closes first: its last commands report the turn that is open and
+    # what of it was heard. Then the observers close, so that waiting turns are published and missing usage is
+    # estimated. Only then is the summary complete. The client is closed last, within the grace: a stalled client can
+    # delay neither the bill nor the record.
 
     def _conclude(self) -> Ending:
         now = trio.current_time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 import trio
@@ -54,11 +55,11 @@ class TurnTasks:
                     tasks.close()
                     scope.cancel(reason=reason)
             case commands.StartSearch(turn_id):
-                self._start(turn_id, lambda: search(command, self._knowledge, self._host))
+                self._start(turn_id, partial(search, command, self._knowledge, self._host))
             case commands.CallTool(turn_id):
-                self._start(turn_id, lambda: call_tool(command, self._host))
+                self._start(turn_id, partial(call_tool, command, self._host))
             case commands.ScheduleEvent(at, event, turn_id):
-                self._start(turn_id, lambda: self._feed_at(at, event))
+                self._start(turn_id, partial(self._feed_at, at, event))
             case _:
                 assert_never(command)
 
@@ -78,6 +79,12 @@ class TurnTasks:
     async def _feed_at(self, at: float, event: events.Event) -> None:
         await trio.sleep_until(at)
         self._host.feed(event)
+
+
+# A turn is a task with a cancel scope that is not the task's own: `BeginTurn` makes the scope, `EndTurn` cancels it,
+# and both run synchronously in the middle of other commands. Its work cannot be started directly in the turn's nursery,
+# which opens only when the task first runs. The channel holds it until then. The 200 ms of a turn are a
+# `ScheduleEvent`, hence a task here, beside the readers and writers, which never wait for it.
 
 
 async def run_turn(scope: trio.CancelScope, tasks: trio.MemoryReceiveChannel[Task]) -> None:

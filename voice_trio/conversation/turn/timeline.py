@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from voice_trio.conversation.turn.record import TurnTimestamps
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from voice_trio.conversation.turn.record import TurnTimestamps
-
+_STAGES = tuple(field.name for field in fields(TurnTimestamps))
 FLUSH_STAGES = frozenset({"flush_queued", "flush_sent"})
 
 LATENCIES = {
@@ -44,18 +45,17 @@ SPANS = {
 
 def reached(timestamps: TurnTimestamps, *, without: Collection[str] = ()) -> dict[str, float]:
     """The stages that the turn reached, in seconds on the session's clock, by name; `without` some of them."""
-    names = [field.name for field in fields(timestamps) if field.name not in without]
-    return {name: at for name in names if (at := getattr(timestamps, name)) is not None}
-
-
-def first(timestamps: TurnTimestamps) -> float:
-    """When the turn reached its earliest stage; 0 if it reached none."""
-    return min(reached(timestamps).values(), default=0.0)
+    times: dict[str, float] = {}
+    for name in _STAGES:
+        at = getattr(timestamps, name)
+        if at is not None and name not in without:
+            times[name] = at
+    return times
 
 
 def in_ms(times: dict[str, float], since: float) -> dict[str, int]:
     """Times as whole milliseconds after `since`."""
-    return {name: milliseconds(at - since) for name, at in times.items()}
+    return {name: round((at - since) * 1000) for name, at in times.items()}
 
 
 def intervals(timestamps: TurnTimestamps, stages: dict[str, tuple[str, str]]) -> dict[str, tuple[float, float]]:
@@ -71,8 +71,3 @@ def intervals(timestamps: TurnTimestamps, stages: dict[str, tuple[str, str]]) ->
 def latencies(timestamps: TurnTimestamps) -> dict[str, float]:
     """The latencies of the turn in seconds, by their names in the metrics."""
     return {name: end - begin for name, (begin, end) in intervals(timestamps, LATENCIES).items()}
-
-
-def milliseconds(seconds: float) -> int:
-    """Whole milliseconds."""
-    return round(seconds * 1000)

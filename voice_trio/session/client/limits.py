@@ -42,7 +42,8 @@ class TokenBucket:
 
     def take(self, now: float, amount: float = 1.0) -> bool:
         """Take `amount` if it is there; False, and nothing taken, if not."""
-        self._refill(now)
+        self._tokens = min(self._size, self._tokens + (now - self._at) * self._per_second)
+        self._at = now
         if self._tokens < amount:
             return False
         self._tokens -= amount
@@ -50,13 +51,9 @@ class TokenBucket:
 
     def take_and_wait(self, now: float, amount: float) -> float:
         """Take `amount` in any case; returns how many seconds to wait until it is refilled."""
-        self._refill(now)
-        self._tokens -= amount
-        return max(0.0, -self._tokens / self._per_second)
-
-    def _refill(self, now: float) -> None:
-        self._tokens = min(self._size, self._tokens + (now - self._at) * self._per_second)
+        self._tokens = min(self._size, self._tokens + (now - self._at) * self._per_second) - amount
         self._at = now
+        return max(0.0, -self._tokens / self._per_second)
 
 
 class ClientLimits:

@@ -76,6 +76,10 @@ class RealtimeClientConnection:
         self._unannounced: SessionState | None = None  # what `session.created` will show, once the preset is in force
         self._update_count = 0
 
+    # `session.created` is withheld until the session is as the client may see it. A client that was given a preset
+    # (with its client secret) has to find it in force at the first event, as on OpenAI's side. So the preset is sent as
+    # an update first, and `session.created` shows the state that came back. What the client sends meanwhile waits.
+
     async def listen(self) -> None:
         """Feed what the client sends as requests; end the session when the client is gone."""
         async with trio.open_nursery() as nursery:

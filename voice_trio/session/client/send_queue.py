@@ -113,7 +113,10 @@ class SendQueue:
         """The response was interrupted: drop what of it has not left."""
         self._dry_at = -math.inf
         self._in_flight = None
-        self._response = deque(entry for entry in self._response if not entry[1].dies_with_response)
+        for _ in range(len(self._response)):
+            entry = self._response.popleft()
+            if not entry[1].dies_with_response:
+                self._response.append(entry)
         self._audio_ms = 0.0
 
     def take(self, now: float) -> Frame | float:

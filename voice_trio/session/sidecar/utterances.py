@@ -53,6 +53,13 @@ class Outgoing:
     seconds: float = 0.0
 
 
+# How an item of the sidecar finds its utterance. The sidecar has no turn detection, so it makes one item for each of
+# our commits, and names it only with its first delta or with `committed`. Utterances are sent one after the other over
+# one socket, so the first unnamed utterance is the one that a new name belongs to. A refused commit, or one that we
+# clear because it is too short, makes no item: that utterance leaves the queue of unnamed ones, or all later names
+# would belong to the utterance before theirs.
+
+
 class SidecarUtterances:
     """The utterances of one session, over all connections of either side."""
 

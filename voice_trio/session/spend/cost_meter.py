@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from voice_trio.billing.prices import Prices
     from voice_trio.billing.spending import Budget
-    from voice_trio.conversation.commands import Command
     from voice_trio.session.config import SessionConfig
     from voice_trio.session.observers import Handler
+
+    BilledCommand = commands.CountUsage | commands.BeginTurn | commands.CreateResponse | commands.CreateClientResponse
 
 log = structlog.get_logger(__name__)
 
@@ -69,11 +70,26 @@ class Budgets(Protocol):
         ...
 
 
+# How a cost finds its turn. Usage comes with `response.done`, often after the next turn has begun: an interruption
+# begins one before the interrupted response is done. So the bill notes the turn that is open when a response is
+# requested, under the request's tag. The server returns the tag in `response.created`, where the id of the response
+# takes its place. A transcription is billed to the turn that is open when its usage comes.
+#
+# Why estimates. When a socket is lost, the usage of what it was doing never comes, yet the provider bills it. A budget
+# that ignored it could be spent several times over by connections that drop in the middle of every response. So what
+# is missing is estimated when the upstream is lost and when the session closes, and marked as an estimate.
+
+
 class SessionBill(CostMeter):
     """One connection's bill; `spent_before` (USD) is what the session cost before it was resumed."""
 
     event_types: ClassVar = (*OBSERVED_EVENTS, events.UpstreamLost, SidecarAudioSent, TranscriptionModelChanged)
-    command_types: ClassVar = (commands.CountUsage, commands.BeginTurn, commands.SendToUpstream)
+    command_types: ClassVar = (
+        commands.CountUsage,
+        commands.BeginTurn,
+        commands.CreateResponse,
+        commands.CreateClientResponse,
+    )
 
     def __init__(self, budgets: Budgets, config: SessionConfig, spent_before: Decimal) -> None:
         self.costs = SessionCosts(config.session_id, config.user)
@@ -131,17 +147,15 @@ class SessionBill(CostMeter):
             case _:
                 self._estimator.on_event(event, now)
 
-    def on_command(self, command: Command, now: float) -> None:
+    def on_command(self, command: BilledCommand, now: float) -> None:
         """Note which turn a request belongs to, and bill what was used."""
         match command:
             case commands.CountUsage(kind, source_id, usage):
                 self._bill(kind, source_id, usage)
             case commands.BeginTurn(turn_id):
                 self._turn = turn_id
-            case commands.SendToUpstream(commands.CreateResponse(event_id) | commands.CreateClientResponse(event_id)):
+            case commands.CreateResponse(event_id) | commands.CreateClientResponse(event_id):
                 self._turn_of[event_id] = self._turn
-            case _:
-                pass
 
     def session_closing(self, now: float) -> None:
         """Usage that has not come will not come: it is estimated."""

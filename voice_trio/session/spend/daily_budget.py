@@ -105,6 +105,10 @@ class DailyBudget:
         self._check_day()
         return True
 
+    # Reporting. A call to the shared state on the way to a response would add its latency to every turn, and its outage
+    # would stop them all. So costs are counted here at once, and one task reports their sum. What could not be reported
+    # is put back and reported with the next sum: an outage delays the day's sum and loses nothing of it.
+
     async def run(self) -> None:
         """Report to the shared state what was spent, and read what other instances spent, until cancelled."""
         while True:

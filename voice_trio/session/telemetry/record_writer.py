@@ -67,6 +67,9 @@ class RecordWriter(Observer):
         )
         self._note()
 
+    # One slot, not a queue: each write holds the whole record, so a newer one makes an older one superfluous. A store
+    # that is slow or away costs intermediate states and never the last one, and memory does not grow.
+
     async def run(self) -> None:
         """Write each new state, until cancelled."""
         while True:

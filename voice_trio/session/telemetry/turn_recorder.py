@@ -10,7 +10,7 @@ from voice_trio.conversation.turn.record import SearchRecord
 from voice_trio.session.observers import FlushQueued, FlushSent, Observer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from voice_trio.conversation.turn.record import TurnRecord
     from voice_trio.session.summary import Summary
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class TurnRecorder(Observer):
-    """Gives each record to `publish` when it is complete, and before that, without flush stages, to `on_over`.
+    """Gives each record to the `on_turn` of `reports` when it is complete; before, without flush stages, to `on_over`.
 
     A turn that was interrupted can be over before its flush has been written to the client. Its record waits for that,
     but only until the next turn or the session is over: a client that stalls must not delay it further.
@@ -45,11 +45,11 @@ class TurnRecorder(Observer):
     def __init__(
         self,
         summary: Summary,
-        publish: Callable[[TurnRecord], None],
-        on_over: Callable[[TurnRecord], None] = lambda record: None,
+        reports: Sequence[Observer],
+        on_over: Callable[[TurnRecord], None] | None = None,
     ) -> None:
         self._summary = summary
-        self._publish = publish
+        self._reports = [report.on_turn for report in reports if type(report).on_turn is not Observer.on_turn]
         self._on_over = on_over
         self._searches: dict[int, tuple[int, SearchRecord]] = {}  # by search id, with the id of the turn
         self._audio_sent_at: float | None = None
@@ -97,16 +97,23 @@ class TurnRecorder(Observer):
             self._flush = (queued_at, now)
         self._flush_is_queued = False
 
+    # Which turn a flush belongs to. A barge-in queues the flush, and then ends the turn, in one go; the writer sends
+    # the flush later. So when a turn ends with a flush queued, the flush is that turn's, and its record waits. A flush
+    # that has been sent before its turn ends is kept for that record. If the next turn ends first, the client is
+    # stalled: the waiting record is published without its flush, and the late flush is counted for no turn.
+
     def _end_turn(self, record: TurnRecord) -> None:
         if record.status == "joined":  # its searches and stages are those of the next turn
-            self._on_over(record)
+            if self._on_over is not None:
+                self._on_over(record)
             self._publish(record)
             return
         queued, sent = self._flush or (None, None)
         stages = replace(record.stages, playback_started=self._playback_started, flush_queued=queued, flush_sent=sent)
         self._audio_sent_at = self._playback_started = self._flush = None
         record = replace(record, stages=stages, searches=self._take_searches(record.turn_id))
-        self._on_over(record)
+        if self._on_over is not None:
+            self._on_over(record)
         if self._waiting is not None:
             self._publish_waiting()
             self._flush_is_queued = False  # that flush was of the turn before
@@ -114,6 +121,10 @@ class TurnRecorder(Observer):
             self._waiting = record
         else:
             self._publish(record)
+
+    def _publish(self, record: TurnRecord) -> None:
+        for report in self._reports:
+            report(record)
 
     def _publish_waiting(self, queued_at: float | None = None, sent_at: float | None = None) -> None:
         if self._waiting is not None:

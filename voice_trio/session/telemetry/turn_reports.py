@@ -7,21 +7,42 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from voice_trio.conversation import commands
 from voice_trio.conversation.session_events import QueryMetrics, TurnMetrics
 from voice_trio.conversation.turn import timeline
-from voice_trio.session.observers import Observer
+from voice_trio.session.observers import Observer, Observers
+from voice_trio.session.telemetry.turn_recorder import TurnRecorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from voice_trio.billing.prices import Cost
     from voice_trio.conversation.turn.record import SearchRecord, TurnRecord
     from voice_trio.observability.sentry import Reports
     from voice_trio.observability.tracing import Traces
+    from voice_trio.session.config import SessionConfig
     from voice_trio.session.spend.cost_meter import CostMeter
     from voice_trio.session.summary import Summary
 
 SEARCHES_MAX = 32
 """Searches in one line of the log: the first ones of a turn to which the user keeps adding."""
 _NOT_AFTER_BEGINNING = timeline.FLUSH_STAGES | {"speech_started"}
+
+
+def make_observers(
+    config: SessionConfig,
+    summary: Summary,
+    log: Any,
+    meter: CostMeter,
+    send: Callable[[TurnMetrics], None],
+    others: Sequence[Observer],
+) -> Observers:
+    """The observers of a session in their order; `send` sends to the client, `log` is bound to the session.
+
+    The recorder comes first: when the session closes, it publishes a waiting turn before the meter adds its estimates.
+    The summary comes after the meter, whose cost it copies.
+    """
+    reports = (TurnLog(log, meter), *others)
+    on_over = TurnMetricsSender(config.id_prefix, meter, send).on_over if config.metrics else None
+    recorder = TurnRecorder(summary, reports, on_over)
+    return Observers(recorder, meter, SummaryObserver(summary, meter), *reports)
 
 
 class SummaryObserver(Observer):
@@ -113,7 +134,8 @@ def turn_fields(record: TurnRecord, cost: Cost) -> dict[str, Any]:
 
     A search that was asked in a turn that was joined to this one has a negative `at_ms`.
     """
-    first = timeline.first(record.stages)
+    stages = timeline.reached(record.stages)
+    first = min(stages.values(), default=0.0)
     return {
         "turn": record.turn_id,
         "status": record.status,
@@ -126,14 +148,14 @@ def turn_fields(record: TurnRecord, cost: Cost) -> dict[str, Any]:
         "heard_ms": record.heard_ms,
         "received_ms": record.received_ms,
         "cost_usd": float(cost.usd),
-        "stages_ms": timeline.in_ms(timeline.reached(record.stages), first),
+        "stages_ms": timeline.in_ms(stages, first),
         "searches": [_search_fields(search, first) for search in record.searches[:SEARCHES_MAX]],
     }
 
 
 def _search_fields(search: SearchRecord, first: float) -> dict[str, Any]:
     return {
-        "at_ms": timeline.milliseconds(search.at - first),
+        "at_ms": round((search.at - first) * 1000),
         "took_ms": None if search.took is None else round(search.took * 1000, 1),
         "outcome": search.outcome,
         "local": search.local,
@@ -141,5 +163,5 @@ def _search_fields(search: SearchRecord, first: float) -> dict[str, Any]:
 
 
 def _query_metrics(search: SearchRecord, began: float) -> QueryMetrics:
-    took_ms = None if search.took is None else timeline.milliseconds(search.took)
-    return QueryMetrics(timeline.milliseconds(search.at - began), took_ms, search.outcome, search.local)
+    took_ms = None if search.took is None else round(search.took * 1000)
+    return QueryMetrics(round((search.at - began) * 1000), took_ms, search.outcome, search.local)

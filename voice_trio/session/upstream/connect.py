@@ -89,6 +89,13 @@ async def send_with_timeout(link: Link, frame: str) -> str | None:
     return f"send timed out after {SEND_SECONDS_MAX:g} s"
 
 
+# The handshake. A new session responds by itself to every commit, so no audio may reach it before it has confirmed
+# `create_response: false`: its first response would have no context, and would race ours. The confirmation is read
+# from `session.updated`, because a server that does not know the setting ignores it without an error. If the server
+# refuses the update, and the transcription model may be the reason, it is tried once with a model that every server
+# accepts. Words then come only after the commit, and retrieval is later, but the session works.
+
+
 async def _handshake(link: Link, config: RealtimeConfig) -> ConnectedUpstream:
     created = await wait_for_state(link, "session.created")
     await link.send(session_update(config, UPDATE_ID))

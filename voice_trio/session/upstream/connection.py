@@ -123,6 +123,11 @@ class UpstreamConnection:
         except ModelUnavailable as error:
             self.lose(str(error))
 
+    # Silence. The server's turn detection hears the end of speech only in sound that follows it. A client whose
+    # microphone is switched off in the middle of a sentence sends nothing more, so the turn would never end. While
+    # speech is open, silence is appended in its place. The sound that a client sent at once counts until it would
+    # have been spoken: silence in the middle of a recording would cut a word in two.
+
     def start_silence(self, nursery: trio.Nursery) -> None:
         """While the client sends nothing, feed silence: else the upstream never hears speech end."""
         self._silence.cancel()

@@ -18,6 +18,13 @@ COMMANDS_MAX = 512
 BYTES_MAX = 64 * 1024 * 1024  # of everything together; a message has 16 MiB at most
 
 
+# Two queues, one order. On the voice protocol commands overtake audio: seconds of sound can wait after a connection
+# was slow, and a cancel or a truncation behind them would come too late. Audio never overtakes a command, so the order
+# of the commands among themselves is that of the conversation. A client of OpenAI's protocol orders its events itself,
+# a commit after its appends, so its commands are put behind its audio (`put_in_order`), except those about a response
+# that should be over already.
+
+
 class UpstreamQueue:
     """One writer takes frames; putting one never waits."""
 
@@ -43,7 +50,9 @@ class UpstreamQueue:
         """Queue before all audio; raises `ModelUnavailable` if `COMMANDS_MAX` wait already."""
         if len(self._commands) >= COMMANDS_MAX:
             raise ModelUnavailable(f"{COMMANDS_MAX} commands wait to be sent")
-        self._add_bytes(text)
+        if self._bytes + len(text) > BYTES_MAX:
+            raise ModelUnavailable(f"more than {BYTES_MAX} bytes wait to be sent")
+        self._bytes += len(text)
         self._commands.append(text)
         self._filled.set()
 
@@ -55,7 +64,9 @@ class UpstreamQueue:
         """Queue sound; raises `ModelUnavailable` if more than `QUEUED_SECONDS_MAX` wait already."""
         if self._is_open and self.audio_seconds > QUEUED_SECONDS_MAX:
             raise ModelUnavailable(f"more than {QUEUED_SECONDS_MAX:g} s of audio wait to be sent")
-        self._add_bytes(text)
+        if self._bytes + len(text) > BYTES_MAX:
+            raise ModelUnavailable(f"more than {BYTES_MAX} bytes wait to be sent")
+        self._bytes += len(text)
         self._audio.append((text, duration_ms))
         self._audio_ms += duration_ms
         while not self._is_open and self.audio_seconds > EARLY_SECONDS_MAX and len(self._audio) > 1:
@@ -81,11 +92,6 @@ class UpstreamQueue:
     def bytes(self) -> int:
         """The size of all that is queued, nearly: some frames are not all ASCII."""
         return self._bytes
-
-    def _add_bytes(self, text: str) -> None:
-        if self._bytes + len(text) > BYTES_MAX:
-            raise ModelUnavailable(f"more than {BYTES_MAX} bytes wait to be sent")
-        self._bytes += len(text)
 
     def _pop_audio(self) -> str:
         text, duration_ms = self._audio.popleft()
