@@ -1,4 +1,4 @@
-"""The mind: what it finds, what it refuses to know, and where it says it has it from."""
+"""The answerer: what it finds, what it refuses to know, and which source it names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever clients, ears and mouth do, in whatever order: the promises that every client builds upon hold."""
+"""Whatever clients and engines do, in any order: the promises that every client builds upon hold."""
 
 from __future__ import annotations
 

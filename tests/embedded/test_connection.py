@@ -66,7 +66,7 @@ async def test_sound_leaves_faster_than_it_plays_after_a_head_start(autojump_clo
         assert since[-1] == pytest.approx((len(sounds) - 3) * 0.025)
 
 
-async def test_barge_in_stops_the_mouth_at_once(autojump_clock: MockClock) -> None:
+async def test_barge_in_stops_synthesis_at_once(autojump_clock: MockClock) -> None:
     synthesizer = FakeSynthesizer(chunk_ms=1000)
     async with calling(fake_engines(synthesizer=synthesizer), Pace(1.0, 0.0)) as caller:
         await caller.send("response.create")
@@ -92,7 +92,7 @@ async def test_audio_that_comes_at_once_is_heard_all_the_same(autojump_clock: Mo
         assert kinds.index("input_audio_buffer.speech_started") < kinds.index("input_audio_buffer.speech_stopped")
 
 
-async def test_what_the_ears_learnt_of_a_microphone_is_given_to_the_next_hearing(autojump_clock: MockClock) -> None:
+async def test_what_recognition_learnt_of_a_microphone_is_given_to_the_next(autojump_clock: MockClock) -> None:
     recognizer = FakeRecognizer()
     async with calling(fake_engines(recognizer)) as caller:
         await caller.send("session.update", session=LISTENING)
@@ -103,7 +103,9 @@ async def test_what_the_ears_learnt_of_a_microphone_is_given_to_the_next_hearing
         assert recognizer.listening == 0
 
 
-async def test_when_all_ears_are_busy_the_transcript_fails_and_the_next_one_succeeds(autojump_clock: MockClock) -> None:
+async def test_while_all_recognizers_are_busy_a_transcript_fails_and_the_next_succeeds(
+    autojump_clock: MockClock,
+) -> None:
     recognizer = FakeRecognizer(size=1)
     async with calling(fake_engines(recognizer)) as one, calling(fake_engines(recognizer)) as other:
         for caller in (one, other):
@@ -118,7 +120,7 @@ async def test_when_all_ears_are_busy_the_transcript_fails_and_the_next_one_succ
         await other.hears(COMPLETED)
 
 
-async def test_ears_that_die_fail_one_transcript(autojump_clock: MockClock) -> None:
+async def test_a_recognizer_that_dies_fails_one_transcript(autojump_clock: MockClock) -> None:
     recognizer = FakeRecognizer(fails=True)
     async with calling(fake_engines(recognizer)) as caller:
         await caller.send("session.update", session=LISTENING)
@@ -129,7 +131,7 @@ async def test_ears_that_die_fail_one_transcript(autojump_clock: MockClock) -> N
         await caller.hears(COMPLETED)
 
 
-async def test_clearing_the_buffer_gives_the_ears_back(autojump_clock: MockClock) -> None:
+async def test_clearing_the_buffer_frees_the_recognizer(autojump_clock: MockClock) -> None:
     recognizer = FakeRecognizer()
     async with calling(fake_engines(recognizer)) as caller:
         await caller.speak(voice(400))
@@ -140,7 +142,7 @@ async def test_clearing_the_buffer_gives_the_ears_back(autojump_clock: MockClock
         assert recognizer.listening == 0
 
 
-async def test_a_caller_who_leaves_gives_the_ears_back_and_stops_the_mouth(autojump_clock: MockClock) -> None:
+async def test_a_client_that_leaves_frees_the_recognizer_and_stops_synthesis(autojump_clock: MockClock) -> None:
     recognizer = FakeRecognizer()
     async with calling(fake_engines(recognizer)) as caller:
         await caller.send("response.create")
@@ -163,7 +165,7 @@ async def test_more_audio_than_can_wait_fails_the_transcript(
         await caller.hears(COMPLETED)
 
 
-async def test_a_mouth_that_fails_half_way_fails_its_response(autojump_clock: MockClock) -> None:
+async def test_synthesis_that_fails_half_way_fails_its_response(autojump_clock: MockClock) -> None:
     synthesizer = FakeSynthesizer(fails_at_word=2)
     async with calling(fake_engines(synthesizer=synthesizer)) as caller:
         await caller.send("response.create")
@@ -203,7 +205,7 @@ async def clear_buffer_often(caller: FakeCaller) -> None:
         await trio.testing.wait_all_tasks_blocked()
 
 
-async def test_an_answer_waits_for_slow_ears_no_longer_than_a_moment(autojump_clock: MockClock) -> None:
+async def test_an_answer_waits_for_slow_recognition_no_longer_than_a_moment(autojump_clock: MockClock) -> None:
     async with calling(fake_engines(FakeRecognizer(finish_seconds=1.0))) as caller:
         await caller.speak(voice(1500) + quiet(600))
         created = await caller.hears("response.created")

@@ -1,4 +1,4 @@
-"""The embedded server with this machine's own ears and voice, in real time: speech in, words while it is spoken, speech
+"""The embedded server with this machine's own speech engines, in real time: speech in, words while it is spoken, speech
 out. Needs the `local` extra.
 """
 

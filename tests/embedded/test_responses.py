@@ -159,7 +159,7 @@ def test_max_output_tokens_ends_an_answer_as_incomplete(written: bool) -> None:
     assert response["output"][0]["status"] == "incomplete"
 
 
-def test_a_mouth_that_fails_ends_the_response_and_not_the_session() -> None:
+def test_synthesis_that_fails_ends_the_response_and_not_the_session() -> None:
     driver = asked_driver()
     driver.send("response.create")
     driver.say("One")

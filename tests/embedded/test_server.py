@@ -1,4 +1,4 @@
-"""The embedded server's door on TCP, with engines that need no extra."""
+"""The embedded server on TCP, with engines that need no extra."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def test_intent_transcription_opens_a_session_that_only_transcribes() -> N
 @pytest.mark.parametrize(
     "headers", [{"authorization": "Bearer s3cret"}, {"authorization": "bearer  s3cret"}, {"api_key": "s3cret"}]
 )
-async def test_who_brings_the_token_comes_in(headers: dict[str, str]) -> None:
+async def test_a_client_with_the_token_is_accepted(headers: dict[str, str]) -> None:
     async with serving(token="s3cret") as (url, nursery):
         await (await call(nursery, url, **headers)).hears("session.created")
 
@@ -93,7 +93,7 @@ async def test_a_browser_brings_the_token_as_a_subprotocol() -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": "Basic s3cret"}])
-async def test_who_does_not_is_refused_before_the_upgrade(headers: dict[str, str]) -> None:
+async def test_a_client_without_it_is_refused_before_the_upgrade(headers: dict[str, str]) -> None:
     async with serving(token="s3cret") as (url, nursery):
         with pytest.raises(ModelRefused, match="HTTP 401 invalid_api_key"):
             await call(nursery, url, **headers)
@@ -160,7 +160,7 @@ async def test_a_server_that_ends_says_that_it_goes_away() -> None:
         assert caller.lost.code == 1001
 
 
-async def test_whoever_connects_and_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_sends_no_request_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "HANDSHAKE_SECONDS_MAX", 0.05)
     async with serving() as (url, _):
         host, port = url.removeprefix("ws://").split("/")[0].split(":")

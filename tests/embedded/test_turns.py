@@ -72,7 +72,7 @@ def test_create_response_false_stops_after_the_item_until_the_client_asks() -> N
     assert driver.fresh() == ["response.created"]
 
 
-def test_ears_get_the_padding_and_the_speech_and_no_silence() -> None:
+def test_recognition_gets_the_padding_and_the_speech_and_no_silence() -> None:
     driver = SessionDriver()
     driver.append(quiet(2000))
     assert driver.commands == []
@@ -213,26 +213,24 @@ def test_a_session_that_wants_no_transcripts_gets_none_and_is_answered_all_the_s
     assert "32 to 35" in driver.last(Synthesize).text
 
 
-def test_ears_that_are_busy_fail_the_transcript_and_the_session_goes_on() -> None:
+def test_busy_recognizers_fail_the_transcript_and_the_session_goes_on() -> None:
     driver = SessionDriver(session={"audio": WHISPER})
     driver.append(voice(400))
-    driver.unheard("all 2 ears are listening to somebody else")
+    driver.unheard("all 2 recognizers are in use")
     events = driver.append(quiet(500))
     failed = next(event for event in events if event["type"].endswith("transcription.failed"))
     assert failed["error"]["code"] == "ears_unavailable"
-    assert (
-        driver.last(Synthesize).text == "I am sorry, I could not hear you: all 2 ears are listening to somebody else."
-    )
+    assert driver.last(Synthesize).text == "I am sorry, I could not hear you: all 2 recognizers are in use."
 
 
-def test_ears_that_are_busy_are_an_error_event_where_no_transcripts_are_wanted() -> None:
+def test_busy_recognizers_are_an_error_event_where_no_transcripts_are_wanted() -> None:
     driver = SessionDriver()
     driver.append(voice(400) + quiet(500))
-    events = driver.unheard("all 2 ears are listening to somebody else")
+    events = driver.unheard("all 2 recognizers are in use")
     assert error_in(events)["code"] == "ears_unavailable"
 
 
-def test_a_server_without_ears_says_what_is_missing_once_and_serves_typed_input() -> None:
+def test_a_server_without_a_recognizer_says_what_is_missing_once_and_serves_typed_input() -> None:
     driver = SessionDriver(deaf=True)
     assert error_in(driver.append(voice(100)))["message"] == "Install voice-trio[local]."
     assert driver.append(voice(400)) == []
@@ -243,7 +241,7 @@ def test_a_server_without_ears_says_what_is_missing_once_and_serves_typed_input(
     assert driver.events[-2]["response"]["status"] == "completed"
 
 
-def test_somebody_who_speaks_without_end_is_heard_a_minute_at_a_time() -> None:
+def test_speech_without_end_is_recognised_a_minute_at_a_time() -> None:
     driver = SessionDriver(session={"audio": WHISPER})
     driver.append(voice(61_000))
     assert FinishRecognition(1) in driver.commands

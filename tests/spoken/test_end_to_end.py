@@ -1,7 +1,7 @@
-"""Everything at once, and nothing mimed: a spoken question through the gateway into the embedded server, and back.
+"""Everything at once, and nothing faked: a spoken question through the gateway into the embedded server, and back.
 
-The right fact in the answer proves that the context reached the model in time: the embedded mind knows nothing but the
-context item after the newest question. Needs the `local` extra.
+The right fact in the answer proves that the context reached the model in time: the embedded answerer knows nothing but
+the context item after the newest question. Needs the `local` extra.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Place:
 
 @pytest.fixture
 def cache_dir(pytestconfig: pytest.Config) -> Path:
-    """Kept from run to run: adapting the ears takes some 15 s of two cores."""
+    """Kept from run to run: adapting recognition takes some 15 s of two cores."""
     return Path(pytestconfig.cache.mkdir("speech"))
 
 

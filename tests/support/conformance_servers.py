@@ -1,8 +1,8 @@
 """The servers this suite can be run against, each as a URL with what a client must bring.
 
-voice_trio's scripted model, in its version that needs no telling
+voice_trio's scripted model, in its version that needs no script
 the embedded server with engines that need no extra
-the embedded server with this machine's own ears and voice, where the `local` extra is installed
+the embedded server with this machine's own speech engines, where the `local` extra is installed
 the gateway's /v1/realtime, with an embedded server behind it
 any other: VOICE_CONFORMANCE_URL=wss://api.openai.com/v1/realtime OPENAI_API_KEY=… pytest tests/conformance
 """

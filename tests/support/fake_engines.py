@@ -1,6 +1,6 @@
-"""Speech engines that keep virtual time: whatever is not silence is voice, and what is heard and said is exact.
+"""Speech engines that keep virtual time: all that is not silence is speech, and every time is exact.
 
-They follow the protocols of `voice_trio.embedded.engines`; nothing here listens or speaks.
+They follow the protocols of `voice_trio.embedded.engines`; nothing here recognises or synthesises.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class FakeRecognizer:
     @asynccontextmanager
     async def listen(self, microphone: str | None = None) -> AsyncIterator[FakeRecognitionStream]:
         if self.listening >= self.size:
-            raise ModelUnavailable(f"all {self.size} ears are listening to somebody else")
+            raise ModelUnavailable(f"all {self.size} recognizers are in use")
         self.microphones.append(microphone)
         self.listening += 1
         try:
@@ -112,7 +112,7 @@ class FakeRecognitionStream:
     async def feed(self, pcm: bytes) -> str:
         await trio.lowlevel.checkpoint()
         if self._recognizer.fails:
-            raise ModelUnavailable("the worker that listened has died")
+            raise ModelUnavailable("the recognition worker has died")
         self._voiced_bytes += len(pcm.replace(b"\0", b""))
         words = self._recognizer.says.split()
         due = min(len(words) - 1, self._voiced_bytes // (WORD_MS * BYTES_PER_MS))

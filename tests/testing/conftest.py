@@ -1,4 +1,4 @@
-"""A Realtime client for testing the scripted model: it says what it is told to and checks all it hears."""
+"""A Realtime client for tests of the scripted model: it checks every event that it receives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fake client says what the voice protocol has, and knows what its user's ears would have got."""
+"""The fake client sends every event of the voice protocol, and knows how much audio was played."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ async def test_speech_after_the_answer_was_generated_is_only_announced(
     await caller.hears_nothing_more()
 
 
-async def test_speech_leaves_a_response_alone_that_nobody_has_heard_of(
+async def test_speech_does_not_cut_a_response_that_was_not_announced(
     autojump_clock: MockClock, model: ScriptedModel, caller: FakeCaller
 ) -> None:
     model.answers_with("soon", created_after=0.5, audio_ms=100)

@@ -1,4 +1,4 @@
-"""The scripted model misbehaves as it is told to, and records what it received."""
+"""The scripted model misbehaves as its script says, and records what it received."""
 
 from __future__ import annotations
 

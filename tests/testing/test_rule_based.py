@@ -1,4 +1,4 @@
-"""Left alone with sound in real time, the automatic model hears as the real one does, words first and commit after."""
+"""With audio in real time, the rule-based model hears as the real one does: words first, the commit after."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class Connection:
                 if not audio.put(pcm):
                     audio.scope.cancel(reason="too much audio")
                     self._perform(
-                        self._session.recognition_failed(recognition_id, "more audio came than can be listened to")
+                        self._session.recognition_failed(recognition_id, "more audio came than can be recognised")
                     )
             case FinishRecognition():
                 audio.finish()

@@ -180,7 +180,7 @@ class TranscriberSession:
                 nursery.cancel_scope.cancel(reason="the client is gone")
 
     def end(self) -> None:
-        self._scope.cancel(reason="told to end")
+        self._scope.cancel(reason="ended by the script")
 
     async def _read(self) -> None:
         while True:

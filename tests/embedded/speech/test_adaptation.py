@@ -1,4 +1,4 @@
-"""Ears adapted to synthetic voices: made by workers, kept, and better at hearing those voices."""
+"""Recognition adapted to synthetic voices: made by workers, kept, and better with those voices."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def words_missed(model: ListeningModel) -> int:
     return missed
 
 
-def test_adapted_ears_miss_fewer_words_of_synthetic_voices(
+def test_an_adapted_model_misses_fewer_words_of_synthetic_voices(
     listening_model: ListeningModel, adapted: AcousticModel
 ) -> None:
     better = ListeningModel(adapted, listening_model.dictionary, listening_model.language_model)

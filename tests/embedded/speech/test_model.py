@@ -1,4 +1,4 @@
-"""What the ears are told to expect: words and their sounds, what follows what, and that it is made once."""
+"""What recognition expects: words and their pronunciations, what follows what, and that it is made once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ears, with real worker processes: words while somebody speaks, and what happens when a worker is busy or dies."""
+"""The recognizer pool with real workers: words while the user speaks; what happens when a worker is busy or dies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUESTION = "what are the signs of coccidiosis"
 
 
 @pytest.fixture
-async def ears(listening_model: ListeningModel) -> AsyncIterator[RecognizerPool]:
+async def pool(listening_model: ListeningModel) -> AsyncIterator[RecognizerPool]:
     with trio.fail_after(20):
         async with open_recognizer(listening_model, size=2) as pool:
             yield pool
@@ -41,7 +41,9 @@ def question() -> bytes:
 
 
 def workers_of_this_process() -> set[int]:
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
+    listed = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True
+    )
     return {int(line.split()[0]) for line in listed.stdout.splitlines() if "recognition.worker" in line}
 
 
@@ -49,8 +51,8 @@ async def speak_to(recognition: PooledRecognition, pcm: bytes, chunk_bytes: int 
     return [await recognition.feed(pcm[begin : begin + chunk_bytes]) for begin in range(0, len(pcm), chunk_bytes)]
 
 
-async def test_words_come_while_the_user_speaks_and_the_whole_at_the_end(ears: RecognizerPool, question: bytes) -> None:
-    async with ears.listen() as recognition:
+async def test_words_come_while_the_user_speaks_and_the_whole_at_the_end(pool: RecognizerPool, question: bytes) -> None:
+    async with pool.listen() as recognition:
         news = await speak_to(recognition, question)
         heard = await recognition.finish()
     first = next(index for index, words in enumerate(news) if words)
@@ -61,30 +63,30 @@ async def test_words_come_while_the_user_speaks_and_the_whole_at_the_end(ears: R
     assert 2 <= len(set(heard.alternatives)) == len(heard.alternatives) <= 10
 
 
-async def test_what_was_told_during_speech_only_grows_and_reads_as_text(ears: RecognizerPool, question: bytes) -> None:
-    async with ears.listen() as recognition:
+async def test_what_was_told_during_speech_only_grows_and_reads_as_text(pool: RecognizerPool, question: bytes) -> None:
+    async with pool.listen() as recognition:
         news = [words for words in await speak_to(recognition, question, chunk_bytes=777) if words]
     assert len(news) >= 2
     assert not news[0].startswith(" ")
     assert all(words.startswith(" ") for words in news[1:])
 
 
-async def test_one_worker_hears_one_question_after_another_alike(ears: RecognizerPool, question: bytes) -> None:
+async def test_one_worker_hears_one_question_after_another_alike(pool: RecognizerPool, question: bytes) -> None:
     texts = []
     for _ in range(3):
-        async with ears.listen() as recognition:
+        async with pool.listen() as recognition:
             await recognition.feed(question)
             texts.append((await recognition.finish()).text)
     assert len(set(texts)) == 1
 
 
 async def test_what_was_learnt_about_a_microphone_can_be_given_to_the_next_hearing(
-    ears: RecognizerPool, question: bytes
+    pool: RecognizerPool, question: bytes
 ) -> None:
-    async with ears.listen() as recognition:
+    async with pool.listen() as recognition:
         await recognition.feed(question)
         first = await recognition.finish()
-    async with ears.listen(first.microphone) as recognition:
+    async with pool.listen(first.microphone) as recognition:
         await recognition.feed(question)
         second = await recognition.finish()
     assert "coccidiosis" in second.text
@@ -92,55 +94,55 @@ async def test_what_was_learnt_about_a_microphone_can_be_given_to_the_next_heari
     assert second.microphone != first.microphone
 
 
-async def test_silence_holds_no_words(ears: RecognizerPool) -> None:
-    async with ears.listen() as recognition:
+async def test_silence_holds_no_words(pool: RecognizerPool) -> None:
+    async with pool.listen() as recognition:
         assert (await recognition.finish()).text == ""
 
 
-async def test_a_third_speaker_is_told_that_both_ears_are_busy(ears: RecognizerPool) -> None:
-    async with ears.listen(), ears.listen():
-        assert ears.listening == 2
-        with pytest.raises(ModelUnavailable, match="all 2 ears"):
-            async with ears.listen():
+async def test_a_third_speaker_is_refused_while_both_recognizers_are_busy(pool: RecognizerPool) -> None:
+    async with pool.listen(), pool.listen():
+        assert pool.listening == 2
+        with pytest.raises(ModelUnavailable, match="all 2 recognizers"):
+            async with pool.listen():
                 pytest.fail("a third worker was lent")
-    assert ears.listening == 0
-    async with ears.listen():
-        assert ears.listening == 1
+    assert pool.listening == 0
+    async with pool.listen():
+        assert pool.listening == 1
 
 
-async def test_a_cancelled_hearing_gives_its_worker_back_unharmed(ears: RecognizerPool, question: bytes) -> None:
+async def test_a_cancelled_hearing_gives_its_worker_back_unharmed(pool: RecognizerPool, question: bytes) -> None:
     before = workers_of_this_process()
     with trio.move_on_after(0.05) as scope:
-        async with ears.listen() as recognition:
+        async with pool.listen() as recognition:
             while True:
                 await recognition.feed(question)
     assert scope.cancelled_caught
-    assert ears.listening == 0
+    assert pool.listening == 0
     assert workers_of_this_process() == before
-    async with ears.listen() as a, ears.listen() as b:
+    async with pool.listen() as a, pool.listen() as b:
         for recognition in (a, b):
             await recognition.feed(question)
             assert "coccidiosis" in (await recognition.finish()).text
 
 
-async def test_a_worker_that_is_killed_is_an_error_once_and_replaced(ears: RecognizerPool, question: bytes) -> None:
-    async with ears.listen() as recognition:
+async def test_a_worker_that_is_killed_is_an_error_once_and_replaced(pool: RecognizerPool, question: bytes) -> None:
+    async with pool.listen() as recognition:
         await recognition.feed(question[:9600])
         for pid in workers_of_this_process():
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(ModelUnavailable, match="died"):
             await speak_to(recognition, question)
-    async with ears.listen() as recognition:
+    async with pool.listen() as recognition:
         await recognition.feed(question)
         assert "coccidiosis" in (await recognition.finish()).text
 
 
-async def test_a_worker_that_hangs_does_not_hold_up_whoever_leaves(ears: RecognizerPool, question: bytes) -> None:
+async def test_a_worker_that_hangs_does_not_hold_up_a_user_that_leaves(pool: RecognizerPool, question: bytes) -> None:
     for pid in workers_of_this_process():
         os.kill(pid, signal.SIGSTOP)
     started = trio.current_time()
     with trio.move_on_after(0.1):
-        async with ears.listen() as recognition:
+        async with pool.listen() as recognition:
             await recognition.feed(question)
     assert trio.current_time() - started < 2
     assert len(workers_of_this_process()) == 1
@@ -163,7 +165,7 @@ async def test_a_model_that_cannot_be_loaded_is_an_error_at_the_start(
     assert "RuntimeError" in capfd.readouterr().err
 
 
-def test_a_worker_ends_with_the_one_who_started_it(listening_model: ListeningModel) -> None:
+def test_a_worker_ends_with_its_parent(listening_model: ListeningModel) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "voice_trio.embedded.speech.recognition.worker"],
         stdin=subprocess.PIPE,

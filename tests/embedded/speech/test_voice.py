@@ -1,4 +1,4 @@
-"""What the voice promises: chunks of a size, the text along with them, speed, languages, and an end at any time."""
+"""What synthesis promises: chunks of a size, the text along with them, speed, languages, and an end at any time."""
 
 from __future__ import annotations
 

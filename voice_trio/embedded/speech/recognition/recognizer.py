@@ -78,7 +78,7 @@ class RecognizerPool:
         without `finish` forgets the utterance.
         """
         if not self._free:
-            raise ModelUnavailable(f"all {self.size} ears are listening to somebody else")
+            raise ModelUnavailable(f"all {self.size} recognizers are in use")
         self._free -= 1
         worker: _RecognitionWorker | None = None
         try:
@@ -182,9 +182,9 @@ class _RecognitionWorker:
             with trio.fail_after(_SETTLE_SECONDS_MAX, shield=True):
                 await self._requests.send_all(message)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise ModelUnavailable("the worker that listened has died") from error
+            raise ModelUnavailable("the recognition worker has died") from error
         except trio.TooSlowError as error:
-            raise ModelUnavailable("the worker that listened takes nothing in") from error
+            raise ModelUnavailable("the recognition worker takes no audio") from error
 
     async def receive(self) -> WorkerReply:
         reply: WorkerReply = decode_reply(await self._receive_message())
@@ -204,9 +204,9 @@ class _RecognitionWorker:
             try:
                 data = await self._replies.receive_some()
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise ModelUnavailable("the worker that listened was ended") from error
+                raise ModelUnavailable("the recognition worker was ended") from error
             if not data:
-                raise ModelUnavailable("the worker that listened has died")
+                raise ModelUnavailable("the recognition worker has died")
             self._received += data
 
     async def receive_if_due(self) -> None:
@@ -242,7 +242,7 @@ async def _start_worker(model: ListeningModel) -> _RecognitionWorker:
             stdout=subprocess.PIPE,
         )
     except OSError as error:
-        raise ModelUnavailable(f"no worker could be started to listen: {error}") from error
+        raise ModelUnavailable(f"no recognition worker could be started: {error}") from error
     worker = _RecognitionWorker(process)
     try:
         await worker.send(encode(model))
