@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import voice_trio
-from scripts.measure_files import circles, import_graph, read_modules
+from scripts.measure_files import circles, duplicate_classes, import_graph, read_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,3 +178,8 @@ def test_our_modules_are_imported_by_their_own_names() -> None:
         if alias.asname and (alias.name in ours or f"{getattr(node, 'module', '')}.{alias.name}" in ours)
     ]
     assert aliases == []
+
+
+def test_a_class_name_stands_once_in_the_package() -> None:
+    """Wire structs in `protocols/` aside, whose names the protocols prescribe."""
+    assert duplicate_classes(read_modules(ROOT.parent)) == {}

@@ -18,7 +18,7 @@ class TranscriptSource(Enum):
 
 
 @dataclass(slots=True)
-class _Item:
+class _ItemSource:
     source: TranscriptSource | None = None
     is_final: bool = False
 
@@ -27,7 +27,7 @@ class TranscriptSources:
     """The source of an item's first delta gives all of them; after the final transcript the sidecar gives none."""
 
     def __init__(self) -> None:
-        self._items: FIFOCache[str, _Item] = FIFOCache(ITEMS_REMEMBERED)
+        self._items: FIFOCache[str, _ItemSource] = FIFOCache(ITEMS_REMEMBERED)
 
     def admits_delta(self, item_id: str, source: TranscriptSource) -> bool:
         """Whether the item takes another delta of `source`; the first one to ask is the item's source."""
@@ -43,5 +43,5 @@ class TranscriptSources:
         was_final, item.is_final = item.is_final, True
         return not was_final
 
-    def _item(self, item_id: str) -> _Item:
-        return self._items.setdefault(item_id, _Item())
+    def _item(self, item_id: str) -> _ItemSource:
+        return self._items.setdefault(item_id, _ItemSource())
