@@ -20,6 +20,7 @@ ROOT = Path(voice_trio.__file__).parent
 # independent of each other.
 FLOORS = {
     "errors": 0,
+    "limits": 0,
     "conversation": 1,
     "protocols": 2,
     "net": 3,

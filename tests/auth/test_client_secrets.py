@@ -8,8 +8,9 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
-from voice_trio.auth.signed_tokens import PREFIX, SESSION_BYTES_MAX, ClientSecrets, ResumeTokens, SecretClaims
-from voice_trio.auth.tokens import RESUME_TYPE, TOKEN_CHARS_MAX, TokenVerifier, User, issue_token
+from voice_trio import limits
+from voice_trio.auth.signed_tokens import PREFIX, ClientSecrets, ResumeTokens, SecretClaims
+from voice_trio.auth.tokens import RESUME_TYPE, TokenVerifier, User, issue_token
 from voice_trio.errors import BadMessage, TokenInvalid
 from voice_trio.settings import load_settings
 
@@ -87,11 +88,11 @@ async def test_a_secret_is_no_users_token_and_the_other_way_round_even_with_the_
 
 def test_a_preset_may_have_four_kilobytes_in_any_script() -> None:
     """Such a secret still fits what takes tokens, and a header of 8 KiB."""
-    room = SESSION_BYTES_MAX - len('{"instructions":""}')
+    room = limits.CLIENT_SECRET_SESSION_BYTES_MAX - len('{"instructions":""}')
     fitting = {"instructions": "问" * (room // 3) + "x" * (room % 3)}
     value = secrets().issue(User("u" * 256, "e" * 256, "p" * 64), seconds=600, session=fitting).value
     assert secrets().read(value).session == fitting
-    assert len("openai-insecure-api-key." + value) < min(TOKEN_CHARS_MAX, 8192)
+    assert len("openai-insecure-api-key." + value) < min(limits.TOKEN_CHARS_MAX, 8192)
     with pytest.raises(BadMessage, match="4096 bytes"):
         secrets().issue(ADA, seconds=600, session={"instructions": fitting["instructions"] + "x"})
 

@@ -8,7 +8,8 @@ import httpx2
 import pytest
 import trio
 
-from voice_trio.auth.plans import RESPONSE_BYTES_MAX, ClaimedPlans, Entitlement, PlanService, open_plans
+from voice_trio import limits
+from voice_trio.auth.plans import ClaimedPlans, Entitlement, PlanService, open_plans
 from voice_trio.auth.tokens import User
 from voice_trio.errors import PlanUnverified
 
@@ -62,7 +63,7 @@ async def test_no_plan_is_an_answer_too() -> None:
         (200, b"<html>"),
         (200, b"\xff\xfe"),
         (200, b"[" * 50_000),
-        (200, b'{"plan": "' + b"x" * RESPONSE_BYTES_MAX + b'"}'),
+        (200, b'{"plan": "' + b"x" * limits.PLAN_RESPONSE_BYTES_MAX + b'"}'),
         (201, b'{"plan": "elite"}'),
         (302, b""),
         (401, b""),
@@ -87,7 +88,7 @@ async def test_an_answer_without_end_is_given_up_when_it_is_too_long() -> None:
 
     with pytest.raises(PlanUnverified, match="too long"):
         await asked(answering(200, content=endless()))
-    assert sent <= RESPONSE_BYTES_MAX + 2048
+    assert sent <= limits.PLAN_RESPONSE_BYTES_MAX + 2048
 
 
 async def test_a_service_that_cannot_be_reached_is_a_plan_unverified_that_tells_no_token() -> None:

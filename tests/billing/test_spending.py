@@ -7,16 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from voice_trio import limits
 from voice_trio.billing.prices import Cost, UsageEstimate, load_prices
-from voice_trio.billing.spending import (
-    DAYS_REMEMBERED,
-    Budget,
-    BudgetLevel,
-    SessionCosts,
-    Spending,
-    micro_usd,
-)
-from voice_trio.state.state import OTHERS, USERS_REMEMBERED
+from voice_trio.billing.spending import Budget, BudgetLevel, SessionCosts, Spending, micro_usd
+from voice_trio.state.state import OTHERS
 
 PRICES = load_prices()
 MODELS = ("gpt-realtime-2.1", "gpt-realtime-2.1-mini", "gpt-realtime-1.5", "unheard-of")
@@ -88,16 +82,16 @@ def test_a_budget_of_nothing_is_spent_at_once() -> None:
 
 def test_memory_is_bounded_in_days_and_users_and_no_cent_is_lost() -> None:
     spending = Spending()
-    for number in range(USERS_REMEMBERED + 5):
+    for number in range(limits.USERS_REMEMBERED_MAX + 5):
         session = SessionCosts(f"s{number}", f"u{number}")
         spending.record("2026-11-21", session, "r", 1, Cost(Decimal("0.001")))
     today = spending.day("2026-11-21")
-    assert len(today.by_user) == USERS_REMEMBERED + 1
+    assert len(today.by_user) == limits.USERS_REMEMBERED_MAX + 1
     assert today.by_user[OTHERS] == Decimal("0.005")
     assert sum(today.by_user.values()) == today.usd == spending.total_usd
     for day in range(10, 20):
         spending.record(f"2026-12-{day}", SessionCosts("s", "u"), "r", 1, Cost(Decimal(1)))
-    assert spending.days() == ("2026-12-17", "2026-12-18", "2026-12-19")[-DAYS_REMEMBERED:]
+    assert spending.days() == ("2026-12-17", "2026-12-18", "2026-12-19")[-limits.SPENDING_DAYS_REMEMBERED :]
 
 
 def test_millionths_are_whole() -> None:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from voice_trio import limits
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.passage_cache.cache import PassageCache
-from voice_trio.knowledge.passage_cache.file import ORPHAN_SECONDS, PassageCacheFile, passage_cache_path
+from voice_trio.knowledge.passage_cache.file import PassageCacheFile, passage_cache_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -257,7 +258,7 @@ def test_files_of_keys_that_nobody_uses_any_more_are_deleted(tmp_path: Path) -> 
         kept.put([LIGHT], 0.0)
         kept.close()
     (tmp_path / "knowledge.sqlite3").write_text("the base itself")
-    long_ago = time.time() - ORPHAN_SECONDS - 10
+    long_ago = time.time() - limits.PASSAGE_ORPHAN_SECONDS - 10
     for file in tmp_path.iterdir():
         if file.name != passage_cache_path(tmp_path / "knowledge.sqlite3", "new").name:
             os.utime(file, (long_ago, long_ago))

@@ -6,17 +6,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio import limits
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.passage_cache.cache import PassageCache
-from voice_trio.knowledge.passage_cache.revalidation import (
-    BATCH,
-    LOOK_UP_SECONDS_MAX,
-    REVALIDATE_SECONDS,
-    ROUND_INTERVAL_SECONDS,
-    revalidate,
-    revalidate_forever,
-)
+from voice_trio.knowledge.passage_cache.revalidation import revalidate, revalidate_forever
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +25,7 @@ class Kept:
     """The real index without its thread: on virtual time there may be none."""
 
     def __init__(self, *passages: Passage) -> None:
-        self.index = PassageCache(age_seconds_max=10 * REVALIDATE_SECONDS)
+        self.index = PassageCache(age_seconds_max=10 * limits.REVALIDATE_SECONDS)
         self.index.put(passages, trio.current_time())
         self._seconds_back = 0.0
 
@@ -83,35 +77,35 @@ async def test_a_deleted_passage_is_given_no_longer_than_the_time_between_two_ch
 ) -> None:
     kept, store = Kept(LIGHT, WATER), Store(LIGHT)
     start(nursery, kept, store)
-    await trio.sleep(REVALIDATE_SECONDS - 1)
+    await trio.sleep(limits.REVALIDATE_SECONDS - 1)
     assert (kept.texts("water"), store.asked) == ([WATER.text], [])
-    await trio.sleep(ROUND_INTERVAL_SECONDS + 2)
+    await trio.sleep(limits.REVALIDATE_ROUND_SECONDS + 2)
     assert (kept.texts("water"), kept.texts("light")) == ([], [LIGHT.text])
 
 
 async def test_a_changed_passage_is_given_as_it_is_now(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     kept, store = Kept(LIGHT), Store(Passage("2", "Light", "Layers need 14 hours of light.", "handbook"))
     start(nursery, kept, store)
-    await trio.sleep(REVALIDATE_SECONDS + ROUND_INTERVAL_SECONDS + 1)
+    await trio.sleep(limits.REVALIDATE_SECONDS + limits.REVALIDATE_ROUND_SECONDS + 1)
     assert kept.texts("light") == ["Layers need 14 hours of light."]
 
 
 async def test_what_is_there_is_asked_for_once_in_each_time(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     kept, store = Kept(LIGHT, WATER), Store(LIGHT, WATER)
     start(nursery, kept, store)
-    await trio.sleep(3 * (REVALIDATE_SECONDS + ROUND_INTERVAL_SECONDS) + 1)
+    await trio.sleep(3 * (limits.REVALIDATE_SECONDS + limits.REVALIDATE_ROUND_SECONDS) + 1)
     assert [set(asked) for asked in store.asked] == [{"2", "3"}] * 3
 
 
 async def test_many_are_asked_for_in_batches_and_all_at_the_start_if_they_are_old(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    passages = [Passage(str(n), "T", f"word{n}", "s") for n in range(2 * BATCH + 7)]
+    passages = [Passage(str(n), "T", f"word{n}", "s") for n in range(2 * limits.REVALIDATE_BATCH + 7)]
     kept, store = Kept(*passages), Store(*passages)
-    await trio.sleep(REVALIDATE_SECONDS + 1)  # the process is away for a night
+    await trio.sleep(limits.REVALIDATE_SECONDS + 1)  # the process is away for a night
     start(nursery, kept, store)
     await trio.sleep(1)
-    assert [len(asked) for asked in store.asked] == [BATCH, BATCH, 7]
+    assert [len(asked) for asked in store.asked] == [limits.REVALIDATE_BATCH, limits.REVALIDATE_BATCH, 7]
 
 
 async def test_while_the_store_is_away_or_silent_nothing_is_dropped_and_it_is_asked_once_a_round(
@@ -120,27 +114,27 @@ async def test_while_the_store_is_away_or_silent_nothing_is_dropped_and_it_is_as
     kept, store = Kept(WATER), Store()
     store.is_away = True
     start(nursery, kept, store)
-    await trio.sleep(REVALIDATE_SECONDS + 5.5 * ROUND_INTERVAL_SECONDS)
+    await trio.sleep(limits.REVALIDATE_SECONDS + 5.5 * limits.REVALIDATE_ROUND_SECONDS)
     assert (kept.texts("water"), len(store.asked)) == ([WATER.text], 5)
     store.is_away, store.is_silent = False, True
-    await trio.sleep(3 * (ROUND_INTERVAL_SECONDS + LOOK_UP_SECONDS_MAX))
+    await trio.sleep(3 * (limits.REVALIDATE_ROUND_SECONDS + limits.LOOK_UP_SECONDS_MAX))
     assert (kept.texts("water"), len(store.asked)) == ([WATER.text], 8)
     store.is_silent = False
-    await trio.sleep(2 * ROUND_INTERVAL_SECONDS + 1)
+    await trio.sleep(2 * limits.REVALIDATE_ROUND_SECONDS + 1)
     assert kept.texts("water") == []
 
 
 async def test_a_clock_that_goes_back_during_a_look_ends_the_round_and_the_next_one_has_its_own_time(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    passages = [Passage(str(n), "T", f"word{n}", "s") for n in range(BATCH + 7)]
+    passages = [Passage(str(n), "T", f"word{n}", "s") for n in range(limits.REVALIDATE_BATCH + 7)]
     kept, store = Kept(*passages), Store(*passages)
-    store.when_asked = lambda: kept.set_the_clock_back(2 * REVALIDATE_SECONDS)
-    await trio.sleep(REVALIDATE_SECONDS + 1)
+    store.when_asked = lambda: kept.set_the_clock_back(2 * limits.REVALIDATE_SECONDS)
+    await trio.sleep(limits.REVALIDATE_SECONDS + 1)
     with trio.fail_after(1):
         await revalidate(kept, store, kept.unix_time())
-    assert [len(asked) for asked in store.asked] == [BATCH]
+    assert [len(asked) for asked in store.asked] == [limits.REVALIDATE_BATCH]
     start(nursery, kept, store)
-    await trio.sleep(2 * REVALIDATE_SECONDS + ROUND_INTERVAL_SECONDS)
+    await trio.sleep(2 * limits.REVALIDATE_SECONDS + limits.REVALIDATE_ROUND_SECONDS)
     assert {each for asked in store.asked[1:] for each in asked} == {passage.id for passage in passages}
     assert len(store.asked) <= 5

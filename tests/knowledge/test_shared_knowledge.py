@@ -11,11 +11,12 @@ import pytest
 import trio
 import trio.testing
 
+from voice_trio import limits
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.knowledge import CachesPassages, Knowledge, MemoryKnowledge
 from voice_trio.knowledge.passage_cache.cache import PassageCache, ThreadedPassageCache
-from voice_trio.knowledge.shared_knowledge import CONCURRENT_SEARCHES_MAX, SearchCache, SharedKnowledge, key_of
+from voice_trio.knowledge.shared_knowledge import SearchCache, SharedKnowledge, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -190,7 +191,7 @@ async def test_failures_are_not_remembered_as_answers(autojump_clock: trio.testi
 async def test_searches_under_way_are_bounded(autojump_clock: trio.testing.MockClock, scene: Scene) -> None:
     scene.store.answer_after(1.0)
     async with trio.open_nursery() as sessions:
-        for number in range(CONCURRENT_SEARCHES_MAX):
+        for number in range(limits.SEARCHES_UNDER_WAY_MAX):
             sessions.start_soon(scene.shared.search, f"light {number}", 5)
         await trio.sleep(0.5)
         await scene.fails("one too many")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from voice_trio import limits
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.sqlite import knowledge
 from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeWriter
@@ -186,7 +187,7 @@ async def test_a_cancelled_search_returns_at_once_and_frees_its_thread(
     with monkeypatch.context() as patch:
         patch.setattr(knowledge, "_SEARCH", endless)
         began = time.perf_counter()
-        for _ in range(knowledge.READERS_MAX + 1):
+        for _ in range(limits.SQLITE_READERS_MAX + 1):
             with trio.move_on_after(0.05) as scope:
                 await base.search("hens", 5)
             assert scope.cancelled_caught

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.support.gateway_fixture import make_gateway
-from voice_trio.observability.loop_lag import LAG_SECONDS_MAX, SAMPLES, LoopLag
+from voice_trio import limits
+from voice_trio.observability.loop_lag import LoopLag
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -27,8 +28,8 @@ async def test_a_loop_that_is_always_late_takes_no_new_sessions(
     gateway = make_gateway(nursery)
     await trio.lowlevel.checkpoint()
     was_ready = gateway.health.unready
-    for _ in range(SAMPLES // 2 + 1):
-        gateway.statistics.lag.note(2 * LAG_SECONDS_MAX)
+    for _ in range(limits.LAG_SAMPLES // 2 + 1):
+        gateway.statistics.lag.note(2 * limits.LAG_SECONDS_MAX)
     assert (was_ready, gateway.health.unready, gateway.health.is_ready) == (None, "overloaded", False)
 
 

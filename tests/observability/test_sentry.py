@@ -14,11 +14,11 @@ import trio.testing
 
 from tests.session.test_record_writer import turn
 from tests.support.sentry_receiver import Receiver, receiver
+from voice_trio import limits
 from voice_trio.conversation.turn.record import Outcome, TurnRecord, TurnTimestamps
 from voice_trio.errors import ModelUnavailable
 from voice_trio.observability.logs import configure_logs
 from voice_trio.observability.sentry import (
-    EVENTS_PER_MINUTE,
     TEST_MESSAGE,
     NoReports,
     Reports,
@@ -141,10 +141,12 @@ def test_nothing_that_was_said_and_no_token_leaves(sentry: Receiver, reports: Ca
 
 def test_a_flood_is_cut_off(sentry: Receiver, reports: Callable[..., Reports]) -> None:
     with reports().session("vs_1", "u"):
-        for _ in range(EVENTS_PER_MINUTE + 40):
+        for _ in range(limits.SENTRY_EVENTS_PER_MINUTE + 40):
             structlog.get_logger("voice_trio.session").error("upstream_unavailable", reason="away")
     flush_reports()
-    assert EVENTS_PER_MINUTE <= len(sentry.events) <= 2 * EVENTS_PER_MINUTE  # the minute may have turned
+    assert (
+        limits.SENTRY_EVENTS_PER_MINUTE <= len(sentry.events) <= 2 * limits.SENTRY_EVENTS_PER_MINUTE
+    )  # the minute may have turned
 
 
 def a_turn(now: float) -> TurnRecord:

@@ -10,7 +10,8 @@ import pytest
 import trio
 from pydantic import SecretStr
 
-from voice_trio.observability.webhook import QUEUED_MAX, Webhook, signature
+from voice_trio import limits
+from voice_trio.observability.webhook import Webhook, signature
 from voice_trio.state.session_record import RecordedItem, RecordedTurn, SessionRecord
 
 RECORD = SessionRecord(
@@ -137,7 +138,7 @@ async def test_no_words_leave_where_none_may_be_kept(office: Office, nursery: tr
 
 def test_sending_never_waits_and_never_fails() -> None:
     nobody_listens = Webhook("http://127.0.0.1:1/", None, store_transcripts=True)
-    for _ in range(QUEUED_MAX + 10):
+    for _ in range(limits.WEBHOOK_QUEUED_MAX + 10):
         nobody_listens.send(RECORD)
 
 

@@ -12,7 +12,8 @@ from trio_websocket import open_websocket_url
 
 from tests.support.deployment import SECRET, UPGRADE, http
 from tests.support.sdk_gateway import IS_DIRECT
-from voice_trio.auth.signed_tokens import SESSION_BYTES_MAX, ClientSecrets
+from voice_trio import limits
+from voice_trio.auth.signed_tokens import ClientSecrets
 from voice_trio.auth.tokens import User
 from voice_trio.settings import load_settings
 
@@ -34,7 +35,7 @@ def secret_with(instructions: str, seconds: int = 600) -> str:
 
 
 async def test_the_largest_preset_passes_through_a_header_and_is_in_force(plain: SdkTarget) -> None:
-    instructions = "é" * (SESSION_BYTES_MAX // 2 - 30)
+    instructions = "é" * (limits.CLIENT_SECRET_SESSION_BYTES_MAX // 2 - 30)
     with trio.fail_after(10):
         async with open_websocket_url(plain.url, subprotocols=offered(secret_with(instructions))) as socket:
             assert socket.subprotocol == "realtime"

@@ -12,9 +12,9 @@ import trio
 
 from tests.support.redis_fixture import ROLLOUT, granted, instance, is_back, is_lost
 from tests.support.redis_servers import RedisServer, SlowProxy, redis_server
+from voice_trio import limits
 from voice_trio.errors import StateUnavailable
 from voice_trio.state.instance_registry import InstanceInfo
-from voice_trio.state.redis.connection import CALL_SECONDS_MAX
 from voice_trio.state.redis.scripts import UserKeys
 from voice_trio.state.redis.supervisor import KnownServers
 from voice_trio.state.session_record import RecordedItem, RecordedTurn, SessionRecord
@@ -121,7 +121,7 @@ async def test_frozen_it_costs_one_call_a_quarter_second_and_the_next_ones_nothi
         async with instance(redis.url) as state:
             await state.admit("ann", "before")
             redis.freeze()
-            assert await seconds_to_admit(state, "s1") < CALL_SECONDS_MAX + SCHEDULING_SECONDS
+            assert await seconds_to_admit(state, "s1") < limits.REDIS_CALL_SECONDS_MAX + SCHEDULING_SECONDS
             assert await seconds_to_admit(state, "s2") < SCHEDULING_SECONDS / 5
             assert await is_lost(state, "hanging") < 10
             assert await seconds_to_admit(state, "s3") < SCHEDULING_SECONDS / 5
@@ -137,7 +137,7 @@ async def test_calls_under_way_are_given_up_together(redis: RedisServer) -> None
             async with trio.open_nursery() as nursery:
                 for number in range(100):
                     nursery.start_soon(state.admit, f"user{number}", "s")
-            assert trio.current_time() - began_at < CALL_SECONDS_MAX + SCHEDULING_SECONDS
+            assert trio.current_time() - began_at < limits.REDIS_CALL_SECONDS_MAX + SCHEDULING_SECONDS
             redis.thaw()
 
 
@@ -146,7 +146,7 @@ async def test_paused_clients_are_a_hanging_redis_too(redis: RedisServer) -> Non
     with trio.fail_after(30):
         async with instance(redis.url) as state:
             redis.do("CLIENT", "PAUSE", "4000", "ALL")
-            assert await seconds_to_admit(state, "s1") < CALL_SECONDS_MAX + SCHEDULING_SECONDS
+            assert await seconds_to_admit(state, "s1") < limits.REDIS_CALL_SECONDS_MAX + SCHEDULING_SECONDS
             assert await is_lost(state, "hanging") < 10
             assert await is_back(state) < 10
 
@@ -193,7 +193,7 @@ async def test_a_second_of_latency_is_named_slow_and_delays_one_admission_only(r
             async with instance(f"redis://127.0.0.1:{proxy.port}/0") as state:
                 assert state.health.available
                 proxy.seconds = 1.0
-                assert await seconds_to_admit(state, "s1") < CALL_SECONDS_MAX + SCHEDULING_SECONDS
+                assert await seconds_to_admit(state, "s1") < limits.REDIS_CALL_SECONDS_MAX + SCHEDULING_SECONDS
                 assert await seconds_to_admit(state, "s2") < SCHEDULING_SECONDS / 5
                 await trio.sleep(6)
                 assert "slow" in (state.health.fault or "")

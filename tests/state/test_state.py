@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.redis_servers import RedisServer, redis_server
+from voice_trio import limits
 from voice_trio.errors import StateUnavailable
 from voice_trio.settings import load_settings
 from voice_trio.settings.redis_url import parse_redis_url
@@ -22,8 +23,8 @@ from voice_trio.state.memory_state import MemoryState
 from voice_trio.state.redis.scripts import RedisScripts
 from voice_trio.state.redis.state import RedisState
 from voice_trio.state.rollout import Rollout
-from voice_trio.state.session_record import RECORD_BYTES_MAX, RecordedItem, RecordedTurn, SessionRecord, encode_record
-from voice_trio.state.state import OTHERS, USERS_REMEMBERED, Granted, Limit, LimitReached, Quotas, Spenders
+from voice_trio.state.session_record import RecordedItem, RecordedTurn, SessionRecord, encode_record
+from voice_trio.state.state import OTHERS, Granted, Limit, LimitReached, Quotas, Spenders
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -331,13 +332,13 @@ async def test_who_spent_most_is_known_by_day_the_biggest_first(subject: Subject
 
 
 async def test_beyond_ten_thousand_users_a_day_they_are_counted_together(subject: Subject) -> None:
-    for start in range(0, USERS_REMEMBERED + 100, 100):
+    for start in range(0, limits.USERS_REMEMBERED_MAX + 100, 100):
         await subject.state.add_spent("2026-11-20", 100, {f"u{number}": 1 for number in range(start, start + 100)})
     await subject.state.add_spent("2026-11-20", 5, {"u0": 5})
 
     told = await subject.state.spenders("2026-11-20", 3)
     assert told.top[:2] == ((OTHERS, 100), ("u0", 6))
-    assert await subject.state.spent("2026-11-20") == USERS_REMEMBERED + 105
+    assert await subject.state.spent("2026-11-20") == limits.USERS_REMEMBERED_MAX + 105
 
 
 PRESENT = InstanceInfo(instance="i", host="h", pid=7, version="1", started=5.0, active=2, places=60)
@@ -387,7 +388,7 @@ def test_a_record_that_grows_too_long_loses_its_oldest_turns() -> None:
     turns = tuple(RecordedTurn(said=(RecordedItem(item_id=str(number), text="x" * 10_000),)) for number in range(200))
     data = encode_record(record(turns=turns))
 
-    assert len(data) <= RECORD_BYTES_MAX
+    assert len(data) <= limits.RECORD_BYTES_MAX
     assert b'"item_id":"199"' in data
     assert b'"item_id":"0"' not in data
 

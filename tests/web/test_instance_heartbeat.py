@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.support.gateway_fixture import make_gateway
-from voice_trio.state.instance_registry import ANNOUNCE_INTERVAL_SECONDS
+from voice_trio import limits
 from voice_trio.web.instance_heartbeat import InstanceHeartbeat
 
 if TYPE_CHECKING:
@@ -20,17 +20,17 @@ async def test_who_is_there_says_so_again_and_again_and_at_once_when_it_drains(
     gateway = make_gateway(nursery)
     attendance = InstanceHeartbeat(gateway)
     nursery.start_soon(attendance.run)
-    await trio.sleep(3.5 * ANNOUNCE_INTERVAL_SECONDS)
+    await trio.sleep(3.5 * limits.ANNOUNCE_INTERVAL_SECONDS)
     (one,) = await gateway.state.instances()
     assert (one.instance, one.active, one.places, one.worker) == (gateway.state.instance, 0, 5, None)
-    assert one.seen_seconds == ANNOUNCE_INTERVAL_SECONDS / 2
+    assert one.seen_seconds == limits.ANNOUNCE_INTERVAL_SECONDS / 2
     assert not one.draining
     gateway.drain()
     await trio.sleep(0.01)
     (one,) = await gateway.state.instances()
     assert one.draining
     assert one.seen_seconds < 0.1
-    await trio.sleep(ANNOUNCE_INTERVAL_SECONDS)
+    await trio.sleep(limits.ANNOUNCE_INTERVAL_SECONDS)
     assert len(await gateway.state.instances()) == attendance.known == 1
 
 

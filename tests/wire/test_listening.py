@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
+from voice_trio import limits
 from voice_trio.errors import ConfigurationError
 from voice_trio.net.listeners import (
-    UNACKNOWLEDGED_MS_MAX,
     drop_connections,
     open_listener,
     parse_bind,
@@ -22,7 +22,7 @@ def test_an_accepted_connection_inherits_what_keeps_it_from_hanging() -> None:
         listener.setblocking(True)
         accepted, _ = listener.accept()
         with accepted:
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNACKNOWLEDGED_MS_MAX
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == limits.UNACKNOWLEDGED_MS_MAX
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 64 * 1024
@@ -32,7 +32,7 @@ def test_listeners_that_others_opened_are_found() -> None:
     with socket.create_server(("127.0.0.1", 0)) as foreign:
         assert foreign.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
         assert set_options_on_own_listeners() >= 1
-        assert foreign.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNACKNOWLEDGED_MS_MAX
+        assert foreign.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == limits.UNACKNOWLEDGED_MS_MAX
 
 
 def test_only_connections_of_the_port_are_dropped() -> None:

@@ -9,9 +9,9 @@ import pytest
 import trio
 
 from tests.support.weaviate_server import WeaviateServer
+from voice_trio import limits
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.knowledge.open_knowledge import open_knowledge
-from voice_trio.knowledge.passage_cache import revalidation as revalidation
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ async def test_what_was_deleted_or_changed_meanwhile_is_known_within_moments_of_
     by_title = {properties["title"]: key for key, properties in server.objects.items()}
     del server.objects[by_title["Water"]]
     server.objects[by_title["Light"]]["content"] = "Layers need 14 hours of lamps."
-    monkeypatch.setattr(revalidation, "REVALIDATE_SECONDS", 0.0)  # ten minutes have passed
+    monkeypatch.setattr(limits, "REVALIDATE_SECONDS", 0.0)  # ten minutes have passed
     async with knowledge(tmp_path, server.url) as shared:
         while "Water" in await kept_titles(shared):  # noqa: ASYNC110 - as above
             await trio.sleep(0.01)

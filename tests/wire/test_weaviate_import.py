@@ -9,11 +9,12 @@ import trio
 from click.testing import CliRunner
 
 from tests.support.weaviate_server import WeaviateServer
+from voice_trio import limits
 from voice_trio.cli.knowledge import knowledge
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.importing.documents import ImportStatus, find_documents, import_documents
 from voice_trio.knowledge.sqlite.base import Chunk
-from voice_trio.knowledge.weaviate.importer import BATCH, WeaviateTarget
+from voice_trio.knowledge.weaviate.importer import WeaviateTarget
 from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge
 
 if TYPE_CHECKING:
@@ -60,14 +61,14 @@ def test_a_changed_document_replaces_what_was_there_and_no_other(server: Weaviat
 
 def test_an_import_that_broke_off_is_not_taken_for_whole(server: WeaviateServer) -> None:
     def breaking() -> Iterator[Chunk]:
-        for number in range(BATCH + 5):
+        for number in range(limits.WEAVIATE_IMPORT_BATCH + 5):
             yield Chunk("A", f"passage {number}", "a")
         raise OSError("the disk is gone")
 
     with target_of(server) as target:
         with pytest.raises(OSError, match="disk"):
             target.import_chunks("a", "1", breaking())
-        assert len(server.objects) == BATCH
+        assert len(server.objects) == limits.WEAVIATE_IMPORT_BATCH
         assert not target.holds("a", "1")
         assert target.import_chunks("a", "1", [Chunk("A", f"passage {n}", "a") for n in range(3)]) == 3
         assert target.holds("a", "1")

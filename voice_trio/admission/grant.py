@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Never
 
 import trio
 
+from voice_trio import limits
 from voice_trio.errors import StateUnavailable
-from voice_trio.state.state import LEASE_RENEW_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ class SessionGrant:
     async def keep_lease(self) -> Never:
         """Renew the lease until cancelled: a task of the session's nursery."""
         while True:
-            await trio.sleep(LEASE_RENEW_SECONDS)
+            await trio.sleep(limits.LEASE_RENEW_SECONDS)
             # If a renewal fails, the next one takes the lease again.
             with suppress(StateUnavailable):
                 await self._state.renew(self.user.id, self.session_id)

@@ -7,26 +7,17 @@ from collections.abc import Awaitable, Callable
 import jwt
 import trio
 
+from voice_trio import limits
 from voice_trio.errors import TokenInvalid, TokenUncheckable
 from voice_trio.net.threads import Bulkhead
-
-FRESH_SECONDS = 300.0
-"""How long a fetched set is used without another fetch; the default of PyJWKClient."""
-STALE_SECONDS_MAX = 3600.0
-"""How long an old set is used while the provider is unreachable; a withdrawn key is valid no longer than this."""
-REFETCH_SECONDS_MIN = 30.0
-"""Least time between two fetches while there are keys, also for unknown key ids."""
-RETRY_SECONDS_MIN = 5.0
-"""Least time between two fetches while there are none."""
-FETCH_SECONDS_MAX = 5.0
 
 KeyFetcher = Callable[[], Awaitable[jwt.PyJWKSet]]
 
 
 def key_fetcher(url: str) -> KeyFetcher:
     """A fetcher of `url` in a thread pool of its own; the client's timeout ends an abandoned thread."""
-    bulkhead = Bulkhead(size=2)
-    client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=FETCH_SECONDS_MAX)
+    bulkhead = Bulkhead(limits.JWKS_THREADS_MAX)
+    client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=limits.JWKS_FETCH_SECONDS_MAX)
 
     async def fetch_keys() -> jwt.PyJWKSet:
         return await bulkhead.read(client.get_jwk_set)
@@ -63,23 +54,23 @@ class KeySet:
     async def _fetch_again(self, key_id: str | None) -> None:
         now = trio.current_time()
         is_needed = not self._is_fresh() or self._find(key_id) is None
-        pause = REFETCH_SECONDS_MIN if self._keys else RETRY_SECONDS_MIN
+        pause = limits.JWKS_REFETCH_SECONDS_MIN if self._keys else limits.JWKS_RETRY_SECONDS_MIN
         if not is_needed or now - self._tried_at < pause:
             return
         self._tried_at = now
         try:
-            with trio.fail_after(FETCH_SECONDS_MAX):
+            with trio.fail_after(limits.JWKS_FETCH_SECONDS_MAX):
                 fetched = await self._fetch()
         except (jwt.PyJWTError, OSError, ValueError, trio.TooSlowError):
             # The cached keys stay valid until they are too old; `key` raises if there are none.
-            if now - self._fetched_at > FRESH_SECONDS + STALE_SECONDS_MAX:
+            if now - self._fetched_at > limits.JWKS_FRESH_SECONDS + limits.JWKS_STALE_SECONDS_MAX:
                 self._keys = ()
             return
         self._keys = tuple(key for key in fetched.keys if key.public_key_use in (None, "sig"))
         self._fetched_at = trio.current_time()
 
     def _is_fresh(self) -> bool:
-        return trio.current_time() - self._fetched_at <= FRESH_SECONDS
+        return trio.current_time() - self._fetched_at <= limits.JWKS_FRESH_SECONDS
 
     def _find(self, key_id: str | None) -> jwt.PyJWK | None:
         if key_id is None:

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 import httpx2
 import msgspec
 
+from voice_trio import limits
 from voice_trio.auth.tokens import User, voice_speed
 from voice_trio.errors import PlanUnverified
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-RESPONSE_BYTES_MAX = 65_536
-CONNECTIONS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class PlanService:
             async with aclosing(response.aiter_bytes()) as chunks:
                 async for chunk in chunks:
                     body += chunk
-                    if len(body) > RESPONSE_BYTES_MAX:
+                    if len(body) > limits.PLAN_RESPONSE_BYTES_MAX:
                         raise PlanUnverified("the plan service's response is too long")
         return bytes(body)
 
@@ -95,7 +93,7 @@ async def open_plans(url: str | None) -> AsyncIterator[Plans]:
     if url is None:
         yield ClaimedPlans()
         return
-    limits = httpx2.Limits(max_connections=CONNECTIONS_MAX)
+    connections = httpx2.Limits(max_connections=limits.PLAN_CONNECTIONS_MAX)
     # No timeout here: the caller's deadline is the only one.
-    async with httpx2.AsyncClient(timeout=None, follow_redirects=False, limits=limits) as client:
+    async with httpx2.AsyncClient(timeout=None, follow_redirects=False, limits=connections) as client:
         yield PlanService(url, client)

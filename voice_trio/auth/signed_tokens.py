@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
+from voice_trio import limits
 from voice_trio.auth.tokens import CLIENT_SECRET_TYPE, RESUME_TYPE, User, user_from_claims
 from voice_trio.errors import BadMessage, TokenInvalid
-from voice_trio.state.session_record import RECORD_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 ALGORITHM = "HS256"
 PREFIX = "ek_"
 """OpenAI's clients require this prefix before they use a token in a web page."""
-SECONDS_MIN, SECONDS_MAX, SECONDS_DEFAULT = 10, 7200, 600
-"""OpenAI's bounds, from the types of its own client library."""
-SESSION_BYTES_MAX = 4096
-"""Of compact JSON: the secret is sent in one header, and proxies accept 8 KiB in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +65,8 @@ class ClientSecrets:
             "exp": expires,
         }
         if session is not None:
-            if len(_compact(session)) > SESSION_BYTES_MAX:
-                raise BadMessage(f"session: has more than {SESSION_BYTES_MAX} bytes of JSON")
+            if len(_compact(session)) > limits.CLIENT_SECRET_SESSION_BYTES_MAX:
+                raise BadMessage(f"session: has more than {limits.CLIENT_SECRET_SESSION_BYTES_MAX} bytes of JSON")
             claims["session"] = session
         key = self._secret.get_secret_value()
         # Not by jwt.encode: it escapes characters outside ASCII, which doubles presets in most scripts.
@@ -119,7 +115,7 @@ class ResumeTokens:
 
         The session's record, stored for an hour after its last revision, decides whether the session can be resumed.
         """
-        expires = int(self._unix_time() + seconds_left + RECORD_SECONDS)
+        expires = int(self._unix_time() + seconds_left + limits.RECORD_SECONDS)
         claims = {"typ": RESUME_TYPE, "sub": user_id, "sid": session_id, "exp": expires}
         key = self._secret.get_secret_value()
         return jwt.encode(claims, key, algorithm=ALGORITHM, headers={"typ": RESUME_TYPE})

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
+from voice_trio import limits
 from voice_trio.auth.key_set import KeySet, key_fetcher
 from voice_trio.errors import ConfigurationError, TokenInvalid
 
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
     from voice_trio.settings import Tokens
 
-CLOCK_TOLERANCE_SECONDS = 5.0
-"""For `nbf` and `iat` only: an issuer's clock may run a little ahead of ours. `exp` is exact."""
-TOKEN_CHARS_MAX = 8192
-ID_CHARS_MAX = 256
 VOICE_SPEED_MIN, VOICE_SPEED_MAX = 0.25, 1.5
 
 RESUME_TYPE = "voice-trio-resume"
@@ -62,7 +59,7 @@ class TokenVerifier:
         Raises `TokenInvalid`, whose message gives the reason and never quotes the token; its subclass
         `TokenUncheckable` if the keys could not be fetched.
         """
-        if not token or len(token) > TOKEN_CHARS_MAX:
+        if not token or len(token) > limits.TOKEN_CHARS_MAX:
             raise TokenInvalid("the token is missing" if not token else "the token is too long")
         try:
             header = jwt.get_unverified_header(token)
@@ -106,7 +103,7 @@ class TokenVerifier:
                 algorithms=[algorithm],
                 audience=self._audience,
                 issuer=self._issuer,
-                leeway=CLOCK_TOLERANCE_SECONDS,
+                leeway=limits.TOKEN_CLOCK_TOLERANCE_SECONDS,
                 options={"require": ["exp"], "verify_aud": self._audience is not None, "verify_sub": False},
             )
             is_expired = float(claims["exp"]) <= time.time()
@@ -130,7 +127,11 @@ def user_from_claims(claims: dict[str, Any]) -> User:
     user_id = claims.get("user_id")
     if user_id is None or user_id == "":
         user_id = claims.get("sub")
-    if isinstance(user_id, bool) or not isinstance(user_id, str | int) or not 0 < len(str(user_id)) <= ID_CHARS_MAX:
+    if (
+        isinstance(user_id, bool)
+        or not isinstance(user_id, str | int)
+        or not 0 < len(str(user_id)) <= limits.ID_CHARS_MAX
+    ):
         raise TokenInvalid("the token names no user")
     return User(
         id=str(user_id),
@@ -191,7 +192,7 @@ def _is_same_family(published: str, named: str) -> bool:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= ID_CHARS_MAX else None
+    return value if isinstance(value, str) and 0 < len(value) <= limits.ID_CHARS_MAX else None
 
 
 def _error_text(error: jwt.PyJWTError) -> str:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 
+from voice_trio import limits
 from voice_trio.billing.prices import Cost
-from voice_trio.state.state import OTHERS, USERS_REMEMBERED
+from voice_trio.state.state import OTHERS
 
 WARNING_SHARE = Decimal("0.8")
 """Share of a budget from which the user is warned."""
-DAYS_REMEMBERED = 3
 MICRO = Decimal(1_000_000)
 ZERO = Decimal(0)
 
@@ -85,7 +85,7 @@ class DayCosts:
         """Add `cost`."""
         self.usd += cost.usd
         self.estimated_usd += cost.usd if cost.is_estimate else ZERO
-        name = user if user in self.by_user or len(self.by_user) < USERS_REMEMBERED else OTHERS
+        name = user if user in self.by_user or len(self.by_user) < limits.USERS_REMEMBERED_MAX else OTHERS
         self.by_user[name] = self.by_user.get(name, ZERO) + cost.usd
 
 
@@ -115,7 +115,7 @@ class Spending:
     def _open(self, day: str) -> DayCosts:
         if day not in self._days:
             self._days[day] = DayCosts()
-            while len(self._days) > DAYS_REMEMBERED:
+            while len(self._days) > limits.SPENDING_DAYS_REMEMBERED:
                 del self._days[min(self._days)]
         return self._days.get(day) or DayCosts()
 

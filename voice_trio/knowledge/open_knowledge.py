@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from voice_trio import limits
 from voice_trio.knowledge.passage_cache.cache import PassageCache, ThreadedPassageCache
 from voice_trio.knowledge.passage_cache.file import PassageCacheFile, passage_cache_path
 from voice_trio.knowledge.passage_cache.revalidation import revalidate_forever
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
     from voice_trio.settings import Settings
 
 log = structlog.get_logger(__name__)
-
-QUEUE_SECONDS_LOGGED_MIN = 0.05
-CLOSE_SECONDS_MAX = 1.0
-UNSEEN_SECONDS_MAX = 3 * 86_400.0
-"""How long a passage is cached that the store cannot confirm: longer than a weekend without the store."""
 
 
 @asynccontextmanager
@@ -51,7 +47,7 @@ async def open_knowledge(settings: Settings) -> AsyncIterator[Knowledge]:
             nursery.cancel_scope.cancel(reason="the process ends")
     finally:
         store.close()
-        with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+        with trio.move_on_after(limits.DISCONNECT_SECONDS_MAX, shield=True):
             await passage_cache.aclose()
 
 
@@ -62,7 +58,9 @@ def passage_cache_of(settings: Settings) -> ThreadedPassageCache:
     path = passage_cache_path(
         settings.retrieval.knowledge_path, weaviate.url, weaviate.collection, weaviate.text_property, key
     )
-    return ThreadedPassageCache(PassageCache(age_seconds_max=UNSEEN_SECONDS_MAX, file=PassageCacheFile(path)))
+    return ThreadedPassageCache(
+        PassageCache(age_seconds_max=limits.PASSAGE_FILE_SECONDS_MAX, file=PassageCacheFile(path))
+    )
 
 
 def weaviate_of(settings: Settings) -> WeaviateKnowledge:
@@ -80,5 +78,5 @@ def weaviate_of(settings: Settings) -> WeaviateKnowledge:
 
 
 def _observe(queued_seconds: float, search_seconds: float) -> None:
-    if queued_seconds > QUEUE_SECONDS_LOGGED_MIN:
+    if queued_seconds > limits.SEARCH_QUEUED_SECONDS_LOGGED:
         log.warning("search_queued", queued_ms=round(1000 * queued_seconds), search_ms=round(1000 * search_seconds))

@@ -16,6 +16,7 @@ import structlog
 import trio
 from cachetools import TTLCache
 
+from voice_trio import limits
 from voice_trio.conversation.retrieval.text import fold
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.passage_cache.cache import ThreadedPassageCache
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from voice_trio.conversation.retrieval.passage import Passage
     from voice_trio.knowledge.knowledge import Knowledge
 
-FAILURES_MAX = 3
-OPEN_SECONDS = 30.0
-
 
 class Breaker:
     """A circuit breaker: it opens after `failures_max` failures in a row and then admits no call for `open_seconds`.
@@ -36,7 +34,9 @@ class Breaker:
     After that one call is admitted as a probe; its success closes the breaker, its failure opens it again.
     """
 
-    def __init__(self, failures_max: int = FAILURES_MAX, open_seconds: float = OPEN_SECONDS) -> None:
+    def __init__(
+        self, failures_max: int = limits.BREAKER_FAILURES_MAX, open_seconds: float = limits.BREAKER_OPEN_SECONDS
+    ) -> None:
         self._failures_max = failures_max
         self._open_seconds = open_seconds
         self._failures = 0
@@ -68,9 +68,6 @@ class Breaker:
         return self._opened_at is not None and (self._is_probing or now - self._opened_at < self._open_seconds)
 
 
-SEARCHES_MAX = 1_024
-AGE_SECONDS_MAX = 60.0
-
 Key: TypeAlias = tuple[str, int]
 
 
@@ -85,8 +82,8 @@ class SearchCache:
 
     def __init__(
         self,
-        searches_max: int = SEARCHES_MAX,
-        age_seconds_max: float = AGE_SECONDS_MAX,
+        searches_max: int = limits.SEARCHES_CACHED_MAX,
+        age_seconds_max: float = limits.SEARCH_CACHE_SECONDS_MAX,
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self._results: TTLCache[Key, tuple[Passage, ...]] = TTLCache(searches_max, age_seconds_max, clock)
@@ -102,9 +99,6 @@ class SearchCache:
 
 
 log = structlog.get_logger(__name__)
-
-SEARCH_SECONDS_MAX = 2.0
-CONCURRENT_SEARCHES_MAX = 64
 
 
 class PassageStore(Protocol):
@@ -138,7 +132,7 @@ class SharedKnowledge:
         passage_cache: PassageStore | None = None,
         breaker: Breaker | None = None,
         cache: SearchCache | None = None,
-        search_seconds_max: float = SEARCH_SECONDS_MAX,
+        search_seconds_max: float = limits.SEARCH_SECONDS_MAX,
     ) -> None:
         self._store = store
         self._nursery = nursery
@@ -178,7 +172,7 @@ class SharedKnowledge:
         return self._breaker.is_open(trio.current_time())
 
     def _start(self, key: Key, query: str, limit: int) -> _SharedSearch:
-        if len(self._searches) >= CONCURRENT_SEARCHES_MAX:
+        if len(self._searches) >= limits.SEARCHES_UNDER_WAY_MAX:
             raise KnowledgeUnavailable("too many searches under way")
         if not self._breaker.admits(trio.current_time()):
             raise KnowledgeUnavailable("the circuit breaker is open after several failures")

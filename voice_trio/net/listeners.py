@@ -13,29 +13,21 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from voice_trio import limits
 from voice_trio.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-BACKLOG = 256
-UNACKNOWLEDGED_MS_MAX = 5_000
-# Small, so that a client that does not read is detected after one or two seconds of audio instead of a minute. The
-# kernel doubles it. 64 KiB in flight are 640 kB/s at a round trip of 100 ms; a response is sent at a quarter of that.
-SEND_BUFFER_BYTES = 64 * 1024
-# Detects a lost client while nothing is sent, after 15 + 5 seconds, independent of the server's pings.
-KEEPALIVE_IDLE_SECONDS = 15
-KEEPALIVE_INTERVAL_SECONDS = 5
-KEEPALIVE_PROBES_MAX = 3
 
 _OPTIONS = (
-    (socket.SOL_SOCKET, "SO_SNDBUF", SEND_BUFFER_BYTES),
+    (socket.SOL_SOCKET, "SO_SNDBUF", limits.SEND_BUFFER_BYTES),
     (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
     (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
-    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
-    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
-    (socket.IPPROTO_TCP, "TCP_KEEPCNT", KEEPALIVE_PROBES_MAX),
-    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", UNACKNOWLEDGED_MS_MAX),
+    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", limits.KEEPALIVE_IDLE_SECONDS),
+    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", limits.KEEPALIVE_INTERVAL_SECONDS),
+    (socket.IPPROTO_TCP, "TCP_KEEPCNT", limits.KEEPALIVE_PROBES_MAX),
+    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", limits.UNACKNOWLEDGED_MS_MAX),
 )
 
 
@@ -53,7 +45,9 @@ def open_listener(bind: str) -> socket.socket:
     host, port = parse_bind(bind)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)  # sets SO_REUSEADDR itself
+        listener = socket.create_server(
+            (host, port), family=family, backlog=limits.LISTEN_BACKLOG
+        )  # sets SO_REUSEADDR itself
     except OSError as error:
         raise ConfigurationError(f"cannot listen on {bind}: {error.strerror or error}") from error
     set_socket_options(listener)

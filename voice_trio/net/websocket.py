@@ -18,6 +18,7 @@ import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected, wrap_client_stream
 from wsproto.utilities import ProtocolError
 
+from voice_trio import limits
 from voice_trio.conversation.policy import FATAL_CODES
 from voice_trio.errors import LinkClosed, ModelRefused, ModelUnavailable
 
@@ -28,11 +29,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-MESSAGE_BYTES_MAX = 16 * 1024 * 1024
-RECEIVE_BYTES = 64 * 1024
-# With a full queue the library stops reading, so it answers no ping and sees no close. Its default is 1.
-MESSAGES_QUEUED_MAX = 32
-CLOSE_SECONDS_MAX = 0.5  # for the peer's close frame; then the socket is closed (I8)
 ABNORMAL_CLOSURE = 1006  # never on the wire: the library reports a lost connection so (RFC 6455 §7.4.1)
 REFUSED_STATUSES = frozenset({400, 401, 403, 404})
 
@@ -41,8 +37,8 @@ REFUSED_STATUSES = frozenset({400, 401, 403, 404})
 class Keepalive:
     """A ping every `interval_seconds`; without a pong within `pong_seconds_max` the connection counts as lost."""
 
-    interval_seconds: float = 20.0
-    pong_seconds_max: float = 10.0
+    interval_seconds: float = limits.PING_SECONDS
+    pong_seconds_max: float = limits.PONG_SECONDS_MAX
 
 
 class WebSocketLink:
@@ -78,7 +74,7 @@ class WebSocketLink:
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close with a closing handshake of at most half a second; when cancelled, close the socket at once."""
         try:
-            with trio.move_on_after(CLOSE_SECONDS_MAX):
+            with trio.move_on_after(limits.LINK_CLOSE_SECONDS_MAX):
                 await self._connection.aclose(code, reason or None)
         except _DISCONNECTED:
             pass
@@ -184,9 +180,9 @@ async def _upgrade_and_watch(
                 parts.netloc.rpartition("@")[2],
                 (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
                 extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
-                message_queue_size=MESSAGES_QUEUED_MAX,
-                max_message_size=MESSAGE_BYTES_MAX,
-                receive_buffer_size=RECEIVE_BYTES,
+                message_queue_size=limits.LINK_MESSAGES_QUEUED_MAX,
+                max_message_size=limits.MESSAGE_BYTES_MAX,
+                receive_buffer_size=limits.RECEIVE_BYTES,
             )
             stream.handshake_is_over = True
             link = WebSocketLink(connection, nursery.cancel_scope, gone)

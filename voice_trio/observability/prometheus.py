@@ -37,8 +37,6 @@ SECONDS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.25,
 SEARCH_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, *SECONDS_BUCKETS)
 """The passage cache and the embedded base return within milliseconds."""
 SESSION_BUCKETS = (5, 15, 30, 60, 120, 180, 300, 420, 600, 900, 1800, 3600)
-GAUGE_SECONDS_MAX = 1.0
-"""The largest age of another worker's gauge."""
 _PREFIX = "voice_trio_"
 _MINIMUM_OF = ("process_start_time_seconds", "process_max_fds")
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the variable that prometheus_client reads

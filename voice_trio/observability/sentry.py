@@ -17,6 +17,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from voice_trio import limits
 from voice_trio.errors import VoiceTrioError
 from voice_trio.observability.logs import redact
 from voice_trio.observability.turn_spans import spans_of
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from voice_trio.settings import Observability
 
 TRACED_TURNS = 0.1
-EVENTS_PER_MINUTE = 60
-"""An unavailable service repeats the same error; further ones are only logged."""
-FLUSH_SECONDS_MAX = 2.0
-TEST_SECONDS_MAX = 10.0
 TEST_MESSAGE = "voice-trio check: Sentry is reached"
 
 _NEVER_SENT = ("request", "breadcrumbs", "extra", "modules")
@@ -84,7 +81,7 @@ def flush_reports() -> None:
     """Send what is queued, for at most 2 s. It blocks: never call it while Trio runs."""
     import sentry_sdk
 
-    sentry_sdk.flush(timeout=FLUSH_SECONDS_MAX)
+    sentry_sdk.flush(timeout=limits.FLUSH_SECONDS_MAX)
 
 
 def send_test_event(settings: Observability) -> tuple[bool, str]:
@@ -101,9 +98,9 @@ def send_test_event(settings: Observability) -> tuple[bool, str]:
     client = sentry_sdk.Client(**_options(settings), transport=Transport)
     event_id = client.capture_event({"message": TEST_MESSAGE, "level": "info"})
     began_at = time.monotonic()
-    client.close(timeout=TEST_SECONDS_MAX)
-    if time.monotonic() - began_at >= TEST_SECONDS_MAX:
-        return False, f"no answer within {TEST_SECONDS_MAX:g} s"
+    client.close(timeout=limits.SENTRY_TEST_SECONDS_MAX)
+    if time.monotonic() - began_at >= limits.SENTRY_TEST_SECONDS_MAX:
+        return False, f"no answer within {limits.SENTRY_TEST_SECONDS_MAX:g} s"
     if losses or event_id is None:
         return False, f"not taken: {', '.join(dict.fromkeys(losses)) or 'no event was made'}"
     return True, f"took event {event_id}"
@@ -188,7 +185,7 @@ class _ErrorListener(logging.Handler):
         if minute != self._minute:
             self._minute, self._sent = minute, 0
         self._sent += 1
-        return self._sent <= EVENTS_PER_MINUTE
+        return self._sent <= limits.SENTRY_EVENTS_PER_MINUTE
 
 
 def _options(settings: Observability) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 import structlog
 
+from voice_trio import limits
 from voice_trio.observability.turn_spans import spans_of
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 SERVICE_NAME = "voice-trio"
-FLUSH_SECONDS_MAX = 2.0
-WARN_INTERVAL_SECONDS = 60.0
-"""The SDK warns at every batch while the collector is unavailable."""
 HEADERS_LOGGER = "opentelemetry.util.re"
 MALFORMED_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS is malformed: name=value, separated by commas, values URL-encoded"
 SECRET_CHARS_MIN = 4
@@ -164,7 +162,7 @@ def _flush(provider: TracerProvider) -> None:
     """Send what is queued at the end of the process, for at most 2 s."""
     thread = threading.Thread(target=provider.shutdown, daemon=True)
     thread.start()
-    thread.join(FLUSH_SECONDS_MAX)
+    thread.join(limits.FLUSH_SECONDS_MAX)
 
 
 class _SdkWarnings(logging.Handler):
@@ -174,11 +172,11 @@ class _SdkWarnings(logging.Handler):
         super().__init__(logging.WARNING)
         self._environ = environ
         self._clock = clock
-        self._next_at = -WARN_INTERVAL_SECONDS
+        self._next_at = -limits.SDK_WARNING_SECONDS
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._clock() >= self._next_at:
-            self._next_at = self._clock() + WARN_INTERVAL_SECONDS
+            self._next_at = self._clock() + limits.SDK_WARNING_SECONDS
             is_of_headers = record.name == HEADERS_LOGGER  # it quotes the malformed value, which is a key
             detail = MALFORMED_HEADERS if is_of_headers else _without_secrets(record.getMessage(), self._environ)
             log.warning("traces_failed", detail=detail[:300])

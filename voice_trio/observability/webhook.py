@@ -20,6 +20,7 @@ import httpx2
 import structlog
 import trio
 
+from voice_trio import limits
 from voice_trio.state.session_record import SessionRecord, encode_record
 
 if TYPE_CHECKING:
@@ -31,13 +32,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-PAUSES_SECONDS = (1.0, 5.0, 25.0)
-"""Pauses before the second and each later attempt."""
-ATTEMPT_SECONDS_MAX = 10.0
-QUEUED_MAX = 1_000
-SENDERS = 4
-FLUSH_SECONDS_MAX = 2.0
-
 
 class Webhook:
     """Sends records while `run` runs; without a URL it does nothing."""
@@ -48,7 +42,7 @@ class Webhook:
         secret: SecretStr | None,
         *,
         store_transcripts: bool,
-        pauses_seconds: tuple[float, ...] = PAUSES_SECONDS,
+        pauses_seconds: tuple[float, ...] = limits.WEBHOOK_PAUSES_SECONDS,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
         self._pauses_seconds = pauses_seconds
@@ -56,7 +50,7 @@ class Webhook:
         self._secret = secret
         self._store_transcripts = store_transcripts
         self._unix_time = unix_time
-        self._queue, self._waiting = trio.open_memory_channel[SessionRecord](QUEUED_MAX)
+        self._queue, self._waiting = trio.open_memory_channel[SessionRecord](limits.WEBHOOK_QUEUED_MAX)
         self._under_way = 0
         self._idle = trio.Event()
 
@@ -74,7 +68,7 @@ class Webhook:
         if self._url is None:
             return
         async with httpx2.AsyncClient(timeout=None, follow_redirects=False) as client, trio.open_nursery() as nursery:
-            for _ in range(SENDERS):
+            for _ in range(limits.WEBHOOK_SENDERS):
                 nursery.start_soon(self._send_queued, client, self._url)
 
     async def wait_idle(self) -> None:
@@ -106,14 +100,14 @@ class Webhook:
     async def _attempt(self, client: httpx2.AsyncClient, url: str, record: SessionRecord) -> str | None:
         """The reason of a failure; None if the record is delivered."""
         body = encode_record(record)
-        with trio.move_on_after(ATTEMPT_SECONDS_MAX):
+        with trio.move_on_after(limits.WEBHOOK_ATTEMPT_SECONDS_MAX):
             try:
                 # Only the status matters, so the body is not read.
                 async with client.stream("POST", url, content=body, headers=self._headers(record, body)) as answer:
                     return None if answer.is_success else f"status {answer.status_code}"
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 return type(error).__name__
-        return f"no answer within {ATTEMPT_SECONDS_MAX:g} s"
+        return f"no answer within {limits.WEBHOOK_ATTEMPT_SECONDS_MAX:g} s"
 
     def _headers(self, record: SessionRecord, body: bytes) -> dict[str, str]:
         headers = {
@@ -142,6 +136,6 @@ async def open_webhook(settings: Settings) -> AsyncIterator[Webhook]:
         try:
             yield webhook
         finally:
-            with trio.move_on_after(FLUSH_SECONDS_MAX, shield=True):
+            with trio.move_on_after(limits.FLUSH_SECONDS_MAX, shield=True):
                 await webhook.wait_idle()
             nursery.cancel_scope.cancel(reason="the webhook is closed")

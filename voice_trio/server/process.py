@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Never
 import structlog
 import trio
 
+from voice_trio import limits
 from voice_trio.admission.admission import Admission
 from voice_trio.admission.grant import Capacity
 from voice_trio.auth.plans import open_plans
 from voice_trio.auth.tokens import TokenVerifier
 from voice_trio.billing.prices import load_prices
 from voice_trio.knowledge.open_knowledge import open_knowledge
-from voice_trio.observability.prometheus import GAUGE_SECONDS_MAX
 from voice_trio.observability.sentry import start_reports
 from voice_trio.observability.tracing import start_traces
 from voice_trio.observability.webhook import open_webhook
@@ -156,4 +156,4 @@ async def _refresh_gauges(statistics: Statistics) -> Never:
     """Prometheus may ask another worker for this one's gauges at any time."""
     while True:
         statistics.metrics.refresh()
-        await trio.sleep(GAUGE_SECONDS_MAX)
+        await trio.sleep(limits.GAUGE_SECONDS_MAX)

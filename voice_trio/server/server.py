@@ -22,8 +22,9 @@ import structlog
 import trio
 from hypercorn.config import Config
 
+from voice_trio import limits
 from voice_trio.errors import ConfigurationError
-from voice_trio.net.listeners import BACKLOG, drop_connections
+from voice_trio.net.listeners import drop_connections
 from voice_trio.server import accept
 from voice_trio.server.process import open_gateway
 from voice_trio.server.shared import ConnectionCounts, FolderWorkerPeers
@@ -183,7 +184,7 @@ class _Shutdown:
 
 def _hypercorn_config(tls: Tls | None) -> Config:
     config = Config()
-    config.backlog = BACKLOG
+    config.backlog = limits.LISTEN_BACKLOG
     config.graceful_timeout = 0.5
     config.websocket_ping_interval = PING_SECONDS
     config.include_server_header = False

@@ -8,19 +8,13 @@ import msgspec
 import trio
 from cachetools import Cache, FIFOCache, TTLCache
 
-from voice_trio.state.session_record import RECORD_SECONDS, SessionRecord
+from voice_trio import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from voice_trio.state.rollout import Rollout
-
-RECORDS_MAX = 2_000
-"""Records of one process; the least recently written are evicted."""
-DELETIONS_MAX = 10_000
-"""Users whose last deletion is remembered; the oldest are evicted."""
-DELETION_SECONDS = 2 * RECORD_SECONDS
-"""How long a deletion blocks records of older sessions: longer than any session and its record can last."""
+    from voice_trio.state.session_record import SessionRecord
 
 
 class InMemoryRecords:
@@ -31,8 +25,10 @@ class InMemoryRecords:
 
     def __init__(self, clock: Callable[[], float], unix_time: Callable[[], float]) -> None:
         self._unix_time = unix_time
-        self._records: TTLCache[tuple[str, str], SessionRecord] = TTLCache(RECORDS_MAX, RECORD_SECONDS, clock)
-        self._deletions: FIFOCache[str, float] = FIFOCache(DELETIONS_MAX)  # a user deleted again is the newest
+        self._records: TTLCache[tuple[str, str], SessionRecord] = TTLCache(
+            limits.RECORDS_MAX, limits.RECORD_SECONDS, clock
+        )
+        self._deletions: FIFOCache[str, float] = FIFOCache(limits.DELETIONS_MAX)  # a user deleted again is the newest
 
     def __len__(self) -> int:
         """Number of records."""
@@ -71,9 +67,9 @@ class InMemoryRecords:
         return len(keys)
 
     def deleted_at(self, user_id: str) -> float:
-        """Unix time of the user's last deletion; 0 if there was none within `DELETION_SECONDS`."""
+        """Unix time of the user's last deletion; 0 if there was none within `limits.DELETION_SECONDS`."""
         deleted_at = self._deletions.get(user_id, 0.0)
-        return deleted_at if deleted_at + DELETION_SECONDS > self._unix_time() else 0.0
+        return deleted_at if deleted_at + limits.DELETION_SECONDS > self._unix_time() else 0.0
 
     @property
     def deletions(self) -> dict[str, float]:

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from voice_trio import limits
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-ANNOUNCE_INTERVAL_SECONDS = 10.0
-INSTANCE_EXPIRY_SECONDS = 30.0
-"""Two announcements may be lost."""
 
 
 class InstanceInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +59,6 @@ class OwnInstance:
     @property
     def instances(self) -> tuple[InstanceInfo, ...]:
         """This process, if it was announced within the last 30 s."""
-        if self._announced is None or (seen := self._clock() - self._announced[0]) >= INSTANCE_EXPIRY_SECONDS:
+        if self._announced is None or (seen := self._clock() - self._announced[0]) >= limits.INSTANCE_EXPIRY_SECONDS:
             return ()
         return (msgspec.structs.replace(self._announced[1], seen_seconds=round(seen, 1)),)

@@ -10,7 +10,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voice_trio.state.state import OTHERS, USERS_REMEMBERED, Granted, Limit, LimitReached, Spenders
+from voice_trio import limits
+from voice_trio.state.state import OTHERS, Granted, Limit, LimitReached, Spenders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -127,11 +128,6 @@ class LimitCounters:
             del self._users[user_id]
 
 
-DAYS_MAX = 2
-USERS_REPORTED_MAX = 200
-"""Users in one report to Redis; the others are in the next."""
-
-
 @dataclass(slots=True)
 class _DayCounters:
     """Sums of one day, in millionths of a US dollar."""
@@ -153,14 +149,14 @@ class DayTotals:
         self._days: dict[str, _DayCounters] = {}
 
     def add(self, day: str, micro_usd: int, by_user: Mapping[str, int]) -> None:
-        """Add spending; beyond `USERS_REMEMBERED` a day further users are counted as `OTHERS`."""
+        """Add spending; beyond `limits.USERS_REMEMBERED_MAX` a day further users are counted as `OTHERS`."""
         totals = self._days.setdefault(day, _DayCounters())
         totals.own += micro_usd
         for user, micro in by_user.items():
-            name = user if user in totals.by_user or len(totals.by_user) < USERS_REMEMBERED else OTHERS
+            name = user if user in totals.by_user or len(totals.by_user) < limits.USERS_REMEMBERED_MAX else OTHERS
             totals.by_user[name] = totals.by_user.get(name, 0) + micro
             totals.unreported[name] = None
-        for old in sorted(self._days)[:-DAYS_MAX]:
+        for old in sorted(self._days)[: -limits.DAY_TOTALS_REMEMBERED]:
             del self._days[old]
 
     def own(self, day: str) -> int:
@@ -183,9 +179,9 @@ class DayTotals:
         return tuple(day for day, totals in self._days.items() if totals.own)
 
     def unreported(self, day: str) -> dict[str, int]:
-        """Sums that Redis may not have, for at most `USERS_REPORTED_MAX` users."""
+        """Sums that Redis may not have, for at most `limits.USERS_REPORTED_MAX` users."""
         totals = self._day(day)
-        return {user: totals.by_user[user] for user in list(totals.unreported)[:USERS_REPORTED_MAX]}
+        return {user: totals.by_user[user] for user in list(totals.unreported)[: limits.USERS_REPORTED_MAX]}
 
     def mark_reported(self, day: str, reported: Mapping[str, int]) -> None:
         """Redis has these sums; users with a higher sum by now stay unreported."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio import limits
 from voice_trio.settings.redis_url import parse_redis_url
 from voice_trio.state.memory_state import MemoryState
 from voice_trio.state.redis.state import RedisState
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from voice_trio.settings import Settings
     from voice_trio.state.state import State
-
-FLUSH_SECONDS_MAX = 1.0
 
 
 @asynccontextmanager
@@ -47,7 +46,7 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         try:
             yield state
         finally:
-            with trio.move_on_after(FLUSH_SECONDS_MAX, shield=True):
+            with trio.move_on_after(limits.DISCONNECT_SECONDS_MAX, shield=True):
                 await state.flush()
             nursery.cancel_scope.cancel(reason="the state is closed")
             state.disconnect()

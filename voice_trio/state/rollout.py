@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from voice_trio import limits
 from voice_trio.errors import BadMessage
 
 if TYPE_CHECKING:
     from voice_trio.settings import Access
 
-LIST_ENTRIES_MAX = 10_000
-ENTRY_CHARS_MAX = 256
-MESSAGE_CHARS_MAX = 1_000
 VERSION_MAX = 2**53 - 1
 """The largest integer that every JSON parser represents exactly (RFC 8259 §6)."""
 
-_Entry = Annotated[str, msgspec.Meta(min_length=1, max_length=ENTRY_CHARS_MAX)]
-_Entries = Annotated[tuple[_Entry, ...], msgspec.Meta(max_length=LIST_ENTRIES_MAX)]
+_Entry = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ROLLOUT_ENTRY_CHARS_MAX)]
+_Entries = Annotated[tuple[_Entry, ...], msgspec.Meta(max_length=limits.ROLLOUT_ENTRIES_MAX)]
 
 
 class Rollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -29,7 +27,7 @@ class Rollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     percent: Annotated[float, msgspec.Meta(ge=0, le=100)]
     beta_users: _Entries
     plans: _Entries
-    message: Annotated[str, msgspec.Meta(max_length=MESSAGE_CHARS_MAX)] = ""
+    message: Annotated[str, msgspec.Meta(max_length=limits.ROLLOUT_MESSAGE_CHARS_MAX)] = ""
     end_sessions: bool = False
     """With `enabled: false`: open sessions end too. No effect while `enabled`."""
     version: Annotated[int, msgspec.Meta(ge=0, le=VERSION_MAX)]

@@ -9,10 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
-RECORD_SECONDS = 3600.0
-"""How long a record is stored after its last revision."""
-RECORD_BYTES_MAX = 1024 * 1024
-"""A longer record loses its oldest turns."""
+from voice_trio import limits
 
 
 class RecordedItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,9 +66,9 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode_record(record: SessionRecord) -> bytes:
-    """Encode as JSON of at most about `RECORD_BYTES_MAX` bytes; the oldest turns are dropped first."""
+    """Encode as JSON of at most about `limits.RECORD_BYTES_MAX` bytes; the oldest turns are dropped first."""
     data = msgspec.json.encode(record)
-    while len(data) > RECORD_BYTES_MAX and record.turns:
+    while len(data) > limits.RECORD_BYTES_MAX and record.turns:
         record = msgspec.structs.replace(record, turns=record.turns[len(record.turns) // 4 + 1 :])
         data = msgspec.json.encode(record)
     return data

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from voice_trio import limits
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,14 +19,6 @@ if TYPE_CHECKING:
     from voice_trio.state.rollout import Rollout
     from voice_trio.state.session_record import SessionRecord
 
-WINDOW_SECONDS = 3600.0
-"""The window of MAX_SESSIONS_PER_USER_PER_HOUR."""
-LEASE_SECONDS = 30.0
-"""How long a session counts as open after its last renewal; a killed process frees its users' leases within this."""
-LEASE_RENEW_SECONDS = 10.0
-"""How often a session renews its lease: two renewals may be lost."""
-USERS_REMEMBERED = 10_000
-"""Users with a sum of their own, by day; further users are added up under `OTHERS`."""
 OTHERS = "(others)"
 
 
@@ -34,13 +28,13 @@ class Quotas:
 
     sessions_per_window: int
     concurrent: int
-    window_seconds: float = WINDOW_SECONDS
-    lease_seconds: float = LEASE_SECONDS
+    window_seconds: float = limits.RATE_WINDOW_SECONDS
+    lease_seconds: float = limits.LEASE_SECONDS
 
     @classmethod
-    def of(cls, limits: Limits) -> Quotas:
+    def of(cls, settings: Limits) -> Quotas:
         """The quotas of the settings."""
-        return cls(limits.sessions_per_hour, limits.concurrent_per_user)
+        return cls(settings.sessions_per_hour, settings.concurrent_per_user)
 
 
 class Limit(Enum):

@@ -14,9 +14,10 @@ import structlog
 from quart import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from voice_trio import limits
 from voice_trio.admission.client_address import origin_is_allowed
 from voice_trio.admission.refusals import Refusal
-from voice_trio.auth.signed_tokens import SECONDS_DEFAULT, SECONDS_MAX, SECONDS_MIN, ClientSecrets
+from voice_trio.auth.signed_tokens import ClientSecrets
 from voice_trio.auth.tokens import User, user_hash
 from voice_trio.errors import BadMessage, InvalidEvent
 from voice_trio.protocols.openai_client import ClientSettings, refusal_json
@@ -140,15 +141,16 @@ class _ClientSecretRoutes:
 
 def _seconds(expires_after: Any) -> int:
     if expires_after is None:
-        return SECONDS_DEFAULT
+        return limits.CLIENT_SECRET_SECONDS
     if not isinstance(expires_after, dict):
         raise InvalidEvent("expires_after must be an object.", code="invalid_type", param="expires_after")
     if expires_after.get("anchor", "created_at") != "created_at":
         raise InvalidEvent("The anchor can only be 'created_at'.", param="expires_after.anchor")
-    seconds = expires_after.get("seconds", SECONDS_DEFAULT)
+    seconds = expires_after.get("seconds", limits.CLIENT_SECRET_SECONDS)
     # In Python True is an int.
-    if type(seconds) is not int or not SECONDS_MIN <= seconds <= SECONDS_MAX:
-        message = f"Expected a whole number of seconds from {SECONDS_MIN} to {SECONDS_MAX}."
+    if type(seconds) is not int or not limits.CLIENT_SECRET_SECONDS_MIN <= seconds <= limits.CLIENT_SECRET_SECONDS_MAX:
+        lowest, highest = limits.CLIENT_SECRET_SECONDS_MIN, limits.CLIENT_SECRET_SECONDS_MAX
+        message = f"Expected a whole number of seconds from {lowest} to {highest}."
         raise InvalidEvent(message, param="expires_after.seconds")
     return seconds
 

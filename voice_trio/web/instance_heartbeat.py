@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio import limits
 from voice_trio.observability.prometheus import GaugeMerge
-from voice_trio.state.instance_registry import ANNOUNCE_INTERVAL_SECONDS, InstanceInfo
+from voice_trio.state.instance_registry import InstanceInfo
 
 if TYPE_CHECKING:
     from typing import Never
@@ -42,7 +43,7 @@ class InstanceHeartbeat:
             while True:
                 was_draining = capacity.is_draining
                 self._known = len(await state.announce(self._instance_info()))
-                with trio.move_on_after(ANNOUNCE_INTERVAL_SECONDS):
+                with trio.move_on_after(limits.ANNOUNCE_INTERVAL_SECONDS):
                     if not was_draining:
                         await capacity.wait_draining()
                         continue

@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from voice_trio import limits
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.conversation.retrieval.text import index_terms, query_terms
 from voice_trio.errors import KnowledgeUnavailable
@@ -22,9 +23,6 @@ from voice_trio.net.threads import Bulkhead
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-PASSAGES_MAX = 2_000
-AGE_SECONDS_MAX = 3_600.0
-CLOCK_SECONDS = 60.0  # by how much the clocks of processes may differ
 # More than eight rare words add time and hardly change a result (see `sqlite.knowledge`); a small index affords more.
 TERMS_SEARCHED = 24
 
@@ -44,8 +42,8 @@ class PassageCache:
 
     def __init__(
         self,
-        passages_max: int = PASSAGES_MAX,
-        age_seconds_max: float = AGE_SECONDS_MAX,
+        passages_max: int = limits.PASSAGES_CACHED_MAX,
+        age_seconds_max: float = limits.PASSAGE_SECONDS_MAX,
         *,
         file: PassageCacheFile | None = None,
     ) -> None:
@@ -115,7 +113,7 @@ class PassageCache:
 
     def _ages(self, now: float) -> tuple[float, float]:
         """The oldest and newest valid `seen_at`; a newer one was written before the clock was set back."""
-        return now - self._age_seconds_max, now + CLOCK_SECONDS
+        return now - self._age_seconds_max, now + limits.PASSAGE_CLOCK_SECONDS
 
     def _note_uses(self, database: sqlite3.Connection) -> None:
         uses = [(at, key) for key, at in self._used.items()]

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from voice_trio import limits
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 APPLICATION_ID = 0x76746B70  # "vtkp", in the file's header
 SCHEMA_VERSION = 1
-LOCK_SECONDS_MAX = 0.25  # the write of another process takes some milliseconds
-ORPHAN_SECONDS = 3 * 86_400.0  # after which the file of an unused API key is deleted
 
 log = structlog.get_logger(__name__)
 
@@ -109,7 +109,7 @@ class PassageCacheFile:
         path.touch(mode=0o600)  # other users of this machine may not read it
         self._identity = _identity_of(path)  # read before opening: a file replaced in between is opened again
         self._connection = sqlite3.connect(
-            path, timeout=LOCK_SECONDS_MAX, isolation_level=None, check_same_thread=False
+            path, timeout=limits.PASSAGE_LOCK_SECONDS_MAX, isolation_level=None, check_same_thread=False
         )
         _apply_schema(self._connection)
         return self._connection
@@ -154,11 +154,11 @@ def _delete(path: Path) -> None:
 
 
 def _delete_orphans(path: Path) -> None:
-    """Delete the files of API keys that have not been used for `ORPHAN_SECONDS`."""
+    """Delete the files of API keys that have not been used for `limits.PASSAGE_ORPHAN_SECONDS`."""
     stem, _, _ = path.name.partition(".kept-")
     for other in path.parent.glob(f"{stem}.kept-*.sqlite3"):
         with suppress(OSError):  # deleted by another process, or owned by another user
-            if other != path and time.time() - _written_at(other) > ORPHAN_SECONDS:
+            if other != path and time.time() - _written_at(other) > limits.PASSAGE_ORPHAN_SECONDS:
                 _delete(other)
 
 

@@ -1,8 +1,8 @@
 """Revalidation of the passage cache: passages that the store has not returned for a while are looked up by their ids.
 
-So a passage that was deleted or changed in the store is cited for `REVALIDATE_SECONDS` at most. A process that starts
-with the passages of yesterday revalidates them within seconds. While the store does not answer, nothing is removed: the
-cache is needed then.
+So a passage that was deleted or changed in the store is cited for `REVALIDATE_SECONDS` at most. A process that
+starts with the passages of yesterday revalidates them within seconds. While the store does not answer, nothing is
+removed: the cache is needed then.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 import trio
 
+from voice_trio import limits
 from voice_trio.errors import KnowledgeUnavailable
 
 if TYPE_CHECKING:
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from voice_trio.conversation.retrieval.passage import Passage
 
 log = structlog.get_logger(__name__)
-
-REVALIDATE_SECONDS = 600.0
-"""How long a passage is used without another look-up, while the store answers."""
-ROUND_INTERVAL_SECONDS = 60.0  # between two rounds
-BATCH = 100
-LOOK_UP_SECONDS_MAX = 5.0
 
 
 class PassageLookup(Protocol):
@@ -54,7 +49,7 @@ async def revalidate_forever(
             await revalidate(cache, store, unix_time())
         except KnowledgeUnavailable as error:
             log.info("passage_cache_not_revalidated", reason=str(error))
-        await trio.sleep(ROUND_INTERVAL_SECONDS)
+        await trio.sleep(limits.REVALIDATE_ROUND_SECONDS)
 
 
 async def revalidate(cache: CachedPassages, store: PassageLookup, now: float) -> None:
@@ -63,10 +58,12 @@ async def revalidate(cache: CachedPassages, store: PassageLookup, now: float) ->
     Each passage is looked up once, also if the clock is set back meanwhile and makes a confirmed passage due again.
     """
     asked: set[str] = set()
-    while (ids := await cache.unseen_since(now - REVALIDATE_SECONDS, BATCH)) and asked.isdisjoint(ids):
+    while (
+        ids := await cache.unseen_since(now - limits.REVALIDATE_SECONDS, limits.REVALIDATE_BATCH)
+    ) and asked.isdisjoint(ids):
         asked.update(ids)
         try:
-            with trio.fail_after(LOOK_UP_SECONDS_MAX):
+            with trio.fail_after(limits.LOOK_UP_SECONDS_MAX):
                 found = await store.look_up(ids)
         except trio.TooSlowError as error:
             raise KnowledgeUnavailable("the look-up timed out") from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
 
+from voice_trio import limits
 from voice_trio.conversation.retrieval.text import index_terms
 from voice_trio.errors import KnowledgeUnavailable
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x76747269  # "vtri" in the file header identifies a knowledge base of this program
 SCHEMA_VERSION = 1
-WRITE_WAIT_SECONDS = 30.0
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS documents (
@@ -81,7 +81,7 @@ class KnowledgeWriter:
             except OSError as error:
                 raise KnowledgeUnavailable(f"cannot make the folder of {path}: {error.strerror}") from error
             self._connection = sqlite3.connect(
-                path, timeout=WRITE_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+                path, timeout=limits.SQLITE_WRITE_WAIT_SECONDS_MAX, isolation_level=None, check_same_thread=False
             )
             try:
                 self._prepare(path)

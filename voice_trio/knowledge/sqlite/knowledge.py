@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from voice_trio import limits
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.conversation.retrieval.text import query_terms
 from voice_trio.errors import KnowledgeUnavailable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-READERS_MAX = 4
 # An utterance rarely has more; of a longer text the last words count.
 QUERY_TERMS_CONSIDERED = 64
 # More than the eight rarest words add time and hardly change a result.
@@ -48,9 +48,9 @@ class SqliteKnowledge:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._threads = Bulkhead(READERS_MAX)
+        self._threads = Bulkhead(limits.SQLITE_READERS_MAX)
         self._writing = Bulkhead(1)
-        self._pool = ReaderPool(path, READERS_MAX)
+        self._pool = ReaderPool(path, limits.SQLITE_READERS_MAX)
         self._frequencies = _TermFrequencies()
 
     async def search(self, query: str, limit: int) -> tuple[Passage, ...]:

@@ -11,6 +11,7 @@ import threading
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+from voice_trio import limits
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.sqlite.base import check_layout, mapping_errors
 
@@ -130,7 +131,11 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
         options = "immutable=1"  # WAL needs a shared-memory file beside the base, which cannot be created here
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{options}", uri=True, timeout=2.0, isolation_level=None, check_same_thread=False
+        f"{path.absolute().as_uri()}?{options}",
+        uri=True,
+        timeout=limits.SQLITE_READ_WAIT_SECONDS_MAX,
+        isolation_level=None,
+        check_same_thread=False,
     )
     try:
         check_layout(connection, path)

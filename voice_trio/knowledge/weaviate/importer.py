@@ -13,6 +13,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from voice_trio import limits
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.weaviate.knowledge import connect, foreign_errors, short_text
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from voice_trio.knowledge.sqlite.base import Chunk
     from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress
 
-BATCH = 100
-CALL_SECONDS_MAX = 30.0
 DOCUMENT_PROPERTY = "voice_trio_document"
 DIGEST_PROPERTY = "voice_trio_digest"
 _NAMESPACE = uuid.UUID("5c8f3b7e-0b5e-4a7e-9a39-6d0a2f1c7d11")
@@ -38,7 +37,7 @@ class WeaviateTarget:
     ) -> None:
         self._text_property = text_property
         with _mapping_errors():
-            self._client = connect(address, api_key, CALL_SECONDS_MAX)
+            self._client = connect(address, api_key, limits.WEAVIATE_CALL_SECONDS_MAX)
         try:
             with _mapping_errors():
                 if not self._client.collections.exists(collection):
@@ -69,7 +68,7 @@ class WeaviateTarget:
         numbered = enumerate(chunks)
         first = list(islice(numbered, 1))
         count = len(first)
-        while batch := list(islice(numbered, BATCH)):
+        while batch := list(islice(numbered, limits.WEAVIATE_IMPORT_BATCH)):
             self._insert(key, digest, batch)
             count += len(batch)
         if first:

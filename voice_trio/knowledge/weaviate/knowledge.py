@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from voice_trio import limits
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
 from voice_trio.net.threads import Bulkhead
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from weaviate import WeaviateClient
 
-THREADS_MAX = 32
 GRPC_PORT = 50051
 # An utterance rarely has more, and vectorisers have limits of their own; of a longer text the last words count.
 QUERY_CHARACTERS_MAX = 2_000
@@ -88,7 +88,7 @@ class WeaviateKnowledge:
         self._alpha = alpha
         self._search_seconds_max = search_seconds_max
         self._observe = observe
-        self._threads = Bulkhead(THREADS_MAX)
+        self._threads = Bulkhead(limits.WEAVIATE_THREADS_MAX)
         self._health_thread = Bulkhead(1)
         self._look_up_thread = Bulkhead(1)
         self._connecting = threading.Lock()
@@ -199,7 +199,9 @@ def connect(address: WeaviateAddress, api_key: str | None, seconds_max: float) -
         grpc_port=address.grpc_port,
         grpc_secure=address.secure,
         auth_credentials=Auth.api_key(api_key) if api_key else None,
-        additional_config=AdditionalConfig(timeout=Timeout(init=seconds_max, query=seconds_max, insert=60)),
+        additional_config=AdditionalConfig(
+            timeout=Timeout(init=seconds_max, query=seconds_max, insert=limits.WEAVIATE_INSERT_SECONDS_MAX)
+        ),
         skip_init_checks=True,  # these checks request the package index for newer versions
     )
 

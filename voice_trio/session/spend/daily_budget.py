@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from voice_trio import limits
 from voice_trio.billing.spending import MICRO, ZERO, Budget, BudgetLevel, Spending, micro_usd
 from voice_trio.errors import StateUnavailable
 from voice_trio.session.spend.cost_meter import SessionBill
-from voice_trio.state.state import OTHERS, USERS_REMEMBERED
+from voice_trio.state.state import OTHERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,15 +44,15 @@ class DailyBudget:
         self,
         prices: Prices,
         state: State,
-        limits: Limits,
+        settings: Limits,
         *,
         unix_time: Callable[[], float] = time.time,
         on_cost: Callable[[str, Cost], None] | None = None,
     ) -> None:
         self.prices = prices
         self.spending = Spending()
-        self.session_budget = Budget.of(limits.session_budget_usd)
-        self.day_budget = Budget.of(limits.daily_budget_usd)
+        self.session_budget = Budget.of(settings.session_budget_usd)
+        self.day_budget = Budget.of(settings.daily_budget_usd)
         self._state = state
         self._unix_time = unix_time
         self._on_cost = on_cost
@@ -209,7 +210,7 @@ class UnreportedSpend:
         """Add spending of a user."""
         spent = self._days.setdefault(day, _Day())
         spent.usd += usd
-        name = user if user in spent.by_user or len(spent.by_user) < USERS_REMEMBERED else OTHERS
+        name = user if user in spent.by_user or len(spent.by_user) < limits.USERS_REMEMBERED_MAX else OTHERS
         spent.by_user[name] = spent.by_user.get(name, ZERO) + usd
 
     def take(self, day: str) -> _Taken:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import structlog
 import trio
 
+from voice_trio import limits
 from voice_trio.net.threads import Bulkhead
 from voice_trio.state.redis.driver import RedisFailed, RedisFault
 
@@ -25,19 +26,13 @@ log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CALL_SECONDS_MAX = 0.25
-"""How long an admission, and so every other call, may wait for Redis."""
-SILENCE_SECONDS_MAX = 0.2
-"""A call that timed out marks Redis slow if no call got a reply for this long; else the call waited in a long queue."""
-THREADS_MAX = 8
-
 
 class RedisConnection:
     """Starts down: Redis has not been checked yet."""
 
     def __init__(self) -> None:
         self.fault: RedisFault | None = RedisFault.UNKNOWN
-        self._threads = Bulkhead(THREADS_MAX)
+        self._threads = Bulkhead(limits.REDIS_THREADS_MAX)
         self._calls: set[trio.CancelScope] = set()
         self._replied_at = -math.inf  # by the clock of the threads: a late event loop must not count against Redis
         self._down = trio.Event()
@@ -55,7 +50,7 @@ class RedisConnection:
         the call may have taken effect, and may still. `RedisFault.BUSY` means that Redis replies, but this call waited
         in a queue for too long.
         """
-        return await self.call_until(trio.current_time() + CALL_SECONDS_MAX, function, *args, **kwargs)
+        return await self.call_until(trio.current_time() + limits.REDIS_CALL_SECONDS_MAX, function, *args, **kwargs)
 
     async def call_until(self, deadline: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `call`, for a caller that has waited already; `deadline` by Trio's clock, at most 250 ms from now."""
@@ -76,7 +71,7 @@ class RedisConnection:
             finally:
                 self._calls.discard(call_scope)
         if self.is_up:
-            if time.monotonic() - max(began_at, self._replied_at) < SILENCE_SECONDS_MAX:
+            if time.monotonic() - max(began_at, self._replied_at) < limits.REDIS_SILENCE_SECONDS_MAX:
                 raise RedisFailed(RedisFault.BUSY)
             self.mark_down(RedisFault.SLOW)  # the supervisor's probe finds the exact fault
         raise RedisFailed(self.fault or RedisFault.SLOW)

@@ -30,6 +30,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
+from voice_trio import limits
 from voice_trio.errors import StateUnavailable
 from voice_trio.settings.redis_url import Layout, RedisUrl
 
@@ -122,7 +123,7 @@ class RedisDriver:
                 client.close()
 
     def _with_retries(self, do: Callable[[Any], Any]) -> Any:
-        pause = 0.01
+        pause = limits.REDIS_RETRY_PAUSE_SECONDS
         for attempt in range(1, self._attempts + 1):
             try:
                 return do(self._connected())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import structlog
 from cachetools import FIFOCache
 
+from voice_trio import limits
 from voice_trio.state.redis.driver import RedisFailed, RedisFault
 
 if TYPE_CHECKING:
@@ -29,11 +30,6 @@ log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-RELEASED_MAX = 20_000
-"""The oldest are evicted: their leases have expired by then, and at worst a slot stays taken for an hour."""
-BATCH = 100
-"""Users whose holdings one thread restores before the next ones are read."""
-
 
 class ReleaseScope(Enum):
     """What a session gave back."""
@@ -48,7 +44,7 @@ class PendingWrites:
     def __init__(self) -> None:
         self.granted: set[str] = set()
         """Users who were granted something."""
-        self.released: FIFOCache[tuple[str, str], ReleaseScope] = FIFOCache(RELEASED_MAX)
+        self.released: FIFOCache[tuple[str, str], ReleaseScope] = FIFOCache(limits.REDIS_RELEASES_PENDING_MAX)
         self.resets: set[str] = set()
         """Users whose slots an administrator opened."""
         self.deletions: set[str] = set()
@@ -127,8 +123,8 @@ class WriteReplay:
             await self._replay_day(day)
 
     async def _replay_grants(self, users: tuple[str, ...]) -> None:
-        for start in range(0, len(users), BATCH):
-            batch = users[start : start + BATCH]
+        for start in range(0, len(users), limits.REDIS_REPLAY_BATCH):
+            batch = users[start : start + limits.REDIS_REPLAY_BATCH]
             # Removed before the write: a grant during the write is then pending again.
             self._local.pending.granted.difference_update(batch)
             holdings = [(user_id, self._local.counters.holdings(user_id)) for user_id in batch]

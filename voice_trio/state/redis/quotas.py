@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.state.redis.connection import CALL_SECONDS_MAX, RedisConnection
+from voice_trio import limits
 from voice_trio.state.redis.driver import RedisFailed, RedisFault
 from voice_trio.state.redis.pending_writes import ReleaseScope
 from voice_trio.state.state import Granted, LimitReached
@@ -20,6 +20,7 @@ from voice_trio.state.state import Granted, LimitReached
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from voice_trio.state.redis.connection import RedisConnection
     from voice_trio.state.redis.pending_writes import LocalState
     from voice_trio.state.redis.store import RedisStore
 
@@ -44,7 +45,7 @@ class RedisQuotas:
         """
         held = self._local.counters.holdings(user_id)
         if session_id in held.slots or session_id in held.leases:
-            return await self._admit(user_id, session_id, trio.current_time() + CALL_SECONDS_MAX)
+            return await self._admit(user_id, session_id, trio.current_time() + limits.REDIS_CALL_SECONDS_MAX)
         decision: Granted | LimitReached | None = None
         try:
             decision = await self._attempts.admit(user_id, partial(self._admit, user_id, session_id))
@@ -143,7 +144,7 @@ class AttemptQueue:
         queue = self._queues.setdefault(user_id, _UserQueue())
         queue.waiting += 1
         queued_at = trio.current_time()
-        deadline = queued_at + CALL_SECONDS_MAX
+        deadline = queued_at + limits.REDIS_CALL_SECONDS_MAX
         try:
             with trio.move_on_at(deadline) as queue_scope:
                 await queue.lock.acquire()

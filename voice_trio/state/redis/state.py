@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import trio
 
+from voice_trio import limits
 from voice_trio.errors import StateUnavailable
 from voice_trio.state.in_memory_store import InMemoryRecords, InMemoryRollout
 from voice_trio.state.instance_registry import OwnInstance
@@ -35,12 +36,6 @@ if TYPE_CHECKING:
     from voice_trio.state.rollout import Rollout
     from voice_trio.state.session_record import SessionRecord
     from voice_trio.state.state import Quotas, Spenders
-
-CALL_WAIT_SECONDS_MAX = 0.2
-"""For each reply of Redis; a little less than a call may take, so that the driver reports the exact fault."""
-PROBE_WAIT_SECONDS_MAX = 2.0
-TAKE_OVER_SECONDS_MAX = 2.0
-TAKE_OVER_POLL_SECONDS = 0.1
 
 
 class RedisState(RedisQuotas):
@@ -69,9 +64,9 @@ class RedisState(RedisQuotas):
             pending=PendingWrites(),
         )
         servers = KnownServers()
-        make_driver = partial(RedisDriver, url, seconds_max=CALL_WAIT_SECONDS_MAX, attempts=attempts)
+        make_driver = partial(RedisDriver, url, seconds_max=limits.REDIS_REPLY_SECONDS_MAX, attempts=attempts)
         working = make_driver(admits=servers.admits, backoff_factor=backoff_factor)
-        probing = RedisDriver(url, seconds_max=PROBE_WAIT_SECONDS_MAX, admits=servers.admits_probe)
+        probing = RedisDriver(url, seconds_max=limits.REDIS_PROBE_REPLY_SECONDS_MAX, admits=servers.admits_probe)
         make_store = partial(RedisStore, quotas=quotas, scripts=scripts or RedisScripts())
         super().__init__(RedisConnection(), make_store(working), local, denies=policy == "deny")
         self._url = url
@@ -171,11 +166,11 @@ class RedisState(RedisQuotas):
     async def take_over(self, record: SessionRecord) -> SessionRecord:
         """Ask the instance that runs this session to end it, and wait for its last record."""
         newest = record
-        with trio.move_on_after(TAKE_OVER_SECONDS_MAX), suppress(StateUnavailable):
+        with trio.move_on_after(limits.TAKE_OVER_SECONDS_MAX), suppress(StateUnavailable):
             while newest.end_reason is None and newest.instance != self.instance:
                 if not await self._connection.call(self._store.request_takeover, newest.instance, newest.session_id):
                     break
-                await trio.sleep(TAKE_OVER_POLL_SECONDS)
+                await trio.sleep(limits.TAKE_OVER_POLL_SECONDS)
                 newest = await self.record(record.user_id, record.session_id) or newest
         return newest
 

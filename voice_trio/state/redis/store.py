@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
+from voice_trio import limits
 from voice_trio.errors import BadMessage
-from voice_trio.state.in_memory_store import DELETION_SECONDS
-from voice_trio.state.instance_registry import INSTANCE_EXPIRY_SECONDS, InstanceInfo, decode_instance
+from voice_trio.state.instance_registry import InstanceInfo, decode_instance
 from voice_trio.state.redis.driver import RedisFailed, RedisFault
 from voice_trio.state.redis.scripts import (
     INSTANCES_KEYS,
@@ -25,8 +25,8 @@ from voice_trio.state.redis.scripts import (
     takeover_key,
 )
 from voice_trio.state.rollout import parse_rollout
-from voice_trio.state.session_record import RECORD_SECONDS, decode_record, encode_record
-from voice_trio.state.state import OTHERS, USERS_REMEMBERED, Granted, Limit, LimitReached, Spenders
+from voice_trio.state.session_record import decode_record, encode_record
+from voice_trio.state.state import OTHERS, Granted, Limit, LimitReached, Spenders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,14 +38,6 @@ if TYPE_CHECKING:
     from voice_trio.state.state import Quotas
 
 log = structlog.get_logger(__name__)
-
-DAY_SECONDS = 86_400
-SPENT_SECONDS = 2 * DAY_SECONDS
-ROLLOUT_SECONDS = 30 * DAY_SECONDS
-"""Renewed at every change, and every hour by each instance: it expires after a month without any instance."""
-ALIVE_SECONDS = 10
-"""The supervisor writes it with every check, so every 3 s."""
-TAKEOVER_REQUEST_SECONDS = 10.0
 
 
 class RedisStore:
@@ -59,9 +51,9 @@ class RedisStore:
     def admit(self, user_id: str, session_id: str) -> Granted | LimitReached:
         """Take a rate slot and a lease, or neither."""
         keys, quotas = UserKeys(user_id), self._quotas
-        limits = [quotas.sessions_per_window, quotas.concurrent]
+        quota = [quotas.sessions_per_window, quotas.concurrent]
         spans = [_micro(quotas.window_seconds), _micro(quotas.lease_seconds)]
-        match self._driver.run(self._scripts.admit, [keys.slots, keys.leases], [session_id, *limits, *spans]):
+        match self._driver.run(self._scripts.admit, [keys.slots, keys.leases], [session_id, *quota, *spans]):
             case [b"granted"]:
                 return Granted()
             case [b"concurrency"]:
@@ -106,7 +98,7 @@ class RedisStore:
         keys = UserKeys(record.user_id)
         names = [keys.record(record.session_id), keys.records, keys.deleted]
         stamp: list[Argument] = [record.session_id, record.revision, _micro(record.started)]
-        arguments = [*stamp, encode_record(record), _micro(RECORD_SECONDS)]
+        arguments = [*stamp, encode_record(record), _micro(limits.RECORD_SECONDS)]
         return bool(self._driver.run(self._scripts.put_record, names, arguments))
 
     def record(self, user_id: str, session_id: str) -> SessionRecord | None:
@@ -117,12 +109,18 @@ class RedisStore:
     def delete_records(self, user_id: str, at: float = 0.0) -> int:
         """Delete and block the records of sessions that began before `at` (Unix time; 0: now); returns the number."""
         keys = UserKeys(user_id)
-        arguments: list[Argument] = [keys.record_base, _micro(DELETION_SECONDS), _micro(at)]
+        arguments: list[Argument] = [keys.record_base, _micro(limits.DELETION_SECONDS), _micro(at)]
         return int(self._driver.run(self._scripts.delete_records, [keys.records, keys.deleted], arguments))
 
     def spend(self, day: str, instance: str, own: int, by_user: Mapping[str, int]) -> int:
         """Report the day's sum of `instance` and of some users; returns the sum of all instances. 0 only reads."""
-        arguments: list[Argument] = [instance, own, _micro(SPENT_SECONDS), USERS_REMEMBERED, OTHERS]
+        arguments: list[Argument] = [
+            instance,
+            own,
+            _micro(limits.REDIS_SPENT_SECONDS),
+            limits.USERS_REMEMBERED_MAX,
+            OTHERS,
+        ]
         for user, micro in by_user.items():
             arguments += [user, micro]
         return int(self._driver.run(self._scripts.spend, spent_keys(day, instance), arguments))
@@ -138,7 +136,7 @@ class RedisStore:
         """Announce `instance`, or only read if `info` is None; returns all instances, oldest first."""
         data = b"" if info is None else msgspec.json.encode(info)
         found = self._driver.run(
-            self._scripts.announce, INSTANCES_KEYS, [instance, _micro(INSTANCE_EXPIRY_SECONDS), data]
+            self._scripts.announce, INSTANCES_KEYS, [instance, _micro(limits.INSTANCE_EXPIRY_SECONDS), data]
         )
         pairs = zip(found[::2], found[1::2], strict=True)
         instances = [decode_instance(entry, round(int(since) / 1e6, 1)) for since, entry in pairs]
@@ -150,7 +148,7 @@ class RedisStore:
 
     def offer_rollout(self, own: Rollout) -> Rollout:
         """Put `own` in force if Redis has an older document or none; returns the document in force."""
-        arguments: list[Argument] = [own.version, msgspec.json.encode(own), _micro(ROLLOUT_SECONDS)]
+        arguments: list[Argument] = [own.version, msgspec.json.encode(own), _micro(limits.REDIS_ROLLOUT_SECONDS)]
         stored = self._driver.run(self._scripts.offer_rollout, [ROLLOUT_KEY], arguments)
         try:
             return parse_rollout(msgspec.json.decode(stored))
@@ -162,20 +160,24 @@ class RedisStore:
     def replace_rollout(self, proposed: Rollout) -> Rollout | None:
         """Put `proposed` in force as the next version; None if its version is not the one in force."""
         following = msgspec.structs.replace(proposed, version=proposed.version + 1)
-        arguments: list[Argument] = [proposed.version, msgspec.json.encode(following), _micro(ROLLOUT_SECONDS)]
+        arguments: list[Argument] = [
+            proposed.version,
+            msgspec.json.encode(following),
+            _micro(limits.REDIS_ROLLOUT_SECONDS),
+        ]
         return following if self._driver.run(self._scripts.replace_rollout, [ROLLOUT_KEY], arguments) else None
 
     def probe(self, instance: str) -> float:
         """Write a key that marks `instance` as alive; returns the seconds that took."""
         began_at = time.monotonic()
-        self._driver.call("SET", alive_key(instance), "1", "EX", ALIVE_SECONDS)
+        self._driver.call("SET", alive_key(instance), "1", "EX", limits.REDIS_ALIVE_SECONDS)
         return time.monotonic() - began_at
 
     def request_takeover(self, instance: str, session_id: str) -> bool:
         """Ask `instance` to end a session there; False if that instance is gone."""
         keys = [alive_key(instance), takeover_key(instance)]
         return bool(
-            self._driver.run(self._scripts.request_takeover, keys, [session_id, _micro(TAKEOVER_REQUEST_SECONDS)])
+            self._driver.run(self._scripts.request_takeover, keys, [session_id, _micro(limits.REDIS_TAKEOVER_SECONDS)])
         )
 
     def poll(self, instance: str) -> tuple[int | None, list[str]]:

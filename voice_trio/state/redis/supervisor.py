@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import trio
 
+from voice_trio import limits
 from voice_trio.errors import StateUnavailable
 from voice_trio.net.threads import Bulkhead
-from voice_trio.state.redis.connection import CALL_SECONDS_MAX
 from voice_trio.state.redis.driver import RedisFailed, RedisFault
 from voice_trio.state.redis.pending_writes import LocalState, WriteReplay
 
@@ -30,16 +30,6 @@ if TYPE_CHECKING:
     from voice_trio.state.redis.store import RedisStore
 
 log = structlog.get_logger(__name__)
-
-CHECK_INTERVAL_SECONDS = 3.0
-CHECK_SECONDS_MAX = 6.0
-"""For one whole check or probe; health is no older than this and one interval."""
-PROBE_PAUSE_SECONDS = 0.25
-PROBE_PAUSE_SECONDS_MAX = 3.0
-POLL_INTERVAL_SECONDS = 0.5
-TAKEOVERS_QUEUED_MAX = 1_000
-ROLLOUT_RENEW_SECONDS = 3_600
-SUPERVISOR_THREADS = 2
 
 
 class KnownServers:
@@ -101,9 +91,9 @@ class RedisSupervisor:
         self._servers = servers
         self._local = local
         self._backoff_factor = backoff_factor
-        self._threads = Bulkhead(SUPERVISOR_THREADS)
+        self._threads = Bulkhead(limits.REDIS_SUPERVISOR_THREADS_MAX)
         self._replay = WriteReplay(local, self._probe_store, self._threads)
-        self._takeover_sender, self.takeovers = trio.open_memory_channel[str](TAKEOVERS_QUEUED_MAX)
+        self._takeover_sender, self.takeovers = trio.open_memory_channel[str](limits.REDIS_TAKEOVERS_QUEUED_MAX)
         self.info: dict[str, Any] = {}
         """The reply of Redis to INFO at the last check."""
 
@@ -125,13 +115,16 @@ class RedisSupervisor:
         while True:
             if self._connection.is_up:
                 pause = 0.0
-                with trio.move_on_after(CHECK_INTERVAL_SECONDS):
+                with trio.move_on_after(limits.REDIS_CHECK_INTERVAL_SECONDS):
                     await self._connection.wait_down()
                 if self._connection.is_up:
                     await self._marking_down(self._check)
             else:
                 await trio.sleep(pause)
-                pause = min(max(pause * self._backoff_factor, PROBE_PAUSE_SECONDS), PROBE_PAUSE_SECONDS_MAX)
+                pause = min(
+                    max(pause * self._backoff_factor, limits.REDIS_PROBE_PAUSE_SECONDS),
+                    limits.REDIS_PROBE_PAUSE_SECONDS_MAX,
+                )
                 await self._reconnect()
 
     async def _reconnect(self) -> None:
@@ -166,12 +159,12 @@ class RedisSupervisor:
 
     async def _check_latency(self, *, is_probe: bool = False) -> None:
         """Read INFO and write a key; raise `RedisFailed` if that fails or takes longer than a call may."""
-        with trio.move_on_after(CHECK_SECONDS_MAX) as check_scope:
+        with trio.move_on_after(limits.REDIS_CHECK_SECONDS_MAX) as check_scope:
             if is_probe:
                 await self._threads.read(self._probing.reset)
             await self._threads.read(self._probing.connect_all)
             self.info = await self._threads.read(self._probe_store.info)
-            if await self._threads.read(self._probe_store.probe, self._local.instance) > CALL_SECONDS_MAX:
+            if await self._threads.read(self._probe_store.probe, self._local.instance) > limits.REDIS_CALL_SECONDS_MAX:
                 raise RedisFailed(RedisFault.SLOW)
         if check_scope.cancelled_caught:
             raise RedisFailed(RedisFault.SLOW)
@@ -184,13 +177,13 @@ class RedisSupervisor:
         renewed_at = trio.current_time()
         rollout = self._local.rollout
         while True:
-            await trio.sleep(POLL_INTERVAL_SECONDS)
+            await trio.sleep(limits.REDIS_POLL_SECONDS)
             try:
                 version, takeovers = await self._connection.call(self._store.poll, self._local.instance)
                 for session_id in takeovers:
                     with suppress(trio.WouldBlock):  # the other instance asks again
                         self._takeover_sender.send_nowait(session_id)
-                is_old = trio.current_time() - renewed_at > ROLLOUT_RENEW_SECONDS
+                is_old = trio.current_time() - renewed_at > limits.REDIS_ROLLOUT_RENEW_SECONDS
                 if version != rollout.current.version or is_old:
                     rollout.set(await self._connection.call(self._store.offer_rollout, rollout.current))
                     renewed_at = trio.current_time()

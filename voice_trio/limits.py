@@ -1,0 +1,217 @@
+"""Every grace period, timeout and bound of the running gateway, in one table.
+
+One name stands for one idea: what several modules wait for or bound alike has one entry. Parameters of algorithms
+(ranking, prefetch, speech, rendering) stay in their modules. Numbers that operators set are in `settings`. Names end in
+their unit; `_MAX` and `_MIN` are inclusive. Each comment says what is bounded and why by this number.
+"""
+
+from __future__ import annotations
+
+SECOND_MS = 1000
+MINUTE_SECONDS = 60.0
+DAY_SECONDS = 86_400
+MIB = 1024 * 1024
+
+# Closing. Each runs under a shield with this timeout, so that a cancelled task still closes what it opened (I7, I8).
+LINK_CLOSE_SECONDS_MAX = 0.5  # closing handshake of a connection to an upstream: two round trips of 250 ms
+CLIENT_CLOSE_SECONDS_MAX = 0.8  # wait for a client's close frame; with the rest of a session's end below 2 s
+PEER_CLOSE_SECONDS_MAX = 1.0  # the same in our voice client, the embedded server and the scripted model
+SESSION_CLOSE_SECONDS_MAX = 2.0  # last events and close frames of a session, both sides together
+RELEASE_SECONDS_MAX = 2.0  # giving slots and leases back after a session; several calls to Redis of 250 ms
+EVICT_SECONDS_MAX = 5.0  # a session that is resumed elsewhere has this long to close, then it is resumed all the same
+DISCARD_SECONDS_MAX = 60.0  # reading what a refused client still sends; the server then closes the connection itself
+FLUSH_SECONDS_MAX = 2.0  # at the end of a process: webhook, Sentry, traces and spending send what is queued
+DISCONNECT_SECONDS_MAX = 1.0  # at the end of a process: pending writes to Redis, the passage cache, the announcement
+
+# Shutdown, after SIGTERM. Orchestrators commonly kill after 10 s (`docker stop`), so that everything ends before.
+DRAIN_SECONDS_MAX = 8.0  # a response in progress may end
+DRAIN_CHECK_SECONDS = 0.1  # between two checks whether it has
+SESSIONS_END_SECONDS_MAX = 9.4  # from the signal: draining, then the closing handshakes
+CONNECTIONS_DROPPED_SECONDS = 9.8  # from the signal: every connection that is still open is shut down
+ASGI_SESSIONS_END_SECONDS_MAX = 10.0  # the same under another ASGI server, which decides itself when it is killed
+
+# Worker processes.
+WORKER_START_SECONDS_MAX = 60.0  # from the start of a worker until it serves
+WORKER_STARTS_MAX = 5  # failed starts in a row while no worker serves; then the server ends
+WORKER_PAUSE_SECONDS = 0.5  # before a dead worker is replaced; doubles with each replacement
+WORKER_PAUSE_SECONDS_MAX = 30.0
+WORKER_PROVEN_SECONDS = 60.0  # a worker that served this long resets the pause
+WORKER_DRAIN_SECONDS_MAX = 15.0  # a worker ends within 10 s of the signal; one that does not is killed
+WORKER_ABRUPT_SECONDS_MAX = 2.0  # the same after a second signal
+HEARTBEAT_SECONDS = 5.0  # between two messages of a worker to its parent
+HEARTBEAT_SILENCE_SECONDS_MAX = 15.0  # two heartbeats may be lost
+HEARTBEAT_SILENCES_MAX = 2  # a worker is killed after so many; the first may be a pause of the whole machine
+SNAPSHOT_SECONDS_MAX = 1.0  # for the statistics of another worker; a later one is left out
+SNAPSHOT_BYTES_MAX = 64 * MIB  # of such statistics
+ACCEPT_STEP_SECONDS = 0.003  # a worker waits so long for each connection that it has more than the least loaded one
+ACCEPT_SECONDS_MAX = 0.015  # for that wait in all; no connection is noticeably late
+
+# Sockets. A listening socket passes its options on to the connections that it accepts.
+LISTEN_BACKLOG = 256  # connections that wait to be accepted
+UNACKNOWLEDGED_MS_MAX = 5_000  # TCP_USER_TIMEOUT: ends a connection whose peer acknowledges no data (I9)
+SEND_BUFFER_BYTES = 64 * 1024  # small, so that a client that does not read is detected after 1 or 2 s of audio
+KEEPALIVE_IDLE_SECONDS = 15  # TCP keepalive: finds a lost client while nothing is sent
+KEEPALIVE_INTERVAL_SECONDS = 5
+KEEPALIVE_PROBES_MAX = 3
+PING_SECONDS = 20.0  # between two WebSocket pings, below the idle timeout of common proxies (60 s)
+PONG_SECONDS_MAX = 10.0  # a later pong means a lost connection
+CLOSE_REASON_BYTES_MAX = 123  # RFC 6455 §5.5: a control frame has 125 bytes, two of which are the code
+
+# Messages. A bound on each message and on each queue bounds the memory of a session.
+MESSAGE_BYTES_MAX = 16 * MIB  # of one WebSocket message: above OpenAI's largest event, 15 MiB of audio in base64
+RECEIVE_BYTES = 64 * 1024  # of one read from a socket
+LINK_MESSAGES_QUEUED_MAX = 32  # in trio-websocket, which reads no further while its queue is full (its default is 1)
+QUERY_BYTES_MAX = 32_768  # of a query string at the upgrade; it may hold a token
+BODY_BYTES_MAX = MIB  # of an HTTP request: a rollout document may list 10,000 users
+
+# Admission.
+TOKEN_MESSAGE_SECONDS_MAX = 5.0  # from the upgrade to the message with the token
+TOKEN_SECONDS_MAX = 6.0  # verifying a token: a little more than a fetch of the provider's keys
+TOKEN_CHARS_MAX = 8192  # proxies accept a header of 8 KiB
+TOKEN_CLOCK_TOLERANCE_SECONDS = 5.0  # for `nbf` and `iat`: an issuer's clock may be ahead; `exp` is exact
+ID_CHARS_MAX = 256  # of a user id and of every other text in the claims
+PLAN_SECONDS_MAX = 5.0  # for the plan service
+PLAN_RESPONSE_BYTES_MAX = 65_536
+PLAN_CONNECTIONS_MAX = 20  # to the plan service
+JWKS_FETCH_SECONDS_MAX = 5.0  # for the provider's keys
+JWKS_FRESH_SECONDS = 300.0  # keys are used without another fetch; the default of PyJWKClient
+JWKS_STALE_SECONDS_MAX = 3600.0  # old keys are used while the provider is unreachable; a withdrawn one no longer
+JWKS_REFETCH_SECONDS_MIN = 30.0  # between two fetches while there are keys, also for unknown key ids
+JWKS_RETRY_SECONDS_MIN = 5.0  # between two fetches while there are none
+JWKS_THREADS_MAX = 2
+CLIENT_SECRET_SECONDS_MIN, CLIENT_SECRET_SECONDS_MAX = 10, 7200  # OpenAI's, from the types of its client library
+CLIENT_SECRET_SECONDS = 600  # the default; OpenAI's too
+CLIENT_SECRET_SESSION_BYTES_MAX = 4096  # of presets: the secret is one header, of which proxies accept 8 KiB
+ATTEMPTS_PER_MINUTE = 20  # of one user, with any result
+FAILED_TOKENS_PER_MINUTE = 10  # from one address; beyond it no token is verified
+UPSTREAM_FAILURES_PER_MINUTE = 2  # sessions of one user without an upstream; then it is not dialled
+RESUME_SECONDS_LEFT_MIN = 1.0  # a session with less time left is not resumed
+RECENT_KEYS_MAX = 10_000  # users or addresses whose recent events are counted; the oldest are evicted
+REPEATED_REFUSALS = 3  # a client that is refused so often within a minute is logged as one that repeats
+
+# Sessions.
+CONNECT_SECONDS_MAX = 60.0  # all attempts to connect to the upstream together
+RECOVERIES_MAX = 10  # lost upstream connections in one session; then it ends
+UPSTREAM_SEND_SECONDS_MAX = 10.0  # for one send; then the upstream counts as lost
+CLIENT_SEND_SECONDS_MAX = 5.0  # for one send; then the client is closed (I9)
+IDLE_CHECK_SECONDS = 1.0  # between two checks of the idle timeout
+WARNING_SECONDS_LEFT = (60, 10)  # when a session warns of its end; part of the contract
+TURN_TASKS_MAX = 256  # searches, tools and timers of one turn that have not started yet
+RESPONSE_CREATED_SECONDS_MAX = 15.0  # from response.create to response.created; then the client gets an error
+RESPONSE_STALL_SECONDS_MAX = 30.0  # an active response without audio; then it is abandoned
+RESPONSE_DONE_SECONDS_MAX = 3.0  # from an interruption to response.done; then cancelled by id, then abandoned
+POSITION_SECONDS_MAX = 0.3  # for a client's report of its playback position after a flush
+
+# What a client may send. Bursts are events at once, rates are events a second in the long run.
+NOT_JSON_MAX = 10  # messages that are no JSON; then the connection ends
+CONTROL_BURST, CONTROL_PER_SECOND = 100.0, 50.0  # all events but audio; four playback positions a second are usual
+QUESTIONS_BURST, QUESTIONS_PER_SECOND = 5.0, 1.0  # each is searched
+ERRORS_BURST, ERRORS_PER_SECOND = 10.0, 1.0  # errors that a client gets; further ones are counted only
+BYTES_PER_CONTROL_EVENT = 65_536  # a large message counts as several: decoding it takes time from other sessions
+AUDIO_MESSAGE_SECONDS_MAX = 2.0  # of audio in one message; until the rate allows it, nothing else is read
+AUDIO_AHEAD_SECONDS_MAX = 5.0  # of audio at once: what was recorded while connecting
+PASSTHROUGH_AHEAD_SECONDS_MAX = 60.0  # the same of an OpenAI client, which may send a recording at once
+AUDIO_SPEED_MAX = 2.0  # times real time in the long run
+CLIENT_FRAMES_QUEUED_MAX = 1000  # received and not handled yet
+CLIENT_BYTES_QUEUED_MAX = 16 * MIB
+
+# What a session queues, in seconds of audio, messages and bytes.
+CLIENT_AUDIO_QUEUED_SECONDS_MAX = 240.0  # to a client: the longest response is about 205 s (4,096 tokens of 50 ms)
+CLIENT_FRAMES_TO_SEND_MAX = 20_000  # that much audio in pieces of 20 ms with their text, and some more
+CLIENT_LEAD_SECONDS_MAX = 1.0  # of audio that a client may have unplayed if it never reports its position
+UPSTREAM_EARLY_SECONDS_MAX = 5.0  # of audio before the upstream is ready
+UPSTREAM_QUEUED_SECONDS_MAX = 15.0  # afterwards: the early audio at network speed, and a slow moment
+UPSTREAM_COMMANDS_QUEUED_MAX = 512
+UPSTREAM_BYTES_QUEUED_MAX = 64 * MIB  # of everything together: four of the largest messages
+PASSTHROUGH_UPSTREAM_SECONDS_MAX = 10.0  # of an OpenAI client's audio that waits for the upstream; then it is not read
+PASSTHROUGH_UPSTREAM_BYTES_MAX = 4 * MIB
+PASSTHROUGH_CHECK_SECONDS = 0.02  # between two checks whether it is read again
+SIDECAR_CONNECTIONS_MAX = 5  # of one session
+SIDECAR_RETRY_SECONDS = 1.0  # the first pause; doubles each time
+SIDECAR_PREROLL_SECONDS_MAX = 6.0  # of audio: the early audio, and what the detection of speech takes
+SIDECAR_QUEUED_SECONDS_MAX = 10.0  # of audio to a sidecar that does not read; the oldest is dropped
+
+# Shared state, in memory and in Redis.
+RATE_WINDOW_SECONDS = 3600.0  # of MAX_SESSIONS_PER_USER_PER_HOUR
+LEASE_SECONDS = 30.0  # a session counts as open so long after a renewal; a killed process frees its leases within this
+LEASE_RENEW_SECONDS = 10.0  # two renewals may be lost
+INSTANCE_EXPIRY_SECONDS = 30.0  # an instance counts as gone
+ANNOUNCE_INTERVAL_SECONDS = 10.0  # two announcements may be lost
+USERS_REMEMBERED_MAX = 10_000  # users with a sum of their own, by day; the rest is added up
+DAY_TOTALS_REMEMBERED = 2  # days: today, and yesterday for instances that report late
+USERS_REPORTED_MAX = 200  # users in one report to Redis; the others are in the next
+SPENDING_DAYS_REMEMBERED = 3
+SPENDING_REPORT_SECONDS = 5.0  # how often the day's sum is reported and read, at the latest
+RECORD_SECONDS = 3600.0  # a session record is stored after its last revision
+RECORD_BYTES_MAX = MIB  # a longer record loses its oldest turns
+RECORDS_MAX = 2_000  # in the memory of one process; the least recently written are evicted
+DELETIONS_MAX = 10_000  # users whose last deletion is remembered; the oldest are evicted
+DELETION_SECONDS = 2 * RECORD_SECONDS  # a deletion blocks older sessions: longer than a session and its record last
+TAKE_OVER_SECONDS_MAX = 2.0  # for another instance to end a session
+TAKE_OVER_POLL_SECONDS = 0.1
+ROLLOUT_ENTRIES_MAX = 10_000  # of each list in the rollout document
+ROLLOUT_ENTRY_CHARS_MAX = 256
+ROLLOUT_MESSAGE_CHARS_MAX = 1_000
+
+# Redis.
+REDIS_CALL_SECONDS_MAX = 0.25  # a call, and so an admission; then the connection counts as down
+REDIS_REPLY_SECONDS_MAX = 0.2  # one reply: a little less than a call, so that the driver reports the exact fault
+REDIS_SILENCE_SECONDS_MAX = 0.2  # without any reply a call that timed out means a slow Redis, else a long queue
+REDIS_PROBE_REPLY_SECONDS_MAX = 2.0  # one reply to a check
+REDIS_CHECK_SECONDS_MAX = 6.0  # one whole check; health is no older than this and one interval
+REDIS_CHECK_INTERVAL_SECONDS = 3.0
+REDIS_PROBE_PAUSE_SECONDS = 0.25  # before Redis is tried again; grows by RETRY_BACKOFF_FACTOR
+REDIS_PROBE_PAUSE_SECONDS_MAX = 3.0
+REDIS_RETRY_PAUSE_SECONDS = 0.01  # before a call over a lost connection is tried again; grows likewise
+REDIS_POLL_SECONDS = 0.5  # between two reads of the rollout's version and of requested takeovers
+REDIS_TAKEOVERS_QUEUED_MAX = 1_000
+REDIS_TAKEOVER_SECONDS = 10.0  # TTL of a requested takeover
+REDIS_ALIVE_SECONDS = 10  # TTL of an instance's key, written with every check
+REDIS_SPENT_SECONDS = 2 * DAY_SECONDS  # TTL of a day's sums
+REDIS_ROLLOUT_SECONDS = 30 * DAY_SECONDS  # TTL of the rollout document; it expires after a month without any instance
+REDIS_ROLLOUT_RENEW_SECONDS = 3_600
+REDIS_THREADS_MAX = 8  # for calls
+REDIS_SUPERVISOR_THREADS_MAX = 2
+REDIS_RELEASES_PENDING_MAX = 20_000  # the oldest are evicted: at worst a slot stays taken for an hour
+REDIS_REPLAY_BATCH = 100  # users whose holdings are written in one step
+
+# Knowledge.
+SEARCH_SECONDS_MAX = 2.0  # the default of RAG_SEARCH_TIMEOUT_MS
+SEARCHES_UNDER_WAY_MAX = 64  # of one process; further ones fail
+SEARCHES_CACHED_MAX = 1_024  # results by query; the least recently used are evicted
+SEARCH_CACHE_SECONDS_MAX = 60.0  # age of a cached result
+BREAKER_FAILURES_MAX = 3  # in a row; then no search reaches the store
+BREAKER_OPEN_SECONDS = 30.0  # until one search probes the store
+SEARCH_QUEUED_SECONDS_LOGGED = 0.05  # a search that waited longer for a thread is logged
+WEAVIATE_THREADS_MAX = 32
+WEAVIATE_CALL_SECONDS_MAX = 30.0  # one call of an import
+WEAVIATE_INSERT_SECONDS_MAX = 60  # one batch of an import, which may wait for a vectoriser
+WEAVIATE_IMPORT_BATCH = 100  # passages in one insert
+PASSAGES_CACHED_MAX = 2_000  # passages of a remote store on this machine
+PASSAGE_SECONDS_MAX = 3_600.0  # age of a cached passage without a confirmation by the store, in memory
+PASSAGE_FILE_SECONDS_MAX = 3 * DAY_SECONDS  # the same in a file: longer than a weekend without the store
+PASSAGE_ORPHAN_SECONDS = 3 * DAY_SECONDS  # the cache file of an unused API key is deleted
+PASSAGE_CLOCK_SECONDS = 60.0  # by how much the clocks of processes may differ
+PASSAGE_LOCK_SECONDS_MAX = 0.25  # the write of another process takes some milliseconds
+REVALIDATE_SECONDS = 600.0  # a cached passage is used without another look-up while the store answers
+REVALIDATE_ROUND_SECONDS = 60.0  # between two rounds of look-ups
+REVALIDATE_BATCH = 100  # passages in one look-up
+LOOK_UP_SECONDS_MAX = 5.0  # for one look-up
+SQLITE_READERS_MAX = 4  # threads and connections for searches
+SQLITE_READ_WAIT_SECONDS_MAX = 2.0  # for a lock
+SQLITE_WRITE_WAIT_SECONDS_MAX = 30.0  # for another import
+
+# Observability.
+HEALTH_FRESH_SECONDS = 5.0  # a result of a health check is used again
+HEALTH_SECONDS_MAX = 2.0  # for one health check
+LAG_SAMPLE_SECONDS = 0.5  # between two samples of the event loop's lag
+LAG_SAMPLES = 10
+LAG_SECONDS_MAX = 0.1  # a constant lag of this adds 0.1 s to every step; then the process is overloaded
+GAUGE_SECONDS_MAX = 1.0  # age of another worker's gauge
+SENTRY_EVENTS_PER_MINUTE = 60  # an unavailable service repeats the same error; further ones are only logged
+SENTRY_TEST_SECONDS_MAX = 10.0  # for the test event of `voice-trio check`
+SDK_WARNING_SECONDS = 60.0  # between two warnings of the tracing SDK, which warns at every batch
+WEBHOOK_PAUSES_SECONDS = (1.0, 5.0, 25.0)  # before the second and each later attempt
+WEBHOOK_ATTEMPT_SECONDS_MAX = 10.0
+WEBHOOK_QUEUED_MAX = 1_000  # records; a full queue drops further ones
+WEBHOOK_SENDERS = 4  # records under way at once
