@@ -121,12 +121,12 @@ _SPEND = """
 for i = 6, #ARGV, 2 do
   local more = ARGV[i + 1] - (redis.call('HGET', KEYS[3], ARGV[i]) or 0)
   if more > 0 then
-    local who = ARGV[i]
-    if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) and not redis.call('ZSCORE', KEYS[2], who) then
-      who = ARGV[5]
+    local name = ARGV[i]
+    if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) and not redis.call('ZSCORE', KEYS[2], name) then
+      name = ARGV[5]
     end
     redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
-    redis.call('ZINCRBY', KEYS[2], whole(more), who)
+    redis.call('ZINCRBY', KEYS[2], whole(more), name)
   end
 end
 if #ARGV > 5 then
