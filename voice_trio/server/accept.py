@@ -45,33 +45,43 @@ async def serve(
     Does what `hypercorn.trio.serve` does, with our listener and without the ASGI lifespan. Connections that are open
     at the shutdown have `config.graceful_timeout` seconds left.
     """
-    context = WorkerContext(None)
-    app = wrap_app(application, config.wsgi_max_body_size, "asgi")
-    connections = 0
-
-    async def handle(stream: trio.abc.Stream) -> None:
-        nonlocal connections
-        connections += 1
-        counts.set(connections)
-        try:
-            await TCPServer(app, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]  # SSL too
-        finally:
-            connections -= 1
-            counts.set(connections)
-
+    connections = _Connections(application, config, counts)
     listening: trio.abc.Listener[Any] = LeastLoadedListener(listener, counts)
     tls = config.create_ssl_context()
     if tls is not None:
         listening = trio.SSLListener(listening, tls, https_compatible=True)
     async with trio.open_nursery() as handlers:
         async with trio.open_nursery() as accepting:
-            accepting.start_soon(partial(trio.serve_listeners, handle, [listening], handler_nursery=handlers))
+            accepting.start_soon(
+                partial(trio.serve_listeners, connections.serve, [listening], handler_nursery=handlers)
+            )
             counts.set(0)
             task_status.started()
             await shutdown_trigger()
             accepting.cancel_scope.cancel(reason="the server stops")
-        await context.terminated.set()
+        await connections.context.terminated.set()
         handlers.cancel_scope.deadline = trio.current_time() + config.graceful_timeout
+
+
+class _Connections:
+    """Serves each accepted connection with hypercorn, and keeps this worker's count of them."""
+
+    def __init__(self, application: ASGIFramework, config: Config, counts: ConnectionCounts) -> None:
+        self.context = WorkerContext(None)
+        self._app = wrap_app(application, config.wsgi_max_body_size, "asgi")
+        self._config = config
+        self._counts = counts
+        self._open = 0
+
+    async def serve(self, stream: trio.abc.Stream) -> None:
+        self._open += 1
+        self._counts.set(self._open)
+        state = ConnectionState({})
+        try:
+            await TCPServer(self._app, self._config, self.context, state, stream)  # type: ignore[arg-type]  # SSL too
+        finally:
+            self._open -= 1
+            self._counts.set(self._open)
 
 
 class LeastLoadedListener(trio.abc.Listener[trio.SocketStream]):

@@ -103,19 +103,18 @@ def _make_gateway(
     daily_budget = DailyBudget(prices, state, settings.limits, on_cost=statistics.count_cost)
     statistics.watch_daily_spend(daily_budget)
     statistics.metrics.watch_process(capacity, state, peers.count)
-    admission = Admission(
-        settings=settings,
-        verifier=verifier,
-        plans=services.plans,
-        state=state,
-        capacity=capacity,
-        evict=live.evict,
-        budget=daily_budget,
-    )
     return Gateway(
         settings=settings,
         verifier=verifier,
-        admission=admission,
+        admission=Admission(
+            settings=settings,
+            verifier=verifier,
+            plans=services.plans,
+            state=state,
+            capacity=capacity,
+            evict=live.evict,
+            budget=daily_budget,
+        ),
         capacity=capacity,
         daily_budget=daily_budget,
         state=state,
