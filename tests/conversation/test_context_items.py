@@ -33,7 +33,7 @@ def ask(scene: Scene, number: int) -> None:
     scene.commit(scene.speak(f"how warm must chick number {number} live?"))
     for search in list(scene.searches()):
         scene.found(search.search_id, Passage(f"p{number}", "Brooding", text, "handbook"))
-    response, _ = scene.begin_answer(audio_ms=100)
+    response, _ = scene.begin_response(audio_ms=100)
     scene.done(response)
     scene.wait(5.0)
 
@@ -42,12 +42,12 @@ def test_in_a_long_conversation_old_contexts_go_before_the_new_one_comes() -> No
     scene = Scene(Policy(context_tokens_max=200))
     for number in range(20):
         ask(scene, number)
-    created = [command.item_id for command in scene.to_model(commands.CreateContextItem)]
-    deleted = [command.item_id for command in scene.to_model(commands.DeleteItem)]
+    created = [command.item_id for command in scene.to_upstream(commands.CreateContextItem)]
+    deleted = [command.item_id for command in scene.to_upstream(commands.DeleteItem)]
     assert len(created) == 20
     assert 12 <= len(deleted) <= 18
     assert deleted == created[: len(deleted)]
-    log = [name for name in scene.model_log() if name in ("DeleteItem", "CreateContextItem")]
+    log = [name for name in scene.upstream_log() if name in ("DeleteItem", "CreateContextItem")]
     batches = "".join("d" if name == "DeleteItem" else "c" for name in log).count("cd")
     assert batches <= 6
 
@@ -60,5 +60,5 @@ def test_a_new_model_has_no_contexts_to_delete() -> None:
     scene.feed(events.UpstreamReady())
     for number in range(3, 6):
         ask(scene, number)
-    old = {command.item_id for command in scene.to_model(commands.CreateContextItem)[:3]}
-    assert old.isdisjoint(command.item_id for command in scene.to_model(commands.DeleteItem))
+    old = {command.item_id for command in scene.to_upstream(commands.CreateContextItem)[:3]}
+    assert old.isdisjoint(command.item_id for command in scene.to_upstream(commands.DeleteItem))

@@ -28,7 +28,7 @@ DONE = Policy().done_seconds_max
 def test_I1_a_question_during_a_response_waits_for_its_done(make: Callable[[], Driver]) -> None:
     scene = make()
     scene.ask()
-    response, _ = scene.begin_answer(audio_ms=5000)
+    response, _ = scene.begin_response(audio_ms=5000)
     scene.wait(1)
     scene.ask("and how long does that take for ducks")
     scene.wait(WAIT)
@@ -41,7 +41,7 @@ def test_I1_a_question_during_a_response_waits_for_its_done(make: Callable[[], D
 def test_I1_an_unsolicited_response_is_cancelled_by_id_and_waited_out(make: Callable[[], Driver]) -> None:
     scene = make()
     scene.feed(events.ResponseCreated("stranger"))
-    assert [cancel.response_id for cancel in scene.to_model(commands.CancelResponse)] == ["stranger"]
+    assert [cancel.response_id for cancel in scene.to_upstream(commands.CancelResponse)] == ["stranger"]
     scene.ask()
     scene.wait(1)
     assert scene.creates() == []
@@ -78,7 +78,7 @@ def test_I1_a_response_that_was_given_up_is_cancelled_when_it_appears_and_waited
     tag = dict(scene.creates()[0].metadata)
     scene.wait(Policy().creation_seconds_max)
     scene.feed(events.ResponseCreated("late", tag))
-    assert [cancel.response_id for cancel in scene.to_model(commands.CancelResponse)] == ["late"]
+    assert [cancel.response_id for cancel in scene.to_upstream(commands.CancelResponse)] == ["late"]
     assert [warning.code for warning in scene.of(commands.LogWarning)] == []
     scene.ask("how long does that take")
     assert len(scene.creates()) == 1
@@ -90,10 +90,10 @@ def test_I1_a_response_that_was_given_up_is_cancelled_when_it_appears_and_waited
 def test_I1_an_interrupted_response_is_cancelled_by_id_once_more_and_then_given_up(make: Callable[[], Driver]) -> None:
     scene = make()
     scene.ask()
-    response, _ = scene.begin_answer(audio_ms=5000)
+    response, _ = scene.begin_response(audio_ms=5000)
     scene.ask("and how long does that take for ducks")
     scene.wait(DONE)
-    assert [cancel.response_id for cancel in scene.to_model(commands.CancelResponse)] == [response]
+    assert [cancel.response_id for cancel in scene.to_upstream(commands.CancelResponse)] == [response]
     assert len(scene.creates()) == 1
     scene.wait(DONE)
     assert scene.created_at() == [0.0, 2 * DONE]
@@ -103,13 +103,13 @@ def test_I1_an_interrupted_response_is_cancelled_by_id_once_more_and_then_given_
 def test_I1_a_response_that_stalls_is_cancelled_by_id_and_the_client_told(make: Callable[[], Driver]) -> None:
     scene = make()
     scene.ask()
-    response, item = scene.begin_answer(audio_ms=500)
+    response, item = scene.begin_response(audio_ms=500)
     scene.wait(20)
     scene.audio(response, item, 500)
     scene.wait(Policy().stall_seconds_max - 0.001)
-    assert scene.to_model(commands.CancelResponse) == []
+    assert scene.to_upstream(commands.CancelResponse) == []
     scene.wait(1)
-    assert [cancel.response_id for cancel in scene.to_model(commands.CancelResponse)] == [response]
+    assert [cancel.response_id for cancel in scene.to_upstream(commands.CancelResponse)] == [response]
     told = [*scene.to_client(commands.ErrorNotice), *scene.to_client(commands.RequestRefused)]
     assert len(told) == 1
     assert [(record.status, record.heard_ms) for record in scene.records()] == [("incomplete", 1000)]
@@ -121,8 +121,8 @@ def test_I1_a_response_that_stalls_is_cancelled_by_id_and_the_client_told(make: 
 def test_I1_a_response_without_our_tag_is_ours_while_one_is_outstanding(make: Callable[[], Driver]) -> None:
     scene = make()
     scene.ask()
-    scene.begin_answer(audio_ms=100, metadata=False)
-    assert scene.to_model(commands.CancelResponse) == []
+    scene.begin_response(audio_ms=100, metadata=False)
+    assert scene.to_upstream(commands.CancelResponse) == []
     assert len(scene.to_client(events.ResponseAudioDelta)) == 1
 
 
@@ -188,7 +188,7 @@ class Upstream:
 
     def obey(self, scene: Driver) -> None:
         assert not (self.active and self.is_asked(scene)), "response.create while a response is active"
-        cancels = scene.to_model(commands.CancelResponse)
+        cancels = scene.to_upstream(commands.CancelResponse)
         is_cancelled = any(cancel.response_id in self.active for cancel in cancels[self._cancels :])
         self._cancels = len(cancels)
         if self.active and (is_cancelled or self._cancelled_at is not None):
@@ -205,12 +205,12 @@ def test_I2_the_context_leaves_after_the_commit_and_before_response_create(make:
     item = scene.speak("how warm must chicks be kept at first")
     for search in scene.searches():
         scene.found(search.search_id, BROODING)
-    assert scene.model_log() == []
+    assert scene.upstream_log() == []
     scene.commit(item)
     for search in scene.searches():
         scene.found(search.search_id, BROODING)
-    assert scene.model_log()[0] == "CreateContextItem"
-    assert scene.model_log()[1] in ("CreateResponse", "CreateClientResponse")
+    assert scene.upstream_log()[0] == "CreateContextItem"
+    assert scene.upstream_log()[1] in ("CreateResponse", "CreateClientResponse")
     assert scene.last(commands.CreateContextItem).previous_item_id == item
 
 
@@ -225,7 +225,7 @@ def test_I3_response_create_leaves_at_the_deadline_without_a_result(make: Callab
     scene.commit(item)
     scene.wait(5)
     assert scene.created_at() == [pytest.approx(1.0 + WAIT)]
-    assert scene.to_model(commands.CreateContextItem) == []
+    assert scene.to_upstream(commands.CreateContextItem) == []
 
 
 @BOTH
@@ -234,7 +234,7 @@ def test_I3_response_create_leaves_at_the_done_of_the_previous_response_if_that_
 ) -> None:
     scene = make()
     scene.ask()
-    response, _ = scene.begin_answer(audio_ms=5000)
+    response, _ = scene.begin_response(audio_ms=5000)
     scene.wait(1)
     scene.commit(scene.speak("and how long does that take for ducks"))
     scene.wait(0.5)
@@ -266,7 +266,7 @@ def test_I4_a_late_result_reaches_no_later_turn(make: Callable[[], Driver]) -> N
     scene.commit(scene.speak("how warm must chicks be kept at first"))
     scene.wait(WAIT)
     late = [search.search_id for search in scene.searches()]
-    response, _ = scene.begin_answer(audio_ms=300)
+    response, _ = scene.begin_response(audio_ms=300)
     scene.done(response)
     scene.wait(2)
     item = scene.speak("how many hours of light do layers need")
@@ -275,7 +275,7 @@ def test_I4_a_late_result_reaches_no_later_turn(make: Callable[[], Driver]) -> N
     scene.commit(item)
     scene.wait(WAIT)
     assert len(scene.creates()) == 2
-    assert scene.to_model(commands.CreateContextItem) == []
+    assert scene.to_upstream(commands.CreateContextItem) == []
 
 
 # I5: silence after a barge-in
@@ -285,7 +285,7 @@ def test_I4_a_late_result_reaches_no_later_turn(make: Callable[[], Driver]) -> N
 def test_I5_no_sound_of_an_interrupted_response_is_forwarded(make: Callable[[], Driver]) -> None:
     scene = make()
     scene.ask()
-    response, item = scene.begin_answer(audio_ms=500)
+    response, item = scene.begin_response(audio_ms=500)
     scene.speak("stop")
     assert len(scene.to_client(commands.PlaybackFlush)) == 1
     scene.feed(events.ResponseAudioDelta(response, item, "AAAA", 500.0))
@@ -297,9 +297,9 @@ def test_I5_speech_before_the_response_is_created_silences_all_of_it(make: Calla
     scene = make()
     scene.ask()
     scene.speak("stop")
-    response, item = scene.begin_answer(audio_ms=500)
+    response, item = scene.begin_response(audio_ms=500)
     assert scene.to_client(events.ResponseAudioDelta) == []
-    assert [cancel.response_id for cancel in scene.to_model(commands.CancelResponse)] == [response]
+    assert [cancel.response_id for cancel in scene.to_upstream(commands.CancelResponse)] == [response]
     assert item not in [delta.item_id for delta in scene.to_client(events.ResponseAudioDelta)]
 
 
@@ -312,14 +312,14 @@ def test_I6_an_item_heard_in_part_is_truncated_there_before_the_next_response_cr
 ) -> None:
     scene = make()
     scene.ask()
-    response, item = scene.begin_answer(audio_ms=5000)
+    response, item = scene.begin_response(audio_ms=5000)
     scene.wait(1.25)
     second = scene.speak("and how long does that take for ducks")
     scene.done(response, "cancelled", reason="turn_detected")
     scene.commit(second)
     scene.wait(WAIT)
-    assert [(cut.item_id, cut.audio_end_ms) for cut in scene.to_model(commands.TruncateItem)] == [(item, 1250)]
-    assert scene.model_log().index("TruncateItem") < len(scene.model_log()) - 1
+    assert [(cut.item_id, cut.audio_end_ms) for cut in scene.to_upstream(commands.TruncateItem)] == [(item, 1250)]
+    assert scene.upstream_log().index("TruncateItem") < len(scene.upstream_log()) - 1
     assert len(scene.creates()) == 2
 
 
@@ -327,26 +327,26 @@ def test_I6_an_item_heard_in_part_is_truncated_there_before_the_next_response_cr
 def test_I6_an_item_that_was_not_heard_at_all_is_deleted(make: Callable[[], Driver]) -> None:
     scene = make()
     scene.ask()
-    response, item = scene.begin_answer(audio_ms=5000, sent=False)
+    response, item = scene.begin_response(audio_ms=5000, sent=False)
     second = scene.speak("and how long does that take for ducks")
     scene.done(response, "cancelled", reason="turn_detected")
     scene.commit(second)
     scene.wait(WAIT)
-    assert scene.to_model(commands.TruncateItem) == []
-    assert [deleted.item_id for deleted in scene.to_model(commands.DeleteItem)] == [item]
+    assert scene.to_upstream(commands.TruncateItem) == []
+    assert [deleted.item_id for deleted in scene.to_upstream(commands.DeleteItem)] == [item]
 
 
 @BOTH
 def test_I6_an_item_heard_to_its_end_is_neither_truncated_nor_deleted(make: Callable[[], Driver]) -> None:
     scene = make()
     scene.ask()
-    response, _ = scene.begin_answer(audio_ms=1000)
+    response, _ = scene.begin_response(audio_ms=1000)
     scene.done(response)
     scene.wait(1.5)
     scene.ask("and how long does that take for ducks")
     assert len(scene.creates()) == 2
-    assert scene.to_model(commands.TruncateItem) == []
-    assert scene.to_model(commands.DeleteItem) == []
+    assert scene.to_upstream(commands.TruncateItem) == []
+    assert scene.to_upstream(commands.DeleteItem) == []
 
 
 @BOTH
@@ -356,14 +356,14 @@ def test_I6_a_truncation_is_within_what_was_received_and_sent_once(
 ) -> None:
     scene = make()
     scene.ask()
-    response, item = scene.begin_answer(audio_ms=5000)
+    response, item = scene.begin_response(audio_ms=5000)
     scene.wait(heard_ms / 1000)
     second = scene.speak("and how long does that take for ducks")
     scene.feed(events.ResponseAudioDelta(response, item, "AAAA", float(late_ms)))
     scene.done(response, "cancelled", reason="turn_detected")
     scene.commit(second)
     scene.wait(WAIT)
-    truncated = scene.to_model(commands.TruncateItem)
-    deleted = scene.to_model(commands.DeleteItem)
+    truncated = scene.to_upstream(commands.TruncateItem)
+    deleted = scene.to_upstream(commands.DeleteItem)
     assert len(truncated) + len(deleted) <= 1
     assert all(0 < cut.audio_end_ms <= 5000 + late_ms for cut in truncated)

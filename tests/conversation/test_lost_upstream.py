@@ -29,7 +29,7 @@ def words(issued: list[commands.UpstreamCommand]) -> list[tuple[str, str, str]]:
 
 
 def answer(scene: Scene, text: str, ms: float) -> tuple[str, str]:
-    response, item = scene.begin_answer()
+    response, item = scene.begin_response()
     scene.feed(events.ResponseTranscriptDelta(response, item, text))
     scene.feed(events.ResponseAudioDelta(response, item, "AAAA", ms))
     scene.feed(events.AudioSent(item, ms))
@@ -63,7 +63,7 @@ def test_of_an_interrupted_answer_only_what_was_heard_is_told() -> None:
 def test_a_question_without_an_answer_is_asked_again_with_its_context() -> None:
     scene = Scene()
     asked = scene.ask("how warm must chicks live")
-    scene.begin_answer()
+    scene.begin_response()
     told = lose_and_recover(scene)
     assert [type(command).__name__ for command in told] == ["CreateUserItem", "CreateContextItem", "CreateResponse"]
     assert words(told) == [("user", asked, "how warm must chicks live")]
@@ -87,7 +87,7 @@ def test_a_question_that_waits_for_context_while_the_model_is_away_is_asked_when
     scene.commit(item)
     scene.feed(events.UpstreamLost())
     scene.wait(3)
-    assert scene.to_model(commands.CreateResponse) == []
+    assert scene.to_upstream(commands.CreateResponse) == []
     scene.feed(events.UpstreamReady())
     assert scene.times(commands.CreateResponse) == [3.0]
 
@@ -129,8 +129,8 @@ def test_I6_of_an_item_the_present_model_never_spoke_it_keeps_the_words_that_wer
     scene.commit(scene.speak("stop"))
     scene.wait(1)
     assert scene.to_client(commands.PlaybackFlush)
-    assert scene.to_model(commands.TruncateItem) == []
-    assert [command.item_id for command in scene.to_model(commands.DeleteItem)] == [item]
+    assert scene.to_upstream(commands.TruncateItem) == []
+    assert [command.item_id for command in scene.to_upstream(commands.DeleteItem)] == [item]
     assert scene.last(commands.CreateAssistantItem).text == "one two three"
 
 
@@ -142,12 +142,12 @@ def test_a_next_model_that_gives_the_same_ids_is_truncated_like_any_other() -> N
     scene.done(response)
     lose_and_recover(scene)
     scene.ask("and for ducks in the winter")
-    response, _ = scene.begin_answer()
+    response, _ = scene.begin_response()
     scene.audio(response, item, 4000)
     scene.wait(1)
     scene.speak("stop")
     scene.done(response, "cancelled")
-    assert [command.item_id for command in scene.to_model(commands.TruncateItem)] == [item]
+    assert [command.item_id for command in scene.to_upstream(commands.TruncateItem)] == [item]
 
 
 def test_speech_that_had_ended_when_the_model_was_lost_is_asked_for_again() -> None:
@@ -215,7 +215,7 @@ def test_a_question_that_is_part_of_two_turns_is_told_once() -> None:
     scene = Scene()
     first = scene.ask("how warm must chicks live")
     second = scene.speak("in winter")  # before anything of the answer: one question
-    response, _ = scene.begin_answer()
+    response, _ = scene.begin_response()
     scene.done(response, "cancelled")
     scene.commit(second)
     told = lose_and_recover(scene)

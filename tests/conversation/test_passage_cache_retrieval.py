@@ -138,7 +138,7 @@ def test_queries_of_kept_passages_are_not_counted() -> None:
     answer(scene, BROODING, local=True)
     answer(scene, BROODING, local=False)
     scene.commit(item)
-    response, _ = scene.begin_answer(audio_ms=100)
+    response, _ = scene.begin_response(audio_ms=100)
     scene.done(response)
     scene.until(9.0)
     assert scene.records()[0].queries == 1
@@ -150,7 +150,7 @@ def test_no_wait_when_no_search_was_ever_so_fast() -> None:
     scene.until(0.45)
     scene.found(1, BROODING)
     scene.commit(first)
-    response, _ = scene.begin_answer(audio_ms=100)
+    response, _ = scene.begin_response(audio_ms=100)
     scene.done(response)
     scene.until(5.0)
     scene.commit(scene.speak("and ducks"))
@@ -172,7 +172,7 @@ def test_searches_of_a_turn_are_bounded() -> None:
 def test_a_follow_up_carries_the_topic_of_the_turn_before() -> None:
     scene = Scene()
     scene.ask("how many hours of light do pullets get")
-    response, _ = scene.begin_answer(audio_ms=100)
+    response, _ = scene.begin_response(audio_ms=100)
     scene.done(response)
     scene.until(5.0)
     scene.commit(scene.speak("and for layers?"))
@@ -218,6 +218,6 @@ def test_a_typed_question_never_waits_for_words_that_cannot_come() -> None:
         asked_at = scene.now
         answer_quickly(scene, LAYERS, LAYERS)
         assert scene.times(commands.CreateResponse)[-1] == pytest.approx(asked_at + 0.003)
-        response, _ = scene.begin_answer(audio_ms=100)
+        response, _ = scene.begin_response(audio_ms=100)
         scene.done(response)
         scene.wait(5.0)

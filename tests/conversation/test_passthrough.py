@@ -61,7 +61,7 @@ def test_I1_a_silenced_response_that_is_never_done_is_cancelled_by_id_and_then_d
     gate.handle(events.SpeechStopped("i1"), 2.0)
     gate.handle(events.SpeechCommitted("i1"), 2.0)
     issued = fire(gate, timer)
-    assert [cancel.response_id for cancel in to_model(issued, commands.CancelResponse)] == ["r1"]
+    assert [cancel.response_id for cancel in to_upstream(issued, commands.CancelResponse)] == ["r1"]
     assert asked(issued) == 0
     (timer,) = [command for command in issued if isinstance(command, commands.ScheduleEvent)]
     assert asked(fire(gate, timer)) == 1
@@ -81,9 +81,9 @@ def fire(gate: PassthroughConversation, timer: commands.ScheduleEvent) -> list[c
     return gate.handle(cast("PassthroughInput", timer.event), timer.at)
 
 
-def to_model(issued: list[commands.Command], kind: type[C]) -> list[C]:
+def to_upstream(issued: list[commands.Command], kind: type[C]) -> list[C]:
     return [c.command for c in issued if isinstance(c, commands.SendToUpstream) and isinstance(c.command, kind)]
 
 
 def asked(issued: list[commands.Command]) -> int:
-    return len(to_model(issued, commands.CreateClientResponse))
+    return len(to_upstream(issued, commands.CreateClientResponse))

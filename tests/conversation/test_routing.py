@@ -21,7 +21,7 @@ MYPY_SECONDS_MAX = 180.0
 MISTAKES = [
     (MANAGED, "self._on_speech_stopped(event)", "self._on_speech_started(event)", "SpeechStopped"),
     (MANAGED, "case events.TranscriptFailed():", "case events.AudioCleared():", "TranscriptFailed"),
-    (MANAGED, "case events.UpstreamLost():", "case events.UpstreamReady():", "UpstreamLost"),
+    ("managed/failures.py", "case events.UpstreamLost():", "case events.UpstreamReady():", "UpstreamLost"),
     (MANAGED, "case events.CommitOverdue():", "case events.WaitOver():", "CommitOverdue"),
     ("managed/response_handlers.py", "case events.FunctionCalled():", "case events.ResponseDone():", "FunctionCalled"),
     (PASSTHROUGH, "self._on_speech_stopped(event)", "self._on_speech_started(event)", "SpeechStopped"),

@@ -36,7 +36,7 @@ def test_a_result_that_is_in_at_commit_costs_no_time_at_all() -> None:
 def test_I2_the_context_item_leaves_before_response_create_and_after_the_commit() -> None:
     scene = Scene()
     item = scene.ask()
-    assert scene.model_log() == ["CreateContextItem", "CreateResponse"]
+    assert scene.upstream_log() == ["CreateContextItem", "CreateResponse"]
     context = scene.last(commands.CreateContextItem)
     assert context.previous_item_id == item
     assert "Start chicks at 34 degrees." in context.text
@@ -67,7 +67,7 @@ def test_I3_response_create_leaves_200_ms_after_the_commit_when_no_result_comes(
     assert scene.times(commands.CreateResponse) == [pytest.approx(3.2)]
     assert injected(scene).outcome is Outcome.LATE
     assert injected(scene).waited_ms == 200
-    assert scene.to_model(commands.CreateContextItem) == []
+    assert scene.to_upstream(commands.CreateContextItem) == []
 
 
 def test_a_result_during_the_wait_ends_it_at_once() -> None:
@@ -220,15 +220,15 @@ def test_I4_a_result_of_one_turn_never_reaches_the_next() -> None:
     scene = Scene()
     scene.commit(scene.speak("how warm must chicks live"))
     scene.until(0.3)
-    response, _ = scene.begin_answer(audio_ms=100)
+    response, _ = scene.begin_response(audio_ms=100)
     scene.done(response)
     scene.until(5.0)
     second = scene.speak("hello")
     scene.found(1, BROODING)
     scene.commit(second)
     scene.until(6.0)
-    assert len(scene.to_model(commands.CreateResponse)) == 2
-    assert scene.to_model(commands.CreateContextItem) == []
+    assert len(scene.to_upstream(commands.CreateResponse)) == 2
+    assert scene.to_upstream(commands.CreateContextItem) == []
 
 
 def test_a_typed_question_runs_its_200_ms_from_its_arrival() -> None:
@@ -246,7 +246,7 @@ def test_a_typed_question_gets_its_context_after_its_own_item() -> None:
     scene.feed(events.TextInput("light for layers"))
     scene.until(0.01)
     scene.found(1, LAYERS)
-    assert scene.model_log() == ["CreateUserItem", "CreateContextItem", "CreateResponse"]
+    assert scene.upstream_log() == ["CreateUserItem", "CreateContextItem", "CreateResponse"]
     assert scene.last(commands.CreateContextItem).previous_item_id == scene.last(commands.CreateUserItem).item_id
 
 
@@ -258,20 +258,20 @@ def test_text_typed_into_open_speech_is_answered_200_ms_after_it_came() -> None:
     scene.until(1.5)
     assert scene.times(commands.CreateResponse) == [1.2]
     assert scene.queries()[-1] == "how warm chicks in winter"
-    response, _ = scene.begin_answer(audio_ms=3000)
+    response, _ = scene.begin_response(audio_ms=3000)
     scene.until(2.0)
     scene.commit(item)  # the speech that was open is the next question
     scene.done(response, "cancelled")
     scene.until(3.0)
-    assert len(scene.to_model(commands.CreateResponse)) == 2
+    assert len(scene.to_upstream(commands.CreateResponse)) == 2
 
 
 def test_a_commit_that_is_told_twice_changes_nothing() -> None:
     scene = Scene()
     item = scene.ask()
-    scene.begin_answer(audio_ms=500)
+    scene.begin_response(audio_ms=500)
     scene.feed(events.SpeechCommitted(item))
-    assert scene.to_model(commands.CancelResponse) == []
+    assert scene.to_upstream(commands.CancelResponse) == []
     assert scene.to_client(commands.PlaybackFlush) == []
 
 
@@ -295,7 +295,7 @@ def test_an_interrupt_of_nothing_does_not_count_as_activity() -> None:
 def test_the_full_text_is_history_even_if_it_comes_after_the_turn() -> None:
     scene = Scene()
     item = scene.ask("how warm")
-    scene.begin_answer(audio_ms=2000)
+    scene.begin_response(audio_ms=2000)
     scene.until(1.0)
     scene.speak("stop")
     scene.feed(events.TranscriptCompleted(item, "How warm must chicks be?"))
@@ -312,9 +312,9 @@ def test_a_wait_of_zero_asks_at_once() -> None:
 def test_speed_is_raised_for_chinese_and_only_between_answers() -> None:
     scene = Scene()
     scene.ask()
-    response, _ = scene.begin_answer(audio_ms=100)
+    response, _ = scene.begin_response(audio_ms=100)
     scene.feed(events.LanguageDetected("zh-CN"))
-    assert scene.to_model(commands.ChangeSpeed) == []
+    assert scene.to_upstream(commands.ChangeSpeed) == []
     scene.done(response)
     assert scene.last(commands.ChangeSpeed).speed == 1.15
     scene.feed(events.LanguageDetected("en"))
@@ -324,14 +324,14 @@ def test_speed_is_raised_for_chinese_and_only_between_answers() -> None:
 def test_a_chosen_speed_is_left_alone_for_chinese() -> None:
     scene = Scene(Policy(speed=0.9))
     scene.feed(events.LanguageDetected("zh"))
-    assert scene.to_model(commands.ChangeSpeed) == []
+    assert scene.to_upstream(commands.ChangeSpeed) == []
 
 
 def test_quiet_counts_from_the_end_of_the_answer_as_it_is_heard() -> None:
     scene = Scene()
     assert scene.conversation.quiet_since(0.0) == 0.0
     scene.ask()
-    response, _ = scene.begin_answer(audio_ms=4000)
+    response, _ = scene.begin_response(audio_ms=4000)
     scene.done(response)
     scene.until(3.0)
     assert scene.conversation.quiet_since(3.0) is None
@@ -346,7 +346,7 @@ def test_a_finished_turn_is_reported_once_with_its_stages() -> None:
     scene.until(2.0)
     scene.commit(item)
     scene.until(2.1)
-    response, _ = scene.begin_answer(audio_ms=1500)
+    response, _ = scene.begin_response(audio_ms=1500)
     scene.until(2.5)
     scene.done(response)
     scene.until(9.0)

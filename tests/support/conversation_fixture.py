@@ -122,8 +122,8 @@ class ConversationDriver(Generic[CoreT]):
             self.found(search.search_id, BROODING)
         return item
 
-    def begin_answer(self, *, audio_ms: float = 0.0, sent: bool = True, metadata: bool = True) -> tuple[str, str]:
-        """The model creates the response we asked for and produces some audio at once."""
+    def begin_response(self, *, audio_ms: float = 0.0, sent: bool = True, metadata: bool = True) -> tuple[str, str]:
+        """The upstream creates the response we asked for and produces some audio at once."""
         response, item = f"resp_{next(self._responses)}", f"answer_{next(self._items)}"
         tag = dict(self.creates()[-1].metadata) if metadata else {}
         self.feed(events.ResponseCreated(response, tag))
@@ -153,7 +153,7 @@ class ConversationDriver(Generic[CoreT]):
     def queries(self) -> list[str]:
         return [search.query for search in self.searches()]
 
-    def to_model(self, kind: type[M]) -> list[M]:
+    def to_upstream(self, kind: type[M]) -> list[M]:
         sent = [command.command for command in self.of(commands.SendToUpstream)]
         return [command for command in sent if isinstance(command, kind)]
 
@@ -162,14 +162,14 @@ class ConversationDriver(Generic[CoreT]):
 
     def creates(self) -> list[commands.CreateResponse | commands.CreateClientResponse]:
         """Every `response.create`, by whichever policy."""
-        return [*self.to_model(commands.CreateResponse), *self.to_model(commands.CreateClientResponse)]
+        return [*self.to_upstream(commands.CreateResponse), *self.to_upstream(commands.CreateClientResponse)]
 
     def created_at(self) -> list[float]:
         """When each `response.create` left."""
         return [*self.times(commands.CreateResponse), *self.times(commands.CreateClientResponse)]
 
     def last(self, kind: type[M]) -> M:
-        return self.to_model(kind)[-1]
+        return self.to_upstream(kind)[-1]
 
     def times(self, kind: type[object]) -> list[float]:
         return [
@@ -178,8 +178,8 @@ class ConversationDriver(Generic[CoreT]):
             if isinstance(command, commands.SendToUpstream) and isinstance(command.command, kind)
         ]
 
-    def model_log(self) -> list[str]:
-        """What was sent to the model, in order, by name."""
+    def upstream_log(self) -> list[str]:
+        """What was sent to the upstream, in order, by name."""
         return [type(command.command).__name__ for command in self.of(commands.SendToUpstream)]
 
     def records(self) -> list[TurnRecord]:

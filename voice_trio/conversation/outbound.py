@@ -28,7 +28,7 @@ class Outbound:
 
     def to_upstream(self, command: commands.UpstreamCommand) -> None:
         """Send `command`, and remember it by its `event_id` for an error that may be about it."""
-        self._sent[command.event_id] = _without_body(command)
+        self._sent[command.event_id] = _without_body(command) if isinstance(command, _WITH_BODY) else command
         self.issued.append(commands.SendToUpstream(command))
 
     def to_client(self, event: UpstreamEvent | commands.ClientNotice | commands.PassthroughNotice) -> None:
@@ -47,10 +47,23 @@ class Outbound:
         return f"{self._prefix}{kind}{self._ids}"
 
 
-def _without_body(command: commands.UpstreamCommand) -> commands.UpstreamCommand:
+_WITH_BODY = (
+    commands.ForwardClientEvent,
+    commands.CreateClientResponse,
+    commands.CreateContextItem,
+    commands.CreateUserItem,
+    commands.CreateAssistantItem,
+)
+
+
+def _without_body(
+    command: commands.ForwardClientEvent
+    | commands.CreateClientResponse
+    | commands.CreateContextItem
+    | commands.CreateUserItem
+    | commands.CreateAssistantItem,
+) -> commands.UpstreamCommand:
     """What is remembered: an error needs to know what it is about, not all that was in it."""
     if isinstance(command, commands.ForwardClientEvent | commands.CreateClientResponse):
         return replace(command, body={})
-    if isinstance(command, commands.CreateContextItem | commands.CreateUserItem | commands.CreateAssistantItem):
-        return replace(command, text="")
-    return command
+    return replace(command, text="")

@@ -224,9 +224,10 @@ class ResponseSlot(Generic[R]):
         self._out.issued.append(commands.ScheduleEvent(at, events.ResponseStalled(response.tag)))
 
     def _close_by_id(self, response_id: str) -> R | None:
-        response = self.find(response_id)
-        if response is not None:
-            self._close(response)
+        response = self.open
+        if response is None or response.response_id != response_id:
+            return None
+        self._close(response)
         return response
 
     def _close(self, response: R) -> None:

@@ -18,6 +18,7 @@ from voice_trio.conversation.managed.failures import ManagedFailures
 from voice_trio.conversation.managed.response_handlers import ManagedResponseHandlers
 from voice_trio.conversation.managed.turn_flow import ManagedTurnFlow
 from voice_trio.conversation.turn.history import History, Said
+from voice_trio.conversation.turn.turn import TurnState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,9 +45,12 @@ class ManagedConversation:
         self._flow.now = now
         match event:
             case events.ResponseAudioDelta():
-                self._response_handlers.on_audio(event, now)
+                self._on_response_audio(event, now)
                 return issued
-            case events.AudioSent() | events.SearchFinished() | events.SearchFailed() | events.ToolFinished():
+            case events.AudioSent():
+                self._on_audio_sent(event, now)
+                return issued
+            case events.SearchFinished() | events.SearchFailed() | events.ToolFinished():
                 self._on_work(event, now)
             case (
                 events.SpeechStarted()
@@ -68,16 +72,14 @@ class ManagedConversation:
                 | events.ResponseDone()
             ):
                 self._response_handlers.on_event(event, now)
-            case events.TextInput() | events.Interrupt() | events.PlaybackPosition() | events.LanguageDetected():
+            case events.Interrupt():
+                self._on_interrupt(event)
+            case events.TextInput() | events.PlaybackPosition() | events.LanguageDetected():
                 self._on_client(event)
-            case events.UpstreamError():
-                self._failures.on_upstream_error(event)
-            case events.UpstreamReady():
-                self._failures.on_upstream_ready()
-            case events.UpstreamLost():
-                self._failures.on_upstream_lost()
+            case events.UpstreamError() | events.UpstreamReady() | events.UpstreamLost():
+                self._failures.on_event(event)
             case events.ItemTruncated() | events.ItemDeleted() | events.OtherUpstreamEvent():
-                self._out.to_client(event)
+                issued.append(commands.SendToClient(event))
             case _:
                 self._on_timer(event)
         self._flow.advance()
@@ -130,12 +132,10 @@ class ManagedConversation:
             case _:
                 assert_never(event)
 
-    def _on_client(self, event: events.ClientEvent) -> None:
+    def _on_client(self, event: events.TextInput | events.PlaybackPosition | events.LanguageDetected) -> None:
         match event:
             case events.TextInput():
                 self._on_text_input(event)
-            case events.Interrupt():
-                self._on_interrupt(event)
             case events.PlaybackPosition():
                 self._truncation.position(event, self._flow.now)
             case events.LanguageDetected():
@@ -143,10 +143,8 @@ class ManagedConversation:
             case _:
                 assert_never(event)
 
-    def _on_work(self, event: events.WorkEvent, now: float) -> None:
+    def _on_work(self, event: events.SearchFinished | events.SearchFailed | events.ToolFinished, now: float) -> None:
         match event:
-            case events.AudioSent():
-                self._on_audio_sent(event, now)
             case events.SearchFinished():
                 self._user_input.search_over(event.search_id, event.passages, now)
             case events.SearchFailed():
@@ -234,13 +232,32 @@ class ManagedConversation:
 
     def _on_interrupt(self, event: events.Interrupt) -> None:
         interrupted = self._flow.interrupt(cancel=True, heard=event)
-        if not self._user_input.is_listening:
+        turn = self._user_input.turn
+        if turn is not None and turn.state is not TurnState.LISTENING:
             self._flow.finish("unanswered", "interrupt", interrupted=interrupted)
 
     def _on_language_detected(self, event: events.LanguageDetected) -> None:
         policy = self._flow.policy
         chinese = event.language.lower().replace("_", "-").split("-")[0] == "zh"
         self._flow.speed_wanted = policy.chinese_speed if chinese and policy.speed == 1.0 else policy.speed
+
+    def _on_response_audio(self, event: events.ResponseAudioDelta, now: float) -> None:
+        """A piece of sound: forwarded unless its response was interrupted (I5). It makes nothing else possible."""
+        response = self._responses.open
+        if response is None or response.response_id != event.response_id:
+            self._flow.advance()
+            return
+        if response.interrupted:  # not heard, but part of the item that is truncated
+            self._truncation.receive(event.item_id, event.duration_ms)
+            self._flow.advance()
+            return
+        response.active_at = now
+        self._playback.forward(event.item_id, event.duration_ms)
+        turn = response.turn
+        turn.response_forwarded = True
+        if turn.stages.first_audio_in is None:
+            turn.stages.first_audio_in = now
+        self._out.issued.append(commands.SendToClient(event))
 
     def _on_audio_sent(self, event: events.AudioSent, now: float) -> None:
         self._playback.sent(event.item_id, event.duration_ms, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.policy import ALREADY_ACTIVE, FATAL_CODES, RESPONSE_ATTEMPTS_MAX, SESSION_EXPIRED
@@ -23,6 +23,17 @@ class ManagedFailures:
         self._responses = flow.responses
         self._lost_speech_of: int | None = None
 
+    def on_event(self, event: events.UpstreamError | events.UpstreamReady | events.UpstreamLost) -> None:
+        match event:
+            case events.UpstreamError():
+                self._on_error(event)
+            case events.UpstreamReady():
+                self._on_ready()
+            case events.UpstreamLost():
+                self._on_lost()
+            case _:
+                assert_never(event)
+
     def on_transcript_failed(self, event: events.TranscriptFailed) -> None:
         text = "Your words could not be transcribed; the answer may miss its documents."
         self._flow.notify("transcription_failed", text)
@@ -39,7 +50,7 @@ class ManagedFailures:
         elif event.status != "cancelled":
             self._flow.notify("answer_failed", "The model failed to answer. Please ask again.")
 
-    def on_upstream_error(self, event: events.UpstreamError) -> None:
+    def _on_error(self, event: events.UpstreamError) -> None:
         command = self._out.recall(event.event_id)
         self._out.warn(event.code or "error", event.message)
         if event.code in FATAL_CODES:
@@ -85,7 +96,7 @@ class ManagedFailures:
             response.turn.status = "incomplete"
             self._flow.check_playback(response.turn)
 
-    def on_upstream_ready(self) -> None:
+    def _on_ready(self) -> None:
         """Tell the upstream what was said before it came; then go on where the last one was lost."""
         flow, history = self._flow, self._flow.history
         flow.has_upstream = True
@@ -113,7 +124,7 @@ class ManagedFailures:
         if turn is not None and turn.id == event.turn_id:
             self._flow.notify("answer_failed", WORDS_LOST)
 
-    def on_upstream_lost(self) -> None:
+    def _on_lost(self) -> None:
         """A response that was not heard at all is asked for again; of any other, what there is of it remains."""
         flow = self._flow
         flow.has_upstream = False

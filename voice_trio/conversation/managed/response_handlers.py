@@ -22,24 +22,6 @@ class ManagedResponseHandlers:
         self._out, self._responses = flow.out, flow.responses
         self._playback, self._truncation = flow.responses.playback, flow.truncation
 
-    def on_audio(self, event: events.ResponseAudioDelta, now: float) -> None:
-        """A piece of sound: forwarded unless its response was interrupted (I5)."""
-        response = self._responses.open
-        if response is None or response.response_id != event.response_id:
-            self._flow.advance()
-            return
-        if response.interrupted:  # not heard, but part of the item that is truncated
-            self._truncation.receive(event.item_id, event.duration_ms)
-            self._flow.advance()
-            return
-        response.active_at = now
-        self._playback.forward(event.item_id, event.duration_ms)
-        turn = response.turn
-        turn.response_forwarded = True
-        if turn.stages.first_audio_in is None:
-            turn.stages.first_audio_in = now
-        self._out.issued.append(commands.SendToClient(event))
-
     def on_event(self, event: events.ResponseEvent, now: float) -> None:
         match event:
             case events.ResponseCreated():

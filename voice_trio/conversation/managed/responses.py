@@ -38,8 +38,9 @@ class ManagedResponses(ResponseSlot[ManagedResponse]):
     def is_audible(self, now: float) -> bool:
         """Whether there is something to interrupt: a response due or being heard, or functions at work for it."""
         latest = self.latest
-        at_work = latest is not None and latest.awaits_tools
-        return (self.open is not None and not self.open.interrupted) or at_work or self.playback.is_playing(now)
+        if latest is not None and not latest.interrupted and (latest is self.open or latest.calls):
+            return True
+        return self.playback.is_playing(now)
 
     def find_heard(self, response_id: str) -> ManagedResponse | None:
         """The open response of that id, unless it was interrupted."""

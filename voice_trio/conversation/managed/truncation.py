@@ -10,7 +10,7 @@ playing and what was heard of it; it does not know how a response is asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands, events
@@ -19,7 +19,7 @@ from voice_trio.conversation.turn.playback import Heard
 from voice_trio.conversation.turn.truncation import send_truncation, truncation_end_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from voice_trio.conversation.managed.responses import ManagedResponse
     from voice_trio.conversation.outbound import Outbound
@@ -31,7 +31,7 @@ INTERRUPTED_OUTPUT = '{"error":"interrupted by the user"}'
 
 
 @dataclass(slots=True)
-class _Item:
+class _HeardItem:
     heard_ms: float
     received_ms: float
     sent_ms: float
@@ -46,15 +46,11 @@ class HeardPosition:
     is_known: bool
     calls: Mapping[str, str | None]
     """Function calls of the response with their outputs: the upstream expects one for each."""
-    _items: dict[str, _Item] = field(default_factory=dict)
-
-    def add(self, heard: Iterable[Heard]) -> None:
-        for item in heard:
-            self._items[item.item_id] = _Item(item.heard_ms, item.received_ms, item.sent_ms)
+    _items: dict[str, _HeardItem]
 
     def receive(self, item_id: str, duration_ms: float = 0.0) -> None:
         """Sound that came after the interruption: not heard, but part of the item."""
-        self._items.setdefault(item_id, _Item(0.0, 0.0, 0.0)).received_ms += duration_ms
+        self._items.setdefault(item_id, _HeardItem(0.0, 0.0, 0.0)).received_ms += duration_ms
 
     def report(self, item_id: str, played_ms: float, *, final: bool) -> bool:
         """The client's position, never beyond what was sent; false if the item is none of these."""
@@ -99,18 +95,23 @@ class ManagedTruncation:
 
     def begin(self, response: ManagedResponse, now: float, *, client_knows: bool) -> None:
         """The response is interrupted; `client_knows`: the client has just reported its position."""
-        self.settle()
+        if self.pending is not None:
+            self.settle()
         playback = self._playback
-        heard = playback.heard(now)
-        is_flushed = playback.anything_forwarded
+        items: dict[str, _HeardItem] = {}
+        stopped_at: Heard | None = None  # the first item, or the last one of which something was heard
+        is_flushed = False
+        for item in playback.heard(now):
+            items[item.item_id] = _HeardItem(item.heard_ms, item.received_ms, item.sent_ms)
+            is_flushed = is_flushed or item.received_ms > 0
+            stopped_at = item if stopped_at is None or item.heard_ms > 0 else stopped_at
+        playback.clear()
         client_reports = is_flushed and playback.client_reports and not client_knows
         self._count += 1
-        self.pending = HeardPosition(self._count, response, is_known=not client_reports, calls=dict(response.calls))
-        self.pending.add(heard)
-        playback.clear()
-        if is_flushed:
-            at = next((item for item in reversed(heard) if item.heard_ms > 0), heard[0])
-            self._out.to_client(commands.PlaybackFlush(at.item_id, int(at.heard_ms)))
+        self.pending = HeardPosition(self._count, response, not client_reports, dict(response.calls), items)
+        if is_flushed and stopped_at is not None:
+            flush = commands.PlaybackFlush(stopped_at.item_id, int(stopped_at.heard_ms))
+            self._out.issued.append(commands.SendToClient(flush))
         if client_reports:
             timer = events.PositionOverdue(self._count)
             self._out.issued.append(commands.ScheduleEvent(now + self._policy.position_seconds_max, timer))
@@ -129,10 +130,6 @@ class ManagedTruncation:
         """The client had its time: the clock decides."""
         if self.pending is not None and self.pending.id == truncation_id:
             self.pending.is_known = True
-
-    def settle_if_final(self) -> None:
-        if self.pending is not None and self.pending.is_final:
-            self.settle()
 
     def settle(self) -> None:
         """Tell the upstream what was heard, by the best knowledge there is now."""

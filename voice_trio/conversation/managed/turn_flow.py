@@ -44,8 +44,8 @@ class ManagedTurnFlow(TurnFlow[ManagedResponses]):
     #    this true, `response.done`, timers, results of searches, come through here, so no event has to know what it
     #    made possible.
     #
-    # A forwarded piece of sound makes nothing of this possible, because its response still occupies the slot, and the
-    # current turn is that response's (`begin` interrupts): `ManagedConversation` does not call `advance` for it.
+    # Sound that is forwarded or sent makes nothing of this possible, because its response still occupies the slot or is
+    # over, and the current turn is that response's (`begin` interrupts): `ManagedConversation` spares it the call.
 
     def advance(self) -> None:
         """Do what has become possible: settle, change the speed, ask."""
@@ -54,8 +54,9 @@ class ManagedTurnFlow(TurnFlow[ManagedResponses]):
             self.user_input.settle_if_possible(turn, self.now)
         if not self.has_upstream:
             return
-        if self.truncation.pending is not None:
-            self.truncation.settle_if_final()
+        pending = self.truncation.pending
+        if pending is not None and pending.is_final:
+            self.truncation.settle()
         if self.responses.open is not None:
             return
         if self.speed != self.speed_wanted:
@@ -113,9 +114,9 @@ class ManagedTurnFlow(TurnFlow[ManagedResponses]):
             return
         if turn.state is TurnState.LISTENING:
             self.out.issued.append(commands.StopSilence())
-        unasked = turn.is_unasked
+        is_asked = turn.state is TurnState.ASKED
         self.end_turn(turn, status, reason, interrupted=interrupted)
-        if unasked or not interrupted:
+        if not (is_asked and interrupted):
             latest = self.responses.latest
             is_latest = latest is not None and latest.turn is turn
             self.report(turn, status, self.responses.playback.heard(self.now) if is_latest else [])

@@ -113,13 +113,6 @@ class Playback:
             unsent_ms += item.forwarded_ms - item.sent_ms
         return unsent_ms
 
-    @property
-    def anything_forwarded(self) -> bool:
-        for item in self._items.values():  # noqa: SIM110  # a generator would be entered anew for each item
-            if item.forwarded_ms > 0:
-                return True
-        return False
-
     def clear(self) -> None:
         """A new response begins, or the old one was flushed."""
         self._items.clear()

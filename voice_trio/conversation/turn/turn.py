@@ -11,7 +11,7 @@ from voice_trio.conversation.turn.history import heard_part
 from voice_trio.conversation.turn.record import Outcome, TurnRecord, TurnTimestamps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from voice_trio.conversation.retrieval.prefetch import Prefetch
     from voice_trio.conversation.turn.playback import Heard
@@ -54,7 +54,7 @@ class Turn:
 
     @property
     def said(self) -> str:
-        return " ".join(text.strip() for text in self.texts.values() if text.strip())
+        return " ".join(filter(None, map(str.strip, self.texts.values())))
 
     @property
     def is_open(self) -> bool:
@@ -95,7 +95,7 @@ class Turn:
         """(title, source) of what the upstream was given."""
         if self.context is None:
             return ()
-        return tuple((passage.title, passage.source) for passage in self.context.passages)
+        return tuple([(passage.title, passage.source) for passage in self.context.passages])
 
     def forget_upstream(self) -> None:
         """The next upstream knows nothing of this turn: what the last one was given must be given again."""
@@ -104,6 +104,10 @@ class Turn:
 
     def record(self, status: str, heard: Sequence[Heard]) -> TurnRecord:
         """What is reported of the turn; `heard` are the items of its response that have sound."""
+        heard_ms = received_ms = 0.0
+        for item in heard:
+            heard_ms += item.heard_ms
+            received_ms += item.received_ms
         return TurnRecord(
             turn_id=self.id,
             typed=self.typed,
@@ -115,18 +119,20 @@ class Turn:
             waited_ms=self.waited_ms,
             queries=self.prefetch.queries,
             passages=self.sources,
-            heard_ms=round(sum(item.heard_ms for item in heard)),
-            received_ms=round(sum(item.received_ms for item in heard)),
-            said_items=tuple((item_id, text.strip()) for item_id, text in self.texts.items()),
+            heard_ms=round(heard_ms),
+            received_ms=round(received_ms),
+            said_items=tuple(zip(self.texts, map(str.strip, self.texts.values()), strict=True)),
             heard_items=tuple(self.heard_items(heard)),
             stages=self.stages,
         )
 
-    def heard_items(self, heard: Sequence[Heard]) -> Iterator[tuple[str, str]]:
+    def heard_items(self, heard: Sequence[Heard]) -> list[tuple[str, str]]:
         """(item, words) of the response as far as it was heard."""
         by_id = {item.item_id: item for item in heard}
+        items = []
         for item_id, text in self.response_texts.items():
             sound = by_id.get(item_id)
             part = text.strip() if sound is None else heard_part(text.strip(), sound.heard_ms, sound.received_ms)
             if part and (sound is None or sound.heard_ms > 0):
-                yield item_id, part
+                items.append((item_id, part))
+        return items
