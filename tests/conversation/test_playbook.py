@@ -27,9 +27,6 @@ def context_item(after: str) -> commands.CreateContextItem:
     return commands.CreateContextItem(anything(), anything(), after, context.text)
 
 
-# fmt: off  # a step a line reads as the conversation does
-
-
 def responding(playbook: Playbook) -> Playbook:
     """The managed policy: a question, its context, and the first half second of the response."""
     tag = anything()
@@ -157,9 +154,6 @@ def test_passthrough_written_output_is_a_sign_of_life() -> None:
         << written
         >> wait(29)
     )
-
-
-# fmt: on
 
 
 def test_a_playbook_shows_where_it_differs() -> None:

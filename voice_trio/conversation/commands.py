@@ -1,6 +1,6 @@
-"""What a conversation wants done. The session does it, at once and in this order, without deciding anything.
+"""What a conversation wants done. The session does it at once and in this order, and decides nothing.
 
-Every event sent to the model carries an `event_id` of ours (`vt_…`), so that its errors can be told from others'.
+Every event sent to the upstream carries an `event_id` of ours (`vt_…`), so that an error tells which it is about.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class CreateUserItem:
 
 @dataclass(frozen=True, slots=True)
 class CreateAssistantItem:
-    """What the assistant said earlier, to a model that did not say it."""
+    """What the assistant said earlier, for an upstream that did not say it."""
 
     event_id: str
     item_id: str
@@ -50,7 +50,7 @@ class CreateFunctionOutput:
 
 @dataclass(frozen=True, slots=True)
 class CreateResponse:
-    """Ask for the answer; `metadata` comes back in `response.created` and tells our responses from others'."""
+    """Ask for a response; `metadata` comes back in `response.created` and tells our responses from others."""
 
     event_id: str
     metadata: Mapping[str, str]
@@ -59,7 +59,7 @@ class CreateResponse:
 
 @dataclass(frozen=True, slots=True)
 class CancelResponse:
-    """Always by id: a late cancel without one can kill the next answer."""
+    """Always by id: a late cancel without one can end the next response."""
 
     event_id: str
     response_id: str
@@ -82,7 +82,7 @@ class DeleteItem:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSpeed:
-    """Speak at `speed` (0.25–1.5, 1 is normal) from the next answer on."""
+    """Speak at `speed` (0.25–1.5, 1 is normal) from the next response on."""
 
     event_id: str
     speed: float
@@ -90,7 +90,7 @@ class ChangeSpeed:
 
 @dataclass(frozen=True, slots=True)
 class CreateClientResponse:
-    """A `response.create` of a drop-in client's, or the one its session promised it: `body` as the client wrote it."""
+    """A client's own `response.create`, or the one its session promises it: `body` as the client wrote it."""
 
     event_id: str
     metadata: Mapping[str, str]
@@ -125,7 +125,7 @@ UpstreamCommand: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class ContextInjected:
-    """What this turn's retrieval came to; `passages` are (title, source) of what the model was given."""
+    """The outcome of this turn's retrieval; `passages` are (title, source) of what the upstream was given."""
 
     outcome: Outcome
     waited_ms: int
@@ -135,7 +135,7 @@ class ContextInjected:
 
 @dataclass(frozen=True, slots=True)
 class PlaybackFlush:
-    """Drop every queued piece of the answer now; `played_ms` of `item_id` are thought to have been heard."""
+    """Drop all queued sound of the response now; `played_ms` of `item_id` have been heard, by the clock."""
 
     item_id: str
     played_ms: int
@@ -143,7 +143,7 @@ class PlaybackFlush:
 
 @dataclass(frozen=True, slots=True)
 class ErrorNotice:
-    """Something went wrong that the user should know; never fatal by itself."""
+    """An error that the user should know; it does not end the session."""
 
     code: str
     message: str
@@ -152,7 +152,7 @@ class ErrorNotice:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamErrorForwarded:
-    """The model's complaint about something that a drop-in client asked for, known to it as `event_id`."""
+    """The upstream's error about something that the client asked for, known to it as `event_id`."""
 
     error: UpstreamError = field(repr=False)
     event_id: str | None = None
@@ -160,19 +160,19 @@ class UpstreamErrorForwarded:
 
 @dataclass(frozen=True, slots=True)
 class RequestRefused:
-    """A drop-in client's request goes no further; `event_id` is the client's own."""
+    """A client's request is refused; `event_id` is the client's own."""
 
     code: str
     message: str
     event_id: str | None = None
     param: str | None = None
     is_ours: bool = False
-    """The fault is the server's, not the request's."""
+    """Whether the server is at fault, not the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class TruncateAck:
-    """The item is cut already: a drop-in client is told what it expects to hear."""
+    """The item is truncated already: the client gets the acknowledgement it expects."""
 
     item_id: str
     content_index: int
@@ -186,7 +186,7 @@ class DeleteAck:
 
 @dataclass(frozen=True, slots=True)
 class EmptyItemShown:
-    """An answer that nobody heard, and that the model was made to forget: asked for, it is shown without content."""
+    """An item that was not heard and that the gateway deleted: a client that retrieves it gets it without content."""
 
     item_id: str
 
@@ -222,7 +222,7 @@ class EndTurn:
 
 @dataclass(frozen=True, slots=True)
 class StartSearch:
-    """Ask the knowledge base or, `local`, the passages of earlier answers that are kept at hand."""
+    """Search the knowledge base or, `local`, the passage cache."""
 
     turn_id: int
     search_id: int
@@ -263,7 +263,7 @@ class ReportTurn:
 
 @dataclass(frozen=True, slots=True)
 class LogWarning:
-    """Worth a line in the log; the user need not know."""
+    """A line in the log; the user need not know."""
 
     code: str
     message: str

@@ -1,19 +1,19 @@
-"""The numbers a conversation decides by, and which of the model's complaints end it."""
+"""The numbers a conversation decides by, and the upstream's error codes that end it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 RESPONSE_ATTEMPTS_MAX = 3  # of response.create in one turn, when a response unknown to us is in the way
-PLAYBACK_CHECK_SECONDS_MIN = 0.02  # between two looks whether an answer has been heard to its end
+PLAYBACK_CHECK_SECONDS_MIN = 0.02  # between two looks whether a response has been heard to its end
 STALE_CONTEXTS = 4  # full contexts that may stay in the conversation before a batch of them is deleted
 TOOL_ROUNDS_MAX = 4  # after so many rounds of function calls in one turn, the model must answer in words
 
-# What the model complains of, by its own codes.
+# The upstream's error codes that decide something.
 SESSION_EXPIRED = "session_expired"
 ALREADY_ACTIVE = "conversation_already_has_active_response"
 
-# The model will never answer this account again, however often one asks.
+# With these, another connection for this account would be refused as well.
 FATAL_CODES = frozenset(
     {
         "account_deactivated",
@@ -40,6 +40,6 @@ class Policy:
     chinese_speed: float = 1.15  # Mandarin at normal speed is heard as slow; only a speed of 1.0 is raised
     position_seconds_max: float = 0.3  # how long a reporting client may take to say where a flush met it
     creation_seconds_max: float = 15.0  # from response.create to response.created; then the user is told
-    stall_seconds_max: float = 30.0  # of an active response: no sound in so long, and it is given up
+    stall_seconds_max: float = 30.0  # of an active response without any event; then it is given up
     speech_again_seconds: float = 3.0  # after the upstream was lost in mid-speech: then the user is asked to repeat
     done_seconds_max: float = 3.0  # from an interruption to response.done; then it is cancelled by id, then given up

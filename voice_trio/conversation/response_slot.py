@@ -1,29 +1,6 @@
 """The response slot: one response at a time in the upstream's conversation (I1), under both turn policies.
 
-The upstream refuses a second active response, and a `response.cancel` without an id cancels whatever is active by then.
-So one slot decides when the next `response.create` may leave, and a cancel always names its response.
-
-    response.create ─► ASKED ──response.created──► ACTIVE ──response.done──► DONE, the slot is free
-                         │ creation overdue           │ done overdue (interrupted): cancel again, then give up
-                         ▼                            │ stalled: cancel, give up
-                      given up: cancelled             │ nothing to cancel: its response.done was lost
-                      if it still appears             ▼
-
-**Tag.** `response.create` carries a tag in its metadata, and `response.created` returns it. A created response without
-our tag is ours only while one is outstanding: some compatible servers drop metadata. Any other is unsolicited.
-
-**Unsolicited.** Nobody asked for such a response, or it came after it had been given up: it is ungrounded, or late. It
-is cancelled, and the slot stays busy until its `response.done`, at most `done_seconds_max`: a `response.create` sent
-before that would be refused.
-
-**Interrupted.** After a barge-in the server cancels by itself (`interrupt_response`), so a cancel sent at once would
-arrive late and could end the next response. Only after `done_seconds_max` is it cancelled by id; after as long again
-the slot is free without its `response.done`.
-
-**Stalled.** An active response without any sign of life for `stall_seconds_max` is cancelled by id and not waited for.
-
-The slot knows nothing of context, clients or the words of a response. Event names and rules:
-https://platform.openai.com/docs/api-reference/realtime-server-events
+It knows nothing of context, clients or the words of a response.
 """
 
 from __future__ import annotations
@@ -65,6 +42,35 @@ class Response:
 
 
 R = TypeVar("R", bound=Response)
+
+
+# How a response passes through the slot
+#
+# The upstream refuses a second active response, and a `response.cancel` without an id cancels whatever is active by
+# then. So one slot decides when the next `response.create` may leave, and a cancel always names its response.
+#
+#     response.create ─► ASKED ──response.created──► ACTIVE ──response.done──► DONE, the slot is free
+#                          │ creation overdue           │ done overdue (interrupted): cancel again, then give up
+#                          ▼                            │ stalled: cancel, give up
+#                       given up: cancelled             │ nothing to cancel: its response.done was lost
+#                       if it still appears             ▼
+#
+# **Tag.** `response.create` carries a tag in its metadata, and `response.created` returns it. A created response
+# without our tag is ours only while one is outstanding: some compatible servers drop metadata. Any other is
+# unsolicited.
+#
+# **Unsolicited.** Nobody asked for such a response, or it came after it had been given up: it is ungrounded, or late.
+# It is cancelled, and the slot stays busy until its `response.done`, at most `done_seconds_max`: a `response.create`
+# sent before that would be refused.
+#
+# **Interrupted.** After a barge-in the server cancels by itself (`interrupt_response`), so a cancel sent at once would
+# arrive late and could end the next response. Only after `done_seconds_max` is it cancelled by id; after as long again
+# the slot is free without its `response.done`.
+#
+# **Stalled.** An active response without any sign of life for `stall_seconds_max` is cancelled by id and not waited
+# for.
+#
+# Event names and rules: https://platform.openai.com/docs/api-reference/realtime-server-events
 
 
 class ResponseSlot(Generic[R]):

@@ -1,4 +1,4 @@
-"""What the session itself tells a client: beginnings, warnings and ends. Nothing here is decided by a conversation."""
+"""What the session itself sends a client: beginnings, warnings and ends. No conversation decides these."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ConnectionReady:
 
 @dataclass(frozen=True, slots=True)
 class SessionDescribed:
-    """`session.created` or `session.updated` of the model; `session` is its JSON text, instructions and all."""
+    """`session.created` or `session.updated` of the upstream; `session` is its JSON text with the instructions."""
 
     type: str
     session: str = field(repr=False)

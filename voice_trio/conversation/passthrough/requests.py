@@ -1,6 +1,6 @@
 """What a client of OpenAI's own protocol asks for, as far as something is decided by it.
 
-`body` is what goes on to the model: JSON values that the dialect has checked and cut to what may pass, without the
+`body` is what goes on to the upstream: JSON values that the protocol has checked and cut to what may pass, without the
 client's `event_id`. That one never goes upstream; it comes back in errors.
 """
 
@@ -15,15 +15,15 @@ Body: TypeAlias = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRequest:
-    """An event of a drop-in client; `event_id` is its own, where it gave one."""
+    """An event of the client's; `event_id` is its own, where it gave one."""
 
     event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TurnPolicyUpdated(ClientRequest):
-    """The session was updated. `automatic`: an answer follows each commit of the model's own turn detection;
-    `interrupts`: speech stops the answer; `detects_turns`: the model finds where speech begins and ends."""
+    """The session was updated. `automatic`: a response follows each commit of the upstream's own turn detection;
+    `interrupts`: speech stops the response; `detects_turns`: the upstream finds where speech begins and ends."""
 
     automatic: bool
     interrupts: bool

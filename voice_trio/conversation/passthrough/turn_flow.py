@@ -47,7 +47,7 @@ class PassthroughTurnFlow(TurnFlow[PassthroughResponses]):
     # 1. The wait for context ends (I3) before anything else looks at the turn's state.
     # 2. What an interruption left is settled once the next turn is committed and no response is open: until then the
     #    client's own truncation may come, and the interrupted item may grow (I6).
-    # 3. The context goes in as soon as it is settled, also while nobody has asked: a client that asks at any time later
+    # 3. The context goes in as soon as it is settled, also before any request: a client that asks at any time later
     #    finds it there (I2). A typed question's context waits for the request that came with it.
     # 4. A held request, or the response that the session promised, leaves if the slot is free (I1), the client's own
     #    commits are answered, and the current turn waits for nothing.

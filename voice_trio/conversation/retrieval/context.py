@@ -1,4 +1,4 @@
-"""What the model is given to read before it answers: passages inside one `<context>` block.
+"""What the upstream is given to read before it responds: passages inside one `<context>` block.
 
 A document is data and may be hostile: it can neither close the block, nor open one, nor hide characters in it. Pure;
 it may know nothing of how passages were found or of the wire that carries the text.

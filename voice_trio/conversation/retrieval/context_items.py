@@ -1,12 +1,4 @@
-"""Which context items the upstream still reads, and which it should forget. Pure; it knows items and tokens, no turns.
-
-Every turn's context stays in the conversation, where each later response reads it again. To delete an item changes the
-prompt from its place on, and what stood there must be read anew at the full price: deleting one a turn would lose the
-prompt cache every turn. So they are deleted in batches: nothing until `tokens_max` are held, and then all but the
-newest that fit into `tokens_kept`. With the defaults (3,200 and 800, contexts of up to 800 tokens) the cache is lost
-at most once in four turns, and what is read again is bounded by 3,200 tokens plus the newest context. That the cache
-matches a prefix of the prompt: https://platform.openai.com/docs/guides/prompt-caching
-"""
+"""Which context items the upstream still reads, and which it should forget. It knows items and tokens, no turns."""
 
 from __future__ import annotations
 
@@ -18,6 +10,16 @@ from voice_trio.conversation.retrieval.text import token_estimate
 
 if TYPE_CHECKING:
     from voice_trio.conversation.outbound import Outbound
+
+
+# Why context items are deleted in batches
+#
+# Every turn's context stays in the conversation, where each later response reads it again. To delete an item changes
+# the prompt from its place on, and what stood there must be read anew at the full price: deleting one a turn would lose
+# the prompt cache every turn. So they are deleted in batches: nothing until `tokens_max` are held, and then all but the
+# newest that fit into `tokens_kept`. With the defaults (3,200 and 800, contexts of up to 800 tokens) the cache is lost
+# at most once in four turns, and what is read again is bounded by 3,200 tokens plus the newest context. That the cache
+# matches a prefix of the prompt: https://platform.openai.com/docs/guides/prompt-caching
 
 
 class ContextItems:

@@ -1,17 +1,4 @@
-"""What the upstream must be told of an item that was interrupted (I6); the rule is the same for both turn policies.
-
-The upstream generates sound much faster than it is played. At an interruption it believes that all of it was heard, and
-would refer to words that the user never got. `conversation.item.truncate` cuts an item's sound, and its transcript with
-it, at `audio_end_ms`. The server rejects an end beyond the audio it has sent, and an end of 0 leaves an empty item. So:
-
-    heard to its end     nothing: the item is right as it stands
-    heard in part        truncate at the whole ms heard, which is at most what was received
-    not heard at all     delete the item
-
-One truncation an item, before the next `response.create`. A truncation can only be sent once the response is done:
-sound of an interrupted response may still arrive, and counts as received.
-https://platform.openai.com/docs/api-reference/realtime-client-events/conversation/item/truncate
-"""
+"""What the upstream must be told of an item that was interrupted (I6); the rule is the same for both turn policies."""
 
 from __future__ import annotations
 
@@ -21,6 +8,23 @@ from voice_trio.conversation import commands
 
 if TYPE_CHECKING:
     from voice_trio.conversation.outbound import Outbound
+
+
+# Where an interrupted item is truncated
+#
+# The upstream generates sound much faster than it is played. At an interruption it believes that all of it was heard,
+# and would refer to words that the user never got. `conversation.item.truncate` cuts an item's sound at `audio_end_ms`
+# and drops its transcript. The server rejects an end beyond the audio that it has sent ("Audio content of Xms is
+# already shorter than Yms", pipecat-ai/pipecat#931), and any truncation of an item without audio (livekit/agents#1050).
+# So:
+#
+#     heard to its end     nothing: the item is right as it stands
+#     heard in part        truncate at the whole ms heard, which is at most what was received
+#     not heard at all     delete the item
+#
+# One truncation an item, before the next `response.create`. It is sent once the response is done: until then its sound
+# may still arrive, and counts as received.
+# https://platform.openai.com/docs/api-reference/realtime-client-events/conversation/item/truncate
 
 
 def truncation_end_ms(heard_ms: float, received_ms: float) -> int | None:
