@@ -39,11 +39,14 @@ def read_event(frame: str | bytes) -> events.UpstreamEvent | SessionState:
         raise BadMessage("the upstream's frame is not JSON") from error
 
 
-class AudioDelta(ServerEvent, tag="response.output_audio.delta", kw_only=True):
+class _OfContent(ServerEvent):
     response_id: str
     item_id: str
     output_index: WriteOnly[int | None] = None
     content_index: WriteOnly[int | None] = None
+
+
+class AudioDelta(_OfContent, tag="response.output_audio.delta", kw_only=True):
     delta: str
 
     def to_event(self, wire: str) -> events.ResponseAudioDelta:
@@ -52,21 +55,9 @@ class AudioDelta(ServerEvent, tag="response.output_audio.delta", kw_only=True):
         return events.ResponseAudioDelta(self.response_id, self.item_id, self.delta, duration_ms, wire=wire)
 
 
-class AudioDone(ServerEvent, tag="response.output_audio.done"):
-    response_id: str
-    item_id: str
-    output_index: WriteOnly[int | None] = None
-    content_index: WriteOnly[int | None] = None
-
+class AudioDone(_OfContent, tag="response.output_audio.done"):
     def to_event(self, wire: str) -> events.ResponseAudioDone:
         return events.ResponseAudioDone(self.response_id, self.item_id, wire=wire)
-
-
-class _OfContent(ServerEvent):
-    response_id: str
-    item_id: str
-    output_index: WriteOnly[int | None] = None
-    content_index: WriteOnly[int | None] = None
 
 
 class _WordsDelta(_OfContent, kw_only=True):
