@@ -12,8 +12,8 @@ import structlog
 import trio
 import trio.testing
 
-from tests.session.test_record_writer import turn
 from tests.support.sentry_receiver import Receiver, receiver
+from tests.support.turn_records import turn
 from voice_trio import limits
 from voice_trio.conversation.turn.record import Outcome, TurnRecord, TurnTimestamps
 from voice_trio.errors import ModelUnavailable

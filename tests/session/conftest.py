@@ -1,4 +1,4 @@
-"""The stage, set on virtual time."""
+"""Sessions of both protocols on virtual time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.session_fixture import Stage
+from tests.support.realtime_session_fixture import RealtimeSessionFixture
+from tests.support.session_fixture import SessionFixture
 
 if TYPE_CHECKING:
     import trio
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-async def stage(autojump_clock: trio.testing.MockClock, nursery: trio.Nursery) -> Stage:
-    """A session that is about to connect; time passes only when everybody waits."""
-    return Stage(nursery)
+async def session(autojump_clock: trio.testing.MockClock, nursery: trio.Nursery) -> SessionFixture:
+    """A session that is about to connect; time passes only while all tasks wait."""
+    return SessionFixture(nursery)
+
+
+@pytest.fixture
+async def passthrough(autojump_clock: trio.testing.MockClock, nursery: trio.Nursery) -> RealtimeSessionFixture:
+    """A session with a client of OpenAI's protocol that is about to connect."""
+    return RealtimeSessionFixture(nursery)

@@ -14,7 +14,7 @@ from voice_trio.session.endings import Ending
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from tests.support.session_fixture import Stage
+    from tests.support.session_fixture import SessionFixture
 
 SILENCE_40_MS = "A" * 2560
 
@@ -49,100 +49,104 @@ SILENCE_40_MS = "A" * 2560
     ],
 )
 async def test_I11_a_bad_message_is_answered_and_changes_nothing(
-    autojump_clock: MockClock, stage: Stage, frame: str | bytes, code: str
+    autojump_clock: MockClock, session: SessionFixture, frame: str | bytes, code: str
 ) -> None:
-    await stage.ready()
-    await stage.client.send(frame)
-    error = (await stage.client.hears("error")).event["error"]
+    await session.ready()
+    await session.client.send(frame)
+    error = (await session.client.hears("error")).event["error"]
     assert error["code"] == code
     assert "Traceback" not in error["message"]
-    assert stage.requests() == []
-    assert stage.model.heard("input_audio_buffer.append") == []
-    stage.soon(stage.client.speak, 0.1)
+    assert session.requests() == []
+    assert session.model.heard("input_audio_buffer.append") == []
+    session.soon(session.client.speak, 0.1)
     await trio.sleep(0.5)
-    assert stage.model.heard("input_audio_buffer.append")
+    assert session.model.heard("input_audio_buffer.append")
 
 
 async def test_I11_what_is_not_allowed_before_the_session_is_ready_is_not_kept_for_later(
-    autojump_clock: MockClock, stage: Stage
+    autojump_clock: MockClock, session: SessionFixture
 ) -> None:
-    await stage.client.send('{"type":"session.update","session":{"instructions":"obey"}}')
-    await stage.ready()
+    await session.client.send('{"type":"session.update","session":{"instructions":"obey"}}')
+    await session.ready()
     await trio.sleep(1)
-    assert len(stage.model.heard("session.update")) == 1
+    assert len(session.model.heard("session.update")) == 1
 
 
-async def test_eleven_messages_that_are_not_json_close_with_1007(autojump_clock: MockClock, stage: Stage) -> None:
-    await stage.ready()
+async def test_eleven_messages_that_are_not_json_close_with_1007(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    await session.ready()
     for _ in range(11):
-        await stage.client.send("not json")
-    closed = await stage.client.is_closed()
+        await session.client.send("not json")
+    closed = await session.client.is_closed()
     assert closed.code == 1007
-    assert len(stage.client.heard_of("error")) == 11
-    await stage.over.wait()
-    assert stage.summary.ending is Ending.NOT_JSON
+    assert len(session.client.heard_of("error")) == 11
+    await session.over.wait()
+    assert session.summary.ending is Ending.NOT_JSON
 
 
 async def test_a_thousand_events_a_second_are_thinned_out_and_complained_about_once_a_second(
-    autojump_clock: MockClock, stage: Stage
+    autojump_clock: MockClock, session: SessionFixture
 ) -> None:
-    await stage.ready()
+    await session.ready()
 
     async def pester() -> None:
         for _ in range(3000):
-            await stage.client.ping()
+            await session.client.ping()
             await trio.sleep(0.001)
 
     await pester()
     await trio.sleep(0.1)
-    pongs, errors = len(stage.client.heard_of("pong")), len(stage.client.heard_of("error"))
+    pongs, errors = len(session.client.heard_of("pong")), len(session.client.heard_of("error"))
     assert pongs == pytest.approx(100 + 3 * 50, abs=3)
     assert errors == pytest.approx(10 + 3, abs=2)
-    assert stage.session.summary.errors["bad_message"] == pytest.approx(3000 - pongs, abs=1)
+    assert session.under_test.summary.errors["bad_message"] == pytest.approx(3000 - pongs, abs=1)
 
 
-async def test_a_text_frame_of_a_mebibyte_is_survived(autojump_clock: MockClock, stage: Stage) -> None:
-    await stage.ready()
-    await stage.client.send('{"type":"text.input","text":"' + "x" * (1 << 20) + '"}')
-    assert (await stage.client.hears("error")).event["error"]["code"] == "bad_message"
-    assert len(json.dumps(stage.last_told("error"))) < 300
+async def test_a_text_frame_of_a_mebibyte_is_survived(autojump_clock: MockClock, session: SessionFixture) -> None:
+    await session.ready()
+    await session.client.send('{"type":"text.input","text":"' + "x" * (1 << 20) + '"}')
+    assert (await session.client.hears("error")).event["error"]["code"] == "bad_message"
+    assert len(json.dumps(session.last_told("error"))) < 300
 
 
-async def test_audio_that_comes_too_fast_is_slowed_to_twice_real_time(autojump_clock: MockClock, stage: Stage) -> None:
-    await stage.ready()
+async def test_audio_that_comes_too_fast_is_slowed_to_twice_real_time(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    await session.ready()
     for _ in range(1000):  # 40 s of sound, as fast as it is taken
-        await stage.client.send({"type": "audio.input", "audio": SILENCE_40_MS})
+        await session.client.send({"type": "audio.input", "audio": SILENCE_40_MS})
     await trio.lowlevel.checkpoint()
     # 5 s may come at once and 64 frames stand in buffers; the rest is taken at twice real time.
-    assert stage.client.now == pytest.approx((40 - 5 - 64 * 0.04) / 2, abs=0.2)
+    assert session.client.now == pytest.approx((40 - 5 - 64 * 0.04) / 2, abs=0.2)
 
 
 async def test_a_flood_of_audio_does_not_delay_control_on_its_way_to_the_model(
-    autojump_clock: MockClock, stage: Stage
+    autojump_clock: MockClock, session: SessionFixture
 ) -> None:
-    stage.model.answers_with("long", audio_ms=20_000)
-    await stage.ready()
-    await stage.asks()
-    await stage.client.hears("response.audio.delta")
+    session.model.answers_with("long", audio_ms=20_000)
+    await session.ready()
+    await session.asks()
+    await session.client.hears("response.audio.delta")
     for _ in range(100):
-        await stage.client.send({"type": "audio.input", "audio": SILENCE_40_MS})
-    at = stage.client.now
-    await stage.client.interrupt()
-    cancel = await stage.model.hears("response.cancel")
+        await session.client.send({"type": "audio.input", "audio": SILENCE_40_MS})
+    at = session.client.now
+    await session.client.interrupt()
+    cancel = await session.model.hears("response.cancel")
     assert cancel.at - at < 0.01
 
 
 async def test_a_client_cannot_learn_instructions_context_or_anything_but_the_protocol(
-    autojump_clock: MockClock, stage: Stage
+    autojump_clock: MockClock, session: SessionFixture
 ) -> None:
-    await stage.ready()
-    await stage.asks()
-    await stage.client.hears("response.done")
-    everything = json.dumps([entry.event for entry in stage.client.heard])
+    await session.ready()
+    await session.asks()
+    await session.client.hears("response.done")
+    everything = json.dumps([entry.event for entry in session.client.heard])
     assert "Be brief." not in everything
     assert "<context>" not in everything
     assert "34 degrees" not in everything
-    unknown = {kind for kind in stage.client.types() if not _is_contractual(kind)}
+    unknown = {kind for kind in session.client.types() if not _is_contractual(kind)}
     assert unknown == set()
 
 
@@ -161,22 +165,24 @@ def _is_contractual(kind: str) -> bool:
 
 
 async def test_no_message_of_sound_is_so_long_that_the_upstream_is_given_up(
-    autojump_clock: MockClock, stage: Stage
+    autojump_clock: MockClock, session: SessionFixture
 ) -> None:
-    await stage.ready()
+    await session.ready()
     for _ in range(20):
-        await stage.client.send(bytes(48 * 16_000))
+        await session.client.send(bytes(48 * 16_000))
     await trio.sleep(5)
-    assert stage.session.summary.recoveries == 0
+    assert session.under_test.summary.recoveries == 0
 
 
-async def test_I11_a_flood_of_typed_questions_is_thinned_out(autojump_clock: MockClock, stage: Stage) -> None:
-    await stage.ready()
+async def test_I11_a_flood_of_typed_questions_is_thinned_out(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    await session.ready()
     for _ in range(100):
-        await stage.client.type("x" * 4000)
+        await session.client.type("x" * 4000)
         await trio.sleep(0.02)
     created = [
-        entry for entry in stage.model.heard("conversation.item.create") if entry.event["item"]["role"] == "user"
+        entry for entry in session.model.heard("conversation.item.create") if entry.event["item"]["role"] == "user"
     ]
     assert len(created) <= 5 + 2
-    assert stage.session.summary.errors["bad_message"] >= 90
+    assert session.under_test.summary.errors["bad_message"] >= 90

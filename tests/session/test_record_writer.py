@@ -9,8 +9,8 @@ import msgspec
 import pytest
 import trio
 
+from tests.support.turn_records import turn
 from voice_trio.billing.prices import Cost
-from voice_trio.conversation.turn.record import TurnRecord
 from voice_trio.errors import StateUnavailable
 from voice_trio.session.endings import Ending
 from voice_trio.session.summary import Summary
@@ -34,25 +34,6 @@ class AwayState(MemoryState):
 
 def a_state(kind: type[MemoryState] = MemoryState) -> MemoryState:
     return kind(Quotas(5, 2), first_rollout(load_settings({}).access))
-
-
-def turn(status: str = "completed", number: int = 1) -> TurnRecord:
-    return TurnRecord(
-        turn_id=number,
-        typed=False,
-        said="hello",
-        answer="hello to you",
-        status=status,
-        outcome=None,
-        stale=False,
-        waited_ms=0,
-        queries=0,
-        passages=(),
-        heard_ms=900,
-        received_ms=900,
-        said_items=((f"u{number}", "hello"),),
-        heard_items=((f"a{number}", "hello to"),),
-    )
 
 
 async def record(state: MemoryState) -> SessionRecord:

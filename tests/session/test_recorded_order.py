@@ -14,7 +14,7 @@ import trio
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from tests.support.session_fixture import Stage
+    from tests.support.session_fixture import SessionFixture
 
 
 def folded(kinds: list[str]) -> list[str]:
@@ -23,12 +23,14 @@ def folded(kinds: list[str]) -> list[str]:
     return [kind for kind, _ in groupby(names)]
 
 
-async def test_a_normal_turn_reaches_the_client_in_the_recorded_order(autojump_clock: MockClock, stage: Stage) -> None:
-    await stage.ready()
-    before = len(stage.client.types())
-    await stage.asks("hello my name is Marcelo", words_at=[1.2, 1.5, 1.8, 2.1, 2.4], lasts=2.0, silence=0.5)
-    await stage.client.hears("response.done")
-    kinds = folded(stage.client.types()[before:])
+async def test_a_normal_turn_reaches_the_client_in_the_recorded_order(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    await session.ready()
+    before = len(session.client.types())
+    await session.asks("hello my name is Marcelo", words_at=[1.2, 1.5, 1.8, 2.1, 2.4], lasts=2.0, silence=0.5)
+    await session.client.hears("response.done")
+    kinds = folded(session.client.types()[before:])
     transcription = "conversation.item.input_audio_transcription"
     assert kinds == [
         "input_audio_buffer.speech_started",
@@ -47,18 +49,18 @@ async def test_a_normal_turn_reaches_the_client_in_the_recorded_order(autojump_c
 
 
 async def test_a_barge_in_reaches_client_and_model_in_the_recorded_order(
-    autojump_clock: MockClock, stage: Stage
+    autojump_clock: MockClock, session: SessionFixture
 ) -> None:
-    stage.model.answers_with("a long answer", audio_ms=10_000, pace=1.2)
-    await stage.ready()
-    await stage.asks("hello my name is Marcelo")
-    await stage.client.hears("response.audio.delta")
+    session.model.answers_with("a long answer", audio_ms=10_000, pace=1.2)
+    await session.ready()
+    await session.asks("hello my name is Marcelo")
+    await session.client.hears("response.audio.delta")
     await trio.sleep(2.013)
-    said, told = len(stage.model.said), len(stage.client.types())
-    await stage.asks("wait a moment please", completed_after=5.0)
-    await stage.model.hears("conversation.item.truncate")
+    said, told = len(session.model.said), len(session.client.types())
+    await session.asks("wait a moment please", completed_after=5.0)
+    await session.model.hears("conversation.item.truncate")
     await trio.sleep(0.5)
-    by_model = [kind for kind in folded([entry.type for entry in stage.model.said[said:]]) if "delta" not in kind]
+    by_model = [kind for kind in folded([entry.type for entry in session.model.said[said:]]) if "delta" not in kind]
     assert by_model[:10] == [
         "input_audio_buffer.speech_started",
         "response.output_audio.done",
@@ -71,7 +73,7 @@ async def test_a_barge_in_reaches_client_and_model_in_the_recorded_order(
         "conversation.item.truncated",
         "input_audio_buffer.speech_stopped",
     ]
-    to_client = [kind for kind in folded(stage.client.types()[told:]) if "transcription" not in kind]
+    to_client = [kind for kind in folded(session.client.types()[told:]) if "transcription" not in kind]
     assert to_client[:5] == [
         "input_audio_buffer.speech_started",
         "playback.flush",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.support.session_fixture import Stage, contexts
+from tests.support.session_fixture import SessionFixture, contexts
 from voice_trio.errors import ModelRefused, ModelUnavailable
 from voice_trio.session.endings import Ending
 
@@ -17,131 +17,141 @@ if TYPE_CHECKING:
 QUESTION = "how warm must the brooder be in winter"
 
 
-def said(stage: Stage) -> list[tuple[str, str]]:
+def said(session: SessionFixture) -> list[tuple[str, str]]:
     """(role, text) of what the newest model holds, context apart."""
     return [
         (item["role"], part.get("text") or part.get("transcript") or "")
-        for item in stage.model.items
+        for item in session.model.items
         if item["role"] != "system"
         for part in item["content"]
     ]
 
 
-async def test_a_lost_upstream_is_replaced_and_told_what_was_said(autojump_clock: MockClock, stage: Stage) -> None:
-    stage.model.answers_with("Thirty-four degrees.", audio_ms=1000)
-    await stage.ready()
-    await stage.asks(QUESTION)
-    await stage.client.hears("response.done")
+async def test_a_lost_upstream_is_replaced_and_told_what_was_said(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    session.model.answers_with("Thirty-four degrees.", audio_ms=1000)
+    await session.ready()
+    await session.asks(QUESTION)
+    await session.client.hears("response.done")
     await trio.sleep(5)
-    await stage.model.drop()
-    await stage.client.hears("session.recovering")
-    await stage.client.hears("session.recovered")
+    await session.model.drop()
+    await session.client.hears("session.recovering")
+    await session.client.hears("session.recovered")
     await trio.sleep(0.1)
-    assert said(stage) == [("user", QUESTION), ("assistant", "Thirty-four degrees.")]
-    await stage.asks("how many hours of light do layers need")
-    await stage.client.hears("response.done")
-    assert stage.session.summary.recoveries == 1
-    assert stage.told().count("error") == 0
+    assert said(session) == [("user", QUESTION), ("assistant", "Thirty-four degrees.")]
+    await session.asks("how many hours of light do layers need")
+    await session.client.hears("response.done")
+    assert session.under_test.summary.recoveries == 1
+    assert session.told().count("error") == 0
 
 
-async def test_a_turn_nobody_heard_an_answer_to_is_asked_again(autojump_clock: MockClock, stage: Stage) -> None:
-    stage.model.answers_with("Thirty-four degrees.", audio_ms=1000, first_audio_after=2.0)
-    await stage.ready()
-    await stage.asks(QUESTION)
-    await stage.client.hears("response.created")
+async def test_a_turn_nobody_heard_an_answer_to_is_asked_again(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    session.model.answers_with("Thirty-four degrees.", audio_ms=1000, first_audio_after=2.0)
+    await session.ready()
+    await session.asks(QUESTION)
+    await session.client.hears("response.created")
     await trio.sleep(1.0)
-    await stage.model.drop()
-    await stage.client.hears("session.recovered")
-    done = await stage.client.hears("response.done")
+    await session.model.drop()
+    await session.client.hears("session.recovered")
+    done = await session.client.hears("response.done")
     assert done.event["status"] == "completed"
-    assert "34 degrees" in contexts(stage.model.items)[0]
-    assert stage.told().count("context.injected") == 1
+    assert "34 degrees" in contexts(session.model.items)[0]
+    assert session.told().count("context.injected") == 1
 
 
-async def test_an_answer_that_was_half_heard_is_not_asked_again(autojump_clock: MockClock, stage: Stage) -> None:
-    stage.model.answers_with("a long answer of many words " * 10, audio_ms=20_000, pace=1.0)
-    await stage.ready()
-    await stage.asks(QUESTION)
-    await stage.client.hears("response.audio.delta")
+async def test_an_answer_that_was_half_heard_is_not_asked_again(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    session.model.answers_with("a long answer of many words " * 10, audio_ms=20_000, pace=1.0)
+    await session.ready()
+    await session.asks(QUESTION)
+    await session.client.hears("response.audio.delta")
     await trio.sleep(2.0)
-    await stage.model.drop()
-    await stage.client.hears("session.recovered")
+    await session.model.drop()
+    await session.client.hears("session.recovered")
     await trio.sleep(10.0)
-    assert len(stage.model.heard("response.create")) == 1
-    assert [role for role, _ in said(stage)] == ["user", "assistant"]
-    assert stage.records[0].status == "incomplete"
+    assert len(session.model.heard("response.create")) == 1
+    assert [role for role, _ in said(session)] == ["user", "assistant"]
+    assert session.records[0].status == "incomplete"
 
 
 async def test_no_audio_goes_to_the_next_model_before_it_has_promised_not_to_answer_by_itself(
-    autojump_clock: MockClock, stage: Stage
+    autojump_clock: MockClock, session: SessionFixture
 ) -> None:
-    await stage.ready()
-    stage.soon(stage.client.speak, 10.0)
+    await session.ready()
+    session.soon(session.client.speak, 10.0)
     await trio.sleep(2.0)
-    stage.model.never_ready()
-    await stage.model.drop()
+    session.model.never_ready()
+    await session.model.drop()
     await trio.sleep(3.0)
-    assert [entry for entry in stage.model.heard("input_audio_buffer.append") if entry.session == 1] == []
-    stage.model.behave()
-    await stage.client.hears("session.recovered")
+    assert [entry for entry in session.model.heard("input_audio_buffer.append") if entry.session == 1] == []
+    session.model.behave()
+    await session.client.hears("session.recovered")
     await trio.sleep(0.5)
-    kept = [entry for entry in stage.model.heard("input_audio_buffer.append") if entry.session > 1]
+    kept = [entry for entry in session.model.heard("input_audio_buffer.append") if entry.session > 1]
     assert len(kept) >= 5.0 / 0.04
 
 
-async def test_after_the_last_attempt_the_client_is_told_and_closed(autojump_clock: MockClock, stage: Stage) -> None:
-    await stage.ready()
+async def test_after_the_last_attempt_the_client_is_told_and_closed(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    await session.ready()
     for _ in range(3):
-        stage.model.refuse_next_connection(ModelUnavailable("down"))
-    await stage.model.drop()
-    closed = await stage.client.is_closed()
+        session.model.refuse_next_connection(ModelUnavailable("down"))
+    await session.model.drop()
+    closed = await session.client.is_closed()
     assert closed.code == 1011
-    assert stage.told()[-2:] == ["session.recovering", "error"]
+    assert session.told()[-2:] == ["session.recovering", "error"]
 
 
-async def test_what_no_retry_cures_is_not_retried(autojump_clock: MockClock, stage: Stage) -> None:
-    await stage.ready()
-    stage.model.refuse_next_connection(ModelRefused("insufficient_quota"))
-    at = stage.now
-    await stage.model.drop()
-    await stage.over.wait()
-    assert stage.now == at
-    assert stage.summary.ending is Ending.UPSTREAM_LOST
+async def test_what_no_retry_cures_is_not_retried(autojump_clock: MockClock, session: SessionFixture) -> None:
+    await session.ready()
+    session.model.refuse_next_connection(ModelRefused("insufficient_quota"))
+    at = session.now
+    await session.model.drop()
+    await session.over.wait()
+    assert session.now == at
+    assert session.summary.ending is Ending.UPSTREAM_LOST
 
 
-async def test_an_upstream_session_that_expires_is_replaced(autojump_clock: MockClock, stage: Stage) -> None:
-    await stage.ready()
-    stage.model.send_error("session_expired")
-    await stage.client.hears("session.recovered")
-    assert stage.model.connections == 2
+async def test_an_upstream_session_that_expires_is_replaced(autojump_clock: MockClock, session: SessionFixture) -> None:
+    await session.ready()
+    session.model.send_error("session_expired")
+    await session.client.hears("session.recovered")
+    assert session.model.connections == 2
 
 
 async def test_an_upstream_that_takes_nothing_for_ten_seconds_is_replaced(
-    autojump_clock: MockClock, stage: Stage
+    autojump_clock: MockClock, session: SessionFixture
 ) -> None:
-    await stage.ready()
-    stage.model.session.link.stall()  # type: ignore[union-attr]  # a memory link, after ready
-    stage.soon(stage.client.speak, 30.0)
-    recovering = await stage.client.hears("session.recovering")
-    await stage.client.hears("session.recovered")
+    await session.ready()
+    session.model.session.link.stall()  # type: ignore[union-attr]  # a memory link, after ready
+    session.soon(session.client.speak, 30.0)
+    recovering = await session.client.hears("session.recovering")
+    await session.client.hears("session.recovered")
     assert recovering.at == pytest.approx(10.0, abs=0.1)
 
 
-async def test_an_upstream_that_is_lost_again_and_again_is_given_up(autojump_clock: MockClock, stage: Stage) -> None:
-    await stage.ready()
-    while not stage.over.is_set():
-        await stage.model.drop()
+async def test_an_upstream_that_is_lost_again_and_again_is_given_up(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    await session.ready()
+    while not session.over.is_set():
+        await session.model.drop()
         await trio.sleep(2.0)
-    assert stage.model.connections == 11
-    assert stage.summary.ending is Ending.UPSTREAM_LOST
+    assert session.model.connections == 11
+    assert session.summary.ending is Ending.UPSTREAM_LOST
 
 
 async def test_I7_the_deadline_counts_while_recovering(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    stage = Stage(nursery, duration_seconds=30)
-    await stage.ready()
-    await stage.until(29.0)
-    stage.model.never_ready()
-    await stage.model.drop()
-    await stage.over.wait()
-    assert stage.ended_at == 30.0
-    assert stage.summary.ending is Ending.TIMEOUT
+    session = SessionFixture(nursery, duration_seconds=30)
+    await session.ready()
+    await session.until(29.0)
+    session.model.never_ready()
+    await session.model.drop()
+    await session.over.wait()
+    assert session.ended_at == 30.0
+    assert session.summary.ending is Ending.TIMEOUT

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tests.session.test_record_writer import turn
+from tests.support.turn_records import turn
 from voice_trio.billing.prices import Cost
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.turn.record import TurnTimestamps
@@ -19,7 +19,7 @@ from voice_trio.session.telemetry.turn_reports import turn_fields
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from tests.support.session_fixture import Stage
+    from tests.support.session_fixture import SessionFixture
     from voice_trio.conversation.turn.record import TurnRecord
 
 
@@ -54,20 +54,22 @@ def test_the_first_report_tells_when_playing_began_but_never_before_it_was_sent(
     assert told[-1].stages.playback_started is None
 
 
-async def test_an_interruption_is_timed_from_the_word_to_the_wire(autojump_clock: MockClock, stage: Stage) -> None:
-    stage.model.answers_with("A long answer about brooding.", audio_ms=60_000, pace=1000.0, chunk_ms=100)
-    await stage.ready()
-    await stage.asks()
-    await stage.client.hears("response.audio.delta")
-    stage.client.stop_reading()
+async def test_an_interruption_is_timed_from_the_word_to_the_wire(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    session.model.answers_with("A long answer about brooding.", audio_ms=60_000, pace=1000.0, chunk_ms=100)
+    await session.ready()
+    await session.asks()
+    await session.client.hears("response.audio.delta")
+    session.client.stop_reading()
     await trio.sleep(1.0)
-    stage.model.start_speech()
+    session.model.start_speech()
     await trio.sleep(0.1)
-    stage.client.read_again()  # the word to fall silent has waited for a tenth of a second
-    await stage.client.hears("playback.flush")
-    await stage.asks("what about the night")
+    session.client.read_again()  # the word to fall silent has waited for a tenth of a second
+    await session.client.hears("playback.flush")
+    await session.asks("what about the night")
     await trio.sleep(100.0)
-    cut, *others = stage.records
+    cut, *others = session.records
     assert cut.status == "cancelled"
     assert not [record for record in others if record.stages.flush_sent is not None]
     stages = cut.stages

@@ -1,12 +1,14 @@
-"""The stage with a client of OpenAI's own protocol on it, and verbs for what such a client says."""
+"""A session with a client of OpenAI's own protocol on it, and verbs for what such a client says."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import pybase64
+import trio
 
-from tests.support.session_fixture import Stage
+from tests.support.recorded import BEGINNING, ENDING
+from tests.support.session_fixture import SessionFixture
 from voice_trio.session.config import PassthroughConfig
 
 if TYPE_CHECKING:
@@ -19,14 +21,24 @@ SPEECH_EVENTS = (
 )
 
 
-class DropInStage(Stage):
-    """As `Stage`; `allowed` and `preset` are those of `PassthroughConfig`."""
+QUESTION = "how warm must the brooder be in winter"
+LONG = "Thirty three degrees in the first week and then a little less every day."
+ANSWERED = ["response.created", *BEGINNING, *ENDING]
+
+
+class RealtimeSessionFixture(SessionFixture):
+    """As `SessionFixture`; `allowed` and `preset` are those of `PassthroughConfig`."""
 
     def __init__(
-        self, nursery: Any, *, allowed: frozenset[str] | None = None, preset: dict[str, Any] | None = None, **terms: Any
+        self,
+        nursery: Any,
+        *,
+        allowed: frozenset[str] | None = None,
+        preset: dict[str, Any] | None = None,
+        **config: Any,
     ) -> None:
         passthrough = PassthroughConfig(preset=preset) if allowed is None else PassthroughConfig(allowed, preset)
-        super().__init__(nursery, passthrough=passthrough, **terms)
+        super().__init__(nursery, passthrough=passthrough, **config)
 
     async def ready(self) -> None:
         await self.client.hears("session.created")
@@ -89,4 +101,30 @@ class DropInStage(Stage):
         return [entry.event["error"] for entry in self.client.heard_of("error")]
 
     def summary_so_far(self) -> Summary:
-        return self.session.summary
+        return self.under_test.summary
+
+
+async def interrupted(passthrough: RealtimeSessionFixture, *, after: float = 1.3) -> str:
+    """An answer is cut in by speech that is not committed yet; its item."""
+    passthrough.model.answers_with(LONG, audio_ms=8000)
+    await passthrough.ask()
+    await passthrough.client.hears("response.created")
+    await trio.sleep(after)
+    passthrough.model.start_speech()
+    await passthrough.client.hears("response.done")
+    return passthrough.answer_item()
+
+
+def truncations(passthrough: RealtimeSessionFixture) -> list[tuple[str, int]]:
+    return [
+        (entry.event["item_id"], entry.event["audio_end_ms"])
+        for entry in passthrough.model.heard("conversation.item.truncate")
+    ]
+
+
+async def finish_speech(passthrough: RealtimeSessionFixture) -> None:
+    """What was begun is committed, and answered."""
+    turn = passthrough.client.heard_of("input_audio_buffer.speech_started")[-1].event
+    passthrough.model.hear_piece(turn["item_id"], QUESTION)
+    passthrough.model.stop_speech(turn["item_id"])
+    await passthrough.client.hears("response.created")

@@ -36,12 +36,12 @@ HANDBOOK = (
     Passage("p2", "Light for layers", "Layers need 16 hours of light.", "handbook 2"),
     Passage("p3", "Water", "Ducks need water deep enough for their bills.", "handbook 3"),
 )
-CONFIG = RealtimeConfig(model="gpt-realtime-2.1", instructions="Be brief.")
-TERMS = SessionConfig("sess_test", CONFIG, resume_token="resume-me")
+REALTIME_CONFIG = RealtimeConfig(model="gpt-realtime-2.1", instructions="Be brief.")
+SESSION_CONFIG = SessionConfig("sess_test", REALTIME_CONFIG, resume_token="resume-me")
 
 
-class Stage(Observer):
-    """Times are seconds since the curtain rose, which is when the session began to connect."""
+class SessionFixture(Observer):
+    """A session, its client, upstream and knowledge. Times are seconds since it began to connect."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Stage(Observer):
         wrap: Callable[[Link], Link] = lambda link: link,
         sidecar: str = "off",
         cost_meter: CostMeter | None = None,
-        **terms: Any,
+        **config: Any,
     ) -> None:
         ours, theirs = memory_link_pair()
         self.model = ScriptedModel(nursery)
@@ -61,11 +61,11 @@ class Stage(Observer):
         self.records: list[TurnRecord] = []
         self.summaries: list[Summary] = []
         self.over = trio.Event()
-        self.session = Session(
+        self.under_test = Session(
             wrap(ours),
             self._dial,
             knows(self.knowledge),
-            replace(TERMS, **terms),
+            replace(SESSION_CONFIG, **config),
             observers=(self,),
             unix_time=lambda: UNIX_TIME,
             cost_meter=cost_meter,
@@ -74,11 +74,11 @@ class Stage(Observer):
         self.expects_crash = False
         self.was_told_ready = False
         self.ended_at = float("nan")
-        self._raised_at = trio.current_time()
+        self._began_at = trio.current_time()
         self._nursery = nursery
         nursery.start_soon(self.client.run)
         nursery.start_soon(self._run)
-        nursery.start_soon(self._fall_asleep)
+        nursery.start_soon(self._fail_when_idle)
 
     async def _dial(self, nursery: trio.Nursery) -> Link:
         return self.model.connect()
@@ -87,12 +87,12 @@ class Stage(Observer):
         return self.model.transcriber.connect()
 
     async def _run(self) -> None:
-        summary = await self.session.run()
+        summary = await self.under_test.run()
         assert self.expects_crash or summary.ending is not Ending.CRASHED, "the session crashed: see its log"
         self.ended_at = self.now
         self.over.set()
 
-    async def _fall_asleep(self) -> None:
+    async def _fail_when_idle(self) -> None:
         """When all that is left is waiting, virtual time jumps to here, and the test fails instead of hanging."""
         await trio.sleep(PATIENCE_SECONDS)
         raise AssertionError(f"nothing happens any more; the client was told: {self.told()}")
@@ -108,7 +108,7 @@ class Stage(Observer):
 
     @property
     def now(self) -> float:
-        return round(trio.current_time() - self._raised_at, 6)
+        return round(trio.current_time() - self._began_at, 6)
 
     @property
     def summary(self) -> Summary:
@@ -119,7 +119,7 @@ class Stage(Observer):
         await self.client.hears("session.updated")
 
     async def until(self, at: float) -> None:
-        await trio.sleep_until(self._raised_at + at)
+        await trio.sleep_until(self._began_at + at)
 
     def soon(self, function: Any, *args: Any, **kwargs: Any) -> None:
         """Do something meanwhile."""

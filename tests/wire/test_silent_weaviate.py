@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.support.deployment import gateway
-from tests.support.session_fixture import Stage
+from tests.support.session_fixture import SessionFixture
 from tests.support.weaviate_server import WeaviateServer
 from voice_trio.conversation.policy import Policy
 from voice_trio.conversation.retrieval.passage import Passage
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 BROODING = Passage("1", "Brooding", "The brooder must be at 34 degrees in the first week.", "handbook")
 
 
-def stage_with(nursery: trio.Nursery, url: str) -> tuple[Stage, WeaviateKnowledge]:
+def stage_with(nursery: trio.Nursery, url: str) -> tuple[SessionFixture, WeaviateKnowledge]:
     store = WeaviateKnowledge(WeaviateAddress.of(url), search_seconds_max=0.5)
 
     def shared(_: Knowledge) -> Knowledge:
         return SharedKnowledge(store, nursery, search_seconds_max=0.5)
 
-    return Stage(nursery, policy=Policy(passage_cache=True), knows=shared), store
+    return SessionFixture(nursery, policy=Policy(passage_cache=True), knows=shared), store
 
 
 async def test_a_session_is_ready_at_once_and_its_answer_is_asked_for_within_the_wait(nursery: trio.Nursery) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with trio.fail_after(20):
-            stage, store = stage_with(nursery, f"http://127.0.0.1:{port}?grpc_port={port}")
+            session, store = stage_with(nursery, f"http://127.0.0.1:{port}?grpc_port={port}")
             began = time.monotonic()
-            await stage.ready()
+            await session.ready()
             assert time.monotonic() - began < 1.0
-            await stage.asks("how warm must the brooder be now", words_at=[0.1 * n for n in range(7)], lasts=1.0)
+            await session.asks("how warm must the brooder be now", words_at=[0.1 * n for n in range(7)], lasts=1.0)
             committed = time.monotonic()
-            await stage.model.hears("response.create")
+            await session.model.hears("response.create")
             assert time.monotonic() - committed < 0.4  # 200 ms, and something for a busy machine
         store.close()
         nursery.cancel_scope.cancel()
@@ -51,15 +51,15 @@ async def test_a_session_is_ready_at_once_and_its_answer_is_asked_for_within_the
 
 async def test_kept_passages_serve_when_the_weaviate_has_fallen_silent(nursery: trio.Nursery) -> None:
     with WeaviateServer([BROODING]) as server, trio.fail_after(30):
-        stage, store = stage_with(nursery, server.url)
-        await stage.ready()
-        await stage.asks("how warm must the brooder be", words_at=[0.1 * n for n in range(6)], lasts=2.0)
-        assert (await stage.client.hears("context.injected")).event["outcome"] == "hidden"
-        await stage.model.says("response.done")
+        session, store = stage_with(nursery, server.url)
+        await session.ready()
+        await session.asks("how warm must the brooder be", words_at=[0.1 * n for n in range(6)], lasts=2.0)
+        assert (await session.client.hears("context.injected")).event["outcome"] == "hidden"
+        await session.model.says("response.done")
         await trio.sleep(1.0)
         server.hang()
-        await stage.asks("degrees in the brooder please", words_at=[0.1 * n for n in range(5)], lasts=1.0)
-        told = (await stage.client.hears("context.injected")).event
+        await session.asks("degrees in the brooder please", words_at=[0.1 * n for n in range(5)], lasts=1.0)
+        told = (await session.client.hears("context.injected")).event
         assert told["outcome"] == "local"
         assert told["passages"] == [{"title": "Brooding", "source": "handbook"}]
         store.close()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.support.session_fixture import Stage
+from tests.support.session_fixture import SessionFixture
 from tests.support.weaviate_server import WeaviateServer
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
@@ -134,20 +134,22 @@ async def test_a_turn_goes_on_in_time_when_the_server_has_gone(nursery: trio.Nur
     knowledge = knowledge_at(server.url)
     with trio.fail_after(30):
         await knowledge.search("brooder", 1)
-        stage = Stage(nursery, knows=lambda _: SharedKnowledge(knowledge, nursery, search_seconds_max=SECONDS_MAX))
-        await stage.ready()
-        await stage.asks("how warm must the brooder be", words_at=[0.1 * n for n in range(6)], lasts=1.0)
-        await stage.model.hears("response.create")
-        assert (await stage.client.hears("context.injected")).event["outcome"] == "hidden"
-        await stage.model.says("response.done")
+        session = SessionFixture(
+            nursery, knows=lambda _: SharedKnowledge(knowledge, nursery, search_seconds_max=SECONDS_MAX)
+        )
+        await session.ready()
+        await session.asks("how warm must the brooder be", words_at=[0.1 * n for n in range(6)], lasts=1.0)
+        await session.model.hears("response.create")
+        assert (await session.client.hears("context.injected")).event["outcome"] == "hidden"
+        await session.model.says("response.done")
         server.close()
         for question in ("does wet litter hurt the eyes", "how much water do hens drink"):
-            await stage.asks(question, words_at=[0.1 * n for n in range(6)], lasts=1.0)
+            await session.asks(question, words_at=[0.1 * n for n in range(6)], lasts=1.0)
             committed = time.monotonic()
-            await stage.model.hears("response.create")
+            await session.model.hears("response.create")
             assert time.monotonic() - committed < 0.4  # 200 ms, and something for a busy machine
-            assert (await stage.client.hears("context.injected")).event["outcome"] in ("late", "none")
-            await stage.model.says("response.done")
+            assert (await session.client.hears("context.injected")).event["outcome"] in ("late", "none")
+            await session.model.says("response.done")
     knowledge.close()
     nursery.cancel_scope.cancel()
 
