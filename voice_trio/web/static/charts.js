@@ -1,4 +1,4 @@
-/** Small charts as SVG, made of elements and never of text. Knows numbers, not what they mean. */
+/** Small charts as SVG, built from elements, never from HTML text. Knows numbers, not their meaning. */
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 300;
@@ -32,7 +32,7 @@ export function bars(title, values, kind = "") {
   return canvas(title, ...drawn.filter(Boolean));
 }
 
-/** Lines through what was measured; minutes without any leave a gap. The first line is filled below. */
+/** Lines through the measured values, with gaps for minutes without one. The area below the first line is filled. */
 export function lines(title, ...series) {
   const most = Math.max(...series.flat().filter((value) => value !== null), 1e-9) * 1.08;
   const drawn = series.flatMap((values, number) => {
@@ -49,7 +49,7 @@ export function lines(title, ...series) {
   return canvas(title, ...drawn);
 }
 
-/** From nothing to the median, on to P95, and a mark at P99, on a scale that ends at `most`. */
+/** A bar from 0 to the median, on to P95, and a mark at P99, on a scale that ends at `most`. */
 export function range(title, { p50, p95, p99 }, most) {
   const at = (value) => (Math.min(value, most) / most) * 100;
   const words = element("title");

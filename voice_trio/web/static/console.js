@@ -1,4 +1,4 @@
-/** The console page: buttons, words and pictures around a VoiceClient. The token comes in the address's fragment. */
+/** The console page: controls, transcript and timelines around a VoiceClient. The token is in the URL's fragment. */
 
 import { VoiceClient } from "/client/voice.js";
 
@@ -22,7 +22,7 @@ const TOKEN = "voice-trio-token";
 const TURNS = "voice-trio-turns";
 const FOLLOWS_WITHIN_PX = 120;
 const NEWS_MS = 6000;
-const RELOADED_WITHIN_MS = 3_600_000; // as long as the gateway remembers a session
+const RELOADED_WITHIN_MS = 3_600_000; // as long as the gateway keeps a session's record
 
 const conversation = new Conversation($("turns"), () => {
   $("welcome").hidden = true;
@@ -35,14 +35,14 @@ const voice = new VoiceClient({
 });
 let expiresAt = null;
 let level = 0;
-let follows = true; // whether the page stays with what is newest; not while somebody reads further up
-let noticed = ""; // what the notice is about, where it may go by itself
+let follows = true; // whether the page scrolls to the newest turn; not while the reader has scrolled up
+let noticed = ""; // the subject of a notice that may disappear by itself
 let isFresh = false;
 const spent = { before: 0, now: 0, isEstimate: false }; // USD: by earlier connections of this page, by this one
-globalThis.voiceTrio = voice; // for those who try things in the browser's own console
+globalThis.voiceTrio = voice; // for experiments in the browser's own console
 
 function gatewayUrl() {
-  const url = new URL("/v1/ws/voice?metrics=1", location.href); // this page draws each turn's figures
+  const url = new URL("/v1/ws/voice?metrics=1", location.href); // this page draws each turn's metrics
   url.protocol = url.protocol.replace("http", "ws");
   return url.href;
 }
@@ -53,7 +53,7 @@ function takeToken() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (!token) return;
   sessionStorage.setItem(TOKEN, token);
-  history.replaceState(null, "", location.pathname + location.search); // so that nobody reads it off the screen
+  history.replaceState(null, "", location.pathname + location.search); // so that the token is not visible on the screen
   hideNotice();
 }
 
@@ -67,7 +67,7 @@ function writeResume(token) {
   else sessionStorage.removeItem(RESUME);
 }
 
-// Doing
+// Actions
 
 async function talk() {
   if (voice.isActive) {
@@ -93,7 +93,7 @@ function interrupt() {
   if (voice.state === "speaking" || voice.state === "thinking") voice.interrupt();
 }
 
-// Showing
+// Display
 
 function show() {
   const { state } = voice;
@@ -145,7 +145,7 @@ function notice({ title, text, about = "", action = null, onAction = null, isMil
   $("notice").hidden = false;
 }
 
-/** A notice that goes by itself; it takes no other's place. */
+/** A notice that disappears by itself; it replaces no other notice. */
 function tell(title, text) {
   if (!$("notice").hidden) return;
   notice({ title, text, about: "news", isMild: true });
@@ -183,7 +183,7 @@ function fill(select, devices, kind) {
   select.value = options.some(({ deviceId }) => deviceId === chosen) ? chosen : "";
 }
 
-// What the client tells
+// Events of the client
 
 const on = {
   state: () => show(),
@@ -266,7 +266,7 @@ function figures(told) {
   showFigures();
 }
 
-// What people do
+// Events of the user
 
 $("talk").onclick = talk;
 $("mute").onclick = () => voice.mute(voice.microphone !== "muted");
@@ -301,7 +301,7 @@ addEventListener("pagehide", () => {
 });
 navigator.mediaDevices?.addEventListener("devicechange", listDevices);
 
-// Moving
+// Animation
 
 addEventListener("scroll", () => {
   follows = innerHeight + scrollY >= document.documentElement.scrollHeight - FOLLOWS_WITHIN_PX;

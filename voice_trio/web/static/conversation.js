@@ -1,4 +1,4 @@
-/** The conversation on the page: a turn is what was asked, what was answered, and how it went. Knows no socket. */
+/** The conversation on the page: each turn has a question, a response, and its metrics. Knows no socket. */
 
 import { draw, Marks } from "./timeline.js";
 import { contextWords, moneyWords } from "./words.js";
@@ -12,7 +12,7 @@ export class Conversation {
   #onTurn;
   #turns = [];
   #ofItem = new Map(); // item or response id → Turn
-  #audioMs = new Map(); // answer item → ms of sound received
+  #audioMs = new Map(); // response item → ms of audio received
 
   constructor(list, onTurn) {
     this.#list = list;
@@ -36,7 +36,7 @@ export class Conversation {
   speech({ speaking, itemId }) {
     const now = performance.now();
     if (speaking) {
-      // A question nobody heard an answer to goes on: the gateway joins the two, and so does the page.
+      // A question whose response was not played continues: the gateway merges both turns, and so does the page.
       const turn = this.last && !this.last.isAnswered ? this.last : this.#begin();
       this.#ofItem.set(itemId, turn);
       turn.listen(now);
@@ -85,7 +85,7 @@ export class Conversation {
     this.last?.use(detail);
   }
 
-  /** A turn's figures, from the gateway, once it is over. */
+  /** A turn's metrics, from the gateway, once the turn is over. */
   figures(told) {
     const items = [...told.user_items, ...told.answer_items];
     const typed = this.#turns.findLast((turn) => turn.isTyped && !turn.hasFigures);
@@ -93,7 +93,7 @@ export class Conversation {
     turn?.takeFigures(told);
   }
 
-  /** Of all turns here, the ms from the end of a question to the first sound of its answer. */
+  /** Of all turns here, the ms from the end of a question to the first audio of its response. */
   get answerTimes() {
     return this.#turns.map(({ marks }) => marks.answeredAfter).filter((ms) => ms !== null);
   }
@@ -105,14 +105,14 @@ export class Conversation {
     if (type === "silent") turn.soundStops(performance.now());
   }
 
-  /** An answer was cut; the words of it that were not heard are shown as such. */
+  /** A response was interrupted; the words that were not played are marked. */
   cut({ itemId, playedMs }) {
     const turn = this.#turnOf(itemId);
     const receivedMs = this.#audioMs.get(itemId) ?? 0;
     if (turn) turn.cut(itemId, receivedMs ? Math.min(1, playedMs / receivedMs) : 0, performance.now());
   }
 
-  /** The connection is gone; what was being answered will not be. */
+  /** The connection is lost; the pending response will not come. */
   lose() {
     for (const turn of this.#turns.filter(({ isPending }) => isPending)) {
       turn.isPending = false;
@@ -120,7 +120,7 @@ export class Conversation {
     }
   }
 
-  /** Nothing goes on any more. */
+  /** The conversation has ended. */
   settle() {
     for (const turn of this.#turns) turn.settle(performance.now());
     const empty = this.#turns.filter((turn) => turn.isBlank);
@@ -143,7 +143,7 @@ export class Conversation {
     }
   }
 
-  /** Draw what is still moving. */
+  /** Draw the turn that is still changing. */
   tick() {
     for (const turn of this.#turns.slice(-2)) turn.drawTimeline(performance.now());
   }
@@ -268,7 +268,7 @@ class Turn {
   cut(itemId, heard, now) {
     if (this.marks.cut !== null) return;
     const isSounding = this.marks.sounds.at(-1)?.[1] === null;
-    if (!isSounding && heard >= 1) return; // it was over anyway
+    if (!isSounding && heard >= 1) return; // it had been played to its end
     this.marks.soundStops(now);
     this.marks.cut = now;
     let isLater = false;
@@ -352,7 +352,7 @@ class Turn {
   }
 }
 
-/** The words of an answer; those after a cut as unheard, from the next whole word on. */
+/** The words of a response; after an interruption the unplayed ones are marked, from the next whole word on. */
 function answerNodes({ text, heard }) {
   if (heard === null || heard >= 1) return [document.createTextNode(text)];
   const [before, after] = splitAt(text, heard);
@@ -368,7 +368,7 @@ export function splitAt(text, share) {
   return [text.slice(0, at), text.slice(at)];
 }
 
-/** The passages at the top at once, the others behind a word. */
+/** The first passages, and a button that shows the others. */
 function sourceLists(passages) {
   const list = (some) => {
     const made = make("ul", "sources");

@@ -1,4 +1,4 @@
-/** The dashboard: asks for the statistics every few seconds, with the token from the address's fragment, and draws them. */
+/** The dashboard: requests the statistics every few seconds, with the token in the URL's fragment, and draws them. */
 
 import { bars, lines, range } from "./charts.js";
 
@@ -210,13 +210,13 @@ function draw(stats) {
   drawInstances(stats);
 }
 
-// Asking
+// Requests
 
 function takeToken() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (!token) return;
   sessionStorage.setItem(TOKEN, token);
-  history.replaceState(null, "", location.pathname + location.search); // so that nobody reads it off the screen
+  history.replaceState(null, "", location.pathname + location.search); // so that the token is not visible on the screen
 }
 
 function say(state, text) {

@@ -6,7 +6,7 @@ export interface Voice {
   isListening: boolean;
   isSpeaking: boolean;
   error: VoiceError | null;
-  /** Loudness from 0 to 1 of whoever is speaking. */
+  /** Loudness from 0 to 1 of the side that is speaking. */
   audioLevel: number;
   startConversation(): Promise<void>;
   stopConversation(): void;

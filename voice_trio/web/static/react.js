@@ -1,5 +1,5 @@
 /**
- * A React hook over voice.js. React is a peer: your bundler or import map says where "react" is.
+ * A React hook over voice.js. React is a peer dependency: your bundler or import map resolves "react".
  *
  *   const { state, startConversation, stopConversation, audioLevel } = useVoice({ token: getToken });
  */

@@ -1,7 +1,6 @@
 /**
- * One turn as a picture: when the user spoke and each word was understood, when documents were looked for, when the turn
- * was theirs no more, how long they waited, when the answer sounded and when it was cut. `shapes` is pure; `draw` makes
- * SVG of it.
+ * The timeline of one turn: speech, transcribed words, searches, the commit, the wait, the response's audio, and the
+ * interruption. `shapes` is pure; `draw` makes SVG of it.
  */
 
 const WIDTH = 320;
@@ -9,11 +8,11 @@ const HEIGHT = 82;
 const LEFT = 48; // room for the lanes' names
 const LANES = { you: 12, search: 32, answer: 52 };
 const BAR = 8;
-const QUERY = { height: 4, width: 4 }; // two rows in a lane: the next may begin before the last is back; at least so wide
+const QUERY = { height: 4, width: 4 }; // two rows in a lane, because searches overlap; with a minimum width
 const SECONDS_MIN = 3;
 const SVG = "http://www.w3.org/2000/svg";
 
-/** When each thing happened, in ms on one clock; `null` for what has not. */
+/** When each thing happened, in ms on one clock; `null` if it has not. */
 export class Marks {
   constructor(begins) {
     this.begins = begins;
@@ -43,7 +42,7 @@ export class Marks {
     close(this.sounds, at);
   }
 
-  /** What the gateway told of its searches, in ms since the turn began. */
+  /** The searches that the gateway reported, in ms since the turn began. */
   queriesWere(queries) {
     this.queries = queries.map(({ at_ms: at, took_ms: took, outcome }) => {
       const from = this.begins + at;
@@ -51,7 +50,7 @@ export class Marks {
     });
   }
 
-  /** Ms from the commit (or the sending of a text) to the first sound; null until then. */
+  /** Ms from the commit (or the sending of a text) to the first audio; null until then. */
   get answeredAfter() {
     return this.commit === null || !this.sounds.length ? null : Math.max(0, this.sounds[0][0] - this.commit);
   }
@@ -68,7 +67,7 @@ function close(spans, at) {
   if (last && last[1] === null) last[1] = Math.max(last[0], at);
 }
 
-/** Rectangles, lines and seconds, in a box of 320 by 82; `now` closes what is still open. */
+/** Rectangles, lines and seconds, in a box of 320 by 82; `now` ends the open intervals. */
 export function shapes(marks, now) {
   const spanMs = Math.max(1000 * SECONDS_MIN, marks.end(now) - marks.begins);
   const share = (at) => Math.min(1, Math.max(0, (at - marks.begins) / spanMs));
@@ -101,7 +100,7 @@ function ticks(seconds) {
   return Array.from({ length: Math.floor(seconds / step) + 1 }, (_, i) => i * step);
 }
 
-/** Draw into `svg`, and say the same to those who cannot see it. */
+/** Draw into `svg`, and describe the same for screen readers. */
 export function draw(svg, marks, now) {
   const { found, seconds } = shapes(marks, now);
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);

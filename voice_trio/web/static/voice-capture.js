@@ -1,12 +1,12 @@
 /**
- * The microphone's half of voice.js: an AudioWorklet that turns whatever the device delivers into 24 kHz PCM16 in
- * frames of 40 ms. It knows no socket. Loaded by voice.js; the classes are exported for tests.
+ * The AudioWorklet of voice.js for the microphone: converts the device's audio into 24 kHz PCM16 in frames of 40 ms.
+ * It knows no socket. Loaded by voice.js; the classes are exported for tests.
  */
 
 export const RATE = 24_000;
 export const FRAME_SAMPLES = 960; // 40 ms
 const ZERO_CROSSINGS = 16; // of the windowed sinc, each side: -70 dB above 12 kHz for 48 kHz input
-const PHASES = 256; // kernels kept for fractions of a sample; between two of them the nearest is taken
+const PHASES = 256; // kernels for fractions of a sample; the nearest one is used
 
 /** Any rate to any other, sample by sample, by a windowed sinc. Its delay is `delaySamples` samples of the input. */
 export class Resampler {
@@ -16,12 +16,12 @@ export class Resampler {
     this.delaySamples = Math.ceil(ZERO_CROSSINGS / cutoff);
     this.taps = 2 * this.delaySamples;
     this.kernels = makeKernels(this.delaySamples, cutoff);
-    this.history = new Float32Array(2 * this.taps); // each sample stands twice, so that a window never wraps
+    this.history = new Float32Array(2 * this.taps); // each sample is stored twice, so that a window never wraps
     this.at = 0;
     this.wait = 0; // input samples until the next output is due
   }
 
-  /** One sample in; `emit` gets each sample that comes out. */
+  /** Input of one sample; calls `emit` with each output sample. */
   push(sample, emit) {
     this.history[this.at] = sample;
     this.history[this.at + this.taps] = sample;
@@ -57,7 +57,7 @@ function makeKernels(half, cutoff) {
 const sinc = (x) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));
 const blackman = (x) => (Math.abs(x) >= 1 ? 0 : 0.42 + 0.5 * Math.cos(Math.PI * x) + 0.08 * Math.cos(2 * Math.PI * x));
 
-/** Samples of any rate in, frames out: `emit({pcm: ArrayBuffer, level})`, `level` being the loudness from 0 to 1. */
+/** Converts samples of any rate into frames: `emit({pcm: ArrayBuffer, level})`, `level` is the loudness from 0 to 1. */
 export class Framer {
   constructor(rate, emit) {
     this.resampler = rate === RATE ? null : new Resampler(rate, RATE);
@@ -86,7 +86,7 @@ export class Framer {
 
   keep(sample) {
     const clipped = Math.max(-1, Math.min(1, sample));
-    this.pcm.setInt16(2 * this.filled, Math.round(clipped * 32_767), true); // the wire is little-endian everywhere
+    this.pcm.setInt16(2 * this.filled, Math.round(clipped * 32_767), true); // the protocol is little-endian
     this.filled += 1;
     this.power += clipped * clipped;
     if (this.filled === FRAME_SAMPLES) {
@@ -104,7 +104,7 @@ if (globalThis.registerProcessor) {
     }
 
     process([channels]) {
-      if (channels.length) this.framer.push(channels); // none at all while the device is being changed
+      if (channels.length) this.framer.push(channels); // empty while the device changes
       return true;
     }
   }

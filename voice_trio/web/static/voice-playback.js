@@ -1,26 +1,26 @@
 /**
- * The loudspeaker's half of voice.js: an AudioWorklet that plays 24 kHz PCM16 in the order it came, knows to the sample
- * how much of each item it has played, and falls silent at once when told. It knows no socket. Its context must run at
- * 24 kHz, so that a sample in is a sample out. Loaded by voice.js; the class is exported for tests.
+ * The AudioWorklet of voice.js for the loudspeaker: plays 24 kHz PCM16 in order, counts each item's played samples,
+ * and stops at once on a flush. It knows no socket. Its context must run at 24 kHz, so that each input sample is one
+ * output sample. Loaded by voice.js; the class is exported for tests.
  */
 
 export const RATE = 24_000;
 const SAMPLES_PER_MS = RATE / 1000;
-const FADE_SAMPLES = 128; // one quantum: a cut without a click
+const FADE_SAMPLES = 128; // one quantum: a stop without a click
 const TARGET_MS_MAX = 400;
 const ITEMS_REMEMBERED = 16;
 const STATUS_EVERY_QUANTA = 8; // 43 ms
 
 /**
- * Sound waiting to be played. It begins when `targetMs` are there, or the item is complete, or `targetMs` have passed
- * since the first piece came. When it runs dry in the middle of an item it collects again, half as much more.
+ * The jitter buffer. Playback begins when `targetMs` are buffered, or the item is complete, or `targetMs` have passed
+ * since the first piece. After an underrun within an item it buffers again, half as much more.
  */
 export class PlaybackQueue {
   constructor(targetMs = 80) {
     this.targetMs = targetMs;
     this.items = new Map(); // id → {pushed, played, ended}, in samples
     this.pieces = []; // {item, samples: Int16Array, at}
-    this.tail = null; // what a flush leaves: one fading quantum
+    this.tail = null; // after a flush: one fading quantum
     this.state = "empty"; // empty, filling, playing
     this.queued = 0;
     this.waited = 0;
@@ -41,12 +41,12 @@ export class PlaybackQueue {
     }
   }
 
-  /** Nothing more of item `id` will come. */
+  /** Item `id` is complete. */
   end(id) {
     this.item(id).ended = true;
   }
 
-  /** Fill `out` (Float32Array); returns the loudness of what is in it, 0 for silence. */
+  /** Fill `out` (Float32Array); returns its loudness, 0 for silence. */
   render(out) {
     out.fill(0);
     let offset = this.renderTail(out);
@@ -58,8 +58,8 @@ export class PlaybackQueue {
   }
 
   /**
-   * Drop everything. At most one quantum more is heard, fading, and counts as played.
-   * Returns {itemId, playedMs} of what was being played or about to be, else of `id`; null if that is unknown here.
+   * Drop all audio. At most one more quantum is played, fading, and counts as played.
+   * Returns {itemId, playedMs} of the item that was playing or next, else of `id`; null if that is unknown.
    */
   flush(id = null) {
     const wasPlaying = this.state === "playing";
@@ -145,7 +145,7 @@ if (globalThis.registerProcessor) {
     constructor({ processorOptions }) {
       super();
       this.queue = new PlaybackQueue(processorOptions?.targetMs);
-      this.sounding = null; // the id being heard
+      this.sounding = null; // the id of the audible item
       this.level = 0;
       this.quanta = 0;
       this.port.onmessage = ({ data }) => this.obey(data);
@@ -171,7 +171,7 @@ if (globalThis.registerProcessor) {
       return true;
     }
 
-    /** An item sounds from its first sample to its last, also while it waits for more of itself. */
+    /** An item is audible from its first sample to its last, also during an underrun. */
     noteWhatSounds() {
       const { queue } = this;
       if (queue.state === "playing") {

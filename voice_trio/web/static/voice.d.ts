@@ -7,21 +7,21 @@ export type Role = "user" | "assistant";
 export type ContextOutcome = "hidden" | "waited" | "local" | "late" | "none";
 
 export interface VoiceOptions {
-  /** The gateway's WebSocket; by default `/v1/ws/voice` where voice.js came from. */
+  /** The gateway's WebSocket; by default `/v1/ws/voice` on the origin of voice.js. */
   url?: string;
-  /** A token, or what makes one: called before each connection, so that it may be short-lived. */
+  /** A token, or a function that makes one: called before each connection, so that tokens may be short-lived. */
   token?: string | (() => string | null | Promise<string | null>);
-  /** False: a conversation in writing only. Default true. */
+  /** False for a conversation in writing only. Default true. */
   microphone?: boolean;
-  /** The microphone to take; see `navigator.mediaDevices.enumerateDevices`. */
+  /** The microphone to use; see `navigator.mediaDevices.enumerateDevices`. */
   deviceId?: string;
-  /** The loudspeaker to use, where the browser can choose one. */
+  /** The loudspeaker to use, if the browser supports the choice. */
   sinkId?: string;
-  /** How much sound is collected before it plays; grows by itself when the network is bad. Default 80. */
+  /** How much audio is buffered before it plays; grows after underruns. Default 80. */
   jitterMs?: number;
   /** Where voice-capture.js and voice-playback.js are; by default beside voice.js. Ends with a slash. */
   workletBase?: string | URL;
-  /** Keeps the resume token over a reload; sessionStorage is a good place. `set(null)` forgets it. */
+  /** Stores the resume token over a reload, for example in sessionStorage. `set(null)` removes it. */
   resumeStore?: { get(): string | null; set(token: string | null): void };
 }
 
@@ -29,7 +29,7 @@ export interface VoiceError {
   /** As in the protocol; also `unreachable`, `closed`, `resumed_elsewhere`, `token_unavailable`, `audio_unavailable`. */
   code: string;
   message: string;
-  /** Seconds until trying again may help. */
+  /** Seconds until another attempt may succeed. */
   retryAfter: number | null;
   closeCode: number | null;
   /** Whether the conversation is over. */
@@ -55,25 +55,25 @@ export interface VoiceEvents {
     passages: { title: string; source: string }[];
   };
   playback: Position & { type: "playing" | "status" | "silent"; queuedMs: number; underruns: number };
-  /** An answer was cut off: `playedMs` of it were played. */
+  /** A response was interrupted after `playedMs`. */
   cut: Position & { by: "gateway" | "user" };
   /** Loudness from 0 to 1, of one side at a time. */
   level: { input?: number; output?: number };
   microphone: { state: MicrophoneState; reason?: MicrophoneReason };
   latency: { roundTripMs: number };
   expiring: { secondsLeft: number };
-  /** `error`: what the gateway said before it closed, if anything. */
+  /** `error`: the gateway's last `error` event before the close, if there was one. */
   reconnecting: {
     attempt: number;
     delayMs: number;
     closeCode: number;
     error: { code: string; message: string; retryAfter: number | null } | null;
   };
-  /** The session to be resumed is gone; a new one has begun in its place. */
+  /** The session could not be resumed; a new one has begun in its place. */
   fresh: Record<string, never>;
   ended: { reason: string };
   error: VoiceError;
-  /** Every event of the gateway as it came; see docs/protocol.md and /v1/voice/schema.json. */
+  /** Every event of the gateway, unchanged; see docs/protocol.md and /v1/voice/schema.json. */
   event: { type: string; [field: string]: unknown };
 }
 
@@ -88,9 +88,9 @@ export declare class VoiceClient extends EventTarget {
   readonly error: VoiceError | null;
   /** Call it from a click. Resolves once the gateway is ready or has refused; never rejects. */
   start(): Promise<void>;
-  /** End for good. */
+  /** End; the conversation cannot be resumed. */
   stop(): void;
-  /** Leave so that `start` can resume. */
+  /** Disconnect; `start` can resume. */
   disconnect(): void;
   interrupt(): Promise<void>;
   sendText(text: string): boolean;

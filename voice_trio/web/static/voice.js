@@ -6,7 +6,7 @@
  *   voice.addEventListener("transcript", ({ detail }) => show(detail));
  *   button.onclick = () => (voice.isActive ? voice.stop() : voice.start());
  *
- * Two AudioWorklets lie beside this file. Types, events and options: voice.d.ts. The wire: docs/protocol.md.
+ * The two AudioWorklets are beside this file. Types, events and options: voice.d.ts. The wire: docs/protocol.md.
  */
 
 const RATE = 24_000;
@@ -19,10 +19,10 @@ const RETRIES_MAX = 8;
 const RETRY_FIRST_MS = 500;
 const RETRY_MOST_MS = 15_000;
 const FRAMES_KEPT = 125; // 5 s of microphone while connecting: as much as the gateway keeps
-const CLOSE_AFTER_MS = 100; // the fade of what is being played must get out
-const UNSENT_BYTES_MAX = 256 * 1024; // some 5 s of microphone that the network did not take: what comes then is dropped
+const CLOSE_AFTER_MS = 100; // for the fade of the audio that is playing
+const UNSENT_BYTES_MAX = 256 * 1024; // about 5 s of microphone audio that the network has not taken; more is dropped
 const REFUSAL_REMEMBERED_MS = 60_000;
-/** Closes after which connecting again would be wrong: the session is over, the answer is no, or we misbehaved. */
+/** Close codes after which the client must not reconnect: the session is over, refused, or violated the protocol. */
 const FINAL_CLOSES = new Set([1000, 1007, 1008, 1009, 4001, 4002, 4003]);
 
 /** The states a conversation is in; see `VoiceClient.state`. */
@@ -45,16 +45,16 @@ export class VoiceClient extends EventTarget {
   #attempt = 0;
   #resumeToken = null;
   #refusal = null;
-  #responses = new Map(); // id → item ids, of answers that are not done
-  #dropped = new Set(); // ids of answers whose sound the user does not want any more
-  #texts = new Map(); // item id → what has been said so far
+  #responses = new Map(); // id → item ids, of responses that are not done
+  #dropped = new Set(); // ids of responses that the user has interrupted
+  #texts = new Map(); // item id → transcript so far
   #timers = new Map();
   #settle = () => {};
   #retryNow = () => {
     if (this.#timers.has("retry")) this.#connect();
   };
 
-  /** `options`: see `VoiceOptions` in voice.d.ts. Nothing happens before `start`. */
+  /** `options`: see `VoiceOptions` in voice.d.ts. Opens nothing before `start`. */
   constructor(options = {}) {
     super();
     this.#options = { url: defaultUrl(), microphone: true, jitterMs: 80, workletBase: new URL(".", import.meta.url) };
@@ -66,7 +66,7 @@ export class VoiceClient extends EventTarget {
     return this.#state;
   }
 
-  /** Whether a conversation is on or being connected. */
+  /** Whether a conversation is connected or connecting. */
   get isActive() {
     return this.#wanted;
   }
@@ -81,24 +81,24 @@ export class VoiceClient extends EventTarget {
     return this.#refusedMicrophone ? "refused" : "off";
   }
 
-  /** Whether a resume token of an earlier connection is at hand. */
+  /** Whether there is a resume token of an earlier connection. */
   get canResume() {
     return this.#resumeToken !== null;
   }
 
-  /** The AudioNode that everything played goes through, for meters and recordings; null before `start`. */
+  /** The AudioNode of all audio that is played, for meters and recorders; null before `start`. */
   get output() {
     return this.#speaker?.output ?? null;
   }
 
-  /** What went wrong, as in the `error` event; null unless the state is `error`. */
+  /** The error, as in the `error` event; null unless the state is `error`. */
   get error() {
     return this.#error;
   }
 
   /**
-   * Connect and listen. Call it from a click, so that the browser lets sound out. Resolves once the gateway is ready or
-   * has refused; a refused microphone is no failure: the conversation goes on in writing.
+   * Connect and listen. Call it from a click, so that the browser allows audio. Resolves once the gateway is ready or
+   * has refused. Without a microphone the conversation continues in writing.
    */
   async start() {
     if (this.#wanted) return;
@@ -112,31 +112,31 @@ export class VoiceClient extends EventTarget {
       this.#settle = resolve;
     });
     try {
-      await speaker.open(); // first: only a context made within the click may sound
+      await speaker.open(); // first: only a context made within the click may play
       if (speaker === this.#speaker) {
         if (this.#options.microphone) this.#openMicrophone();
         this.#connect();
       }
     } catch (error) {
-      if (speaker !== this.#speaker) return; // stopped meanwhile
+      if (speaker !== this.#speaker) return; // `stop` was called meanwhile
       this.#fail({ code: "audio_unavailable", message: `This browser cannot play sound here (${error.message}).` });
     }
     await settled;
   }
 
-  /** End the conversation for good; it cannot be resumed. */
+  /** End the conversation; it cannot be resumed. */
   stop() {
     this.#send({ type: "session.end" });
     this.#forgetResume();
     this.#leave("ended");
   }
 
-  /** Leave in such a way that the conversation can be resumed within the hour, with `start`. */
+  /** Disconnect; `start` can resume the conversation within an hour. */
   disconnect() {
     this.#leave("left");
   }
 
-  /** Silence now, here and at the gateway. */
+  /** Interrupt the response, here and at the gateway. */
   async interrupt() {
     for (const id of this.#responses.keys()) this.#dropped.add(id);
     this.#thinking = false;
@@ -147,7 +147,7 @@ export class VoiceClient extends EventTarget {
     this.#update();
   }
 
-  /** Ask in writing; interrupts an answer. False if there is no connection to take it. */
+  /** Send a typed question, which interrupts a response. Returns false without a connection. */
   sendText(text) {
     if (!text.trim() || !this.#ready) return false;
     for (const id of this.#responses.keys()) this.#dropped.add(id);
@@ -157,26 +157,26 @@ export class VoiceClient extends EventTarget {
     return true;
   }
 
-  /** `bcp47`, such as "zh": the gateway may adapt how fast it speaks. */
+  /** `bcp47`, such as "zh": the gateway may adapt its speaking rate. */
   setLanguage(bcp47) {
     this.#send({ type: "language.detected", language: bcp47 });
   }
 
-  /** Stop or go on sending the microphone; the device stays open. */
+  /** Stop or continue to send microphone audio; the device stays open. */
   mute(muted = true) {
     this.#muted = muted;
     this.#microphone?.mute(muted);
     this.#emit("microphone", { state: this.microphone });
   }
 
-  /** Take another microphone; also a way to ask again after a refusal. */
+  /** Use another microphone; also requests permission again after a refusal. */
   async useMicrophone(deviceId) {
     this.#options.deviceId = deviceId;
     this.#options.microphone = true;
     if (this.#wanted) await this.#openMicrophone();
   }
 
-  /** Play through another device, where the browser can (`AudioContext.setSinkId`). */
+  /** Play through another device, if the browser supports it (`AudioContext.setSinkId`). */
   async useSpeaker(deviceId) {
     this.#options.sinkId = deviceId;
     await this.#speaker?.use(deviceId);
@@ -222,7 +222,7 @@ export class VoiceClient extends EventTarget {
       this.#forgetResume();
       this.#leave(reason || "ended");
     } else if (this.#refusal?.code === "resume_invalid" && this.#resumeToken) {
-      // The session we knew is gone for good: begin a new one, once, instead of telling a user about tokens.
+      // The session cannot be resumed: start a new one, once, instead of showing an error about tokens.
       this.#forgetResume();
       this.#refusal = null;
       this.#emit("fresh", {});
@@ -235,7 +235,7 @@ export class VoiceClient extends EventTarget {
     }
   }
 
-  /** From the third refusal within a minute on, it comes as an HTTP answer, of which a page learns nothing: remember. */
+  /** From the third refusal within a minute on, it is an HTTP response, which a page cannot read: remember it. */
   #isRepeatedRefusal(code) {
     return code === 1006 && this.#refusal !== null && this.#refusal.isFinal;
   }
@@ -299,7 +299,7 @@ export class VoiceClient extends EventTarget {
     this.#speaker = null;
   }
 
-  // What the gateway says
+  // Events of the gateway
 
   #handle(event) {
     switch (event.type) {
@@ -317,7 +317,7 @@ export class VoiceClient extends EventTarget {
         this.#endAudio(event.response_id);
         this.#responses.delete(event.response_id);
         this.#dropped.delete(event.response_id);
-        this.#thinking &&= event.status === "cancelled"; // then it is a later question that is being thought about
+        this.#thinking &&= event.status === "cancelled"; // the response to a later question is pending
         return undefined;
       case "playback.flush":
         return this.#flush(event);
@@ -386,7 +386,7 @@ export class VoiceClient extends EventTarget {
     this.#emit("transcript", { role, itemId, responseId, text, isFinal: true });
   }
 
-  // Sound out
+  // Audio output
 
   #play({ item_id: itemId, response_id: responseId, delta }) {
     if (this.#dropped.has(responseId)) return;
@@ -410,7 +410,7 @@ export class VoiceClient extends EventTarget {
     this.#thinking &&= type !== "playing";
     this.#emit("level", { output: level });
     if (type !== "flushed") {
-      // What has been rendered is heard a little later; at a cut it will be heard to the end.
+      // Rendered audio is audible a little later; at a flush it still plays to its end.
       const heardMs = type === "silent" ? playedMs : Math.max(0, playedMs - latencyMs);
       this.#reporter.running(itemId, heardMs, performance.now(), type === "silent");
       this.#emit("playback", { type, itemId, playedMs: heardMs, queuedMs, underruns });
@@ -423,7 +423,7 @@ export class VoiceClient extends EventTarget {
     this.#send(flushed ? { ...event, flushed: true } : event);
   }
 
-  // Sound in
+  // Audio input
 
   async #openMicrophone() {
     const opened = new Microphone(this.#options, {
@@ -449,7 +449,7 @@ export class VoiceClient extends EventTarget {
     this.#emit("microphone", { state: this.microphone });
   }
 
-  /** Unplugged, or taken back by the user. */
+  /** The device was unplugged, or the user withdrew the permission. */
   #onMicrophoneLost(source) {
     if (source !== this.#microphone) return;
     source.close();
@@ -470,7 +470,7 @@ export class VoiceClient extends EventTarget {
     }
   }
 
-  // Small things
+  // Helpers
 
   #send(event) {
     if (this.#ready && this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(event));
@@ -490,7 +490,7 @@ export class VoiceClient extends EventTarget {
     this.#schedulePing();
   }
 
-  /** A connection that answers no more: as if it had closed, without waiting for the operating system to notice. */
+  /** The connection does not respond any more: treat it as closed, before the operating system notices. */
   #lose(socket) {
     this.#onClose(socket, { code: 1006, reason: "" });
   }
@@ -543,7 +543,7 @@ export class VoiceClient extends EventTarget {
 
 const FINAL_CODES = { 4001: "resumed_elsewhere", 4002: "budget_exhausted", 4003: "plan_required" };
 
-/** The loudspeaker: a context of its own at the wire's rate, so that positions are exact; the browser converts. */
+/** The loudspeaker: its context runs at the protocol's rate, so that positions are exact; the browser resamples. */
 class Speaker {
   #options;
   #tell;
@@ -562,7 +562,7 @@ class Speaker {
   async open() {
     if (!this.#context) {
       const context = (this.#context = new AudioContext({ sampleRate: RATE, latencyHint: "interactive" }));
-      // Before anything is awaited: Safari lets it sound only from within the click. Without one it waits for one.
+      // Before the first await: Safari allows audio only within the click, and otherwise waits for the next click.
       context.resume().catch(() => {});
       await context.audioWorklet.addModule(new URL("voice-playback.js", this.#options.workletBase));
       const processorOptions = { targetMs: this.#options.jitterMs };
@@ -584,7 +584,7 @@ class Speaker {
     this.#node?.port.postMessage({ type: "end", id });
   }
 
-  /** Silence within a quantum; resolves with {itemId, playedMs} of what was being played, else of item `id`. */
+  /** Stop within a quantum; resolves with {itemId, playedMs} of the item that was playing, else of item `id`. */
   flush(id = null) {
     if (!this.#node) return Promise.resolve(null);
     this.#ticket += 1;
@@ -597,7 +597,7 @@ class Speaker {
     await this.#context?.setSinkId?.(sinkId);
   }
 
-  /** Fall silent, and give the device back. */
+  /** Stop, and release the device. */
   close() {
     this.flush();
     setTimeout(() => this.#context.close().catch(() => {}), CLOSE_AFTER_MS);
@@ -612,7 +612,7 @@ class Speaker {
   }
 }
 
-/** A microphone in a context at the device's own rate: a browser may refuse to mix rates within one. */
+/** The microphone, in a context at the device's own rate: some browsers refuse two rates in one context. */
 class Microphone {
   #options;
   #tell;
@@ -624,7 +624,7 @@ class Microphone {
     this.#tell = tell;
   }
 
-  /** Raises what getUserMedia raises. */
+  /** Throws the errors of getUserMedia. */
   async open() {
     if (!navigator.mediaDevices) throw new DOMException("not a secure page", "SecurityError");
     const { deviceId } = this.#options;
@@ -636,7 +636,7 @@ class Microphone {
     await context.audioWorklet.addModule(new URL("voice-capture.js", this.#options.workletBase));
     const node = new AudioWorkletNode(context, "voice-trio-capture", { numberOfOutputs: 1 });
     node.port.onmessage = ({ data }) => this.#tell.frame(data.pcm, data.level);
-    // Connected to the end, where it adds nothing: some browsers run only what is heard.
+    // Connected to the destination, to which it adds silence: some browsers run connected nodes only.
     context.createMediaStreamSource(this.#stream).connect(node).connect(context.destination);
     await context.resume();
   }
@@ -652,7 +652,7 @@ class Microphone {
   }
 }
 
-/** Decides which positions are reported: at most one each 250 ms, and one at every flush whenever it comes. */
+/** Decides which positions are reported: at most one each 250 ms, and one at every flush. */
 export class PositionReporter {
   #send;
   #sentAt = Number.NEGATIVE_INFINITY;
@@ -663,7 +663,7 @@ export class PositionReporter {
     this.#send = send;
   }
 
-  /** `now` in ms; a position that `isLast` of its item is sent late rather than never. */
+  /** `now` in ms; a position that `isLast` of its item is delayed, never dropped. */
   running(itemId, playedMs, now, isLast = false) {
     const key = `${itemId} ${playedMs}`;
     if (!itemId || key === this.#last) return;
@@ -683,7 +683,7 @@ export class PositionReporter {
   }
 }
 
-/** Before attempt `attempt` (from 0): half of a doubling time and a random half of it on top. `random` is 0 to 1. */
+/** The delay before attempt `attempt` (from 0): half of a doubling time, plus `random` (0 to 1) of that half. */
 export function backoffMs(attempt, random) {
   const whole = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** attempt);
   return whole / 2 + (random * whole) / 2;
@@ -698,7 +698,7 @@ export function decodeBase64(text) {
   return bytes.buffer;
 }
 
-/** `denied`, `missing`, `busy`, `insecure` or `failed`: why there is no microphone. */
+/** `denied`, `missing`, `busy`, `insecure` or `failed`: the reason for having no microphone. */
 export function microphoneReason({ name }) {
   const reasons = {
     NotAllowedError: "denied",
@@ -710,7 +710,7 @@ export function microphoneReason({ name }) {
   return reasons[name] ?? "failed";
 }
 
-/** What is still true of an earlier refusal. */
+/** An earlier refusal with the rest of its `retryAfter`; null once it is too old. */
 function recent(refusal) {
   const age = performance.now() - (refusal?.at ?? Number.NEGATIVE_INFINITY);
   if (age > REFUSAL_REMEMBERED_MS) return null;

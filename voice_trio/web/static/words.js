@@ -1,4 +1,4 @@
-/** What the console says to people: states, refusals, reasons. Pure: text in, text out. */
+/** The texts of the console: states, refusals, reasons. Pure: text in, text out. */
 
 const STATUS = {
   idle: "Ready when you are",
@@ -54,7 +54,7 @@ const WORTH_ANOTHER_TRY = new Set([
   "resumed_elsewhere", "internal_error",
 ]);
 
-/** Whether a button to try again would be of any use now. */
+/** Whether another attempt may succeed now. */
 export const mayTryAgain = ({ code, isFatal, retryAfter }) => isFatal && WORTH_ANOTHER_TRY.has(code) && !(retryAfter > 30);
 
 /** {title, text} for an error of VoiceClient; `now` is a Date. */
@@ -77,20 +77,20 @@ export function slotWords(code, retryAfter, now) {
 
 export const microphoneWords = (reason) => MICROPHONE[reason] ?? MICROPHONE.failed;
 
-/** Why a conversation ended, where that is not what the user asked for; else an empty text. */
+/** Why a conversation ended, unless the user ended it; then an empty text. */
 export const endingWords = (reason) => ENDINGS[reason] ?? "";
 
 export const RECOVERING = { title: "One moment", text: "The assistant was lost and is being called again." };
 
 export const budgetWords = ({ spent_usd: spent, limit_usd: limit }) => `$${spent.toFixed(2)} of $${limit.toFixed(2)} so far.`;
 
-/** "$0.0042": two digits that count, as far as a tenth of a cent's tenth. */
+/** "$0.0042": two significant digits, down to a hundredth of a cent. */
 export function moneyWords({ usd, isEstimate }) {
   const digits = usd >= 0.1 ? 2 : usd >= 0.01 ? 3 : 4;
   return `${isEstimate ? "about " : ""}$${usd.toFixed(digits)}`;
 }
 
-/** The middle one of some numbers of ms, in words; empty where there are none. */
+/** The median of some numbers of ms, in words; empty for none. */
 export function usualWords(times) {
   const middle = times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)];
   return middle === undefined ? "" : `${(middle / 1000).toFixed(2)} s`;
@@ -102,7 +102,7 @@ export function leftWords(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")} left`;
 }
 
-/** How retrieval served a turn. */
+/** The outcome of a turn's retrieval. */
 export function contextWords({ outcome, waitedMs, stale }) {
   switch (outcome) {
     case "hidden":
