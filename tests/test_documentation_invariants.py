@@ -18,7 +18,7 @@ SECTIONS = {
 KEPT = [f"I{number}" for number in range(1, 13)]
 COMING = [f"I{number}" for number in range(13, 18)]
 TEST_IDS = sorted(set(re.findall(r"`(tests/[\w/]+\.py::\w+)`", PAGE)))
-MODULES = sorted(set(re.findall(r"`([\w/]+\.py)`", PAGE)) - {"tests/test_documentation_invariants.py"})
+MODULES = sorted(set(re.findall(r"`([\w/]+\.py)`", PAGE)))
 
 
 @cache
@@ -54,4 +54,4 @@ def test_a_test_on_the_page_exists(test_id: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_on_the_page_exists(module: str) -> None:
-    assert (ROOT / "voice_trio" / module).exists()
+    assert (ROOT / "voice_trio" / module).exists() or (module.startswith("tests/") and (ROOT / module).exists())
