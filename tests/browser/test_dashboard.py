@@ -28,7 +28,7 @@ def look(driver: BrowserDriver, port: int, fragment: str = "") -> Page:
     return page
 
 
-def test_an_administrator_sees_the_figures_and_the_token_leaves_the_address(
+def test_an_administrator_sees_the_statistics_and_the_token_leaves_the_address(
     driver: BrowserDriver, gateway: BrowserGateway
 ) -> None:
     page = look(driver, gateway.port, f"#token={token('root', is_admin=True)}")

@@ -68,7 +68,7 @@ def test_the_predecessors_front_end_has_its_conversation_and_sees_no_error(start
         assert kind in happened["types"]
 
 
-def test_the_predecessors_front_end_stops_knocking_at_a_closed_door(start_gateway: StartGateway) -> None:
+def test_the_predecessors_front_end_stops_reconnecting_after_refusals(start_gateway: StartGateway) -> None:
     """It would for ever reset its counter, were every refusal an open and a close: from the third on they are none."""
     with start_gateway() as gateway:
         url = f"ws://127.0.0.1:{gateway.port}/api/v1/ws/voice?token={token(plan='free')}"

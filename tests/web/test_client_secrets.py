@@ -45,7 +45,7 @@ async def ask(
     return answer.status_code, answer.headers, json.loads(text) if text else None
 
 
-def vouched(value: str) -> SecretClaims:
+def read_secret(value: str) -> SecretClaims:
     return ClientSecrets(settings().signing_secret).read(value)
 
 
@@ -58,13 +58,13 @@ async def test_a_users_token_buys_a_secret_for_ten_minutes(autojump_clock: MockC
     assert headers["Cache-Control"] == "no-store"
     assert answer["value"].startswith("ek_")
     assert abs(answer["expires_at"] - time.time() - 600) < 5
-    assert vouched(answer["value"]) == SecretClaims(User("ada", plan="elite"))
+    assert read_secret(answer["value"]) == SecretClaims(User("ada", plan="elite"))
 
 
 async def test_azures_header_does_as_well(autojump_clock: MockClock) -> None:
     status, _, answer = await ask(shown=None, headers={"api-key": token()})
     assert status == 200
-    assert vouched(answer["value"]).user.id == "ada"
+    assert read_secret(answer["value"]).user.id == "ada"
 
 
 async def test_a_token_in_the_address_is_none(autojump_clock: MockClock) -> None:
@@ -87,13 +87,13 @@ async def test_openais_own_types_read_the_answer(autojump_clock: MockClock) -> N
     assert (told.session.audio.output.voice, told.session.audio.output.speed) == ("cedar", 1.0)
     assert (told.session.model, told.session.instructions) == (settings().upstream.model, "")
     assert abs(told.expires_at - time.time() - 7200) < 5
-    assert vouched(told.value).session == preset
+    assert read_secret(told.value).session == preset
 
 
 async def test_an_administrators_secret_is_one_too(autojump_clock: MockClock) -> None:
     shown = issue_token(settings().tokens, User("root", is_admin=True))
     _, _, answer = await ask(shown=shown)
-    assert vouched(answer["value"]).user == User("root", is_admin=True)
+    assert read_secret(answer["value"]).user == User("root", is_admin=True)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ async def test_a_browser_that_knows_the_file_gets_nothing_twice(nursery: trio.Nu
     assert (again.status_code, await again.get_data()) == (304, b"")
 
 
-async def test_the_figures_ask_for_an_administrator(nursery: trio.Nursery) -> None:
+async def test_the_statistics_need_an_administrator(nursery: trio.Nursery) -> None:
     client = make_http_app(make_gateway(nursery)).test_client()
     assert (await client.get("/v1/voice/stats")).status_code == 401
     refused = await client.get("/v1/voice/stats", headers={"Authorization": f"Bearer {token()}"})

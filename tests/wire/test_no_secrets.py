@@ -40,7 +40,7 @@ WORDS = "my grandmother's maiden name is Quetzalcoatl"
 PASSWORD = "hunter2hunter2"
 
 
-async def knock_everywhere(deployment: Deployment, shown: str) -> None:
+async def request_everywhere(deployment: Deployment, shown: str) -> None:
     """Every way in that takes a token, with one that is right or wrong, on paths that are and are not."""
     for path in ("/v1/ws/voice", "/api/v1/ws/voice", "/v1/ws/nowhere", "/"):
         for query in (
@@ -95,7 +95,7 @@ async def test_no_secret_and_no_word_is_ever_logged(tmp_path: Path, command: Seq
                 nursery.cancel_scope.cancel()
             await wait_until_empty(deployment)
             for shown in (right, wrong):
-                await knock_everywhere(deployment, shown)
+                await request_everywhere(deployment, shown)
             deployment.process.signal(signal.SIGTERM)
             await deployment.process.ended.wait()
             log = deployment.process.log

@@ -38,7 +38,7 @@ async def test_a_session_over_tls_speaks_http_1_only(tmp_path: Path) -> None:
             nursery.cancel_scope.cancel()
 
 
-async def test_a_certificate_nobody_vouches_for_is_refused_by_our_side(tmp_path: Path) -> None:
+async def test_an_untrusted_certificate_is_refused_by_our_side(tmp_path: Path) -> None:
     with trio.fail_after(10):
         async with gateway(tmp_path, certificate(tmp_path)) as deployment, trio.open_nursery() as nursery:
             with pytest.raises(ModelUnavailable, match=r"no TLS with localhost: .*certificate verify failed"):
