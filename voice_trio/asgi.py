@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from voice_trio import limits
 from voice_trio.errors import ConfigurationError
 from voice_trio.net.listeners import set_options_on_own_listeners
 from voice_trio.observability.logs import configure_logs
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
-SESSIONS_END_SECONDS_MAX = 10.0
 
 
 class DeployedApplication:
@@ -63,7 +63,7 @@ class DeployedApplication:
             await send({"type": "lifespan.startup.complete"})
             await receive()  # lifespan.shutdown
             gateway.drain()
-            with trio.move_on_after(SESSIONS_END_SECONDS_MAX):
+            with trio.move_on_after(limits.ASGI_SESSIONS_END_SECONDS_MAX):
                 await gateway.live.wait_until_empty()
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -15,7 +15,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from voice_trio.server.server import ALL_CLOSED_SECONDS
+from voice_trio import limits
 from voice_trio.settings import all_variables
 
 yaml = pytest.importorskip("yaml", reason="SKIPPED LOUDLY: no PyYAML; the manifests were not read")
@@ -62,7 +62,7 @@ def test_kubernetes_gives_an_orderly_end_its_time() -> None:
     (gateway,) = pod["containers"]
     slept = int(gateway["lifecycle"]["preStop"]["exec"]["command"][1])
     noticed = gateway["readinessProbe"]["periodSeconds"] * gateway["readinessProbe"]["failureThreshold"]
-    assert pod["terminationGracePeriodSeconds"] >= slept + ALL_CLOSED_SECONDS + 5
+    assert pod["terminationGracePeriodSeconds"] >= slept + limits.CONNECTIONS_DROPPED_SECONDS + 5
     assert slept > noticed
     assert {probe: gateway[probe]["httpGet"]["path"] for probe in ("readinessProbe", "livenessProbe")} == {
         "readinessProbe": "/readyz",
@@ -96,4 +96,4 @@ def test_compose_gives_an_orderly_end_its_time_and_starts_two_gateways() -> None
     compose = yaml.safe_load((DEPLOY / "compose.yml").read_text())
     assert set(compose["services"]) == {"gateway-1", "gateway-2", "nginx", "redis", "weaviate"}
     for name in ("gateway-1", "gateway-2"):
-        assert int(compose["services"][name]["stop_grace_period"].rstrip("s")) >= ALL_CLOSED_SECONDS + 5
+        assert int(compose["services"][name]["stop_grace_period"].rstrip("s")) >= limits.CONNECTIONS_DROPPED_SECONDS + 5

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio import limits
 from voice_trio.net.listeners import open_listener
 from voice_trio.server.accept import LeastLoadedListener
-from voice_trio.server.shared import ABSENT, WAIT_SECONDS_MAX, ConnectionCounts, SharedFolder
+from voice_trio.server.shared import ABSENT, ConnectionCounts, SharedFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def counts(path: Path, *connections: int) -> list[ConnectionCounts]:
 def test_the_least_loaded_worker_does_not_wait_and_the_others_do_a_little(tmp_path: Path) -> None:
     waits = [each.wait_seconds() for each in counts(tmp_path, 2, 3, 60, ABSENT)]
     assert waits[0] == 0
-    assert 0 < waits[1] < waits[2] == WAIT_SECONDS_MAX
+    assert 0 < waits[1] < waits[2] == limits.ACCEPT_SECONDS_MAX
 
 
 def test_an_absent_worker_makes_no_other_wait(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import trio
 
 from tests.support.budget_fixture import Budgets
 from tests.support.session_fixture import SESSION_CONFIG, SessionFixture
+from voice_trio import limits
 from voice_trio.conversation import commands, events
 from voice_trio.session.endings import Ending
 from voice_trio.session.observers import TranscriptionModelChanged
-from voice_trio.session.spend.daily_budget import SHARE_SECONDS
 from voice_trio.state.state import Spenders
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ async def test_instances_share_a_day(autojump_clock: MockClock, nursery: trio.Nu
     nursery.start_soon(there.daily.run)
     idle = there.open_bill("idle")
     use(here.open_bill(), "r1", 2000)
-    await trio.sleep(2 * SHARE_SECONDS + 1)
+    await trio.sleep(2 * limits.SPENDING_REPORT_SECONDS + 1)
     assert there.daily.is_exhausted
     assert there.exhausted == ["idle"]
     assert idle.cost.usd == 0

@@ -12,8 +12,8 @@ import trio
 import trio.testing
 
 from tests.support.send_queue_fixture import SendQueueFixture
+from voice_trio import limits
 from voice_trio.protocols.audio import audio_ms, decode_audio, encode_audio, split_audio
-from voice_trio.session.client.send_queue import LEAD_SECONDS_MAX
 from voice_trio.session.endings import Ending
 from voice_trio.testing.script import Answer, Call
 
@@ -55,7 +55,7 @@ async def test_a_second_goes_at_once_and_the_rest_as_it_is_played(
     arrivals = _arrivals(session, first)
     assert max(arrivals[:10]) < 2  # the model itself takes 0.1 ms a piece
     assert arrivals[10:] == list(range(100, 2001, 100))
-    assert max(_leads(session)) == LEAD_SECONDS_MAX * 1000
+    assert max(_leads(session)) == limits.CLIENT_LEAD_SECONDS_MAX * 1000
 
 
 async def test_the_events_of_an_answer_keep_their_order_with_its_sound(

@@ -9,11 +9,12 @@ import trio
 import trio.testing
 
 from tests.support.send_queue_fixture import SendQueueFixture
+from voice_trio import limits
 from voice_trio.errors import ModelUnavailable
 from voice_trio.session.client.limits import TokenBucket
-from voice_trio.session.client.send_queue import AUDIO_SECONDS_MAX, FRAMES_MAX, STALL_SECONDS_MAX, Frame, Lane
+from voice_trio.session.client.send_queue import Frame, Lane
 from voice_trio.session.endings import Ending
-from voice_trio.session.upstream.send_queue import COMMANDS_MAX, EARLY_SECONDS_MAX, QUEUED_SECONDS_MAX, UpstreamQueue
+from voice_trio.session.upstream.send_queue import UpstreamQueue
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -23,23 +24,23 @@ async def test_before_the_model_is_ready_the_newest_audio_is_kept(autojump_clock
     uplink = UpstreamQueue()
     for number in range(100):
         uplink.put_audio(str(number), 100.0)
-    assert uplink.audio_seconds == pytest.approx(EARLY_SECONDS_MAX)
+    assert uplink.audio_seconds == pytest.approx(limits.UPSTREAM_EARLY_SECONDS_MAX)
     assert await uplink.next() == "50"
 
 
 def test_audio_that_the_model_does_not_take_is_not_piled_up() -> None:
     uplink = UpstreamQueue()
     uplink.open()
-    while uplink.audio_seconds <= QUEUED_SECONDS_MAX:
+    while uplink.audio_seconds <= limits.UPSTREAM_QUEUED_SECONDS_MAX:
         uplink.put_audio("x", 100.0)
     with pytest.raises(ModelUnavailable):
         uplink.put_audio("x", 100.0)
-    assert uplink.audio_seconds <= QUEUED_SECONDS_MAX + 0.1 + 1e-6
+    assert uplink.audio_seconds <= limits.UPSTREAM_QUEUED_SECONDS_MAX + 0.1 + 1e-6
 
 
 def test_commands_that_the_model_does_not_take_are_not_piled_up() -> None:
     uplink = UpstreamQueue()
-    for _ in range(COMMANDS_MAX):
+    for _ in range(limits.UPSTREAM_COMMANDS_QUEUED_MAX):
         uplink.put_command("{}")
     with pytest.raises(ModelUnavailable):
         uplink.put_command("{}")
@@ -57,7 +58,11 @@ async def test_commands_go_before_audio_and_a_lost_model_takes_them_along(autoju
 
 
 @pytest.mark.parametrize(
-    ("frame", "most"), [(Frame("x", Lane.RESPONSE, "item", 1000.0), AUDIO_SECONDS_MAX), (Frame("x"), FRAMES_MAX)]
+    ("frame", "most"),
+    [
+        (Frame("x", Lane.RESPONSE, "item", 1000.0), limits.CLIENT_AUDIO_QUEUED_SECONDS_MAX),
+        (Frame("x"), limits.CLIENT_FRAMES_TO_SEND_MAX),
+    ],
 )
 async def test_more_than_fits_for_the_client_ends_the_session(
     autojump_clock: MockClock, frame: Frame, most: float
@@ -96,7 +101,7 @@ async def test_a_send_that_stalls_ends_the_session_after_exactly_five_seconds(
     sending = SendQueueFixture(nursery)
     sending.link.stall()
     sending.queue.put(Frame("x"))
-    await trio.sleep(STALL_SECONDS_MAX - 0.001)
+    await trio.sleep(limits.CLIENT_SEND_SECONDS_MAX - 0.001)
     assert sending.session.endings == []
     await trio.sleep(0.002)
     assert sending.session.endings == [Ending.TOO_SLOW]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.support.session_fixture import SessionFixture
 from tests.support.session_stories import Story, check_I1_one_answer_at_a_time, check_I6_truncations, do, stories
+from voice_trio import limits
 from voice_trio.protocols.audio import audio_ms
-from voice_trio.session.client.send_queue import LEAD_SECONDS_MAX
 
 SECONDS = 30.0
 WAIT_MS = 200
@@ -75,7 +75,7 @@ def check_that_who_never_reports_is_at_most_a_second_behind(session: SessionFixt
             dry_at = entry.at
         elif entry.type == "response.audio.delta":
             dry_at = max(dry_at, entry.at) + audio_ms(entry.event["delta"]) / 1000
-            assert dry_at - entry.at <= LEAD_SECONDS_MAX + 1e-6, "more than a second lies unplayed"
+            assert dry_at - entry.at <= limits.CLIENT_LEAD_SECONDS_MAX + 1e-6, "more than a second lies unplayed"
 
 
 def check_I2_and_I4_context_first_and_its_own(session: SessionFixture) -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.support.budget_fixture import Budgets
 from tests.support.realtime_session_fixture import RealtimeSessionFixture
 from tests.support.session_fixture import SESSION_CONFIG, SessionFixture, contexts
+from voice_trio import limits
 from voice_trio.errors import ModelRefused, ModelUnavailable
 from voice_trio.session.endings import Ending
-from voice_trio.session.sidecar.sidecar import CONNECTIONS_MAX
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -259,11 +259,11 @@ async def test_lost_in_mid_speech_it_is_back_for_the_next_question_and_what_it_h
 
 async def test_it_is_not_reached_for_for_ever(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     session = await start_session(nursery, idle_seconds=3_000.0, duration_seconds=3_000.0)
-    for _ in range(CONNECTIONS_MAX + 3):
+    for _ in range(limits.SIDECAR_CONNECTIONS_MAX + 3):
         if session.model.transcriber.connections > len(session.model.transcriber.losses):
             session.model.transcriber.drop()
         await trio.sleep(60.0)
-    assert session.model.transcriber.connections == CONNECTIONS_MAX
+    assert session.model.transcriber.connections == limits.SIDECAR_CONNECTIONS_MAX
     assert session.summaries == []
 
 

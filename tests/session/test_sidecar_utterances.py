@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from voice_trio import limits
 from voice_trio.conversation import commands, events
 from voice_trio.protocols.audio import audio_ms, silence
-from voice_trio.session.sidecar.utterances import PREROLL_SECONDS_MAX, QUEUED_SECONDS_MAX, SidecarUtterances
+from voice_trio.session.sidecar.utterances import SidecarUtterances
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +82,7 @@ def test_what_was_kept_while_the_model_was_connecting_counts_from_its_beginning(
 def test_no_more_is_kept_than_a_beginning_can_be_old(utterances: SidecarUtterances) -> None:
     hear(utterances, 60_000)
     utterances.admits(events.SpeechStarted("a", 0))
-    assert list(sent(utterances)) == [("sound", PREROLL_SECONDS_MAX * 1000)]
+    assert list(sent(utterances)) == [("sound", limits.SIDECAR_PREROLL_SECONDS_MAX * 1000)]
 
 
 def test_less_than_100_ms_is_not_committed_but_cleared(utterances: SidecarUtterances) -> None:
@@ -189,7 +190,7 @@ def test_I9_the_oldest_sound_goes_when_nothing_is_taken_and_the_ends_stay(uttera
     utterances.admits(events.SpeechStarted("b", 10**9))
     hear(utterances, 30_000)
     assert utterances.dropped_ms == 20_480
-    assert list(sent(utterances)) == [("sound", 0.0), (CLEAR, 0.0), ("sound", QUEUED_SECONDS_MAX * 1000)]
+    assert list(sent(utterances)) == [("sound", 0.0), (CLEAR, 0.0), ("sound", limits.SIDECAR_QUEUED_SECONDS_MAX * 1000)]
 
 
 def test_where_the_conversation_transcribes_nothing_the_sidecar_has_the_last_word_and_the_only_bill(

@@ -9,10 +9,11 @@ import pytest
 from prometheus_client import generate_latest
 
 from tests.support.statistics_fixture import session_summary, turn_record
+from voice_trio import limits
 from voice_trio.billing.prices import Cost
 from voice_trio.conversation.turn.record import SearchRecord
 from voice_trio.session.endings import Ending
-from voice_trio.web.statistics import USERS_REMEMBERED, Statistics
+from voice_trio.web.statistics import Statistics
 
 
 def test_a_turns_stages_become_latencies_in_ms() -> None:
@@ -49,9 +50,9 @@ def test_searches_become_latencies_by_where_and_counts_by_what_came_of_them() ->
 
 def test_memory_is_bounded_in_users() -> None:
     statistics = Statistics(lambda: 0)
-    for number in range(USERS_REMEMBERED + 10):
+    for number in range(limits.USERS_REMEMBERED_MAX + 10):
         statistics.session_ended(session_summary(Ending.CLIENT_LEFT, f"u{number}"))
-    assert statistics.as_json()["adoption"]["users_who_talked_today"] == USERS_REMEMBERED
+    assert statistics.as_json()["adoption"]["users_who_talked_today"] == limits.USERS_REMEMBERED_MAX
 
 
 def test_the_last_hour_is_there_minute_by_minute() -> None:

@@ -195,7 +195,7 @@ def test_a_folder_that_nobody_holds_any_more_is_removed() -> None:
 async def test_a_worker_that_hangs_is_killed_and_replaced(
     tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voice_trio.server.workers.SILENCE_SECONDS_MAX", 3.0)  # heartbeats come every 5 s …
+    monkeypatch.setattr("voice_trio.limits.HEARTBEAT_SILENCE_SECONDS_MAX", 3.0)  # heartbeats come every 5 s …
     monkeypatch.setenv("REDIS_URL", redis.url)
     ended: list[int] = []
     with trio.fail_after(50):

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import trio
 
+from voice_trio import limits
 from voice_trio.admission import refusals
-from voice_trio.admission.authentication import MINUTE_SECONDS, AdmissionAttempt, Authenticator
+from voice_trio.admission.authentication import AdmissionAttempt, Authenticator
 from voice_trio.admission.grant import SessionGrant
 from voice_trio.admission.refusals import RecentEvents, Refusal, RefusalMemory
 from voice_trio.auth.signed_tokens import ResumeTokens
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
     from voice_trio.auth.tokens import TokenVerifier, User
     from voice_trio.settings import Settings
     from voice_trio.state.state import State
-
-UPSTREAM_FAILURES_MAX = 2
-"""Sessions of one user in a minute that found no upstream; then the upstream is not dialled for a while."""
-SECONDS_LEFT_MIN = 1.0
-"""A session with less time left is not resumed."""
 
 
 class BudgetStatus(Protocol):
@@ -76,7 +72,9 @@ class Admission:
         self._budget = budget
         self._resume_tokens = ResumeTokens(settings.signing_secret)
         self._refusals = RefusalMemory()
-        self._upstream_failures = RecentEvents(limit=UPSTREAM_FAILURES_MAX, window_seconds=MINUTE_SECONDS)
+        self._upstream_failures = RecentEvents(
+            limit=limits.UPSTREAM_FAILURES_PER_MINUTE, window_seconds=limits.MINUTE_SECONDS
+        )
 
     async def admit(
         self,
@@ -162,7 +160,7 @@ class Admission:
         record = await self._state.record(user.id, session_id)
         if record is not None:
             record = await self._state.take_over(record)  # it may be live on another instance
-        if record is None or not record.resumable or record.seconds_left < SECONDS_LEFT_MIN:
+        if record is None or not record.resumable or record.seconds_left < limits.RESUME_SECONDS_LEFT_MIN:
             return refusals.no_resume()
         if not self._capacity.take():
             return self._no_place()

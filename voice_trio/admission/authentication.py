@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from voice_trio import limits
 from voice_trio.admission import refusals
 from voice_trio.admission.refusals import RecentEvents, Refusal
 from voice_trio.auth.signed_tokens import PREFIX, ClientSecrets
@@ -23,15 +24,6 @@ if TYPE_CHECKING:
     from voice_trio.settings import Settings
     from voice_trio.state.rollout import Rollout
     from voice_trio.state.state import State
-
-ATTEMPTS_PER_MINUTE = 20
-"""Of one user, with any outcome."""
-FAILED_TOKENS_PER_MINUTE = 10
-"""From one address; beyond that even a valid token is refused unread."""
-MINUTE_SECONDS = 60.0
-TOKEN_SECONDS_MAX = 6.0
-"""A little more than a fetch of the provider's keys may take."""
-PLAN_SECONDS_MAX = 5.0
 
 
 @dataclass(slots=True)
@@ -78,8 +70,8 @@ class Authenticator:
         self._plans = plans
         self._state = state
         self._client_secrets = ClientSecrets(settings.signing_secret)
-        self._attempts = RecentEvents(limit=ATTEMPTS_PER_MINUTE, window_seconds=MINUTE_SECONDS)
-        self._failed_tokens = RecentEvents(limit=FAILED_TOKENS_PER_MINUTE, window_seconds=MINUTE_SECONDS)
+        self._attempts = RecentEvents(limit=limits.ATTEMPTS_PER_MINUTE, window_seconds=limits.MINUTE_SECONDS)
+        self._failed_tokens = RecentEvents(limit=limits.FAILED_TOKENS_PER_MINUTE, window_seconds=limits.MINUTE_SECONDS)
 
     async def authenticate(self, attempt: AdmissionAttempt) -> User | Refusal:
         """The user with their plan and voice, or a refusal. Raises `StateUnavailable` without a rollout document."""
@@ -103,21 +95,21 @@ class Authenticator:
         wait = self._failed_tokens.wait_seconds(address)
         if wait == 0:
             return None
-        return replace(refusals.too_many_attempts(FAILED_TOKENS_PER_MINUTE, wait), at_handshake=True)
+        return replace(refusals.too_many_attempts(limits.FAILED_TOKENS_PER_MINUTE, wait), at_handshake=True)
 
     async def _verify_token(self, attempt: AdmissionAttempt) -> User | Refusal:
         try:
-            with trio.fail_after(TOKEN_SECONDS_MAX):
+            with trio.fail_after(limits.TOKEN_SECONDS_MAX):
                 user = await self._read_token(attempt)
         except (TokenUncheckable, trio.TooSlowError):
-            return refusals.token_uncheckable(TOKEN_SECONDS_MAX)
+            return refusals.token_uncheckable(limits.TOKEN_SECONDS_MAX)
         except TokenInvalid as error:
             self._failed_tokens.note(attempt.address)
             return refusals.token_invalid(str(error))
         attempt.user = user
         wait = self._attempts.wait_seconds(user.id)
         if wait > 0:
-            return refusals.too_many_attempts(ATTEMPTS_PER_MINUTE, wait)
+            return refusals.too_many_attempts(limits.ATTEMPTS_PER_MINUTE, wait)
         self._attempts.note(user.id)
         return user
 
@@ -134,7 +126,7 @@ class Authenticator:
         # A client secret contains the entitlement; the plan service does not know such a token.
         if not attempt.has_client_secret:
             try:
-                with trio.fail_after(PLAN_SECONDS_MAX):
+                with trio.fail_after(limits.PLAN_SECONDS_MAX):
                     entitled = await self._plans.entitlement(user, attempt.token or "")
             except (PlanUnverified, trio.TooSlowError):
                 return refusals.plan_unverified()

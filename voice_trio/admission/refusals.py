@@ -12,15 +12,11 @@ from typing import TYPE_CHECKING
 import trio
 from cachetools import FIFOCache
 
+from voice_trio import limits
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
-CLOSE_REASON_BYTES_MAX = 123
-"""RFC 6455 §5.5: a control frame carries 125 bytes, two of which are the code."""
-REPEATED_FROM = 3
-REPEATED_WITHIN_SECONDS = 60.0
-KEYS_MAX = 10_000
-"""Keys that `RecentEvents` remembers; beyond that it forgets those without an event for the longest time."""
 _LATER_CODES = frozenset(
     {
         *("rate_limited", "too_many_sessions", "at_capacity", "draining", "plan_unverified", "upstream_unavailable"),
@@ -151,7 +147,7 @@ class RefusalMemory:
     """
 
     def __init__(self) -> None:
-        self._recent = RecentEvents(limit=REPEATED_FROM - 1, window_seconds=REPEATED_WITHIN_SECONDS)
+        self._recent = RecentEvents(limit=limits.REPEATED_REFUSALS - 1, window_seconds=limits.MINUTE_SECONDS)
         # The hash key belongs to this process alone: hashes in a memory dump match no token elsewhere.
         self._pepper = secrets.token_bytes(16)
 
@@ -183,7 +179,7 @@ class RecentEvents:
         *,
         limit: int,
         window_seconds: float,
-        keys_max: int = KEYS_MAX,
+        keys_max: int = limits.RECENT_KEYS_MAX,
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self._limit = limit
@@ -212,9 +208,9 @@ class RecentEvents:
 def _truncated(reason: str) -> str:
     """`reason`, cut at a character boundary to the length that a close frame allows."""
     encoded = reason.encode()
-    if len(encoded) <= CLOSE_REASON_BYTES_MAX:
+    if len(encoded) <= limits.CLOSE_REASON_BYTES_MAX:
         return reason
-    return encoded[: CLOSE_REASON_BYTES_MAX - 3].decode(errors="ignore") + "…"
+    return encoded[: limits.CLOSE_REASON_BYTES_MAX - 3].decode(errors="ignore") + "…"
 
 
 def _sentence(text: str) -> str:

@@ -11,6 +11,7 @@ import msgspec
 import trio
 from trio_websocket import ConnectionRejected
 
+from voice_trio import limits
 from voice_trio.errors import LinkClosed, ModelUnavailable, VoiceTrioError
 from voice_trio.net.websocket import open_link
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from voice_trio.net.link import Link
 
 CONNECT_SECONDS_MAX = 10.0
-GOODBYE_SECONDS_MAX = 1.0
 READY_SECONDS_MAX = 65.0  # a gateway may try for 60 s to connect to its upstream
 
 
@@ -142,7 +142,7 @@ async def connect_voice(url: str, token: str | None = None) -> AsyncIterator[Voi
             try:
                 yield VoiceConnection(link, await _wait_until_ready(link))
             finally:
-                with trio.move_on_after(GOODBYE_SECONDS_MAX, shield=True):
+                with trio.move_on_after(limits.PEER_CLOSE_SECONDS_MAX, shield=True):
                     await link.aclose()
         except Exception as caught:  # raised again below: a nursery would wrap it in a group
             error = caught

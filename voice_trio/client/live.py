@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 import pybase64
 import trio
 
+from voice_trio import limits
 from voice_trio.client.audio_queues import MicrophoneQueue, PlaybackQueue
 from voice_trio.client.sound_card import SoundCardUnavailable
 from voice_trio.client.sounds import end_of_sound_ms
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from voice_trio.client.user_action import Screen, UserAction
 
 POSITION_SECONDS = 0.25
-GOODBYE_SECONDS_MAX = 1.0
 
 
 Saying: TypeAlias = "Callable[[], Awaitable[None]]"
@@ -77,7 +77,7 @@ async def converse(
                     nursery.start_soon(conversation.handle_actions, actions)
             finally:
                 conversation.end_turn()
-                with trio.move_on_after(GOODBYE_SECONDS_MAX, shield=True):
+                with trio.move_on_after(limits.PEER_CLOSE_SECONDS_MAX, shield=True):
                     await conversation.end_session()
                 conversation.writing.cancel(reason="the conversation is over")
     if conversation.trouble is not None:

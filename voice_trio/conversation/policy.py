@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from voice_trio import limits
+
 RESPONSE_ATTEMPTS_MAX = 3  # of response.create in one turn, when a response unknown to us is in the way
 PLAYBACK_CHECK_SECONDS_MIN = 0.02  # between two looks whether a response has been heard to its end
 STALE_CONTEXTS = 4  # full contexts that may stay in the conversation before a batch of them is deleted
@@ -38,8 +40,8 @@ class Policy:
     context_tokens_max: int = 800
     speed: float = 1.0
     chinese_speed: float = 1.15  # Mandarin at normal speed is heard as slow; only a speed of 1.0 is raised
-    position_seconds_max: float = 0.3  # how long a reporting client may take to say where a flush met it
-    creation_seconds_max: float = 15.0  # from response.create to response.created; then the user is told
-    stall_seconds_max: float = 30.0  # of an active response without any event; then it is given up
+    position_seconds_max: float = limits.POSITION_SECONDS_MAX
+    creation_seconds_max: float = limits.RESPONSE_CREATED_SECONDS_MAX
+    stall_seconds_max: float = limits.RESPONSE_STALL_SECONDS_MAX
     speech_again_seconds: float = 3.0  # after the upstream was lost in mid-speech: then the user is asked to repeat
-    done_seconds_max: float = 3.0  # from an interruption to response.done; then it is cancelled by id, then given up
+    done_seconds_max: float = limits.RESPONSE_DONE_SECONDS_MAX

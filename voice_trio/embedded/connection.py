@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import trio
 
+from voice_trio import limits
 from voice_trio.embedded.commands import (
     CancelRecognition,
     CancelSynthesis,
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from voice_trio.embedded.commands import Command, Output
     from voice_trio.embedded.engines import Engines, SynthesisStream
     from voice_trio.net.link import Link
-
-CLOSE_SECONDS_MAX = 2.0
-"""How long the last frames and the close may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +194,7 @@ class Connection:
             await trio.sleep_until(started + self._pace.due(sent_ms))
 
     async def _close(self, command: CloseConnection) -> None:
-        with trio.move_on_after(CLOSE_SECONDS_MAX):
+        with trio.move_on_after(limits.SESSION_CLOSE_SECONDS_MAX):
             await self._frames.wait_until_empty()
             await self._link.aclose(command.code, command.reason)
         self._nursery.cancel_scope.cancel(reason=command.reason)

@@ -20,6 +20,7 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, wrap_server_stream
 from wsproto.utilities import ProtocolError
 
+from voice_trio import limits
 from voice_trio.embedded.connection import Connection, Pace
 from voice_trio.embedded.session import EmbeddedConfig
 from voice_trio.net.listeners import open_listener
@@ -39,7 +40,6 @@ PATHS = frozenset({"/v1/realtime", "/realtime", "/openai/v1/realtime", "/openai/
 SUBPROTOCOL = "realtime"
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
 HANDSHAKE_SECONDS_MAX = 10.0
-CLOSE_SECONDS_MAX = 1.0
 PING_SECONDS, PONG_SECONDS_MAX = 20.0, 20.0
 MESSAGE_BYTES_MAX = 21 * 1024 * 1024
 """15 MiB of audio, which the API allows an event, in base64."""
@@ -117,7 +117,7 @@ class EmbeddedServer:
         except* Exception:
             log.exception("session_crashed")
         finally:
-            with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+            with trio.move_on_after(limits.PEER_CLOSE_SECONDS_MAX, shield=True):
                 await stream.aclose()
 
     async def _answer(self, request: WebSocketRequest, nursery: trio.Nursery) -> None:
@@ -173,7 +173,7 @@ class EmbeddedServer:
             code = INTERNAL_ERROR
             raise
         finally:
-            with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+            with trio.move_on_after(limits.PEER_CLOSE_SECONDS_MAX, shield=True):
                 await link.aclose(code)
 
 

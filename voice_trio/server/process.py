@@ -25,7 +25,7 @@ from voice_trio.observability.sentry import start_reports
 from voice_trio.observability.tracing import start_traces
 from voice_trio.observability.webhook import open_webhook
 from voice_trio.server.shared import FolderWorkerPeers
-from voice_trio.session.spend.daily_budget import FLUSH_SECONDS_MAX, DailyBudget
+from voice_trio.session.spend.daily_budget import DailyBudget
 from voice_trio.state.open_state import open_state
 from voice_trio.web.gateway import Gateway
 from voice_trio.web.health import Health
@@ -72,7 +72,7 @@ async def open_gateway(
             gateway = _make_gateway(settings, services, prices, reports, peers or NoWorkerPeers(), nursery)
             _start_background_tasks(gateway)
             yield gateway
-            with trio.move_on_after(FLUSH_SECONDS_MAX, shield=True):
+            with trio.move_on_after(limits.FLUSH_SECONDS_MAX, shield=True):
                 await gateway.daily_budget.share()
             nursery.cancel_scope.cancel(reason="the process ends")
     finally:

@@ -28,7 +28,7 @@ from voice_trio.net.listeners import drop_connections
 from voice_trio.server import accept
 from voice_trio.server.process import open_gateway
 from voice_trio.server.shared import ConnectionCounts, FolderWorkerPeers
-from voice_trio.server.workers import DRAIN, END_AT_ONCE, HEARTBEAT, HEARTBEAT_SECONDS
+from voice_trio.server.workers import DRAIN, END_AT_ONCE, HEARTBEAT
 from voice_trio.web.application import Application
 from voice_trio.web.process_stats import NoWorkerPeers
 
@@ -42,10 +42,6 @@ if TYPE_CHECKING:
     from voice_trio.web.gateway import Gateway
 
 log = structlog.get_logger(__name__)
-
-SESSIONS_END_SECONDS_MAX = 9.4  # after the signal: 8 s for a response, then the closing handshake
-ALL_CLOSED_SECONDS = 9.8  # after the signal: connections that are still open are dropped
-PING_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +147,7 @@ class _Shutdown:
         """Send a heartbeat every few seconds, and drain on command; returns any other command, b"" at the end."""
         while True:
             await parent.send(HEARTBEAT)
-            with trio.move_on_after(HEARTBEAT_SECONDS):
+            with trio.move_on_after(limits.HEARTBEAT_SECONDS):
                 command = await parent.recv(1)
                 if command != DRAIN:
                     return command
@@ -174,10 +170,10 @@ class _Shutdown:
     async def _drain(self, gateway: Gateway) -> None:
         signalled_at = trio.current_time()
         gateway.drain()
-        with trio.move_on_after(SESSIONS_END_SECONDS_MAX):
+        with trio.move_on_after(limits.SESSIONS_END_SECONDS_MAX):
             await gateway.live.wait_until_empty()
         self.stopping.set()
-        await trio.sleep_until(signalled_at + ALL_CLOSED_SECONDS)
+        await trio.sleep_until(signalled_at + limits.CONNECTIONS_DROPPED_SECONDS)
         dropped = drop_connections([self._port])
         log.warning("connections_dropped", count=dropped)
 
@@ -186,7 +182,7 @@ def _hypercorn_config(tls: Tls | None) -> Config:
     config = Config()
     config.backlog = limits.LISTEN_BACKLOG
     config.graceful_timeout = 0.5
-    config.websocket_ping_interval = PING_SECONDS
+    config.websocket_ping_interval = limits.PING_SECONDS
     config.include_server_header = False
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Never
 import msgspec
 import trio
 
+from voice_trio import limits
 from voice_trio.errors import ConfigurationError
 from voice_trio.observability.prometheus import forget_gauges, share_metrics
 from voice_trio.web.process_stats import Snapshot, decode_snapshot, encode_snapshot
@@ -32,12 +33,6 @@ from voice_trio.web.process_stats import Snapshot, decode_snapshot, encode_snaps
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-WAIT_STEP_SECONDS = 0.003
-"""For each connection that a worker has more than the least loaded one."""
-WAIT_SECONDS_MAX = 0.015
-SNAPSHOT_SECONDS_MAX = 1.0
-"""A worker that has not sent its snapshot by then is left out."""
-SNAPSHOT_BYTES_MAX = 64 * 1024 * 1024
 ABSENT = 0xFFFF_FFFF
 """The count of a slot without a worker: larger than any real count, so that it is never the least."""
 
@@ -116,7 +111,7 @@ class ConnectionCounts:
     def wait_seconds(self) -> float:
         """Seconds this worker should wait before it accepts; 0 for the least loaded one."""
         excess = self._counts[self._slot] - min(self._counts)
-        return min(WAIT_SECONDS_MAX, excess * WAIT_STEP_SECONDS)
+        return min(limits.ACCEPT_SECONDS_MAX, excess * limits.ACCEPT_STEP_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +136,7 @@ class FolderWorkerPeers:
     async def ask(self) -> list[Snapshot]:
         """Ask all peers at once; returns the snapshots that arrive within `SNAPSHOT_SECONDS_MAX`."""
         received: list[Snapshot] = []
-        with trio.move_on_after(SNAPSHOT_SECONDS_MAX):
+        with trio.move_on_after(limits.SNAPSHOT_SECONDS_MAX):
             async with trio.open_nursery() as nursery:
                 for slot in range(self.count):
                     if slot != self.slot:
@@ -152,13 +147,13 @@ class FolderWorkerPeers:
         with suppress(OSError, trio.BrokenResourceError, msgspec.DecodeError):
             async with await trio.open_unix_socket(self.folder.snapshot_socket(slot)) as stream:
                 data = bytearray()
-                while (chunk := await stream.receive_some(_CHUNK)) and len(data) < SNAPSHOT_BYTES_MAX:
+                while (chunk := await stream.receive_some(_CHUNK)) and len(data) < limits.SNAPSHOT_BYTES_MAX:
                     data += chunk
             received.append(decode_snapshot(bytes(data)))
 
 
 async def _send_snapshot(make_snapshot: Callable[[], Snapshot], stream: trio.SocketStream) -> None:
-    with trio.move_on_after(SNAPSHOT_SECONDS_MAX), suppress(trio.BrokenResourceError):
+    with trio.move_on_after(limits.SNAPSHOT_SECONDS_MAX), suppress(trio.BrokenResourceError):
         async with stream:
             await stream.send_all(encode_snapshot(make_snapshot()))
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from voice_trio import limits
 from voice_trio.server.shared import open_shared_folder
 
 if TYPE_CHECKING:
@@ -38,20 +39,6 @@ HEARTBEAT = b"s"
 DRAIN = b"d"
 END_AT_ONCE = b"x"
 
-PAUSE_SECONDS = 0.5
-"""Before a dead worker is replaced; doubled each time, until one has served for `PROVEN_SECONDS`."""
-PAUSE_SECONDS_MAX = 30.0
-PROVEN_SECONDS = 60.0
-STARTS_MAX = 5
-"""Starts in a row that may fail while no worker serves."""
-START_SECONDS_MAX = 60.0
-DRAIN_SECONDS_MAX = 15.0
-"""A worker ends within 10 s of the command; one that does not is killed."""
-ABRUPT_SECONDS_MAX = 2.0
-HEARTBEAT_SECONDS = 5.0
-SILENCE_SECONDS_MAX = 15.0
-SILENCES_MAX = 2
-"""A worker is killed after so many silences in a row; the first may be a pause of the whole machine."""
 
 log = structlog.get_logger(__name__)
 
@@ -87,8 +74,8 @@ class _WorkerProcess:
             self._connection.send(command)
 
     async def wait_serving(self) -> bool:
-        """True at the first heartbeat, False when it died before; kills it after `START_SECONDS_MAX`."""
-        with trio.move_on_after(START_SECONDS_MAX), suppress(OSError):
+        """True at the first heartbeat, False when it died before; kills it after `WORKER_START_SECONDS_MAX`."""
+        with trio.move_on_after(limits.WORKER_START_SECONDS_MAX), suppress(OSError):
             await trio.lowlevel.wait_readable(self._connection)
             return self._connection.recv(1) == HEARTBEAT
         self.process.kill()
@@ -107,9 +94,9 @@ class _WorkerProcess:
 
     async def _kill_if_silent(self) -> None:
         silences = 0
-        while silences < SILENCES_MAX:
+        while silences < limits.HEARTBEAT_SILENCES_MAX:
             is_silent = True
-            with trio.move_on_after(SILENCE_SECONDS_MAX):
+            with trio.move_on_after(limits.HEARTBEAT_SILENCE_SECONDS_MAX):
                 await trio.lowlevel.wait_readable(self._connection)
                 is_silent = False
             if not is_silent and not self._received():
@@ -153,11 +140,11 @@ class _WorkerPool:
                     log.warning("stopping_workers_at_once", signal=name)
                     self.exit_code = 128 + number
                     self._send_all(END_AT_ONCE)
-                    nursery.start_soon(self._kill_after, ABRUPT_SECONDS_MAX)
+                    nursery.start_soon(self._kill_after, limits.WORKER_ABRUPT_SECONDS_MAX)
                 else:
                     log.info("stopping_workers", signal=name)
                     self._end()
-                    nursery.start_soon(self._kill_after, DRAIN_SECONDS_MAX)
+                    nursery.start_soon(self._kill_after, limits.WORKER_DRAIN_SECONDS_MAX)
 
     async def serve(self) -> None:
         """Until all are gone. The first worker starts alone, so that an error common to all is reported once."""
@@ -176,7 +163,7 @@ class _WorkerPool:
 
     async def _supervise(self, slot: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep a worker in `slot` until the end; `started` once the first one serves, or the end has begun."""
-        pause, has_started = PAUSE_SECONDS, False
+        pause, has_started = limits.WORKER_PAUSE_SECONDS, False
         while not self._ending.is_set():
             worker = self._workers[slot] = await self._start_worker(slot)
             worker.send(self._last_command)  # sent to the others while this one was starting
@@ -188,11 +175,11 @@ class _WorkerPool:
                     task_status.started()
             code = await worker.wait()
             self._note_end(slot, code)
-            if trio.current_time() - began_at > PROVEN_SECONDS:
-                pause = PAUSE_SECONDS
+            if trio.current_time() - began_at > limits.WORKER_PROVEN_SECONDS:
+                pause = limits.WORKER_PAUSE_SECONDS
             with trio.move_on_after(pause):
                 await self._ending.wait()
-            pause = min(2 * pause, PAUSE_SECONDS_MAX)
+            pause = min(2 * pause, limits.WORKER_PAUSE_SECONDS_MAX)
         if not has_started:
             task_status.started()
 
@@ -230,7 +217,7 @@ class _WorkerPool:
             return
         log.error("worker_died", slot=slot, exit_code=code, left=len(self._serving))
         self._failed_starts += not has_served
-        if self._failed_starts >= STARTS_MAX and not self._serving:
+        if self._failed_starts >= limits.WORKER_STARTS_MAX and not self._serving:
             log.error("workers_cannot_start", failed=self._failed_starts)
             self.exit_code = 1
             self._end()

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, assert_never
 import structlog
 import trio
 
+from voice_trio import limits
 from voice_trio.conversation import commands, events, session_events
 from voice_trio.conversation.managed.conversation import ManagedConversation
 from voice_trio.conversation.passthrough import PassthroughConversation
@@ -45,10 +46,6 @@ if TYPE_CHECKING:
     from voice_trio.session.config import SessionConfig
     from voice_trio.session.observers import Observer, ObserverEvent
     from voice_trio.session.ports import ClientConnection, ConnectedUpstream, DecisionCore, Dial, SessionInput
-
-CONNECTING_SECONDS_MAX = 60.0  # all attempts to reach the upstream together
-RECOVERIES_MAX = 10  # of one session; an upstream that is lost more often is given up
-CLOSE_SECONDS_MAX = 2.0  # the grace for the last events and the close frames (I7)
 
 
 class Session:
@@ -102,7 +99,7 @@ class Session:
 
         Bugs are logged and end as `Ending.CRASHED`. Cancelled from outside, it closes within the grace first.
         """
-        self._scope.deadline = trio.current_time() + CONNECTING_SECONDS_MAX
+        self._scope.deadline = trio.current_time() + limits.CONNECT_SECONDS_MAX
         # The client's writer and the sockets live in this outer nursery. They outlive the session's tasks, so that the
         # last events find an open socket, and so that ending the session cannot cut a frame in two.
         async with trio.open_nursery() as sockets:
@@ -113,7 +110,7 @@ class Session:
                 self.crash()
             finally:
                 ending = self._conclude()
-                with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+                with trio.move_on_after(limits.SESSION_CLOSE_SECONDS_MAX, shield=True):
                     await self._close(ending)
                 self.log.info("session_ended", **self.summary.log_fields())
                 self._observers.session_ended(self.summary)
@@ -229,10 +226,10 @@ class Session:
     async def _recover(self, sockets: trio.Nursery) -> ConnectedUpstream | None:
         """The upstream was lost: another one takes its place and is told what was said, or the session ends."""
         self.feed(events.UpstreamLost())
-        with trio.move_on_after(CLOSE_SECONDS_MAX):
+        with trio.move_on_after(limits.SESSION_CLOSE_SECONDS_MAX):
             await self._upstream.close()
         self.summary.recoveries += 1
-        if self.config.passthrough is not None or self.summary.recoveries > RECOVERIES_MAX:
+        if self.config.passthrough is not None or self.summary.recoveries > limits.RECOVERIES_MAX:
             self.end(Ending.UPSTREAM_LOST)
             return None
         self._client.send(session_events.SessionRecovering())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 import trio
 
+from voice_trio import limits
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.session_events import SessionExpiring
 from voice_trio.errors import KnowledgeUnavailable
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from voice_trio.knowledge.knowledge import Knowledge
     from voice_trio.session.ports import ClientConnection, DecisionCore, SessionPort
 
-TASKS_MAX = 256  # searches, tools and timers of one turn that have not been started yet
-WARNINGS_SECONDS_LEFT = (60, 10)
-IDLE_CHECK_SECONDS = 1.0
-DRAIN_SECONDS_MAX = 8.0  # a response in progress may finish
-DRAIN_CHECK_SECONDS = 0.1
 UNKNOWN_FUNCTION = '{"error":"there is no function of that name"}'
 
 Task: TypeAlias = Callable[[], Awaitable[None]]
@@ -65,7 +61,7 @@ class TurnTasks:
 
     def _begin(self, turn_id: int) -> None:
         scope = trio.CancelScope()
-        send_task, receive_task = trio.open_memory_channel[Task](TASKS_MAX)
+        send_task, receive_task = trio.open_memory_channel[Task](limits.TURN_TASKS_MAX)
         self._turns[turn_id] = (scope, send_task)
         self._nursery.start_soon(run_turn, scope, receive_task, name=f"turn {turn_id}")
 
@@ -119,7 +115,7 @@ async def call_tool(command: commands.CallTool, host: SessionPort) -> None:
 
 async def announce_deadline(deadline: float, duration_seconds: float, client: ClientConnection) -> None:
     """Warn the client before the session's deadline (I7); the deadline itself is that of the session's scope."""
-    for seconds_left in WARNINGS_SECONDS_LEFT:
+    for seconds_left in limits.WARNING_SECONDS_LEFT:
         if seconds_left < duration_seconds:
             await trio.sleep_until(deadline - seconds_left)
             client.send(SessionExpiring(seconds_left))
@@ -131,7 +127,7 @@ async def watch_for_idleness(core: DecisionCore, host: SessionPort) -> None:
         now = trio.current_time()
         quiet_since = core.quiet_since(now)
         if quiet_since is None:
-            await trio.sleep(IDLE_CHECK_SECONDS)
+            await trio.sleep(limits.IDLE_CHECK_SECONDS)
         elif now - quiet_since < host.config.idle_seconds:
             await trio.sleep_until(quiet_since + host.config.idle_seconds)
         else:
@@ -141,7 +137,7 @@ async def watch_for_idleness(core: DecisionCore, host: SessionPort) -> None:
 
 async def finish_response_then_end(core: DecisionCore, host: SessionPort) -> None:
     """The server stops: a response in progress may finish, if that takes at most `DRAIN_SECONDS_MAX`."""
-    gives_up_at = trio.current_time() + DRAIN_SECONDS_MAX
+    gives_up_at = trio.current_time() + limits.DRAIN_SECONDS_MAX
     while core.is_answering(now := trio.current_time()) and now < gives_up_at:  # noqa: ASYNC110  # it changes by the clock alone, without an event
-        await trio.sleep(min(DRAIN_CHECK_SECONDS, gives_up_at - now))
+        await trio.sleep(min(limits.DRAIN_CHECK_SECONDS, gives_up_at - now))
     host.end(Ending.DRAINING)

@@ -11,10 +11,10 @@ from typing import Protocol, runtime_checkable
 
 import trio
 
+from voice_trio import limits
 from voice_trio.errors import LinkClosed
 
 FRAMES_BUFFERED = 64  # about what a kernel holds of 40 ms audio frames on both sides of a connection
-REASON_BYTES_MAX = 123  # RFC 6455: a control frame holds 125 bytes, 2 of them the code
 
 
 def memory_link_pair(buffer: int = FRAMES_BUFFERED) -> tuple[MemoryLink, MemoryLink]:
@@ -50,8 +50,8 @@ class MemoryLink:
 
         Raises `ValueError` for a reason of more than 123 bytes.
         """
-        if len(reason.encode()) > REASON_BYTES_MAX:
-            raise ValueError(f"a close reason has at most {REASON_BYTES_MAX} bytes: {reason!r}")
+        if len(reason.encode()) > limits.CLOSE_REASON_BYTES_MAX:
+            raise ValueError(f"a close reason has at most {limits.CLOSE_REASON_BYTES_MAX} bytes: {reason!r}")
         goodbye = LinkClosed(code, reason)
         self._outgoing.end(goodbye, drained=False)
         self._incoming.end(goodbye, drained=True)

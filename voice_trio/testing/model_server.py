@@ -12,6 +12,7 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, wrap_server_stream
 from wsproto.utilities import ProtocolError
 
+from voice_trio import limits
 from voice_trio.net.websocket import WebSocketLink
 from voice_trio.testing.recorder import ModelHandshake
 
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     from voice_trio.testing.model import ScriptedModel
 
 PATH = "/v1/realtime"
-MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 MESSAGES_QUEUED_MAX = 64
-CLOSE_SECONDS_MAX = 1.0
 _LOST = (ConnectionClosed, HandshakeError, trio.BrokenResourceError, trio.ClosedResourceError, ProtocolError)
 
 
@@ -57,7 +56,7 @@ async def _serve_one(model: ScriptedModel, stream: trio.SocketStream) -> None:
                 nursery,
                 stream,
                 message_queue_size=MESSAGES_QUEUED_MAX,
-                max_message_size=MESSAGE_BYTES_MAX,
+                max_message_size=limits.MESSAGE_BYTES_MAX,
             )
             await _answer(model, request, stream)
             nursery.cancel_scope.cancel()
@@ -65,7 +64,7 @@ async def _serve_one(model: ScriptedModel, stream: trio.SocketStream) -> None:
         # Clients of tests disappear in every possible way; the session has seen a lost link.
         pass
     finally:
-        with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+        with trio.move_on_after(limits.PEER_CLOSE_SECONDS_MAX, shield=True):
             await stream.aclose()
 
 

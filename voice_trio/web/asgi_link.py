@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import trio
 from hypercorn.protocol.ws_stream import WebsocketBuffer, WSStream
 
+from voice_trio import limits
 from voice_trio.errors import LinkClosed
 from voice_trio.protocols.voice import writer
 
@@ -30,7 +31,6 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
-CLOSE_HANDSHAKE_SECONDS_MAX = 0.8  # for the client's close frame (I8)
 TOO_BIG = 1009
 ABNORMAL_CLOSURE = 1006
 
@@ -82,7 +82,7 @@ class AsgiLink:
         self._is_closed = True
         if self._lost is None:
             await self._send({"type": "websocket.close", "code": code, "reason": reason})
-            with trio.move_on_after(CLOSE_HANDSHAKE_SECONDS_MAX):
+            with trio.move_on_after(limits.CLIENT_CLOSE_SECONDS_MAX):
                 await self._wait_disconnect()
 
     async def discard_messages(self, seconds_max: float) -> None:

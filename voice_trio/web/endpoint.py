@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from voice_trio import limits
 from voice_trio.admission.refusals import Refusal
 from voice_trio.errors import LinkClosed
 from voice_trio.net.link import make_dial
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-RELEASE_SECONDS_MAX = 2.0
-CLOSE_SECONDS_MAX = 2.0
-DISCARD_SECONDS_MAX = 60.0  # the server ends the connection once the handler has returned, and the discarding with it
 
 _ONLY_HTTP_1 = b'{"error":{"code":"not_allowed","message":"WebSockets are served over HTTP/1.1 only."}}'
 
@@ -58,7 +56,7 @@ class ConnectionAttempt:
     async def close_with_internal_error(self) -> None:
         """Close with 1011 after the upgrade; before it the server itself responds with 500."""
         if self.is_accepted:
-            with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+            with trio.move_on_after(limits.SESSION_CLOSE_SECONDS_MAX, shield=True):
                 await self.link.aclose(1011, "Internal error")
 
 
@@ -103,7 +101,7 @@ class Endpoint(ABC):
             log.exception("endpoint_crashed")
             await attempt.close_with_internal_error()
         finally:
-            self._gateway.nursery.start_soon(attempt.link.discard_messages, DISCARD_SECONDS_MAX)
+            self._gateway.nursery.start_soon(attempt.link.discard_messages, limits.DISCARD_SECONDS_MAX)
 
     async def _run_or_refuse(self, attempt: ConnectionAttempt, outcome: SessionGrant | Refusal) -> None:
         """Refuse, or run the session; its grant is released in any case."""
@@ -127,7 +125,7 @@ class Endpoint(ABC):
     async def _release(self, grant: SessionGrant, writer: RecordWriter, *, was_ready: bool) -> None:
         if writer.record is not None:
             self._gateway.webhook.send(writer.record)
-        with trio.move_on_after(RELEASE_SECONDS_MAX, shield=True):
+        with trio.move_on_after(limits.RELEASE_SECONDS_MAX, shield=True):
             await writer.write_last()
             await (grant.end() if was_ready else grant.release_unused())
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote_plus
 
+from voice_trio import limits
 from voice_trio.admission.client_address import client_address
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from voice_trio.web.asgi_link import Scope
 
-QUERY_BYTES_MAX = 32_768
 REALTIME = "realtime"
 _SUBPROTOCOL_TOKEN = "openai-insecure-api-key."
 SECRET_PARAMETERS = frozenset({"token", "resume"})
@@ -37,7 +37,7 @@ class Handshake:
 
 def read_handshake(scope: Scope, trusted_hops: int) -> Handshake:
     """The opening request of `scope`; a token in the query takes precedence over one in a header."""
-    query = parse_qs(scope.get("query_string", b"")[:QUERY_BYTES_MAX].decode("latin-1"), keep_blank_values=True)
+    query = parse_qs(scope.get("query_string", b"")[: limits.QUERY_BYTES_MAX].decode("latin-1"), keep_blank_values=True)
     client = scope.get("client") or ("",)
     offered = [str(name) for name in scope.get("subprotocols") or ()]
     authorization = bearer(next(iter(_values(scope, b"authorization")), ""))

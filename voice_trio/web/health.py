@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from voice_trio import limits
+
 if TYPE_CHECKING:
     from voice_trio.admission.grant import Capacity
     from voice_trio.knowledge.knowledge import Knowledge
     from voice_trio.settings import Settings
     from voice_trio.state.state import State, StateHealth
     from voice_trio.web.statistics import Statistics
-
-CHECK_FRESH_SECONDS = 5.0
-CHECK_SECONDS_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class _KnowledgeCheck:
 
 
 class Health:
-    """Checks on request, at most every `CHECK_FRESH_SECONDS`; concurrent requests share one check."""
+    """Checks on request, at most every `HEALTH_FRESH_SECONDS`; concurrent requests share one check."""
 
     def __init__(
         self, settings: Settings, knowledge: Knowledge, capacity: Capacity, statistics: Statistics, state: State
@@ -82,9 +81,9 @@ class Health:
 
     async def _check_knowledge(self) -> _KnowledgeCheck:
         async with self._checking:
-            if self._last_check is None or trio.current_time() - self._last_check.at > CHECK_FRESH_SECONDS:
+            if self._last_check is None or trio.current_time() - self._last_check.at > limits.HEALTH_FRESH_SECONDS:
                 is_available = False
-                with trio.move_on_after(CHECK_SECONDS_MAX):
+                with trio.move_on_after(limits.HEALTH_SECONDS_MAX):
                     is_available = await self._knowledge.is_available()
                 self._last_check = _KnowledgeCheck(trio.current_time(), is_available)
         return self._last_check

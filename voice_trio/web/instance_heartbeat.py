@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from voice_trio.web.gateway import Gateway
 
-WITHDRAW_SECONDS_MAX = 1.0
-
 
 class InstanceHeartbeat:
     """The heartbeat of one gateway; `run` is its task."""
@@ -49,7 +47,7 @@ class InstanceHeartbeat:
                         continue
                     await trio.sleep_forever()
         finally:
-            with trio.move_on_after(WITHDRAW_SECONDS_MAX, shield=True):
+            with trio.move_on_after(limits.DISCONNECT_SECONDS_MAX, shield=True):
                 await state.withdraw()
 
     def _instance_info(self) -> InstanceInfo:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Never
 import structlog
 import trio
 
+from voice_trio import limits
 from voice_trio.session.endings import Ending
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from voice_trio.state.state import State
 
 log = structlog.get_logger(__name__)
-
-EVICT_SECONDS_MAX = 5.0
-"""For a session to close its connections; after that it is resumed all the same."""
 
 
 class LiveSessions:
@@ -53,7 +51,7 @@ class LiveSessions:
             if session.config.session_id == session_id:
                 session.end(Ending.TAKEN_OVER)
         if session_id in self._handled:
-            with trio.move_on_after(EVICT_SECONDS_MAX):
+            with trio.move_on_after(limits.EVICT_SECONDS_MAX):
                 await self._handled[session_id].wait()
 
     @contextmanager

@@ -10,6 +10,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, Unauthorized
 
+from voice_trio import limits
 from voice_trio.observability.prometheus import EXPOSITION_CONTENT_TYPE
 from voice_trio.web.admin import add_admin_routes
 from voice_trio.web.client_secrets import add_client_secret_routes
@@ -22,13 +23,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-BODY_BYTES_MAX = 1024 * 1024  # a rollout document may list 10,000 users
-
 
 def make_http_app(gateway: Gateway) -> QuartTrio:
     """The Quart application of one process."""
     app = QuartTrio("voice_trio", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    app.config["MAX_CONTENT_LENGTH"] = limits.BODY_BYTES_MAX
     routes = _StatusRoutes(gateway)
     for prefix, name in (("", ""), ("/api", "api_")):
         app.add_url_rule(f"{prefix}/v1/voice/health", f"{name}health", routes.health)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cachetools import FIFOCache
 
+from voice_trio import limits
 from voice_trio.conversation.turn import timeline
 from voice_trio.observability.loop_lag import LoopLag
 from voice_trio.observability.minute_series import MinuteSeries
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from voice_trio.observability.prometheus import Registry
     from voice_trio.session.summary import Summary
 
-USERS_REMEMBERED = 10_000
 
 SEARCHES = {"store": "search_store", "local": "search_local"}
 """The latency of successful searches, by source: the knowledge base, or the passage cache."""
@@ -233,11 +233,11 @@ class Statistics(Observer):
 
 
 class _UsersOfToday:
-    """Users by their hashes, forgotten at midnight UTC; beyond `USERS_REMEMBERED` the oldest are dropped."""
+    """Users by their hashes, forgotten at midnight UTC; beyond `USERS_REMEMBERED_MAX` the oldest are dropped."""
 
     def __init__(self, unix_time: Callable[[], float]) -> None:
         self._unix_time = unix_time
-        self._users: FIFOCache[str, None] = FIFOCache(USERS_REMEMBERED)
+        self._users: FIFOCache[str, None] = FIFOCache(limits.USERS_REMEMBERED_MAX)
         self._day = self._today()
 
     @property

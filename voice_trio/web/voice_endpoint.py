@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio import limits
 from voice_trio.admission.client_address import origin_is_allowed
 from voice_trio.admission.refusals import Refusal
 from voice_trio.errors import BadMessage, LinkClosed
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from voice_trio.web.asgi_link import AsgiLink
     from voice_trio.web.endpoint import ConnectionAttempt
 
-TOKEN_MESSAGE_SECONDS_MAX = 5.0
 
 _TOO_BIG = Refusal("bad_message", TOO_BIG, Ending.TOO_BIG.value.close_reason, Ending.TOO_BIG.value.message, 413)
 _ORIGIN_NOT_ALLOWED = Refusal("not_allowed", 1008, "Origin not allowed", "Pages of this origin may not connect.", 403)
@@ -87,7 +87,7 @@ async def _send_refusal(attempt: ConnectionAttempt, refusal: Refusal) -> None:
 
 async def _first_message_token(link: AsgiLink) -> str | None:
     """The token of the first message; None if that is another message, or does not come in time."""
-    with trio.move_on_after(TOKEN_MESSAGE_SECONDS_MAX):
+    with trio.move_on_after(limits.TOKEN_MESSAGE_SECONDS_MAX):
         try:
             event = client_events.read_client(await link.receive())
         except BadMessage:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio import limits
 from voice_trio.conversation.events import TextInput
 from voice_trio.errors import BadMessage, InvalidEvent, NotJson
 from voice_trio.protocols.audio import AudioAppended
@@ -14,21 +15,6 @@ from voice_trio.protocols.voice.client_events import FromClient, read_client
 
 if TYPE_CHECKING:
     from voice_trio.protocols.openai_client import ClientEventReader, PassthroughEvent
-
-NOT_JSON_MAX = 10
-CONTROL_BURST = 100.0  # events at once …
-CONTROL_PER_SECOND = 50.0  # … and in the long run; four playback positions a second are usual
-QUESTIONS_BURST = 5.0
-QUESTIONS_PER_SECOND = 1.0  # each is searched, and merged with the last one if that has no response yet
-MESSAGE_SECONDS_MAX = 2.0  # of sound in one message; until it is paid for, nothing else is read
-ERRORS_BURST = 10.0
-ERRORS_PER_SECOND = 1.0  # a client that errs a thousand times a second gets no thousand errors
-AUDIO_AHEAD_SECONDS_MAX = 5.0  # sound that may come at once: what was recorded while connecting
-PASSTHROUGH_AHEAD_SECONDS_MAX = 60.0  # of a client that may send a recording at once
-AUDIO_SPEED_MAX = 2.0  # times real time, in the long run
-BYTES_PER_TOKEN = 65_536  # of a large message: decoding it takes time from other sessions
-QUEUED_BYTES_MAX = 16 * 1024 * 1024
-QUEUED_FRAMES_MAX = 1000
 
 
 class TokenBucket:
@@ -60,15 +46,15 @@ class ClientLimits:
     """Rates of one client's events, sound and errors."""
 
     def __init__(self, now: float, audio_ahead_seconds: float) -> None:
-        self.control = TokenBucket(CONTROL_BURST, CONTROL_PER_SECOND, now)
-        self._errors = TokenBucket(ERRORS_BURST, ERRORS_PER_SECOND, now)
-        self._audio = TokenBucket(audio_ahead_seconds, AUDIO_SPEED_MAX, now)
+        self.control = TokenBucket(limits.CONTROL_BURST, limits.CONTROL_PER_SECOND, now)
+        self._errors = TokenBucket(limits.ERRORS_BURST, limits.ERRORS_PER_SECOND, now)
+        self._audio = TokenBucket(audio_ahead_seconds, limits.AUDIO_SPEED_MAX, now)
         self.not_json = 0
 
     @property
     def is_exceeded(self) -> bool:
         """Whether so many frames were not JSON that the client does not speak the protocol."""
-        return self.not_json > NOT_JSON_MAX
+        return self.not_json > limits.NOT_JSON_MAX
 
     def may_send_error(self, now: float) -> bool:
         """Whether to tell the client of another error."""
@@ -83,8 +69,8 @@ class VoiceFrameDecoder:
     """Decodes the frames of a client of the voice protocol, within its limits."""
 
     def __init__(self, now: float) -> None:
-        self.limits = ClientLimits(now, AUDIO_AHEAD_SECONDS_MAX)
-        self._questions = TokenBucket(QUESTIONS_BURST, QUESTIONS_PER_SECOND, now)
+        self.limits = ClientLimits(now, limits.AUDIO_AHEAD_SECONDS_MAX)
+        self._questions = TokenBucket(limits.QUESTIONS_BURST, limits.QUESTIONS_PER_SECOND, now)
 
     def decode(self, frame: str | bytes, now: float) -> FromClient:
         """The event in a frame; raises `BadMessage` for a wrong one, and for control events that come too often."""
@@ -94,10 +80,10 @@ class VoiceFrameDecoder:
             self.limits.not_json += 1
             raise
         if isinstance(event, AudioAppended):
-            if event.duration_ms > MESSAGE_SECONDS_MAX * 1000:
-                raise BadMessage(f"more than {MESSAGE_SECONDS_MAX:g} s of sound in one message")
+            if event.duration_ms > limits.AUDIO_MESSAGE_SECONDS_MAX * 1000:
+                raise BadMessage(f"more than {limits.AUDIO_MESSAGE_SECONDS_MAX:g} s of sound in one message")
         elif not self.limits.control.take(now):
-            raise BadMessage(f"more than {CONTROL_PER_SECOND:g} events a second; this one was dropped")
+            raise BadMessage(f"more than {limits.CONTROL_PER_SECOND:g} events a second; this one was dropped")
         elif isinstance(event, TextInput) and not self._questions.take(now):
             raise BadMessage("too many typed questions at once; this one was dropped")
         return event
@@ -111,7 +97,7 @@ class RealtimeFrameDecoder:
     """
 
     def __init__(self, reader: ClientEventReader, now: float) -> None:
-        self.limits = ClientLimits(now, PASSTHROUGH_AHEAD_SECONDS_MAX)
+        self.limits = ClientLimits(now, limits.PASSTHROUGH_AHEAD_SECONDS_MAX)
         self._reader = reader
 
     def decode(self, frame: str | bytes) -> PassthroughEvent:
@@ -126,7 +112,7 @@ class RealtimeFrameDecoder:
         """Seconds to handle nothing after that frame; `event` is None if it was refused."""
         if isinstance(event, AudioAppended):
             return self.limits.seconds_ahead(now, event.duration_ms)
-        return self.limits.control.take_and_wait(now, 1.0 + len(frame) / BYTES_PER_TOKEN)
+        return self.limits.control.take_and_wait(now, 1.0 + len(frame) / limits.BYTES_PER_CONTROL_EVENT)
 
 
 class ReceiveQueue:
@@ -141,8 +127,8 @@ class ReceiveQueue:
         self._changed = trio.Event()
 
     async def put(self, frame: str | bytes) -> None:
-        """Wait while more than `QUEUED_BYTES_MAX` or `QUEUED_FRAMES_MAX` are queued; one frame more always fits."""
-        while self._bytes > QUEUED_BYTES_MAX or len(self._frames) >= QUEUED_FRAMES_MAX:
+        """Wait while the queue is over one of its two bounds; one frame more always fits."""
+        while self._bytes > limits.CLIENT_BYTES_QUEUED_MAX or len(self._frames) >= limits.CLIENT_FRAMES_QUEUED_MAX:
             await self._changed.wait()
         self._frames.append(frame)
         self._bytes += len(frame)

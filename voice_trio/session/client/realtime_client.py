@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from voice_trio import limits
 from voice_trio.conversation import commands, events
 from voice_trio.errors import InvalidEvent, LinkClosed
 from voice_trio.protocols.audio import AudioAppended
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from voice_trio.session.ports import ConnectedUpstream, SessionPort
     from voice_trio.session.upstream.connection import UpstreamConnection
 
-AHEAD_SECONDS_MAX = 10.0  # of sound that waits for the upstream; beyond it no more frames are handled
-AHEAD_BYTES_MAX = 4 * 1024 * 1024
-AHEAD_CHECK_SECONDS = 0.02
 
 # `error` code, whether the fault is the server's, close code. Other endings close without an error.
 _CLOSING_ERRORS: dict[Ending, tuple[str, bool, int]] = {
@@ -108,12 +106,15 @@ class RealtimeClientConnection:
                 self._send_error(error)
             await trio.sleep(self._decoder.pause(frame, event, trio.current_time()))
             while self._is_far_ahead:  # noqa: ASYNC110  # the queue has no event for it
-                await trio.sleep(AHEAD_CHECK_SECONDS)
+                await trio.sleep(limits.PASSTHROUGH_CHECK_SECONDS)
 
     @property
     def _is_far_ahead(self) -> bool:
         """Whether much waits for the upstream: a recording that was sent at once, for example."""
-        return self._upstream.queued_seconds > AHEAD_SECONDS_MAX or self._upstream.queued_bytes > AHEAD_BYTES_MAX
+        return (
+            self._upstream.queued_seconds > limits.PASSTHROUGH_UPSTREAM_SECONDS_MAX
+            or self._upstream.queued_bytes > limits.PASSTHROUGH_UPSTREAM_BYTES_MAX
+        )
 
     def start_writing(self, nursery: trio.Nursery) -> None:
         """Begin to write; the nursery must outlive the session's tasks."""

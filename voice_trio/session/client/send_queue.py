@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio import limits
 from voice_trio.conversation import events
 from voice_trio.errors import LinkClosed
 from voice_trio.session.endings import Ending
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
 
     from voice_trio.net.link import Link
     from voice_trio.session.ports import SessionPort
-
-AUDIO_SECONDS_MAX = 240.0  # the longest response of a model is about 205 s (4,096 audio tokens of 50 ms)
-FRAMES_MAX = 20_000  # that much audio in pieces of 20 ms with their text, and some more
-LEAD_SECONDS_MAX = 1.0  # of sound that a client which never reports its position may have unplayed
-STALL_SECONDS_MAX = 5.0  # for one send; a client that takes longer is closed (I9)
 
 
 class Lane(Enum):
@@ -55,7 +51,7 @@ class Frame:
 class SendQueue:
     """Frames for one client. `put` never waits; from `start` to `finish` a task writes them to the link.
 
-    The session ends as too slow if the queue overflows or one send takes `STALL_SECONDS_MAX`.
+    The session ends as too slow if the queue overflows or one send takes `CLIENT_SEND_SECONDS_MAX`.
     """
 
     # Pacing. An upstream generates sound faster than it is heard, so a client can hold many seconds of it. A client
@@ -86,7 +82,7 @@ class SendQueue:
         nursery.start_soon(self._write)
 
     def put(self, frame: Frame) -> None:
-        """Queue a frame; the session ends if more is queued than `AUDIO_SECONDS_MAX` or `FRAMES_MAX`."""
+        """Queue a frame; the session ends if the queue is over its bound of seconds or of frames."""
         self._number += 1
         if frame.lane is Lane.URGENT:
             self._urgent.append(frame)
@@ -96,7 +92,7 @@ class SendQueue:
         self._audio_ms += frame.audio_ms
         self._changed.set()
         waiting = len(self._urgent) + len(self._response) + len(self._other)
-        if self._audio_ms > AUDIO_SECONDS_MAX * 1000 or waiting > FRAMES_MAX:
+        if self._audio_ms > limits.CLIENT_AUDIO_QUEUED_SECONDS_MAX * 1000 or waiting > limits.CLIENT_FRAMES_TO_SEND_MAX:
             self._host.end(Ending.TOO_SLOW)
 
     @property
@@ -127,7 +123,7 @@ class SendQueue:
         if self._response:
             audio_ms = self._response[0][1].audio_ms
             is_held = self._is_paced and audio_ms > 0
-            held_until = self._dry_at + audio_ms / 1000 - LEAD_SECONDS_MAX if is_held else -math.inf
+            held_until = self._dry_at + audio_ms / 1000 - limits.CLIENT_LEAD_SECONDS_MAX if is_held else -math.inf
         if self._other and (held_until > now or self._other[0][0] < self._response[0][0]):
             return self._other.popleft()[1]
         if held_until > now:
@@ -187,7 +183,7 @@ class SendQueue:
                     await self._changed.wait()
                 continue
             self._in_flight = frame
-            with trio.move_on_after(STALL_SECONDS_MAX) as stall:
+            with trio.move_on_after(limits.CLIENT_SEND_SECONDS_MAX) as stall:
                 try:
                     await self._link.send(frame.text)
                 except trio.Cancelled:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio import limits
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.policy import FATAL_CODES
 from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
@@ -22,20 +23,11 @@ from voice_trio.protocols.realtime import read_event
 from voice_trio.protocols.realtime.writer import never_streams, transcription_update
 from voice_trio.session.observers import SidecarAudioSent
 from voice_trio.session.sidecar.utterances import SidecarUtterances
-from voice_trio.session.upstream.connect import (
-    CLOSE_SECONDS_MAX,
-    UPDATE_ID,
-    connect_with_retry,
-    send_with_timeout,
-    wait_for_state,
-)
+from voice_trio.session.upstream.connect import UPDATE_ID, connect_with_retry, send_with_timeout, wait_for_state
 
 if TYPE_CHECKING:
     from voice_trio.net.link import Link
     from voice_trio.session.ports import ConnectedUpstream, Dial, SessionPort
-
-CONNECTIONS_MAX = 5  # of one session; a sidecar that is lost more often is given up
-RECONNECT_SECONDS = 1.0  # before the first new connection; doubled for each one after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +97,8 @@ class Sidecar:
 
     async def _run(self, dial: Dial, sockets: trio.Nursery) -> None:
         """Serve one connection after another, until the session ends or no connection can be had."""
-        pause = RECONNECT_SECONDS
-        for _ in range(CONNECTIONS_MAX):
+        pause = limits.SIDECAR_RETRY_SECONDS
+        for _ in range(limits.SIDECAR_CONNECTIONS_MAX):
             try:
                 link = await connect_with_retry(dial, sockets, self._handshake, self._host.config.retry)
             except ModelUnavailable as error:
@@ -135,7 +127,7 @@ class Sidecar:
         self._link = None
         for bill in self._utterances.disconnected():
             self._host.execute(bill)
-        with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+        with trio.move_on_after(limits.LINK_CLOSE_SECONDS_MAX, shield=True):
             await link.aclose()
 
     async def _listen(self, link: Link) -> None:

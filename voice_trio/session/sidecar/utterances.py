@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from cachetools import FIFOCache
 
+from voice_trio import limits
 from voice_trio.conversation import commands, events
 from voice_trio.protocols.realtime import append_audio, input_events, server_events
 from voice_trio.protocols.realtime.writer import COMMIT_MS_MIN, clear_audio, commit_audio
@@ -22,8 +23,6 @@ from voice_trio.session.sidecar.transcript_source import ITEMS_REMEMBERED, Trans
 if TYPE_CHECKING:
     from voice_trio.protocols.realtime import SessionState
 
-PREROLL_SECONDS_MAX = 6.0  # the five seconds kept while connecting, and what a server's detection takes
-QUEUED_SECONDS_MAX = 10.0  # for a sidecar that is stalled; the oldest sound is dropped first
 
 Words: TypeAlias = events.TranscriptDelta | events.TranscriptCompleted
 
@@ -95,7 +94,7 @@ class SidecarUtterances:
             return
         self._recent.append(_Sound(audio, duration_ms))
         self._recent_ms += duration_ms
-        while self._recent_ms > PREROLL_SECONDS_MAX * 1000:
+        while self._recent_ms > limits.SIDECAR_PREROLL_SECONDS_MAX * 1000:
             self._recent_ms -= self._recent.popleft().duration_ms
 
     def admits(self, event: events.UpstreamEvent) -> bool:
@@ -209,7 +208,7 @@ class SidecarUtterances:
         self._queue.append((utterance, sound))
         self._queued_ms += sound.duration_ms
         ends = []
-        while self._queued_ms > QUEUED_SECONDS_MAX * 1000:
+        while self._queued_ms > limits.SIDECAR_QUEUED_SECONDS_MAX * 1000:
             oldest, lost = self._queue.popleft()
             if lost is None:
                 ends.append((oldest, lost))

@@ -1,7 +1,7 @@
 """The budgets of one process: it gives each session a `SessionBill`, and shares the day's sum through `State`.
 
 Counting never waits. One task reports what was spent to the shared state, so other instances learn of it within
-`SHARE_SECONDS`. A day can be exceeded by what is spent in that time, and by the responses in progress.
+`SPENDING_REPORT_SECONDS`. A day can be exceeded by what is spent in that time, and by the responses in progress.
 """
 
 from __future__ import annotations
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from voice_trio.settings import Limits
     from voice_trio.state.state import State
 
-SHARE_SECONDS = 5.0
-"""How often the day's sum is reported and read, at the latest."""
-DAY_SECONDS = 86_400
-FLUSH_SECONDS_MAX = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +72,7 @@ class DailyBudget:
     @property
     def seconds_to_midnight(self) -> float:
         """Until the next day's budget."""
-        return DAY_SECONDS - self._unix_time() % DAY_SECONDS
+        return limits.DAY_SECONDS - self._unix_time() % limits.DAY_SECONDS
 
     @property
     def today(self) -> str:
@@ -114,9 +110,9 @@ class DailyBudget:
         """Report to the shared state what was spent, and read what other instances spent, until cancelled."""
         while True:
             await self.share()
-            with trio.move_on_after(SHARE_SECONDS):
+            with trio.move_on_after(limits.SPENDING_REPORT_SECONDS):
                 await self._news.wait()
-                await trio.sleep(SHARE_SECONDS / 10)  # one call for what comes together
+                await trio.sleep(limits.SPENDING_REPORT_SECONDS / 10)  # one call for what comes together
             self._news = trio.Event()
 
     async def share(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 import trio
 
+from voice_trio import limits
 from voice_trio.conversation.events import UpstreamError
 from voice_trio.conversation.policy import FATAL_CODES
 from voice_trio.errors import BadMessage, LinkClosed, ModelRefused, ModelUnavailable
@@ -29,8 +30,6 @@ T = TypeVar("T")
 
 FALLBACK_TRANSCRIPTION_MODEL = "gpt-transcribe"  # no words before the commit, but every server accepts it
 UPDATE_ID = "vt_session"
-CLOSE_SECONDS_MAX = 0.5  # of a link whose handshake failed
-SEND_SECONDS_MAX = 10.0
 
 
 async def connect(dial: Dial, nursery: trio.Nursery, config: RealtimeConfig, retry: RetryPolicy) -> ConnectedUpstream:
@@ -73,20 +72,20 @@ async def _attempt(
     except ModelUnavailable as error:
         failure = error
     if link is not None:
-        with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+        with trio.move_on_after(limits.LINK_CLOSE_SECONDS_MAX, shield=True):
             await link.aclose()
     raise failure
 
 
 async def send_with_timeout(link: Link, frame: str) -> str | None:
     """Send a frame; returns why the link is of no more use, or None. A cancelled send tears the socket."""
-    with trio.move_on_after(SEND_SECONDS_MAX):
+    with trio.move_on_after(limits.UPSTREAM_SEND_SECONDS_MAX):
         try:
             await link.send(frame)
         except LinkClosed as closed:
             return str(closed)
         return None
-    return f"send timed out after {SEND_SECONDS_MAX:g} s"
+    return f"send timed out after {limits.UPSTREAM_SEND_SECONDS_MAX:g} s"
 
 
 # The handshake. A new session responds by itself to every commit, so no audio may reach it before it has confirmed

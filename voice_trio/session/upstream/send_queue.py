@@ -10,13 +10,8 @@ from collections import deque
 
 import trio
 
+from voice_trio import limits
 from voice_trio.errors import ModelUnavailable
-
-EARLY_SECONDS_MAX = 5.0  # kept before the upstream is ready
-QUEUED_SECONDS_MAX = 15.0  # afterwards: what was kept, sent on at network speed, and room for a slow moment
-COMMANDS_MAX = 512
-BYTES_MAX = 64 * 1024 * 1024  # of everything together; a message has 16 MiB at most
-
 
 # Two queues, one order. On the voice protocol commands overtake audio: seconds of sound can wait after a connection
 # was slow, and a cancel or a truncation behind them would come too late. Audio never overtakes a command, so the order
@@ -47,11 +42,11 @@ class UpstreamQueue:
         self._commands.clear()
 
     def put_command(self, text: str) -> None:
-        """Queue before all audio; raises `ModelUnavailable` if `COMMANDS_MAX` wait already."""
-        if len(self._commands) >= COMMANDS_MAX:
-            raise ModelUnavailable(f"{COMMANDS_MAX} commands wait to be sent")
-        if self._bytes + len(text) > BYTES_MAX:
-            raise ModelUnavailable(f"more than {BYTES_MAX} bytes wait to be sent")
+        """Queue before all audio; raises `ModelUnavailable` if `UPSTREAM_COMMANDS_QUEUED_MAX` wait already."""
+        if len(self._commands) >= limits.UPSTREAM_COMMANDS_QUEUED_MAX:
+            raise ModelUnavailable(f"{limits.UPSTREAM_COMMANDS_QUEUED_MAX} commands wait to be sent")
+        if self._bytes + len(text) > limits.UPSTREAM_BYTES_QUEUED_MAX:
+            raise ModelUnavailable(f"more than {limits.UPSTREAM_BYTES_QUEUED_MAX} bytes wait to be sent")
         self._bytes += len(text)
         self._commands.append(text)
         self._filled.set()
@@ -61,15 +56,15 @@ class UpstreamQueue:
         self.put_audio(text, 0.0)
 
     def put_audio(self, text: str, duration_ms: float) -> None:
-        """Queue sound; raises `ModelUnavailable` if more than `QUEUED_SECONDS_MAX` wait already."""
-        if self._is_open and self.audio_seconds > QUEUED_SECONDS_MAX:
-            raise ModelUnavailable(f"more than {QUEUED_SECONDS_MAX:g} s of audio wait to be sent")
-        if self._bytes + len(text) > BYTES_MAX:
-            raise ModelUnavailable(f"more than {BYTES_MAX} bytes wait to be sent")
+        """Queue sound; raises `ModelUnavailable` if more than `UPSTREAM_QUEUED_SECONDS_MAX` wait already."""
+        if self._is_open and self.audio_seconds > limits.UPSTREAM_QUEUED_SECONDS_MAX:
+            raise ModelUnavailable(f"more than {limits.UPSTREAM_QUEUED_SECONDS_MAX:g} s of audio wait to be sent")
+        if self._bytes + len(text) > limits.UPSTREAM_BYTES_QUEUED_MAX:
+            raise ModelUnavailable(f"more than {limits.UPSTREAM_BYTES_QUEUED_MAX} bytes wait to be sent")
         self._bytes += len(text)
         self._audio.append((text, duration_ms))
         self._audio_ms += duration_ms
-        while not self._is_open and self.audio_seconds > EARLY_SECONDS_MAX and len(self._audio) > 1:
+        while not self._is_open and self.audio_seconds > limits.UPSTREAM_EARLY_SECONDS_MAX and len(self._audio) > 1:
             self._pop_audio()
         self._filled.set()
 
