@@ -52,6 +52,7 @@ class SessionFixture(Observer):
         wrap: Callable[[Link], Link] = lambda link: link,
         sidecar: str = "off",
         cost_meter: CostMeter | None = None,
+        observers: Sequence[Observer] = (),
         **config: Any,
     ) -> None:
         ours, theirs = memory_link_pair()
@@ -66,7 +67,7 @@ class SessionFixture(Observer):
             self._dial,
             knows(self.knowledge),
             replace(SESSION_CONFIG, **config),
-            observers=(self,),
+            observers=(self, *observers),
             unix_time=lambda: UNIX_TIME,
             cost_meter=cost_meter,
             sidecar=None if sidecar == "off" else SidecarPlan(self._dial_transcriber, always=sidecar == "on"),

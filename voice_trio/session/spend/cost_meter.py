@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, assert_never
 
 import structlog
 
@@ -156,6 +156,8 @@ class SessionBill(CostMeter):
                 self._turn = turn_id
             case commands.CreateResponse(event_id) | commands.CreateClientResponse(event_id):
                 self._turn_of[event_id] = self._turn
+            case _:
+                assert_never(command)
 
     def session_closing(self, now: float) -> None:
         """Usage that has not come will not come: it is estimated."""

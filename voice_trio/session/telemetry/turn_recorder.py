@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, assert_never
 
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.turn.record import SearchRecord
@@ -73,6 +73,8 @@ class TurnRecorder(Observer):
                 self._flush_is_queued = True
             case FlushSent(queued_at):
                 self._note_flush(queued_at, now)
+            case _:
+                assert_never(event)
 
     def on_command(self, command: commands.StartSearch | commands.ReportTurn, now: float) -> None:
         match command:
@@ -80,6 +82,8 @@ class TurnRecorder(Observer):
                 self._searches[search_id] = (turn_id, SearchRecord(now, None, "unfinished", command.local))
             case commands.ReportTurn(record):
                 self._end_turn(replace(record, transcription_fallback=self._summary.transcription_fallback))
+            case _:
+                assert_never(command)
 
     def session_closing(self, now: float) -> None:
         self._publish_waiting()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 from voice_trio.conversation import commands
 from voice_trio.conversation.session_events import QueryMetrics, TurnMetrics
@@ -61,6 +61,8 @@ class SummaryObserver(Observer):
                 self._summary.cost = self._meter.cost
             case commands.ReportTurn(record):
                 self._summary.count_turn(record)
+            case _:
+                assert_never(command)
 
     def session_closing(self, now: float) -> None:
         self._summary.cost = self._meter.cost
