@@ -8,8 +8,8 @@ from tests.support.conversation_fixture import Scene
 from voice_trio.conversation import commands, events
 
 
-def settled(scene: Scene) -> list[tuple[str, str, int | None]]:
-    """(command, item, ms) of everything that settled an interruption, in order."""
+def truncated(scene: Scene) -> list[tuple[str, str, int | None]]:
+    """(command, item, ms) of every truncation and deletion, in order."""
     return [
         (type(command).__name__, command.item_id, getattr(command, "audio_end_ms", None))
         for command in (sent.command for sent in scene.of(commands.SendToUpstream))
@@ -25,9 +25,9 @@ def test_barge_in_while_generating_flushes_and_truncates_at_what_was_heard() -> 
     scene.until(2.5)
     scene.speak("stop")
     assert scene.to_client(commands.PlaybackFlush) == [commands.PlaybackFlush(item, 1500)]
-    assert settled(scene) == []
+    assert truncated(scene) == []
     scene.done(response, "cancelled", reason="turn_detected")
-    assert settled(scene) == [("TruncateItem", item, 1500)]
+    assert truncated(scene) == [("TruncateItem", item, 1500)]
 
 
 def test_speech_started_never_sends_response_cancel_because_the_server_cancels_by_itself() -> None:
@@ -78,7 +78,7 @@ def test_I6_audio_that_arrives_after_the_interruption_counts_as_received_but_not
     scene.speak("stop")
     scene.audio(response, item, 800)
     scene.done(response, "cancelled")
-    assert settled(scene) == [("TruncateItem", item, 500)]
+    assert truncated(scene) == [("TruncateItem", item, 500)]
 
 
 def test_barge_in_on_an_answer_that_is_generated_but_still_playing() -> None:
@@ -89,7 +89,7 @@ def test_barge_in_on_an_answer_that_is_generated_but_still_playing() -> None:
     scene.until(1.25)
     scene.speak("stop")
     assert scene.to_client(commands.PlaybackFlush) == [commands.PlaybackFlush(item, 1250)]
-    assert settled(scene) == [("TruncateItem", item, 1250)]
+    assert truncated(scene) == [("TruncateItem", item, 1250)]
 
 
 def test_I6_fully_heard_is_neither_truncated_nor_deleted() -> None:
@@ -99,7 +99,7 @@ def test_I6_fully_heard_is_neither_truncated_nor_deleted() -> None:
     scene.done(response)
     scene.until(3.5)
     scene.speak("thanks")
-    assert settled(scene) == []
+    assert truncated(scene) == []
     assert scene.to_client(commands.PlaybackFlush) == []
 
 
@@ -110,7 +110,7 @@ def test_barge_in_before_the_first_audio_deletes_the_item() -> None:
     scene.until(0.2)
     scene.speak("wait")
     scene.done(response, "cancelled")
-    assert settled(scene) == [("DeleteItem", item, None)]
+    assert truncated(scene) == [("DeleteItem", item, None)]
     assert scene.to_client(commands.PlaybackFlush) == []
 
 
@@ -121,7 +121,7 @@ def test_audio_that_never_left_for_the_client_was_not_heard() -> None:
     scene.until(1.0)
     scene.speak("stop")
     scene.done(response, "cancelled")
-    assert settled(scene) == [("DeleteItem", item, None)]
+    assert truncated(scene) == [("DeleteItem", item, None)]
     assert scene.to_client(commands.PlaybackFlush) == [commands.PlaybackFlush(item, 0)]
 
 
@@ -178,7 +178,7 @@ def test_I1_the_next_answer_is_asked_for_only_when_the_interrupted_one_is_done()
     assert scene.times(commands.CreateResponse)[-1] == 2.5
     log = scene.upstream_log()
     assert log.index("TruncateItem") < len(log) - 1 - log[::-1].index("CreateResponse")
-    assert settled(scene) == [("TruncateItem", item, 1000)]
+    assert truncated(scene) == [("TruncateItem", item, 1000)]
 
 
 def test_a_done_that_never_comes_is_asked_for_by_id_and_then_done_without() -> None:
@@ -216,7 +216,7 @@ def test_interrupt_cancels_by_id_flushes_and_asks_nothing_new() -> None:
     scene.feed(events.Interrupt())
     assert [cancel.response_id for cancel in scene.to_upstream(commands.CancelResponse)] == [response]
     scene.done(response, "cancelled", reason="client_cancelled")
-    assert settled(scene) == [("TruncateItem", item, 2000)]
+    assert truncated(scene) == [("TruncateItem", item, 2000)]
     scene.until(9.0)
     assert len(scene.to_upstream(commands.CreateResponse)) == 1
     assert [record.status for record in scene.records()] == ["cancelled"]
@@ -229,7 +229,7 @@ def test_interrupt_believes_the_client_about_what_was_played() -> None:
     scene.until(2.0)
     scene.feed(events.Interrupt(item, 1700))
     scene.done(response, "cancelled")
-    assert settled(scene) == [("TruncateItem", item, 1700)]
+    assert truncated(scene) == [("TruncateItem", item, 1700)]
     assert scene.to_client(commands.PlaybackFlush) == [commands.PlaybackFlush(item, 1700)]
 
 
@@ -260,10 +260,10 @@ def test_a_reporting_client_has_300_ms_to_say_where_the_flush_met_it() -> None:
     scene.speak("stop")
     scene.done(response, "cancelled")
     scene.until(2.2)
-    assert settled(scene) == []
+    assert truncated(scene) == []
     scene.feed(events.PlaybackPosition(item, 1850))
     scene.until(2.31)
-    assert settled(scene) == [("TruncateItem", item, 1850)]
+    assert truncated(scene) == [("TruncateItem", item, 1850)]
 
 
 def test_a_report_marked_as_following_the_flush_settles_at_once() -> None:
@@ -276,7 +276,7 @@ def test_a_report_marked_as_following_the_flush_settles_at_once() -> None:
     scene.done(response, "cancelled")
     scene.until(2.05)
     scene.feed(events.PlaybackPosition(item, 1850, flushed=True))
-    assert settled(scene) == [("TruncateItem", item, 1850)]
+    assert truncated(scene) == [("TruncateItem", item, 1850)]
 
 
 def test_a_position_that_is_never_reported_falls_back_to_the_clock() -> None:
@@ -289,7 +289,7 @@ def test_a_position_that_is_never_reported_falls_back_to_the_clock() -> None:
     scene.speak("stop")
     scene.done(response, "cancelled")
     scene.until(2.5)
-    assert settled(scene) == [("TruncateItem", item, 1900)]
+    assert truncated(scene) == [("TruncateItem", item, 1900)]
 
 
 def test_I6_a_client_that_claims_too_much_is_held_to_what_was_sent() -> None:
@@ -302,7 +302,7 @@ def test_I6_a_client_that_claims_too_much_is_held_to_what_was_sent() -> None:
     scene.audio(response, item, 1000)
     scene.feed(events.PlaybackPosition(item, 99_999_999, flushed=True))
     scene.done(response, "cancelled")
-    assert settled(scene) == [("TruncateItem", item, 1000)]
+    assert truncated(scene) == [("TruncateItem", item, 1000)]
 
 
 def test_several_audio_items_are_settled_one_by_one() -> None:
@@ -316,8 +316,8 @@ def test_several_audio_items_are_settled_one_by_one() -> None:
     scene.speak("stop")
     assert scene.to_client(commands.PlaybackFlush) == [commands.PlaybackFlush("second", 400)]
     scene.done(response, "cancelled")
-    assert settled(scene) == [("TruncateItem", "second", 400), ("DeleteItem", "third", None)]
-    assert first not in [item for _, item, _ in settled(scene)]
+    assert truncated(scene) == [("TruncateItem", "second", 400), ("DeleteItem", "third", None)]
+    assert first not in [item for _, item, _ in truncated(scene)]
 
 
 def test_a_report_on_a_later_item_means_the_earlier_ones_were_heard() -> None:
@@ -331,7 +331,7 @@ def test_a_report_on_a_later_item_means_the_earlier_ones_were_heard() -> None:
     scene.speak("stop")
     scene.feed(events.PlaybackPosition("second", 250, flushed=True))
     scene.done(response, "cancelled")
-    assert settled(scene) == [("TruncateItem", "second", 250)]
+    assert truncated(scene) == [("TruncateItem", "second", 250)]
 
 
 def test_typed_input_interrupts_cancels_by_id_and_settles_before_it_asks() -> None:
@@ -346,7 +346,7 @@ def test_typed_input_interrupts_cancels_by_id_and_settles_before_it_asks() -> No
     scene.until(1.2)  # the position is waited for until 1.3, but response.create is due now
     assert scene.times(commands.CreateResponse)[-1] == pytest.approx(1.2)
     assert scene.upstream_log()[-2:] == ["TruncateItem", "CreateResponse"]
-    assert settled(scene) == [("TruncateItem", item, 1000)]
+    assert truncated(scene) == [("TruncateItem", item, 1000)]
 
 
 def test_an_underrun_does_not_count_as_heard() -> None:
@@ -358,7 +358,7 @@ def test_an_underrun_does_not_count_as_heard() -> None:
     scene.until(1.3)
     scene.speak("stop")
     scene.done(response, "cancelled")
-    assert settled(scene) == [("TruncateItem", item, 500)]
+    assert truncated(scene) == [("TruncateItem", item, 500)]
 
 
 def test_speech_again_while_an_interruption_is_being_settled_changes_nothing() -> None:
@@ -373,7 +373,7 @@ def test_speech_again_while_an_interruption_is_being_settled_changes_nothing() -
     scene.done(response, "cancelled")
     scene.commit(last)
     scene.until(3.0)
-    assert settled(scene) == [("TruncateItem", item, 1000)]
+    assert truncated(scene) == [("TruncateItem", item, 1000)]
     assert len(scene.to_upstream(commands.CreateResponse)) == 2
 
 

@@ -126,6 +126,7 @@ def test_I1_a_response_without_our_tag_is_ours_while_one_is_outstanding(make: Ca
     assert len(scene.to_client(events.ResponseAudioDelta)) == 1
 
 
+UPSTREAM_SECONDS = 1.0  # with the second that a step takes at most: less than the gateway waits for a done
 STEPS = st.lists(
     st.tuples(st.sampled_from(["speak", "commit", "create", "audio", "done", "stranger"]), st.floats(0, 1)),
     max_size=30,
@@ -152,19 +153,19 @@ def test_I1_whatever_happens_no_second_response_is_asked_for(
             case "audio" if upstream.active:
                 scene.feed(events.ResponseAudioDelta(upstream.active[-1], "item", "AAAA", 100.0))
             case "done" if upstream.active:
-                scene.done(upstream.active.pop())
+                scene.done(upstream.active[-1])
+                upstream.over()
             case "stranger" if not upstream.active and not upstream.is_asked(scene):
                 upstream.active.append(f"stranger {scene.now} {len(scene.commands)}")
                 scene.feed(events.ResponseCreated(upstream.active[-1]))
             case _:
                 pass
-        upstream.obey(scene)
         scene.wait(seconds)
         upstream.obey(scene)
 
 
 class Upstream:
-    """Creates what is asked for, one at a time, and ends what is cancelled before the gateway looks again."""
+    """Creates what is asked for, one at a time, and ends what is cancelled, each within two seconds."""
 
     def __init__(self) -> None:
         self.active: list[str] = []
@@ -184,16 +185,24 @@ class Upstream:
 
     def cancel_all(self, now: float) -> None:
         """Speech was heard: the server cancels by itself."""
-        self._cancelled_at = now if self.active else None
+        if self.active and self._cancelled_at is None:
+            self._cancelled_at = now
 
     def obey(self, scene: Driver) -> None:
         assert not (self.active and self.is_asked(scene)), "response.create while a response is active"
         cancels = scene.to_upstream(commands.CancelResponse)
-        is_cancelled = any(cancel.response_id in self.active for cancel in cancels[self._cancels :])
+        if any(cancel.response_id in self.active for cancel in cancels[self._cancels :]):
+            self.cancel_all(scene.now)
         self._cancels = len(cancels)
-        if self.active and (is_cancelled or self._cancelled_at is not None):
-            self._cancelled_at = None
-            scene.done(self.active.pop(), "cancelled")
+        if self.active and self._cancelled_at is not None and scene.now - self._cancelled_at > UPSTREAM_SECONDS:
+            scene.done(self.active[-1], "cancelled")
+            self.over()
+        if self.is_asked(scene) and scene.now - scene.created_at()[self._created] > UPSTREAM_SECONDS:
+            self.create(scene)
+
+    def over(self) -> None:
+        self.active.pop()
+        self._cancelled_at = None
 
 
 # I2: context first
