@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING, assert_never
 import structlog
 import trio
 
-from voice_trio import limits
+from voice_trio import errors, limits
 from voice_trio.conversation import commands, events, session_events
 from voice_trio.conversation.managed.conversation import ManagedConversation
 from voice_trio.conversation.passthrough import PassthroughConversation
-from voice_trio.errors import ModelUnavailable
 from voice_trio.session.client.realtime_client import RealtimeClientConnection
 from voice_trio.session.client.voice_client import VoiceClientConnection
 from voice_trio.session.endings import Ending
@@ -244,7 +243,7 @@ class Session:
     ) -> ConnectedUpstream | None:
         try:
             return await connect(self._dial, sockets, self.config.model, self.config.retry)
-        except ModelUnavailable as error:
+        except errors.ModelUnavailable as error:
             self.log.error("upstream_unavailable", reason=str(error))
             self.end(otherwise)
             return None
