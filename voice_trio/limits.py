@@ -7,7 +7,6 @@ their unit; `_MAX` and `_MIN` are inclusive. Each comment says what is bounded a
 
 from __future__ import annotations
 
-SECOND_MS = 1000
 MINUTE_SECONDS = 60.0
 DAY_SECONDS = 86_400
 MIB = 1024 * 1024
