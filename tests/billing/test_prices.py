@@ -86,9 +86,9 @@ def test_a_model_without_a_price_is_counted_at_the_dearest_and_named() -> None:
 
 
 def test_a_negative_count_is_named_and_everything_else_is_counted() -> None:
-    told = usage(1000, out=(0, 10))
-    told["input_token_details"]["audio_tokens"] = -5
-    cost = PRICES.of_response(MODEL, told)
+    reported = usage(1000, out=(0, 10))
+    reported["input_token_details"]["audio_tokens"] = -5
+    cost = PRICES.of_response(MODEL, reported)
     assert cost.warnings == ("usage_negative",)
     assert cost.usd == PRICES.of_response(MODEL, usage(1000, out=(0, 10))).usd
 
@@ -105,10 +105,10 @@ def test_tokens_of_no_stated_kind_are_taken_for_the_dearest() -> None:
 
 
 def test_reasoning_is_paid_as_text() -> None:
-    told = usage(out=(10, 10))
-    told["output_tokens"] = 50
-    told["output_token_details"]["reasoning_tokens"] = 30
-    assert PRICES.of_response(MODEL, told) == Cost((40 * Decimal(24) + 10 * Decimal(64)) / 10**6)
+    reported = usage(out=(10, 10))
+    reported["output_tokens"] = 50
+    reported["output_token_details"]["reasoning_tokens"] = 30
+    assert PRICES.of_response(MODEL, reported) == Cost((40 * Decimal(24) + 10 * Decimal(64)) / 10**6)
 
 
 def test_what_was_never_told_is_estimated_by_the_published_rules_and_says_so() -> None:
@@ -169,7 +169,7 @@ anything = st.recursive(
 
 
 @given(anything.filter(lambda value: isinstance(value, dict)))
-def test_whatever_a_server_says_it_costs_something_finite_and_never_less_than_nothing(told: Any) -> None:
-    for cost in (PRICES.of_response(MODEL, told), PRICES.of_transcription("gpt-transcribe", told)):
+def test_whatever_a_server_says_it_costs_something_finite_and_never_less_than_nothing(reported: Any) -> None:
+    for cost in (PRICES.of_response(MODEL, reported), PRICES.of_transcription("gpt-transcribe", reported)):
         assert cost.usd.is_finite()
         assert cost.usd >= 0

@@ -53,8 +53,8 @@ def test_over_thousands_of_sessions_every_sum_is_the_sum_of_the_usages() -> None
     assert spending.total_usd == expected == sum(session.total.usd for session in sessions)
     assert expected == sum(usd for session in sessions for usd in session.by_turn.values())
     assert {day: spending.day(day).usd for day in days} == by_day
-    told = [spending.day(day).by_user for day in days]
-    assert {user: sum((day.get(user, Decimal(0)) for day in told), Decimal(0)) for user in by_user} == by_user
+    result = [spending.day(day).by_user for day in days]
+    assert {user: sum((day.get(user, Decimal(0)) for day in result), Decimal(0)) for user in by_user} == by_user
     estimated = sum(session.estimated_usd for session in sessions)
     assert 0 < estimated == sum(spending.day(day).estimated_usd for day in days) < expected
 

@@ -1,4 +1,4 @@
-"""The event loop's lag: told at once, and believed when it lasts."""
+"""The event loop's lag: reported at once, and an overload only if it lasts."""
 
 from __future__ import annotations
 

@@ -28,12 +28,12 @@ def test_percentiles_are_within_a_hundredth_of_the_true_ones(clock: Clock) -> No
     percentiles = Percentiles(["answer"], clock)
     for value in values:
         percentiles.add("answer", value)
-    told = percentiles.in_ms("24h")["answer"]
+    result = percentiles.in_ms("24h")["answer"]
     values.sort()
-    assert told["count"] == 20_000
+    assert result["count"] == 20_000
     for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
         true_ms = values[int(share * (len(values) - 1))] * 1000
-        assert told[name] == pytest.approx(true_ms, rel=RELATIVE_ERROR + 0.001)
+        assert result[name] == pytest.approx(true_ms, rel=RELATIVE_ERROR + 0.001)
 
 
 @pytest.mark.parametrize("window", WINDOWS)

@@ -116,8 +116,8 @@ async def test_two_sessions_at_once_are_told_apart(sentry: Receiver, reports: Ca
         barrier.set()
     fail(RuntimeError())
     await trio.to_thread.run_sync(flush_reports)
-    told = {(event["tags"].get("session_id"), event.get("user", {}).get("id")) for event in sentry.events}
-    assert told == {(name, f"user of {name}") for name in ("vs_1", "vs_2", "vs_3")} | {(None, None)}
+    result = {(event["tags"].get("session_id"), event.get("user", {}).get("id")) for event in sentry.events}
+    assert result == {(name, f"user of {name}") for name in ("vs_1", "vs_2", "vs_3")} | {(None, None)}
 
 
 def test_nothing_that_was_said_and_no_token_leaves(sentry: Receiver, reports: Callable[..., Reports]) -> None:

@@ -84,8 +84,8 @@ async def test_a_record_arrives_signed(office: Office, nursery: trio.Nursery) ->
         await webhook.wait_idle()
 
     [(headers, body)] = office.got
-    told = json.loads(body)
-    assert (told["session_id"], told["end_reason"], told["turns"][0]["said"][0]["text"]) == (
+    result = json.loads(body)
+    assert (result["session_id"], result["end_reason"], result["turns"][0]["said"][0]["text"]) == (
         "s1",
         "client_ended",
         "how warm?",

@@ -72,10 +72,10 @@ def test_a_cluster() -> None:
     ],
 )
 def test_a_wrong_one_stops_the_start_and_is_not_quoted(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="REDIS_URL: must") as told:
+    with pytest.raises(ConfigurationError, match="REDIS_URL: must") as raised:
         load_settings({"REDIS_URL": text.replace("//", "//:hidden@", 1)})
 
-    assert "hidden" not in str(told.value)
+    assert "hidden" not in str(raised.value)
 
 
 @given(st.text())

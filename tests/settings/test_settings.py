@@ -71,15 +71,15 @@ def test_a_session_lasts_from_1_to_3500_seconds_and_nothing_else(text: str) -> N
 @pytest.mark.parametrize("name", [variable.name for variable in all_variables()])
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "\x00", "x" * 100_000], ids=["nan", "inf", "-1", "nul", "huge"])
 def test_no_text_whatever_crashes_the_loading_or_gets_an_infinite_number_in(name: str, text: str) -> None:
-    told = ""
+    message = ""
     try:
         values = load_settings({name: text}).described().values()
     except ConfigurationError as error:
-        told, values = str(error), {}.values()
+        message, values = str(error), {}.values()
 
     assert all(math.isfinite(value) for value in values if isinstance(value, float))
-    assert bool(values) or f"  {name}: " in told
-    assert len(told) < 1000
+    assert bool(values) or f"  {name}: " in message
+    assert len(message) < 1000
 
 
 def test_switched_on_without_a_way_to_check_tokens_refuses_to_start() -> None:

@@ -1,4 +1,4 @@
-"""Who is in, who stays in, and what a wrong document is told."""
+"""Which users are included, that they stay included, and the errors for a wrong document."""
 
 from __future__ import annotations
 

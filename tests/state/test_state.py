@@ -325,8 +325,8 @@ async def test_who_spent_most_is_known_by_day_the_biggest_first(subject: Subject
     await subject.state.add_spent("2026-11-20", 15, {"ann": 15})
     await subject.state.add_spent("2026-11-21", 1, {"eve": 1})
 
-    told = await subject.state.spenders("2026-11-20", 10, "bob")
-    assert told == Spenders((("ann", 25), ("bob", 20)), asked_for=20)
+    result = await subject.state.spenders("2026-11-20", 10, "bob")
+    assert result == Spenders((("ann", 25), ("bob", 20)), asked_for=20)
     assert await subject.state.spenders("2026-11-20", 1) == Spenders((("ann", 25),))
     assert await subject.state.spenders("2026-11-19", 10, "ann") == Spenders()
 
@@ -336,8 +336,8 @@ async def test_beyond_ten_thousand_users_a_day_they_are_counted_together(subject
         await subject.state.add_spent("2026-11-20", 100, {f"u{number}": 1 for number in range(start, start + 100)})
     await subject.state.add_spent("2026-11-20", 5, {"u0": 5})
 
-    told = await subject.state.spenders("2026-11-20", 3)
-    assert told.top[:2] == ((OTHERS, 100), ("u0", 6))
+    result = await subject.state.spenders("2026-11-20", 3)
+    assert result.top[:2] == ((OTHERS, 100), ("u0", 6))
     assert await subject.state.spent("2026-11-20") == limits.USERS_REMEMBERED_MAX + 105
 
 

@@ -30,13 +30,13 @@ START_SECONDS_MAX = 10.0
 
 
 def require_redis_server() -> None:
-    """Skips whoever cannot be run; to be called outside of Trio, where the reason would be lost."""
+    """Skip a test whose servers are missing; call it outside of Trio, which would lose the reason."""
     if REDIS_SERVER is None:
         pytest.skip(NOT_TESTED)
 
 
 def free_port() -> int:
-    """A port that nobody uses, below those that the kernel hands out to clients; its bus port is free as well."""
+    """A free port below those that the kernel assigns to clients; its cluster bus port is free as well."""
     for port in range(21_000 + os.getpid() % 4_000, 32_000):
         try:
             for number in (port, port + 10_000):

@@ -1,7 +1,7 @@
 """Logs by structlog: JSON lines in production, pretty on a terminal; every library's log lines in the same form.
 
-No log call may contain a secret. As a second line of defence the last processor redacts what looks like one, such as a
-token in a URL or a bearer in the text of an exception.
+No log call may contain a secret. As a second line of defence the last processor redacts what looks like one: a token in
+a URL, or a bearer in the text of an exception.
 """
 
 from __future__ import annotations

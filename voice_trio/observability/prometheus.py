@@ -1,7 +1,7 @@
 """The metrics for Prometheus. Names begin with `voice_trio_`; labels have few values and never identify a person.
 
-A single process keeps its values in memory. The workers of an instance keep theirs in files of a shared folder (the
-multi-process mode of prometheus_client), so that any worker can return the sums of all. A file is named after the
+A single process keeps its values in memory. The workers of an instance keep theirs in files of a shared folder, which
+is the multi-process mode of prometheus_client. So any worker can return the sums of all. A file is named after the
 worker's slot, not its process: the replacement of a dead worker continues its counts.
 """
 
