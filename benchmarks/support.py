@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).resolve().parent / "data"
 SECRET = "a secret of the benchmarks alone which is long enough"
 END_SECONDS_MAX = 10.0
-"""A child process that is told to end has so long before it is killed."""
+"""Seconds between SIGTERM and SIGKILL of a child process."""
 
 
 def gateway_environment(model_url: str, knowledge: Path, **variables: str) -> dict[str, str]:

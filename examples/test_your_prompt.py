@@ -115,7 +115,7 @@ async def test_the_user_gets_the_answer_within_half_a_second(
 async def test_an_interrupted_answer_is_forgotten_from_there_on(
     autojump_clock: MockClock, conversation: Conversation
 ) -> None:
-    conversation.model.answers_with("A long answer that nobody needs to the end.", audio_ms=10_000)
+    conversation.model.answers_with("A long answer that the user interrupts.", audio_ms=10_000)
     await conversation.ask("How warm must the brooder be?")
     answer = (await conversation.client.hears("response.audio.delta")).event
     await trio.sleep(2.0)

@@ -53,7 +53,7 @@ class _Listener:
         self._audio = bytearray()
         self._sound_ended: float | None = None
         self._turns = Turns()
-        self._has_said_so = False
+        self._has_reported = False
 
     @property
     def report(self) -> Report:
@@ -84,7 +84,7 @@ class _Listener:
         self._turns.take(event, trio.current_time() - self.began_at)
         match kind:
             case "input_audio_buffer.speech_started":
-                self._turns.report.errors = errors  # whatever went wrong in the call is told at its end
+                self._turns.report.errors = errors  # the report lists the errors of the whole recording
                 self._audio.clear()
             case "response.audio.delta":
                 self._audio += pybase64.b64decode(event.get("delta", ""))
@@ -93,13 +93,13 @@ class _Listener:
                 self._audio.clear()
 
     async def _report_playback(self, event: dict[str, Any]) -> None:
-        """Nobody listens here: it plays without a pause from now, as the gateway's clock has it. Once is enough.
+        """Report playback once: the response counts as played without a pause from now on.
 
-        Who never says so is sent the answer no faster than it would play.
+        A client that never reports receives audio only as fast as it plays.
         """
-        if event.get("type") == "response.audio.delta" and not self._has_said_so:
-            self._has_said_so = True
-            with suppress(LinkClosed):  # the next event tells
+        if event.get("type") == "response.audio.delta" and not self._has_reported:
+            self._has_reported = True
+            with suppress(LinkClosed):  # the iteration then ends
                 await self._voice.report_position(str(event.get("item_id", "")), 0.0)
 
     @property

@@ -29,7 +29,7 @@ Glossary (each word has one meaning, here and everywhere)
     item           an entry of the upstream's conversation: a user's words, a context item, an assistant's words
     commit         the upstream has taken the user's audio as an item; the turn's wait runs from here
     response       the upstream's work from `response.create` to `response.done`, and what is heard of it
-    unsolicited    of a response: nobody asked for it, or it had been given up; it is cancelled
+    unsolicited    of a response: not requested by us, or given up before it was created; it is cancelled
     out of band    of a response: outside of the conversation, at the client's own request
     merged         of a turn: not answered when the user went on; its words are part of the next (status "joined")
     prefetch       the searches of a turn, from while the user is still speaking
@@ -37,6 +37,6 @@ Glossary (each word has one meaning, here and everywhere)
     barge-in       the user speaks while a response is due, generated or heard
     flush          the client must drop the sound it has queued
     heard          how much of an item was played, in ms: reported by the client, else computed by a clock
-    truncation     after an interruption: the upstream is told what was heard, or to delete the item
+    truncation     after an interruption: the upstream cuts the item at what was heard, or deletes it
     turn policy    who asks for responses: managed or passthrough; for a client's session, what it has asked for
 """

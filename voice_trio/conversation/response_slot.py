@@ -59,7 +59,7 @@ R = TypeVar("R", bound=Response)
 # without our tag is ours only while one is outstanding: some compatible servers drop metadata. Any other is
 # unsolicited.
 #
-# **Unsolicited.** Nobody asked for such a response, or it came after it had been given up: it is ungrounded, or late.
+# **Unsolicited.** Such a response was not requested, or it came after it had been given up: it is ungrounded, or late.
 # It is cancelled, and the slot stays busy until its `response.done`, at most `done_seconds_max`: a `response.create`
 # sent before that would be refused.
 #

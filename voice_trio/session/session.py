@@ -4,7 +4,7 @@
     ├─ client.listen     frames in → events
     ├─ client's writer   in the outer nursery; the only writer to the client; control before audio
     ├─ sidecar           a second socket for early words, where the upstream gives none
-    ├─ upstream.run      until the upstream is lost; then another one is told what was said
+    ├─ upstream.run      until the upstream is lost; the next one gets the conversation
     │   ├─ listen        frames in → events
     │   └─ write         the only writer upstream; never inside a turn's scope
     ├─ announce_deadline, watch_for_idleness
@@ -223,7 +223,7 @@ class Session:
     # state of the upstream's items and responses, which a new upstream does not have: its session ends.
 
     async def _recover(self, sockets: trio.Nursery) -> ConnectedUpstream | None:
-        """The upstream was lost: another one takes its place and is told what was said, or the session ends."""
+        """The upstream was lost: connect to another one and replay the conversation, or end the session."""
         self.feed(events.UpstreamLost())
         with trio.move_on_after(limits.SESSION_CLOSE_SECONDS_MAX):
             await self._upstream.close()

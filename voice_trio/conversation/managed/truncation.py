@@ -160,7 +160,7 @@ class ManagedTruncation:
                 continue
             if item.item_id not in self._items_of_lost:
                 send_truncation(self._out, item.item_id, end_ms)
-            elif turn.response_texts.get(item.item_id):  # this upstream was told all its words: only these were heard
+            elif turn.response_texts.get(item.item_id):  # this upstream has all its words, but only these were heard
                 send_truncation(self._out, item.item_id, 0)
                 if words := heard_words.get(item.item_id):
                     self._out.to_upstream(commands.CreateAssistantItem(self._out.new_id("h"), item.item_id, words))

@@ -76,7 +76,7 @@ class ManagedTurnFlow(TurnFlow[ManagedResponses]):
     def interrupt(self, *, cancel: bool, heard: events.Interrupt | None = None) -> bool:
         """Silence the response now; false if there was nothing to silence.
 
-        `cancel`: the upstream does not know yet, so it is told, by id. After a barge-in it cancels by itself.
+        `cancel`: send `response.cancel` by id. After a barge-in the upstream cancels by itself.
         """
         responses, now = self.responses, self.now
         response = responses.latest
@@ -133,7 +133,7 @@ class ManagedTurnFlow(TurnFlow[ManagedResponses]):
         self.out.to_client(commands.ErrorNotice(code, message))
 
     def _ask(self, turn: Turn) -> None:
-        """Context first, then `response.create`, then the client is told (I2)."""
+        """Context first, then `response.create`, then `context.injected` to the client (I2)."""
         is_first = turn.outcome is None
         self.truncation.settle()
         if is_first:

@@ -7,7 +7,7 @@
     responses         the slot, and out-of-band responses
     turn_flow         context first, then the response, once it is asked for and the slot is free
     failures          errors, refusals and delays
-    truncation        what the upstream must be told of responses that were not heard to their end
+    truncation        truncates or deletes responses in the upstream that were not heard to their end
 
 Everything the client did not ask for stays hidden from it: context items, our own truncations, their acknowledgements
 and errors.

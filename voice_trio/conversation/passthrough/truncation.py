@@ -1,4 +1,4 @@
-"""What the upstream must be told of responses that were interrupted, unless the client has told it already (I6).
+"""Truncates or deletes interrupted responses in the upstream, unless the client has done so already (I6).
 
 One truncation an item. Ours waits until the user's turn is committed, because clients send their own, and theirs knows
 better what was heard. The first one counts; a later one of the client's is acknowledged to it, and goes no further.

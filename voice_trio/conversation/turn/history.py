@@ -1,4 +1,4 @@
-"""What was said and heard so far, as the next upstream is told it: after a lost one, or in a resumed session."""
+"""What was said and heard so far, for the next upstream: after a lost one, or in a resumed session."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class History:
                 self._items.popitem(last=False)
 
     def correct(self, item_id: str, text: str) -> None:
-        """All of what was said in an item; it may be told before its turn is reported, or long after."""
+        """The final text of a user item; it may come before its turn is reported, or long after."""
         if item_id in self._items:
             self._items[item_id] = replace(self._items[item_id], text=text.strip())
             return

@@ -1,4 +1,4 @@
-"""What the upstream must be told of an item that was interrupted (I6); the rule is the same for both turn policies."""
+"""The rule for an interrupted item: truncate, delete, or leave it (I6). Both turn policies use it."""
 
 from __future__ import annotations
 
