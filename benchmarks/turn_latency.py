@@ -116,10 +116,10 @@ async def ask(voice: VoiceConnection, pcm: bytes, measured: MeasuredTurns) -> bo
     """One turn; False if the session is over, which counts as a turn only if it ended within one."""
     began_at = trio.current_time()
     report = await talk(voice, pcm)
-    if report.closed and "committed" not in report.moments:
+    if report.closed and "committed" not in report.timestamps:
         return False
     measured.add(report)
-    played_at = began_at + report.moments.get("first_audio", 0.0) + len(report.audio) / BYTES_PER_MS / 1000
+    played_at = began_at + report.timestamps.get("first_audio", 0.0) + len(report.audio) / BYTES_PER_MS / 1000
     await trio.sleep_until(played_at + PAUSE_SECONDS)
     return not report.closed
 

@@ -76,7 +76,7 @@ def shown(*, terminal: bool = False, **events: Any) -> str:
 def test_a_turn_that_is_over_stays_with_its_documents_and_its_latency() -> None:
     turn = Report("how warm?", "Thirty-three degrees.", status="cancelled")
     turn.context = {"outcome": "waited", "waited_ms": 12, "passages": [{"title": "Brooding", "source": "s"}]}
-    turn.moments = {"sound_ended": 1.0, "committed": 1.5, "heard": 1.7}
+    turn.timestamps = {"sound_ended": 1.0, "committed": 1.5, "heard": 1.7}
     text = shown(over=[turn])
     assert "You        how warm?" in text
     assert "Brooding (waited, waited 12 ms)" in text

@@ -84,7 +84,7 @@ async def test_frames_leave_in_real_time_and_are_followed_by_silence(autojump_cl
     assert len(gateway.frames) == 50
     assert gateway.frames[24][1] != SILENCE
     assert gateway.frames[25][1] == SILENCE
-    assert report.moments["sound_ended"] == pytest.approx(1.0, abs=0.01)
+    assert report.timestamps["sound_ended"] == pytest.approx(1.0, abs=0.01)
 
 
 async def test_what_was_said_and_when_is_in_the_report(autojump_clock: MockClock) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import trio
+
 from tests.support.budget_fixture import Budgets
 from tests.support.session_fixture import SESSION_CONFIG, SessionFixture
 from tests.support.turn_records import turn
@@ -13,7 +15,6 @@ from voice_trio.session.summary import Summary
 from voice_trio.session.telemetry.turn_recorder import TurnRecorder
 
 if TYPE_CHECKING:
-    import trio
     from trio.testing import MockClock
 
     from voice_trio.conversation.turn.record import TurnRecord
@@ -50,6 +51,7 @@ def test_an_observer_is_called_for_the_types_that_it_names_and_in_the_order_of_t
 async def test_an_audio_delta_meets_the_cost_meter_once_and_no_other_observer(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
+    await trio.lowlevel.checkpoint()
     session = SessionFixture(nursery, cost_meter=Budgets().daily.open(SESSION_CONFIG), metrics=True)
     observers = session.under_test._observers
     assert len(observers.by_event[events.ResponseAudioDelta]) == 1

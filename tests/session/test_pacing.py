@@ -241,7 +241,6 @@ async def test_nothing_is_held_before_the_first_sound_and_nothing_from_who_repor
     await trio.sleep(0.1)
     sending.queue.stop_pacing()
     sending.put_audio("third", 100.0)
-    await trio.sleep(0.0)
     await trio.testing.wait_all_tasks_blocked()
     assert sending.link.sent == [("first", 0.0), ("second", pytest.approx(0.1)), ("third", pytest.approx(0.1))]
 

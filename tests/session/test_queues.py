@@ -67,6 +67,7 @@ async def test_commands_go_before_audio_and_a_lost_model_takes_them_along(autoju
 async def test_more_than_fits_for_the_client_ends_the_session(
     autojump_clock: MockClock, frame: Frame, most: float
 ) -> None:
+    await trio.lowlevel.checkpoint()
     sending = SendQueueFixture()
     for _ in range(int(most)):
         sending.queue.put(frame)
@@ -76,6 +77,7 @@ async def test_more_than_fits_for_the_client_ends_the_session(
 
 
 async def test_a_frame_that_was_not_written_is_next_again_and_among_the_last_words(autojump_clock: MockClock) -> None:
+    await trio.lowlevel.checkpoint()
     queue = SendQueueFixture().queue
     queue.put(Frame("first", Lane.URGENT))
     queue.put(Frame("second", Lane.URGENT))
@@ -86,6 +88,7 @@ async def test_a_frame_that_was_not_written_is_next_again_and_among_the_last_wor
 
 
 async def test_a_flush_drops_the_answer_and_nothing_else(autojump_clock: MockClock) -> None:
+    await trio.lowlevel.checkpoint()
     sending = SendQueueFixture()
     sending.put_audio("sound", 100.0)
     done = Frame("done")

@@ -130,7 +130,7 @@ async def test_a_spoken_question_is_answered_from_the_right_document_without_wai
     words_in: list[int] = []
 
     def note(report: Report) -> None:
-        if "speech_stopped" not in report.moments:
+        if "speech_stopped" not in report.timestamps:
             words_in.append(len(report.transcript.split()))
 
     with trio.fail_after(SECONDS_MAX):

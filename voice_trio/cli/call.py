@@ -120,7 +120,7 @@ def _context_in_words(report: Report) -> str:
 
 def _show_result(console: Console, report: Report, out: Path | None) -> None:
     console.print(_conversation(report), soft_wrap=True)
-    if report.moments:
+    if report.timestamps:
         console.print()
         console.print(_timeline(report))
         console.print()
@@ -136,14 +136,14 @@ def _failure_reason(report: Report) -> str:
         return f"the gateway ended the call ({report.closed})"
     if report.status:
         return f"the answer is {report.status}"
-    return "none began" if report.moments.get("committed") else "no speech was heard"
+    return "none began" if report.timestamps.get("committed") else "no speech was heard"
 
 
 def _timeline(report: Report) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
-    moments = sorted((at, name) for name, at in report.moments.items() if name in _TIMESTAMP_NAMES)
-    span = max(at for at, _ in moments) or 1.0
-    for at, name in moments:
+    times = sorted((at, name) for name, at in report.timestamps.items() if name in _TIMESTAMP_NAMES)
+    span = max(at for at, _ in times) or 1.0
+    for at, name in times:
         place = round(at / span * (BAR_CHARACTERS - 1))
         bar = Text("·" * place, style="dim") + Text("●", style="bold")
         table.add_row(Text(_TIMESTAMP_NAMES[name]), Text(f"{at:6.2f} s"), bar)

@@ -122,7 +122,7 @@ class _Live:
             case "playback.flush":
                 await self._flush(str(event.get("item_id", "")))
             case "input_audio_buffer.speech_stopped" if self._loud_at is not None:
-                self._turns.report.moments["sound_ended"] = self._loud_at
+                self._turns.report.timestamps["sound_ended"] = self._loud_at
             case "error" | "budget.warning":
                 self._screen.told(event)
             case _ if kind.startswith("session."):
@@ -133,7 +133,7 @@ class _Live:
         if event.get("response_id") in self._silenced:
             return
         item_id = str(event.get("item_id", ""))
-        if "heard" not in self._turns.report.moments and not self._awaited_item:
+        if "heard" not in self._turns.report.timestamps and not self._awaited_item:
             self._awaited_item = item_id
         self.speaker.queue(item_id, pybase64.b64decode(event.get("delta", "")))
 
@@ -146,7 +146,7 @@ class _Live:
     def end_turn(self) -> None:
         """The current turn ends; an empty turn is not shown."""
         report = self._turns.report
-        if report.transcript or report.answer or report.moments:
+        if report.transcript or report.answer or report.timestamps:
             self._screen.turn_over(report)
         self._turns.begin()
         self._awaited_item = ""
@@ -174,7 +174,7 @@ class _Live:
     async def _ask(self, text: str) -> None:
         self.end_turn()
         self._turns.begin(text)
-        self._turns.report.moments["committed"] = trio.current_time()  # a typed question is committed when it is sent
+        self._turns.report.timestamps["committed"] = trio.current_time()  # when it is sent
         self._screen.turn_changed(self._turns.report)
         await self._say(partial(self._voice.send_text, text))
 
@@ -204,7 +204,7 @@ class _Live:
     def _record_heard(self, position: Position) -> None:
         if position.item_id == self._awaited_item:
             self._awaited_item = ""
-            self._turns.report.moments["heard"] = trio.current_time() - position.played_ms / 1000
+            self._turns.report.timestamps["heard"] = trio.current_time() - position.played_ms / 1000
             self._screen.turn_changed(self._turns.report)
 
     # The only writer

@@ -77,7 +77,7 @@ class _Listener:
                 self.report.closed = str(self._voice.closed or "")
         self.report.audio = bytes(self._audio)
         if self._sound_ended is not None:
-            self.report.moments["sound_ended"] = self._sound_ended
+            self.report.timestamps["sound_ended"] = self._sound_ended
 
     def _take(self, event: dict[str, Any]) -> None:
         kind, errors = event.get("type"), self.report.errors

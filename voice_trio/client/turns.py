@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-MOMENTS = {
+TIMESTAMPS = {
     "input_audio_buffer.speech_started": "speech_started",
     "conversation.item.input_audio_transcription.delta": "first_word",
     "input_audio_buffer.speech_stopped": "speech_stopped",
@@ -15,7 +15,7 @@ MOMENTS = {
     "response.audio.delta": "first_audio",
     "response.done": "response_done",
 }
-"""The events that mark a moment of a turn, in their usual order, and the moment's name."""
+"""The events that set a timestamp of a turn, in their usual order, and the name of the timestamp."""
 
 LATENCIES = {
     "speech_started_to_first_word": ("speech_started", "first_word"),
@@ -41,7 +41,7 @@ class Report:
     """The audio of the response as PCM; filled by `talk` when it returns."""
     context: dict[str, Any] = field(default_factory=dict)
     """The turn's `context.injected` event: which passages the model was given."""
-    moments: dict[str, float] = field(default_factory=dict)
+    timestamps: dict[str, float] = field(default_factory=dict)
     """When each event came, in seconds: since the start of the recording in `talk`, on Trio's clock in `converse`."""
     errors: list[dict[str, Any]] = field(default_factory=list)
     """The `error` field of each `error` event: in `talk` of the whole recording, in `converse` of this turn."""
@@ -56,11 +56,11 @@ class Report:
         return self.status == "completed" and bool(self.answer or self.audio)
 
     def latency_ms(self) -> dict[str, float]:
-        """Latencies in milliseconds by name, such as `committed_to_first_audio`; those whose two moments are known."""
+        """Latencies in milliseconds by name, such as `committed_to_first_audio`; those with both timestamps."""
         return {
-            name: round((self.moments[last] - self.moments[first]) * 1000, 1)
+            name: round((self.timestamps[last] - self.timestamps[first]) * 1000, 1)
             for name, (first, last) in LATENCIES.items()
-            if first in self.moments and last in self.moments
+            if first in self.timestamps and last in self.timestamps
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -103,8 +103,8 @@ class Turns:
         if self._is_of_an_earlier_turn(event, kind):
             return
         report = self.report
-        if kind in MOMENTS:
-            report.moments.setdefault(MOMENTS[kind], at)
+        if kind in TIMESTAMPS:
+            report.timestamps.setdefault(TIMESTAMPS[kind], at)
         match kind:
             case "conversation.item.input_audio_transcription.delta":
                 report.transcript += event.get("delta", "")

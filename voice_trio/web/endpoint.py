@@ -120,14 +120,16 @@ class Endpoint(ABC):
                 else:
                     await self._refuse(attempt, self._note_upstream_unavailable(attempt, outcome))
             finally:
-                await self._release(outcome, writer, was_ready=session is not None and session.summary.was_ready)
+                was_ready = session is not None and session.summary.was_ready
+                with trio.move_on_after(limits.RELEASE_SECONDS_MAX, shield=True):
+                    await self._release(outcome, writer, was_ready=was_ready)
 
     async def _release(self, grant: SessionGrant, writer: RecordWriter, *, was_ready: bool) -> None:
+        """Send and write the session's record, and release the grant; the caller bounds it."""
         if writer.record is not None:
             self._gateway.webhook.send(writer.record)
-        with trio.move_on_after(limits.RELEASE_SECONDS_MAX, shield=True):
-            await writer.write_last()
-            await (grant.end() if was_ready else grant.release_unused())
+        await writer.write_last()
+        await (grant.end() if was_ready else grant.release_unused())
 
     def _make_session(self, attempt: ConnectionAttempt, grant: SessionGrant, writer: RecordWriter) -> Session:
         gateway, upstream = self._gateway, self._settings.upstream

@@ -6,6 +6,7 @@ import hmac
 from typing import TYPE_CHECKING
 
 import structlog
+import trio
 from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, Unauthorized
@@ -72,12 +73,17 @@ class _StatusRoutes:
         return Response(self._gateway.statistics.metrics.exposition(), content_type=EXPOSITION_CONTENT_TYPE)
 
 
+# Quart would run a synchronous handler in a thread, so both of these are async and have a checkpoint.
+
+
 async def _http_error(error: HTTPException) -> Response:
+    await trio.lowlevel.checkpoint()
     code = (error.name or "error").lower().replace(" ", "_")
     return error_response(error.code or 500, code, error.description or "")
 
 
 async def _internal_error(error: Exception) -> Response:
     """The response to a bug: the log has the error, the client does not."""
+    await trio.lowlevel.checkpoint()
     log.error("route_crashed", path=request.path, exc_info=error)
     return error_response(500, "internal_error", "Something went wrong on our side.")
