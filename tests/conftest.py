@@ -1,4 +1,4 @@
-"""What concerns the whole suite."""
+"""Hooks for the whole suite."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 
-# These run on real clocks, sockets and processes, on machines that do other things as well. Each gets a second chance,
-# and the summary names whoever needed it. What runs on virtual time gets none: there, once is a bug.
-REAL_CLOCKS = ("browser", "cli", "conformance", "deploy", "embedded", "examples", "sdk", "services", "spoken", "wire")
+# These tests run on real clocks, sockets and processes, on machines that do other work as well. One that fails is run a
+# second time, and the summary names it. Tests on virtual time run once: there a failure is a bug.
+SERVICES = ("auth", "billing", "knowledge", "observability", "state")
+REAL_CLOCKS = ("browser", "cli", "conformance", "deploy", "embedded", "examples", "sdk", "spoken", "wire", *SERVICES)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -370,6 +371,14 @@ async def test_I10_what_was_heard_and_never_billed_is_estimated_when_the_session
 
 
 # Under any schedule
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_I8_a_session_that_ends_while_the_sidecar_reconnects_closes_its_socket(seed: int) -> None:
+    random.seed(seed)
+    found_by_hypothesis = [(0.0, "ask"), (0.0, "stall sidecar"), (1.0, "type")]
+    trio.run(play, found_by_hypothesis, "on", False, clock=trio.testing.MockClock(autojump_threshold=0))
+
 
 deeds = st.lists(
     st.tuples(

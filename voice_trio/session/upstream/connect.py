@@ -71,10 +71,18 @@ async def _attempt(
         failure = _error_of(closed)
     except ModelUnavailable as error:
         failure = error
-    if link is not None:
+    except BaseException:  # the session ends during the handshake: its connection ends with it (I8)
         with trio.move_on_after(limits.LINK_CLOSE_SECONDS_MAX, shield=True):
-            await link.aclose()
+            await _close(link)
+        raise
+    with trio.move_on_after(limits.LINK_CLOSE_SECONDS_MAX, shield=True):
+        await _close(link)
     raise failure
+
+
+async def _close(link: Link | None) -> None:
+    if link is not None:
+        await link.aclose()
 
 
 async def send_with_timeout(link: Link, frame: str) -> str | None:
