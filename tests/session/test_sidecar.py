@@ -373,11 +373,20 @@ async def test_I10_what_was_heard_and_never_billed_is_estimated_when_the_session
 # Under any schedule
 
 
+FOUND_BY_HYPOTHESIS = {
+    "I8: the session ends while the sidecar reconnects": ([(0.0, "ask"), (0.0, "stall sidecar"), (1.0, "type")], "on"),
+    "speech on a model whose response went with its connection": (
+        [*[(0.0, "ask")] * 6, (0.1, "drop model"), (0.0, "ask")],
+        "auto",
+    ),
+}
+
+
 @pytest.mark.parametrize("seed", range(3))
-def test_I8_a_session_that_ends_while_the_sidecar_reconnects_closes_its_socket(seed: int) -> None:
+@pytest.mark.parametrize(("found", "mode"), FOUND_BY_HYPOTHESIS.values(), ids=list(FOUND_BY_HYPOTHESIS))
+def test_schedules_that_once_failed(found: list[tuple[float, str]], mode: str, seed: int) -> None:
     random.seed(seed)
-    found_by_hypothesis = [(0.0, "ask"), (0.0, "stall sidecar"), (1.0, "type")]
-    trio.run(play, found_by_hypothesis, "on", False, clock=trio.testing.MockClock(autojump_threshold=0))
+    trio.run(play, found, mode, False, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 deeds = st.lists(

@@ -188,8 +188,10 @@ class ModelSession:
         self.server.responses.end(response, status, details)
 
     def cut(self, response: ServerResponse, reason: str) -> None:
-        """Cut a response, after as long as this model takes."""
-        self.nursery.start_soon(self._cut, self._responses[response.id], reason)
+        """Cut a response, after as long as this model takes; on a lost connection there may be nothing left to cut."""
+        scripted = self._responses.get(response.id)
+        if scripted is not None:
+            self.nursery.start_soon(self._cut, scripted, reason)
 
     async def _cut(self, scripted: ScriptedResponse, reason: str) -> None:
         if self._model.behaviour.interrupts_after:
