@@ -33,6 +33,19 @@ def test_every_event_and_every_request_is_understood() -> None:
             PassthroughConversation(Policy()).handle(sample(kind), 0.0)
 
 
+def test_a_thousand_responses_without_a_question_keep_nothing_of_each_other() -> None:
+    conversation = PassthroughConversation(Policy())
+    for number in range(1000):
+        issued = conversation.handle(requests.ResponseRequested(), float(number))
+        (created,) = to_upstream(issued, commands.CreateClientResponse)
+        conversation.handle(events.ResponseCreated(f"r{number}", created.metadata), float(number))
+        conversation.handle(events.ResponseDone(f"r{number}", "completed"), float(number))
+    question = requests.ItemCreateRequested({}, item_id="u1", text="How warm must the brooder be?", role="user")
+    conversation.handle(question, 1000.0)
+    issued = conversation.handle(requests.ResponseRequested(), 1000.0)
+    assert any(isinstance(command, commands.StartSearch) for command in issued)
+
+
 def test_a_request_that_waits_for_a_commit_does_not_wait_for_ever() -> None:
     conversation = PassthroughConversation(Policy())
     conversation.handle(requests.TurnPolicyUpdated(automatic=True, interrupts=True, detects_turns=False), 0.0)

@@ -84,6 +84,8 @@ class Prefetch:
         self._topic, self._before = topic, before
         if before is not None and continues:
             self._topic, self._before = before._topic, before._before
+        elif before is not None:
+            before.resolve_topic()  # so that no chain of earlier turns is kept, however many say nothing
         self._remote: list[Search] = []
         self._local: list[Search] = []
         self._said = ""
@@ -167,9 +169,13 @@ class Prefetch:
     @property
     def earlier_topic(self) -> str:
         """What the turn before was about."""
+        self.resolve_topic()
+        return self._topic
+
+    def resolve_topic(self) -> None:
+        """Read the topic of the turn before, and keep that turn's prefetch no longer."""
         if self._before is not None:
             self._topic, self._before = self._before.topic, None
-        return self._topic
 
     @property
     def has_words(self) -> bool:
