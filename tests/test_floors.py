@@ -168,7 +168,7 @@ def test_no_folder_is_too_large_to_take_in(path: Path) -> None:
 
 
 def test_our_modules_are_imported_by_their_own_names() -> None:
-    """`commands.Flush` can be searched for; `do.Flush` cannot."""
+    """`commands.PlaybackFlush` can be searched for; an alias as in `do.PlaybackFlush` cannot."""
     ours = read_modules(ROOT.parent)
     aliases = [
         f"{path.relative_to(ROOT)}: {alias.name} as {alias.asname}"

@@ -1,8 +1,8 @@
 """Every grace period, timeout and bound of the running gateway, in one table.
 
 One name stands for one idea: what several modules wait for or bound alike has one entry. Parameters of algorithms
-(ranking, prefetch, speech, rendering) stay in their modules. Numbers that operators set are in `settings`. Names end in
-their unit; `_MAX` and `_MIN` are inclusive. Each comment says what is bounded and why by this number.
+(ranking, prefetch, speech, rendering) stay in their modules. Numbers that operators set are in `settings`. Names have
+their unit, before `_MAX` or `_MIN`, which are inclusive. Each comment says what is bounded and why by this number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CLIENT_CLOSE_SECONDS_MAX = 0.8  # wait for a client's close frame; with the rest
 PEER_CLOSE_SECONDS_MAX = 1.0  # the same in our voice client, the embedded server and the scripted model
 SESSION_CLOSE_SECONDS_MAX = 2.0  # last events and close frames of a session, both sides together
 RELEASE_SECONDS_MAX = 2.0  # giving slots and leases back after a session; several calls to Redis of 250 ms
-EVICT_SECONDS_MAX = 5.0  # a session that is resumed elsewhere has this long to close, then it is resumed all the same
+EVICT_SECONDS_MAX = 5.0  # for a session to close that is resumed elsewhere; after that the resume goes on
 DISCARD_SECONDS_MAX = 60.0  # reading what a refused client still sends; the server then closes the connection itself
 FLUSH_SECONDS_MAX = 2.0  # at the end of a process: webhook, Sentry, traces and spending send what is queued
 DISCONNECT_SECONDS_MAX = 1.0  # at the end of a process: pending writes to Redis, the passage cache, the announcement
@@ -57,6 +57,7 @@ PONG_SECONDS_MAX = 10.0  # a later pong means a lost connection
 CLOSE_REASON_BYTES_MAX = 123  # RFC 6455 §5.5: a control frame has 125 bytes, two of which are the code
 
 # Messages. A bound on each message and on each queue bounds the memory of a session.
+VOICE_MESSAGE_BYTES_MAX = MIB  # of one message of a voice client; part of the contract
 MESSAGE_BYTES_MAX = 16 * MIB  # of one WebSocket message: above OpenAI's largest event, 15 MiB of audio in base64
 RECEIVE_BYTES = 64 * 1024  # of one read from a socket
 LINK_MESSAGES_QUEUED_MAX = 32  # in trio-websocket, which reads no further while its queue is full (its default is 1)
@@ -89,6 +90,7 @@ RECENT_KEYS_MAX = 10_000  # users or addresses whose recent events are counted; 
 REPEATED_REFUSALS = 3  # a client that is refused so often within a minute is logged as one that repeats
 
 # Sessions.
+ATTEMPT_SECONDS_MAX = 8.0  # one attempt to connect to the upstream, with its handshake
 CONNECT_SECONDS_MAX = 60.0  # all attempts to connect to the upstream together
 RECOVERIES_MAX = 10  # lost upstream connections in one session; then it ends
 UPSTREAM_SEND_SECONDS_MAX = 10.0  # for one send; then the upstream counts as lost

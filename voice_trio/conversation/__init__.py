@@ -1,4 +1,4 @@
-"""Floor 0: every decision about a conversation, and nothing that waits.
+"""Every decision about a conversation, and nothing that waits. Of the package it imports `errors` and `limits` only.
 
 No clock, no task, no JSON, no socket: events with their times go in, commands come out, and the same events always
 give the same commands. What waits is in `voice_trio.session`; what each wire looks like in `voice_trio.protocols`.
@@ -19,8 +19,8 @@ Invariants; tests name them (`tests/conversation/test_invariants.py` runs each f
     I3 deadline        `response.create` leaves at most `wait_seconds_max` after the commit, or at the previous
                        response's done if that is later; not at all if the user goes on first: turn.user_input
     I4 no leak         nothing retrieved for one turn is inserted in another: retrieval.prefetch, one for each turn
-    I5 silence         after an interruption no further sound of that response reaches the client: response handlers
-    I6 truncation      at most one for an item, 0 < end ≤ sound received, before the next `response.create`: truncation
+    I5 silence         after an interruption no further audio of that response reaches the client: response handlers
+    I6 truncation      at most one for an item, 0 < end ≤ audio received, before the next `response.create`: truncation
 
 Glossary (each word has one meaning, here and everywhere)
 
@@ -31,11 +31,11 @@ Glossary (each word has one meaning, here and everywhere)
     response       the upstream's work from `response.create` to `response.done`, and what is heard of it
     unsolicited    of a response: not requested by us, or given up before it was created; it is cancelled
     out of band    of a response: outside of the conversation, at the client's own request
-    merged         of a turn: not answered when the user went on; its words are part of the next (status "joined")
+    merged         of a turn: its response was unheard when the user went on; the next has its words (status "joined")
     prefetch       the searches of a turn, from while the user is still speaking
     context        passages, rendered into one system item that leaves just before `response.create`
     barge-in       the user speaks while a response is due, generated or heard
-    flush          the client must drop the sound it has queued
+    flush          the client must drop the audio it has queued
     heard          how much of an item was played, in ms: reported by the client, else computed by a clock
     truncation     after an interruption: the upstream cuts the item at what was heard, or deletes it
     turn policy    who asks for responses: managed or passthrough; for a client's session, what it has asked for

@@ -69,7 +69,7 @@ def share_metrics(folder: Path, slot: int) -> None:
 
 
 def _is_shared() -> bool:
-    """Whether `share_meters` was called. The library goes by its variable alone, so without it that has to go."""
+    """Whether `share_metrics` was called. The library goes by its variable alone, so without it that has to go."""
     if getattr(values.ValueClass, "is_voice_trio", False):
         return True
     for name in (_FOLDER, _FOLDER.lower()):

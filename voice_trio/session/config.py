@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from voice_trio import limits
 from voice_trio.conversation.policy import Policy
 from voice_trio.settings import SAFE_CLIENT_SETTINGS
 
@@ -22,14 +23,14 @@ class RetryPolicy:
     """How often to try to connect. The pause between attempts grows by `backoff_factor`, less up to half of it."""
 
     attempts_max: int = 3
-    attempt_seconds_max: float = 8.0
+    attempt_seconds_max: float = limits.ATTEMPT_SECONDS_MAX
     backoff_seconds: float = 0.5
     backoff_factor: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class PassthroughConfig:
-    """What a client of OpenAI's protocol may set of its session (names in `ALL_CLIENT_SETTINGS`), and its preset."""
+    """What a client of OpenAI's protocol may set of its session (names in `CLIENT_SETTINGS`), and its preset."""
 
     allowed: frozenset[str] = frozenset(SAFE_CLIENT_SETTINGS)
     preset: Mapping[str, Any] | None = None
@@ -51,7 +52,7 @@ class SessionConfig:
     duration_seconds: float = 600.0
     idle_seconds: float = 120.0
     search_limit: int = 5
-    search_seconds_max: float = 2.0
+    search_seconds_max: float = limits.SEARCH_SECONDS_MAX
     policy: Policy = field(default_factory=Policy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     tools: Mapping[str, Tool] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from voice_trio import limits
 from voice_trio.admission import refusals
 from voice_trio.admission.client_address import origin_is_allowed
 from voice_trio.protocols.openai_client import refusal_json
@@ -40,7 +41,7 @@ class _RequestError:
 class RealtimeEndpoint(Endpoint):
     """Serves the WebSockets of OpenAI's clients."""
 
-    message_bytes_max = 16 * 1024 * 1024
+    message_bytes_max = limits.MESSAGE_BYTES_MAX
 
     async def _authenticate(self, attempt: ConnectionAttempt) -> None:
         handshake = attempt.handshake

@@ -35,7 +35,7 @@ _ORIGIN_NOT_ALLOWED = Refusal("not_allowed", 1008, "Origin not allowed", "Pages 
 class VoiceEndpoint(Endpoint):
     """Serves the WebSockets of the voice protocol."""
 
-    message_bytes_max = 1024 * 1024
+    message_bytes_max = limits.VOICE_MESSAGE_BYTES_MAX
 
     async def _authenticate(self, attempt: ConnectionAttempt) -> None:
         handshake, admission = attempt.handshake, self._gateway.admission

@@ -78,7 +78,7 @@ class WeaviateKnowledge:
         collection: str = "Document",
         text_property: str = "content",
         alpha: float = 0.7,
-        search_seconds_max: float = 2.0,
+        search_seconds_max: float = limits.SEARCH_SECONDS_MAX,
         observe: Callable[[float, float], None] | None = None,
     ) -> None:
         self._address = address
