@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import voice_trio.client
+from tests.support.script_runner import run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,21 +18,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 
-def run_script(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "api_docs.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
-
-
 def test_the_pages_are_up_to_date() -> None:
-    checked = run_script("--check")
+    checked = run_script("api_docs.py", "--check")
     assert checked.returncode == 0, checked.stderr
 
 
 def test_a_page_that_was_edited_by_hand_fails_the_check(tmp_path: Path) -> None:
-    assert run_script("--folder", str(tmp_path)).returncode == 0
+    assert run_script("api_docs.py", "--folder", str(tmp_path)).returncode == 0
     page = tmp_path / "client.md"
     page.write_text(page.read_text("utf-8").replace("Ask", "Question"), "utf-8")
-    checked = run_script("--check", "--folder", str(tmp_path))
+    checked = run_script("api_docs.py", "--check", "--folder", str(tmp_path))
     assert checked.returncode == 1
     assert "client.md is out of date" in checked.stderr
 
