@@ -34,7 +34,7 @@ from voice_trio.demo import handbook_folder
 from voice_trio.embedded.speech.synthesis.espeak import SpeakingStyle
 from voice_trio.embedded.speech.synthesis.voice import pcm_of
 from voice_trio.errors import LinkClosed
-from voice_trio.net.websocket import open_link
+from voice_trio.net.trio_websocket_link import open_link
 from voice_trio.protocols.audio import BYTES_PER_MS, encode_audio
 from voice_trio.testing.recorder import Recorder
 

@@ -13,7 +13,7 @@ import trio
 from click.testing import CliRunner
 
 from voice_trio.cli.embedded import embedded
-from voice_trio.net.websocket import open_link
+from voice_trio.net.trio_websocket_link import open_link
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import trio
 
 from tests.support.conformance_servers import NAMES, Server, running, spoken_question
 from tests.support.fake_caller import FakeCaller
-from voice_trio.net.websocket import open_link
+from voice_trio.net.trio_websocket_link import open_link
 from voice_trio.protocols.audio import BYTES_PER_MS, encode_audio
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from tests.support.deployment import SCRIPTS, UPGRADE, gateway_process, model_on
 from tests.support.proxies import COMMANDS, Proxy, proxy
 from tests.support.redis_servers import redis_server
 from voice_trio.errors import VoiceTrioError
-from voice_trio.net.websocket import open_link
+from voice_trio.net.trio_websocket_link import open_link
 from voice_trio.testing import FakeClient
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from voice_trio.embedded.local import open_local_engines
 from voice_trio.embedded.server import serve_embedded
 from voice_trio.embedded.speech.synthesis.espeak import SpeakingStyle
 from voice_trio.embedded.speech.synthesis.voice import pcm_of
-from voice_trio.net.websocket import open_link
+from voice_trio.net.trio_websocket_link import open_link
 from voice_trio.protocols.audio import decode_audio
 from voice_trio.testing.sounds import loudness
 

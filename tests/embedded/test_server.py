@@ -16,7 +16,7 @@ from tests.support.fake_engines import FakeSynthesisStream, FakeSynthesizer, fak
 from voice_trio.embedded import server
 from voice_trio.embedded.server import ServerSettings, serve_embedded
 from voice_trio.errors import ConfigurationError, ModelRefused, ModelUnavailable
-from voice_trio.net.websocket import open_link
+from voice_trio.net.trio_websocket_link import open_link
 from voice_trio.protocols.realtime import RealtimeConfig
 from voice_trio.session.config import RetryPolicy
 from voice_trio.session.upstream.connect import connect

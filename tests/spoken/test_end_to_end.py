@@ -33,7 +33,7 @@ from voice_trio.knowledge.importing.documents import find_documents, import_docu
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter
 from voice_trio.knowledge.sqlite.readers import read_texts
 from voice_trio.net.listeners import open_listener
-from voice_trio.net.websocket import WebSocketLink, open_link
+from voice_trio.net.trio_websocket_link import TrioWebSocketLink, open_link
 from voice_trio.protocols.audio import audio_ms
 from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
@@ -109,7 +109,7 @@ async def demo(tmp_path: Path, cache_dir: Path) -> AsyncIterator[Place]:
 
         async def serve(request: WebSocketRequest) -> None:
             """A tapped connection of the embedded server."""
-            tap = Tap(WebSocketLink.of_server(await request.accept()))
+            tap = Tap(TrioWebSocketLink.of_server(await request.accept()))
             taps.append(tap)
             await Connection(tap, engines, EmbeddedConfig(tag="e2e", unix_time=0, model="embedded")).run()
 

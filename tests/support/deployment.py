@@ -20,7 +20,7 @@ import trio
 from voice_trio.auth.tokens import User, issue_token
 from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeWriter
 from voice_trio.net.listeners import open_listener
-from voice_trio.net.websocket import open_link
+from voice_trio.net.trio_websocket_link import open_link
 from voice_trio.server.server import Tls, run_server
 from voice_trio.settings import Settings, load_settings
 from voice_trio.testing import FakeClient, ScriptedModel, serve_scripted_model

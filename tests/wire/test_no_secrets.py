@@ -20,7 +20,7 @@ from tests.support.deployment import (
     wait_until_empty,
 )
 from voice_trio.errors import LinkClosed, VoiceTrioError
-from voice_trio.net.websocket import open_link
+from voice_trio.net.trio_websocket_link import open_link
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

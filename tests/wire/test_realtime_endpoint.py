@@ -12,7 +12,7 @@ import trio
 from tests.support.deployment import SECRET, UPGRADE, Deployment, HttpResponse, gateway, http, token
 from voice_trio.auth.signed_tokens import ClientSecrets
 from voice_trio.auth.tokens import User
-from voice_trio.net.websocket import open_link
+from voice_trio.net.trio_websocket_link import open_link
 from voice_trio.settings import load_settings
 from voice_trio.testing import FakeClient
 

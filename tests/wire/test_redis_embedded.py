@@ -13,7 +13,7 @@ import trio
 from tests.support.deployment import SCRIPTS, SERVE_COMMAND, GatewayProcess, environment, token
 from tests.support.redis_servers import RedisServer, becomes, redis_server
 from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeWriter
-from voice_trio.net.websocket import open_link
+from voice_trio.net.trio_websocket_link import open_link
 from voice_trio.testing import FakeClient
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import trio
 from tests.support.certificates import certificate
 from tests.support.deployment import gateway, token
 from voice_trio.errors import ModelUnavailable
-from voice_trio.net.websocket import open_link
+from voice_trio.net.trio_websocket_link import open_link
 from voice_trio.testing import FakeClient
 
 if TYPE_CHECKING:

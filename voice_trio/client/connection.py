@@ -13,7 +13,7 @@ from trio_websocket import ConnectionRejected
 
 from voice_trio import limits
 from voice_trio.errors import LinkClosed, ModelUnavailable, VoiceTrioError
-from voice_trio.net.websocket import open_link
+from voice_trio.net.trio_websocket_link import open_link
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -24,7 +24,7 @@ from voice_trio import limits
 from voice_trio.embedded.connection import Connection, Pace
 from voice_trio.embedded.session import EmbeddedConfig
 from voice_trio.net.listeners import open_listener
-from voice_trio.net.websocket import WebSocketLink
+from voice_trio.net.trio_websocket_link import TrioWebSocketLink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,7 +157,7 @@ class EmbeddedServer:
         return None
 
     async def _serve(self, connection: WebSocketConnection, query: Mapping[str, str]) -> None:
-        link = WebSocketLink.of_server(connection)
+        link = TrioWebSocketLink.of_server(connection)
         config = EmbeddedConfig(
             tag=secrets.token_hex(4),
             unix_time=int(time.time()),

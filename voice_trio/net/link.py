@@ -1,6 +1,6 @@
 """A WebSocket as a session sees it, and the dial that opens one to the upstream.
 
-Text frames are `str`, binary frames are `bytes`, in both directions. `net.websocket` carries a link over
+Text frames are `str`, binary frames are `bytes`, in both directions. `net.trio_websocket_link` carries a link over
 trio-websocket, `voice_trio.web` over ASGI, `voice_trio.testing` in memory. The dial knows URLs and headers. The API key
 goes into a header and nowhere else.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from voice_trio.net.websocket import Keepalive, WebSocketLink, open_link, shared_ssl_context
+from voice_trio.net.trio_websocket_link import Keepalive, TrioWebSocketLink, open_link, shared_ssl_context
 
 if TYPE_CHECKING:
     import ssl
@@ -59,7 +59,7 @@ class UpstreamDial:
         if safety_identifier:
             self._headers["OpenAI-Safety-Identifier"] = safety_identifier
 
-    async def __call__(self, nursery: trio.Nursery) -> WebSocketLink:
+    async def __call__(self, nursery: trio.Nursery) -> TrioWebSocketLink:
         """Open a link whose background task runs in `nursery`; raises `ModelUnavailable` or `ModelRefused`.
 
         The caller bounds the time. A cancelled call leaves no task and no socket.

@@ -13,7 +13,7 @@ from trio_websocket import ConnectionClosed, HandshakeError, wrap_server_stream
 from wsproto.utilities import ProtocolError
 
 from voice_trio import limits
-from voice_trio.net.websocket import WebSocketLink
+from voice_trio.net.trio_websocket_link import TrioWebSocketLink
 from voice_trio.testing.recorder import ModelHandshake
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ async def _answer(model: ScriptedModel, request: WebSocketRequest, stream: trio.
     await serve(SocketLink.over(await request.accept(subprotocol=subprotocol), stream))
 
 
-class SocketLink(WebSocketLink):
+class SocketLink(TrioWebSocketLink):
     """A server's `Link` that can lose its connection on purpose."""
 
     @classmethod

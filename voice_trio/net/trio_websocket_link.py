@@ -41,7 +41,7 @@ class Keepalive:
     pong_seconds_max: float = limits.PONG_SECONDS_MAX
 
 
-class WebSocketLink:
+class TrioWebSocketLink:
     """A `Link` over trio-websocket, kept open by a task in the nursery that `open_link` was given."""
 
     def __init__(self, connection: WebSocketConnection, scope: trio.CancelScope, gone: trio.Event) -> None:
@@ -103,13 +103,13 @@ async def open_link(
     headers: Mapping[str, str] | None = None,
     keepalive: Keepalive | None = None,
     ssl_context: ssl.SSLContext | None = None,
-) -> WebSocketLink:
+) -> TrioWebSocketLink:
     """Open a link to a ws:// or wss:// URL; raises `ModelUnavailable`, or `ModelRefused` for HTTP 400, 401, 403, 404.
 
     An HTTP response in place of the upgrade is the cause of the error, a `trio_websocket.ConnectionRejected`. One task
     in `nursery` owns the socket, sends the pings, and ends with the link.
     """
-    link: WebSocketLink = await nursery.start(
+    link: TrioWebSocketLink = await nursery.start(
         _keep_open, url, headers or {}, keepalive or Keepalive(), ssl_context or shared_ssl_context(url)
     )
     return link
@@ -144,7 +144,7 @@ async def _keep_open(  # started by `open_link` only
     keepalive: Keepalive,
     ssl_context: ssl.SSLContext | None,
     *,
-    task_status: trio.TaskStatus[WebSocketLink],
+    task_status: trio.TaskStatus[TrioWebSocketLink],
 ) -> None:
     """Own one socket: connect, return the link through `task_status`, ping, and close in every case."""
     host = urlsplit(url).hostname or ""
@@ -166,10 +166,10 @@ async def _upgrade_and_watch(
     headers: Mapping[str, str],
     keepalive: Keepalive,
     gone: trio.Event,
-    on_open: Callable[[WebSocketLink], None],
+    on_open: Callable[[TrioWebSocketLink], None],
 ) -> None:
     parts = urlsplit(url)
-    link: WebSocketLink | None = None
+    link: TrioWebSocketLink | None = None
     refusals: list[BaseException] = []
     try:
         async with trio.open_nursery() as nursery:
@@ -185,7 +185,7 @@ async def _upgrade_and_watch(
                 receive_buffer_size=limits.RECEIVE_BYTES,
             )
             stream.handshake_is_over = True
-            link = WebSocketLink(connection, nursery.cancel_scope, gone)
+            link = TrioWebSocketLink(connection, nursery.cancel_scope, gone)
             on_open(link)
             await link._ping(keepalive)
             nursery.cancel_scope.cancel(reason="link over")
