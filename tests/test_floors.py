@@ -48,6 +48,7 @@ FOREIGN = {
     "hypercorn": {"web", "server", "asgi"},
     "quart": {"web"},
     "quart_trio": {"web"},
+    "websockets": {"net"},
     "trio_websocket": {"net", "testing", "embedded", "client"},
     "jwt": {"auth"},
     "redis": {"state"},

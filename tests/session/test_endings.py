@@ -9,12 +9,12 @@ import trio
 
 from tests.support.session_fixture import SessionFixture
 from voice_trio.errors import LinkClosed, ModelUnavailable
+from voice_trio.net.link import Link
 from voice_trio.session.endings import Ending
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from voice_trio.net.link import Link
 
 QUESTION = "how warm must the brooder be in winter"
 
@@ -226,7 +226,7 @@ async def test_I8_a_client_that_hangs_up_after_a_burst_of_sound_is_noticed_withi
     assert session.ended_at - at <= 1.0
 
 
-class ShieldedLink:
+class ShieldedLink(Link):
     """A server whose sends cannot be cancelled: they end when the kernel gives the client up."""
 
     def __init__(self, link: Link, kernel_seconds: float) -> None:

@@ -18,6 +18,7 @@ import trio
 from trio_websocket import serve_websocket
 
 from voice_trio.embedded.local import missing_packages
+from voice_trio.net.link import Link
 
 if missing := missing_packages():
     pytest.skip(f"needs {', '.join(missing)}", allow_module_level=True)
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
     from trio_websocket import WebSocketRequest
 
-    from voice_trio.net.link import Link
 
 pytestmark = pytest.mark.timeout(150)
 QUESTION = "How warm must the brooder be in the first week?"
@@ -54,7 +54,7 @@ SECONDS_MAX = 120  # the first time, ears are adapted; that takes some 15 s of t
 FRAME_BYTES = 40 * 48
 
 
-class Tap:
+class Tap(Link):
     """A link that writes down what passes, as the embedded model hears and says it."""
 
     def __init__(self, link: Link) -> None:

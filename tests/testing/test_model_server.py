@@ -10,7 +10,7 @@ import trio
 from trio_websocket import open_websocket_url
 
 from voice_trio.errors import LinkClosed, ModelRefused
-from voice_trio.net.link import make_dial
+from voice_trio.net.dial import make_dial
 from voice_trio.protocols.realtime import RealtimeConfig, append_audio, session_update
 from voice_trio.testing.model import ScriptedModel
 from voice_trio.testing.model_server import serve_scripted_model

@@ -11,7 +11,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
 
 from voice_trio.errors import LinkClosed, ModelRefused, ModelUnavailable
-from voice_trio.net.link import UpstreamDial, make_dial
+from voice_trio.net.dial import UpstreamDial, make_dial
 from voice_trio.net.trio_websocket_link import Keepalive
 
 Handler = Callable[[WebSocketRequest], Awaitable[None]]

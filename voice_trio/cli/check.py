@@ -17,7 +17,7 @@ from voice_trio.cli.shared_state import only_errors_logged
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable, ModelUnavailable
 from voice_trio.knowledge.open_knowledge import open_knowledge
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
-from voice_trio.net.link import make_dial
+from voice_trio.net.dial import make_dial
 from voice_trio.observability.sentry import send_test_event
 from voice_trio.session.config import RetryPolicy
 from voice_trio.session.upstream.connect import connect

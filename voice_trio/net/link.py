@@ -1,25 +1,39 @@
-"""A WebSocket as a session sees it, and the dial that opens one to the upstream.
+"""A WebSocket as a session sees it.
 
-Text frames are `str`, binary frames are `bytes`, in both directions. `net.trio_websocket_link` carries a link over
-trio-websocket, `voice_trio.web` over ASGI, `voice_trio.testing` in memory. The dial knows URLs and headers. The API key
-goes into a header and nowhere else.
+Text frames are `str`, binary frames are `bytes`, in both directions. `net.websocket` carries a link over our own
+frames, `net.trio_websocket_link` over trio-websocket, `voice_trio.web` over ASGI, `voice_trio.testing` in memory.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import Protocol
 
-from voice_trio.net.trio_websocket_link import Keepalive, TrioWebSocketLink, open_link, shared_ssl_context
-
-if TYPE_CHECKING:
-    import ssl
-
-    import trio
+import trio
 
 
 class Link(Protocol):
-    """One end of a WebSocket. One task may send while another receives."""
+    """One end of a WebSocket. One task may send while another receives.
+
+    `send_nowait` and `drain` are for a sender that must not wait. A subclass inherits those of a
+    link that always waits.
+    """
+
+    def send_nowait(self, message: str | bytes) -> bool:
+        """Send one frame without waiting, in full or in part; False, and nothing sent, if the link cannot.
+
+        It cannot while a part of an earlier frame waits; some links never can. After True, `drain` if `is_behind`.
+        Raises `LinkClosed`.
+        """
+        return False
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a part of a frame that `send_nowait` took still waits for the peer to read."""
+        return False
+
+    async def drain(self) -> None:
+        """Wait until no part of a frame waits; raises `LinkClosed`. Cancellation loses nothing."""
+        await trio.lowlevel.checkpoint()
 
     async def send(self, message: str | bytes) -> None:
         """Send one frame; raises `LinkClosed`. A cancelled send leaves the link unusable: close it."""
@@ -32,55 +46,3 @@ class Link(Protocol):
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection; no effect if it is closed already. `reason` is at most 123 bytes of UTF-8."""
         ...
-
-
-class UpstreamDial:
-    """Opens links to the upstream, for sessions a `Dial`. `safety_identifier` is the user's, hashed by the caller.
-
-    Without a model the links lead to sessions that only transcribe.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        model: str | None,
-        key: str | None,
-        *,
-        safety_identifier: str = "",
-        keepalive: Keepalive | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-    ) -> None:
-        self._url = with_query(url, model=model, intent="transcription" if model is None else None)
-        self._keepalive = keepalive or Keepalive()
-        self._ssl_context = ssl_context
-        self._headers: dict[str, str] = {}
-        if key:
-            self._headers["Authorization"] = f"Bearer {key}"
-        if safety_identifier:
-            self._headers["OpenAI-Safety-Identifier"] = safety_identifier
-
-    async def __call__(self, nursery: trio.Nursery) -> TrioWebSocketLink:
-        """Open a link whose background task runs in `nursery`; raises `ModelUnavailable` or `ModelRefused`.
-
-        The caller bounds the time. A cancelled call leaves no task and no socket.
-        """
-        return await open_link(
-            nursery, self._url, headers=self._headers, keepalive=self._keepalive, ssl_context=self._ssl_context
-        )
-
-
-def make_dial(url: str, model: str, key: str | None, safety_identifier: str = "") -> UpstreamDial:
-    """The `Dial` for one session to `url`, a ws:// or wss:// URL without the model."""
-    return UpstreamDial(url, model, key, safety_identifier=safety_identifier, ssl_context=shared_ssl_context(url))
-
-
-def make_sidecar_dial(url: str, key: str | None, safety_identifier: str = "") -> UpstreamDial:
-    """The `Dial` for the sidecar of one session, which only transcribes, at the same `url`."""
-    return UpstreamDial(url, None, key, safety_identifier=safety_identifier, ssl_context=shared_ssl_context(url))
-
-
-def with_query(url: str, **parameters: str | None) -> str:
-    """`url` with `parameters` in its query; each replaces one of the same name, None removes it."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True)) | parameters
-    return parts._replace(query=urlencode({name: value for name, value in query.items() if value is not None})).geturl()

@@ -21,6 +21,7 @@ from wsproto.utilities import ProtocolError
 from voice_trio import limits
 from voice_trio.conversation.policy import FATAL_CODES
 from voice_trio.errors import LinkClosed, ModelRefused, ModelUnavailable
+from voice_trio.net.link import Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +42,7 @@ class Keepalive:
     pong_seconds_max: float = limits.PONG_SECONDS_MAX
 
 
-class TrioWebSocketLink:
+class TrioWebSocketLink(Link):
     """A `Link` over trio-websocket, kept open by a task in the nursery that `open_link` was given."""
 
     def __init__(self, connection: WebSocketConnection, scope: trio.CancelScope, gone: trio.Event) -> None:

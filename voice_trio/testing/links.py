@@ -13,6 +13,7 @@ import trio
 
 from voice_trio import limits
 from voice_trio.errors import LinkClosed
+from voice_trio.net.link import Link
 
 FRAMES_BUFFERED = 64  # about what a kernel holds of 40 ms audio frames on both sides of a connection
 
@@ -30,7 +31,7 @@ class Losable(Protocol):
     def reset(self) -> None: ...
 
 
-class MemoryLink:
+class MemoryLink(Link):
     """One end of a connection in memory. Sending after a cancelled send raises `LinkClosed`, as on a broken stream."""
 
     def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:

@@ -19,6 +19,7 @@ from hypercorn.protocol.ws_stream import WebsocketBuffer, WSStream
 
 from voice_trio import limits
 from voice_trio.errors import LinkClosed
+from voice_trio.net.link import Link
 from voice_trio.protocols.voice import writer
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ TOO_BIG = 1009
 ABNORMAL_CLOSURE = 1006
 
 
-class AsgiLink:
+class AsgiLink(Link):
     """A `Link` to a client. Receiving more than `bytes_max` bytes raises `LinkClosed` (1009); sending still works."""
 
     def __init__(self, receive: Receive, send: Send, *, bytes_max: int) -> None:

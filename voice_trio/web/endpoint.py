@@ -14,7 +14,7 @@ import trio
 from voice_trio import limits
 from voice_trio.admission.refusals import Refusal
 from voice_trio.errors import LinkClosed
-from voice_trio.net.link import make_dial
+from voice_trio.net.dial import make_dial
 from voice_trio.session.endings import Ending
 from voice_trio.session.session import Session
 from voice_trio.session.telemetry.record_writer import RecordWriter

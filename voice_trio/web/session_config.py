@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from voice_trio.auth.signed_tokens import ResumeTokens
 from voice_trio.auth.tokens import user_hash
 from voice_trio.conversation.policy import Policy
-from voice_trio.net.link import make_sidecar_dial
+from voice_trio.net.dial import make_sidecar_dial
 from voice_trio.protocols.realtime import RealtimeConfig
 from voice_trio.session.config import PassthroughConfig, RetryPolicy, SessionConfig
 from voice_trio.session.sidecar.sidecar import SidecarPlan
