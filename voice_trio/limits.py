@@ -57,6 +57,7 @@ PONG_SECONDS_MAX = 10.0  # a later pong means a lost connection
 CLOSE_REASON_BYTES_MAX = 123  # RFC 6455 §5.5: a control frame has 125 bytes, two of which are the code
 
 # Messages. A bound on each message and on each queue bounds the memory of a session.
+FIRST_MESSAGE_BYTES_MAX = 32 * 1024  # of one message until admission: it holds a token of 8 KiB at most
 VOICE_MESSAGE_BYTES_MAX = MIB  # of one message of a voice client; part of the contract
 MESSAGE_BYTES_MAX = 16 * MIB  # of one WebSocket message: above OpenAI's largest event, 15 MiB of audio in base64
 RECEIVE_BYTES = 64 * 1024  # of one read from a socket

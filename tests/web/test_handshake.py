@@ -6,21 +6,25 @@ from typing import Any
 
 import pytest
 
-from voice_trio.web.handshake import bearer, hide_secrets, read_handshake
+from voice_trio.web.handshake import Handshake, bearer, head_of_scope, hide_secrets, read_handshake
 
 
 def scope(query: bytes = b"", *headers: tuple[bytes, bytes]) -> dict[str, Any]:
     return {"query_string": query, "headers": list(headers), "client": ("10.0.0.1", 5)}
 
 
+def read(scope: dict[str, Any], trusted_hops: int) -> Handshake:
+    return read_handshake(head_of_scope(scope), trusted_hops)
+
+
 def test_the_token_in_the_address_wins_over_the_header() -> None:
-    shaken = read_handshake(scope(b"token=a.b.c&x=1", (b"Authorization", b"Bearer d.e.f")), 0)
+    shaken = read(scope(b"token=a.b.c&x=1", (b"Authorization", b"Bearer d.e.f")), 0)
     assert (shaken.token, shaken.address, shaken.origin, shaken.resume) == ("a.b.c", "10.0.0.1", None, None)
 
 
 def test_an_empty_token_in_the_address_counts_as_none() -> None:
-    assert read_handshake(scope(b"token=", (b"authorization", b"bearer  d.e.f ")), 0).token == "d.e.f"
-    assert read_handshake(scope(b"token="), 0).token is None
+    assert read(scope(b"token=", (b"authorization", b"bearer  d.e.f ")), 0).token == "d.e.f"
+    assert read(scope(b"token="), 0).token is None
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", "abc"])
@@ -29,14 +33,12 @@ def test_other_authorizations_are_no_token(header: str) -> None:
 
 
 def test_resume_origin_and_the_address_behind_a_proxy() -> None:
-    shaken = read_handshake(
-        scope(b"resume=r1", (b"Origin", b"https://a.example"), (b"X-Forwarded-For", b"1.1.1.1, 2.2.2.2")), 1
-    )
+    shaken = read(scope(b"resume=r1", (b"Origin", b"https://a.example"), (b"X-Forwarded-For", b"1.1.1.1, 2.2.2.2")), 1)
     assert (shaken.resume, shaken.origin, shaken.address) == ("r1", "https://a.example", "2.2.2.2")
 
 
 def test_its_rendering_shows_no_token() -> None:
-    assert "a.b.c" not in repr(read_handshake(scope(b"token=a.b.c&resume=r.e.s"), 0))
+    assert "a.b.c" not in repr(read(scope(b"token=a.b.c&resume=r.e.s"), 0))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,6 @@ def test_secrets_leave_the_address_in_place(query: bytes, left: bytes) -> None:
 
 
 def test_a_request_without_client_or_query_is_read_as_well() -> None:
-    shaken = read_handshake({"headers": [(b"authorization", b"\xff\xfe")]}, 0)
+    shaken = read({"headers": [(b"authorization", b"\xff\xfe")]}, 0)
     assert shaken.token is None
     assert shaken.address == "unknown"

@@ -1,31 +1,25 @@
-"""A WebSocket under ASGI as a `Link`, an HTTP response in its place, and what only hypercorn can do for it.
+"""A WebSocket under ASGI: its opening request, its `Link`, and an HTTP response in place of the upgrade.
 
-ASGI has no term for three things that we need: to decline compression, to bound messages, and to learn that the server
-is stopping. `send`, as hypercorn passes it to an application, is a method of its WebSocket stream. That stream holds
-the handshake it will send, the buffer of the current message, and the context that knows when the server stops. Only
-this module uses those internals, and `tests/wire` checks them against each release of hypercorn. Under another server
-the three functions do nothing.
+This serves `hypercorn -k trio voice_trio.asgi:app` and every other ASGI server. `voice-trio serve` has its own
+connections: `server.connection`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import trio
-from hypercorn.protocol.ws_stream import WebsocketBuffer, WSStream
 
 from voice_trio import limits
 from voice_trio.errors import LinkClosed
-from voice_trio.net.link import Link
-from voice_trio.protocols.voice import writer
+from voice_trio.web.handshake import ClientLink, OpeningRequest, head_of_scope, hide_secrets, json_headers
+from voice_trio.web.hypercorn_bridge import bound_messages, decline_compression, wait_until_stopping
 
 if TYPE_CHECKING:
-    import wsproto.events
-
-    from voice_trio.admission.refusals import Refusal
+    from voice_trio.web.gateway import Gateway
+    from voice_trio.web.handshake import Headers
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -34,21 +28,92 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 TOO_BIG = 1009
 ABNORMAL_CLOSURE = 1006
+_ONLY_HTTP_1 = b'{"error":{"code":"not_allowed","message":"WebSockets are served over HTTP/1.1 only."}}'
 
 
-class AsgiLink(Link):
-    """A `Link` to a client. Receiving more than `bytes_max` bytes raises `LinkClosed` (1009); sending still works."""
+async def serve_websocket(
+    endpoint: Callable[[OpeningRequest], Awaitable[None]],
+    gateway: Gateway,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Serve one WebSocket of an ASGI server at `endpoint`."""
+    request = AsgiOpeningRequest(scope, receive, send)
+    hide_secrets(scope)
+    decline_compression(send)
+    await receive()  # websocket.connect
+    if scope.get("http_version", "1.1") != "1.1":
+        # HTTP/2 and later have flow control of their own, which hides a client that stops reading.
+        await request.respond(505, _ONLY_HTTP_1)
+        return
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_drain_when_stopping, gateway, send)
+            await endpoint(request)
+            nursery.cancel_scope.cancel(reason="connection over")
+    finally:
+        gateway.nursery.start_soon(request.link.discard_messages, limits.DISCARD_SECONDS_MAX)
 
-    def __init__(self, receive: Receive, send: Send, *, bytes_max: int) -> None:
+
+async def _drain_when_stopping(gateway: Gateway, send: Send) -> None:
+    # Under the bare hypercorn command this process receives no signal; its connections are the first to see it.
+    await wait_until_stopping(send)
+    gateway.drain()
+
+
+class AsgiOpeningRequest:
+    """The opening request of an ASGI scope."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.link = AsgiLink(receive, send)
+        self.head = head_of_scope(scope)
+        self._send = send
+        self._can_respond = "websocket.http.response" in (scope.get("extensions") or {})
+
+    async def accept(self, subprotocol: str | None, *, message_bytes_max: int) -> AsgiLink:
+        """Complete the upgrade; `subprotocol` is one of those that the client offered."""
+        self.link.message_bytes_max = message_bytes_max
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
+        return self.link
+
+    async def respond(self, status: int, body: bytes, headers: Headers = ()) -> None:
+        """Send a JSON response in place of the upgrade.
+
+        A server without the ASGI extension `websocket.http.response` sends 403 without a body.
+        """
+        if not self._can_respond:
+            await self._send({"type": "websocket.close", "code": 1008, "reason": ""})
+            return
+        head = [*json_headers(body), (b"connection", b"close"), *headers]
+        await self._send({"type": "websocket.http.response.start", "status": status, "headers": head})
+        await self._send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+
+    def note_session(self) -> None:
+        """The server counts its connections itself."""
+
+
+class AsgiLink(ClientLink):
+    """A `Link` to a client."""
+
+    def __init__(
+        self, receive: Receive, send: Send, *, message_bytes_max: int = limits.FIRST_MESSAGE_BYTES_MAX
+    ) -> None:
         self._receive = receive
         self._send = send
-        self._bytes_max = bytes_max
+        self.message_bytes_max = message_bytes_max
         self._lost: LinkClosed | None = None
         self._is_closed = False
 
-    async def accept(self, subprotocol: str | None = None) -> None:
-        """Complete the upgrade; `subprotocol` is one of those that the client offered."""
-        await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
+    @property
+    def message_bytes_max(self) -> int:
+        """A longer message raises `LinkClosed` (1009) in `receive`; sending and closing still work."""
+        return self._bytes_max
+
+    @message_bytes_max.setter
+    def message_bytes_max(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        bound_messages(self._send, bytes_max)
 
     async def send(self, message: str | bytes) -> None:
         """Send one frame; raises `LinkClosed` once the client has disconnected.
@@ -114,67 +179,3 @@ def _is_longer(frame: str | bytes, bytes_max: int) -> bool:
     if isinstance(frame, bytes) or len(frame) > bytes_max:
         return len(frame) > bytes_max
     return len(frame) * 4 > bytes_max and len(frame.encode("utf-8", "surrogatepass")) > bytes_max
-
-
-async def refuse_at_handshake(scope: Scope, send: Send, refusal: Refusal) -> None:
-    """Respond with 403 or 429 and `Retry-After` in place of the upgrade; the body equals the `error` event.
-
-    A server without the ASGI extension `websocket.http.response` sends 403 without a body.
-    """
-    retry = [] if refusal.retry_after is None else [(b"retry-after", str(refusal.retry_after).encode())]
-    body = writer.refusal(refusal.code, refusal.message, refusal.retry_after).encode()
-    await respond(scope, send, refusal.handshake_status, body, retry)
-
-
-async def respond(
-    scope: Scope, send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
-) -> None:
-    """Send a JSON response in place of the upgrade."""
-    if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": 1008, "reason": ""})
-        return
-    usual = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    usual += [(b"cache-control", b"no-store"), (b"connection", b"close")]
-    await send({"type": "websocket.http.response.start", "status": status, "headers": usual + (headers or [])})
-    await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
-
-
-def decline_compression(send: Send) -> None:
-    """Remove the client's offer of permessage-deflate; call it before `accept`.
-
-    Hypercorn accepts every offer. Compressing base64 audio costs about 100 µs of CPU for 40 ms of audio and saves a
-    quarter of the bytes (measured).
-    """
-    stream = getattr(send, "__self__", None)
-    if isinstance(stream, WSStream):
-        stream.handshake.extensions = None
-
-
-def bound_messages(send: Send, length_max: int) -> None:
-    """Cut each message to `length_max` + 1 characters or bytes, so that the application can refuse it.
-
-    Beyond its own limit hypercorn sends 1009 without a reason, loses the client's close frame, and does not notify the
-    application.
-    """
-    stream = getattr(send, "__self__", None)
-    if isinstance(stream, WSStream):
-        stream.buffer = _BoundedBuffer(length_max)
-
-
-async def wait_until_stopping(send: Send) -> None:
-    """Return when the server has begun to stop; under a server other than hypercorn, never."""
-    stream = getattr(send, "__self__", None)
-    if isinstance(stream, WSStream):
-        await stream.context.terminated.wait()
-    else:
-        await trio.sleep_forever()
-
-
-class _BoundedBuffer(WebsocketBuffer):
-    def __init__(self, length_max: int) -> None:
-        super().__init__(length_max + 1)
-
-    def extend(self, event: wsproto.events.Message[Any]) -> None:
-        # One above the limit, which the base class still accepts.
-        room = max(0, self.max_length - self.length)
-        super().extend(replace(event, data=event.data[:room]))

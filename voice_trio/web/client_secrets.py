@@ -23,7 +23,7 @@ from voice_trio.errors import BadMessage, InvalidEvent
 from voice_trio.protocols.openai_client import ClientSettings, refusal_json
 from voice_trio.protocols.realtime import sessions
 from voice_trio.protocols.realtime.client_events import UpdateSession, read_client_event
-from voice_trio.web.handshake import read_handshake
+from voice_trio.web.handshake import head_of_scope, read_handshake
 from voice_trio.web.responses import cors_headers, json_response
 from voice_trio.web.session_config import realtime_config_for
 
@@ -84,7 +84,7 @@ class _ClientSecretRoutes:
         return self._cross_origin(Response(b"", status=204, headers=_PREFLIGHT))
 
     async def create(self) -> Response:
-        handshake = read_handshake(cast("Scope", request.scope), self._settings.web.trusted_proxy_hops)
+        handshake = read_handshake(head_of_scope(cast("Scope", request.scope)), self._settings.web.trusted_proxy_hops)
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
             self._statistics.count_refusal("not_allowed")
             log.info("client_secret_refused", code="not_allowed")

@@ -6,6 +6,7 @@ Where a client presents its token, and how a refusal reaches it, differs by prot
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,49 +20,62 @@ from voice_trio.session.endings import Ending
 from voice_trio.session.session import Session
 from voice_trio.session.telemetry.record_writer import RecordWriter
 from voice_trio.session.telemetry.turn_reports import TurnTraces
-from voice_trio.web.asgi_link import AsgiLink, bound_messages, decline_compression, respond, wait_until_stopping
-from voice_trio.web.handshake import hide_secrets, read_handshake
+from voice_trio.web.handshake import read_handshake
 from voice_trio.web.session_config import record_for, sidecar_for
 
 if TYPE_CHECKING:
     from voice_trio.admission.grant import SessionGrant
     from voice_trio.session.config import SessionConfig
-    from voice_trio.web.asgi_link import Receive, Scope, Send
     from voice_trio.web.gateway import Gateway
+    from voice_trio.web.handshake import ClientLink, OpeningRequest
 
 log = structlog.get_logger(__name__)
 
 
-_ONLY_HTTP_1 = b'{"error":{"code":"not_allowed","message":"WebSockets are served over HTTP/1.1 only."}}'
+_INTERNAL_ERROR = b'{"error":{"code":"internal_error","message":"Something went wrong on our side."}}'
 
 
 class ConnectionAttempt:
     """One WebSocket connection, from its opening request to the session or the refusal."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, *, trusted_hops: int, bytes_max: int) -> None:
-        self.scope = scope
-        self.send = send
-        self.handshake = read_handshake(scope, trusted_hops)
-        self.link = AsgiLink(receive, send, bytes_max=bytes_max)
-        self.is_accepted = False
+    def __init__(self, request: OpeningRequest, *, trusted_hops: int) -> None:
+        self.request = request
+        self.handshake = read_handshake(request.head, trusted_hops)
         self.late_token: str | None = None
         """The token in the first message, if the handshake had none."""
+        self._link: ClientLink | None = None
 
-    async def accept(self) -> None:
-        """Complete the upgrade, once."""
-        if not self.is_accepted:
-            self.is_accepted = True
-            await self.link.accept(self.handshake.subprotocol)
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the upgrade is complete."""
+        return self._link is not None
+
+    async def accept(self) -> ClientLink:
+        """The link to the client, completing the upgrade the first time; messages are bounded for a token."""
+        if self._link is None:
+            self._link = await self.request.accept(
+                self.handshake.subprotocol, message_bytes_max=limits.FIRST_MESSAGE_BYTES_MAX
+            )
+        return self._link
+
+    async def begin_session(self, message_bytes_max: int) -> ClientLink:
+        """The link to the client for a session, whose messages may be longer."""
+        link = await self.accept()
+        link.message_bytes_max = message_bytes_max
+        self.request.note_session()
+        return link
 
     async def close_with_internal_error(self) -> None:
-        """Close with 1011 after the upgrade; before it the server itself responds with 500."""
-        if self.is_accepted:
-            with trio.move_on_after(limits.SESSION_CLOSE_SECONDS_MAX, shield=True):
-                await self.link.aclose(1011, "Internal error")
+        """Close with 1011 after the upgrade, respond with 500 before it."""
+        with trio.move_on_after(limits.SESSION_CLOSE_SECONDS_MAX, shield=True), suppress(LinkClosed):
+            if self._link is not None:
+                await self._link.aclose(1011, "Internal error")
+            else:
+                await self.request.respond(500, _INTERNAL_ERROR)
 
 
 class Endpoint(ABC):
-    """Serves the WebSockets of one protocol; a message of more than `message_bytes_max` bytes ends its connection."""
+    """Serves the WebSockets of one protocol; in a session a message over `message_bytes_max` ends the connection."""
 
     message_bytes_max: int
 
@@ -81,27 +95,16 @@ class Endpoint(ABC):
     def _session_config(self, attempt: ConnectionAttempt, grant: SessionGrant) -> SessionConfig:
         """The configuration of the session that is granted."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, request: OpeningRequest) -> None:
         """Serve one connection from its opening request to its end; raises nothing but cancellation."""
-        hops = self._settings.web.trusted_proxy_hops
-        attempt = ConnectionAttempt(scope, receive, send, trusted_hops=hops, bytes_max=self.message_bytes_max)
-        hide_secrets(scope)
-        decline_compression(send)
-        bound_messages(send, self.message_bytes_max)
-        await receive()  # websocket.connect
+        attempt = ConnectionAttempt(request, trusted_hops=self._settings.web.trusted_proxy_hops)
         try:
-            if scope.get("http_version", "1.1") != "1.1":
-                # HTTP/2 and later have flow control of their own, which hides a client that stops reading.
-                await respond(scope, send, 505, _ONLY_HTTP_1)
-            else:
-                await self._authenticate(attempt)
+            await self._authenticate(attempt)
         except LinkClosed:
             pass  # the client left before it had a session
-        except Exception:  # a bug: hypercorn would close with 1000 and log nothing
+        except Exception:  # a bug: the client gets an answer, the log has the error
             log.exception("endpoint_crashed")
             await attempt.close_with_internal_error()
-        finally:
-            self._gateway.nursery.start_soon(attempt.link.discard_messages, limits.DISCARD_SECONDS_MAX)
 
     async def _run_or_refuse(self, attempt: ConnectionAttempt, outcome: SessionGrant | Refusal) -> None:
         """Refuse, or run the session; its grant is released in any case."""
@@ -113,8 +116,9 @@ class Endpoint(ABC):
             session: Session | None = None
             try:
                 if self._settings.upstream.is_configured:
-                    session = self._make_session(attempt, outcome, writer)
-                    await self._run_session(attempt, outcome, session, writer)
+                    link = await attempt.begin_session(self.message_bytes_max)
+                    session = self._make_session(attempt, link, outcome, writer)
+                    await self._run_session(outcome, session, writer)
                     if session.summary.ending is Ending.UPSTREAM_UNAVAILABLE and not session.summary.was_ready:
                         self._note_upstream_unavailable(attempt, outcome)
                 else:
@@ -131,7 +135,9 @@ class Endpoint(ABC):
         await writer.write_last()
         await (grant.end() if was_ready else grant.release_unused())
 
-    def _make_session(self, attempt: ConnectionAttempt, grant: SessionGrant, writer: RecordWriter) -> Session:
+    def _make_session(
+        self, attempt: ConnectionAttempt, link: ClientLink, grant: SessionGrant, writer: RecordWriter
+    ) -> Session:
         gateway, upstream = self._gateway, self._settings.upstream
         config = self._session_config(attempt, grant)
         key = upstream.api_key.get_secret_value() if upstream.api_key else None
@@ -141,13 +147,9 @@ class Endpoint(ABC):
         spent_before = 0 if grant.resumed is None else grant.resumed.cost_micro_usd
         bill = gateway.daily_budget.open(config, spent_before_micro_usd=spent_before)
         sidecar = sidecar_for(config.user, self._settings)
-        return Session(
-            attempt.link, dial, gateway.knowledge, config, observers=observers, cost_meter=bill, sidecar=sidecar
-        )
+        return Session(link, dial, gateway.knowledge, config, observers=observers, cost_meter=bill, sidecar=sidecar)
 
-    async def _run_session(
-        self, attempt: ConnectionAttempt, grant: SessionGrant, session: Session, writer: RecordWriter
-    ) -> None:
+    async def _run_session(self, grant: SessionGrant, session: Session, writer: RecordWriter) -> None:
         with (
             structlog.contextvars.bound_contextvars(session_id=grant.session_id),
             self._gateway.reports.session(grant.session_id, session.config.user),
@@ -156,18 +158,11 @@ class Endpoint(ABC):
             resumed = grant.resumed is not None
             log.info("session_admitted", user=session.config.user, plan=grant.plan, resumed=resumed)
             self._gateway.statistics.count_admission(session.config.user)
-            await attempt.accept()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(grant.keep_lease)
                 nursery.start_soon(writer.run)
-                nursery.start_soon(self._drain_when_stopping, attempt.send)
                 await session.run()
                 nursery.cancel_scope.cancel(reason="session over")
-
-    async def _drain_when_stopping(self, send: Send) -> None:
-        # Under the bare hypercorn command this process receives no signal; its connections are the first to see it.
-        await wait_until_stopping(send)
-        self._gateway.drain()
 
     def _note(self, refusal: Refusal, *, at_handshake: bool) -> None:
         self._gateway.statistics.count_refusal(refusal.code)

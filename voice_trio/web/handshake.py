@@ -1,22 +1,77 @@
-"""Reads a WebSocket's opening request: the client's address, its token, and its parameters. Pure."""
+"""A WebSocket's opening request: what an endpoint sees of it, and what is read in it. Pure.
+
+Two implementations wait for the endpoint's answer: `server.upgrade` on a connection of our own, and `web.asgi_link`
+under another ASGI server.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, unquote_plus
 
 from voice_trio import limits
 from voice_trio.admission.client_address import client_address
+from voice_trio.net.link import Link
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 
-    from voice_trio.web.asgi_link import Scope
+    Headers = Sequence[tuple[bytes, bytes]]
 
 REALTIME = "realtime"
 _SUBPROTOCOL_TOKEN = "openai-insecure-api-key."
 SECRET_PARAMETERS = frozenset({"token", "resume"})
+
+
+class ClientLink(Link, Protocol):
+    """A client's link, which bounds the messages that it receives."""
+
+    message_bytes_max: int
+    """A longer message raises `LinkClosed` (1009) in `receive`; sending and closing still work."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """The parts of a request that a handshake is read from, as received: with its secrets."""
+
+    query: bytes = field(repr=False)
+    headers: Headers = field(repr=False)
+    subprotocols: Sequence[str] = field(repr=False)
+    """Those that the client offers, in its order."""
+    peer: str = ""
+    """The address of the socket's other end, perhaps a proxy."""
+
+
+def head_of_scope(scope: MutableMapping[str, Any]) -> RequestHead:
+    """The head of the request of an ASGI scope."""
+    return RequestHead(
+        query=bytes(scope.get("query_string", b"")),
+        headers=list(scope.get("headers", ())),
+        subprotocols=[str(name) for name in scope.get("subprotocols") or ()],
+        peer=str((scope.get("client") or ("",))[0]),
+    )
+
+
+class OpeningRequest(Protocol):
+    """An opening request that waits for its answer: `accept` or `respond`, once."""
+
+    @property
+    def head(self) -> RequestHead:
+        """The request itself."""
+        ...
+
+    async def accept(self, subprotocol: str | None, *, message_bytes_max: int) -> ClientLink:
+        """Complete the upgrade; `subprotocol` is one of those offered. Raises `LinkClosed`."""
+        ...
+
+    async def respond(self, status: int, body: bytes, headers: Headers = ()) -> None:
+        """Send a JSON response in place of the upgrade, and close the connection. Raises `LinkClosed`."""
+        ...
+
+    def note_session(self) -> None:
+        """A session begins: the connection no longer counts among those without one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +90,18 @@ class Handshake:
     """The query without its secrets; of a repeated parameter the first value."""
 
 
-def read_handshake(scope: Scope, trusted_hops: int) -> Handshake:
-    """The opening request of `scope`; a token in the query takes precedence over one in a header."""
-    query = parse_qs(scope.get("query_string", b"")[: limits.QUERY_BYTES_MAX].decode("latin-1"), keep_blank_values=True)
-    client = scope.get("client") or ("",)
-    offered = [str(name) for name in scope.get("subprotocols") or ()]
-    authorization = bearer(next(iter(_values(scope, b"authorization")), ""))
+def read_handshake(head: RequestHead, trusted_hops: int) -> Handshake:
+    """What `head` says; a token in the query takes precedence over one in a header."""
+    headers, offered = head.headers, head.subprotocols
+    query = parse_qs(head.query[: limits.QUERY_BYTES_MAX].decode("latin-1"), keep_blank_values=True)
+    authorization = bearer(next(iter(header_values(headers, b"authorization")), ""))
     return Handshake(
-        address=client_address(str(client[0]), _values(scope, b"x-forwarded-for"), trusted_hops),
-        origin=next(iter(_values(scope, b"origin")), None),
+        address=client_address(head.peer, header_values(headers, b"x-forwarded-for"), trusted_hops),
+        origin=next(iter(header_values(headers, b"origin")), None),
         token=query.get("token", [""])[0] or authorization,
         resume=query.get("resume", [None])[0],
         subprotocol=REALTIME if REALTIME in offered else None,
-        key=authorization or next(iter(_values(scope, b"api-key")), None) or _offered_token(offered),
+        key=authorization or next(iter(header_values(headers, b"api-key")), None) or _offered_token(offered),
         parameters={name: values[0] for name, values in query.items() if name not in SECRET_PARAMETERS},
     )
 
@@ -64,7 +118,7 @@ def bearer(authorization: str) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def hide_secrets(scope: Scope) -> None:
+def hide_secrets(scope: MutableMapping[str, Any]) -> None:
     """Remove tokens from the query in `scope`, in place: servers write their access logs from this object."""
     query = bytes(scope.get("query_string", b""))
     kept = [part for part in query.split(b"&") if _name(part) not in SECRET_PARAMETERS]
@@ -75,5 +129,15 @@ def _name(parameter: bytes) -> str:
     return unquote_plus(parameter.partition(b"=")[0].decode("latin-1")).lower()
 
 
-def _values(scope: Scope, name: bytes) -> list[str]:
-    return [value.decode("latin-1") for key, value in scope.get("headers", ()) if key.lower() == name]
+def header_values(headers: Headers, name: bytes) -> list[str]:
+    """The values of every header called `name`, which is lower case, in order."""
+    return [value.decode("latin-1") for key, value in headers if key.lower() == name]
+
+
+def json_headers(body: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers of a JSON response."""
+    return [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+    ]

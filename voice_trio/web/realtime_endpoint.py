@@ -14,7 +14,6 @@ from voice_trio import limits
 from voice_trio.admission import refusals
 from voice_trio.admission.client_address import origin_is_allowed
 from voice_trio.protocols.openai_client import refusal_json
-from voice_trio.web.asgi_link import respond
 from voice_trio.web.endpoint import Endpoint
 from voice_trio.web.session_config import passthrough_config_for
 
@@ -93,7 +92,7 @@ class RealtimeEndpoint(Endpoint):
         headers = [] if retry_after is None else [(b"retry-after", str(retry_after).encode())]
         if status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
-        await respond(attempt.scope, attempt.send, status, refusal_json(code, message, status, param), headers)
+        await attempt.request.respond(status, refusal_json(code, message, status, param), headers)
 
     def _session_config(self, attempt: ConnectionAttempt, grant: SessionGrant) -> SessionConfig:
         model = self._model(attempt) or self._settings.upstream.model

@@ -17,17 +17,17 @@ from voice_trio.admission.refusals import Refusal
 from voice_trio.errors import BadMessage, LinkClosed
 from voice_trio.protocols.voice import client_events, writer
 from voice_trio.session.endings import Ending
-from voice_trio.web.asgi_link import TOO_BIG, refuse_at_handshake
 from voice_trio.web.endpoint import Endpoint
 from voice_trio.web.session_config import session_config_for
 
 if TYPE_CHECKING:
     from voice_trio.admission.grant import SessionGrant
+    from voice_trio.net.link import Link
     from voice_trio.session.config import SessionConfig
-    from voice_trio.web.asgi_link import AsgiLink
     from voice_trio.web.endpoint import ConnectionAttempt
 
 
+TOO_BIG = 1009
 _TOO_BIG = Refusal("bad_message", TOO_BIG, Ending.TOO_BIG.value.close_reason, Ending.TOO_BIG.value.message, 413)
 _ORIGIN_NOT_ALLOWED = Refusal("not_allowed", 1008, "Origin not allowed", "Pages of this origin may not connect.", 403)
 
@@ -51,9 +51,9 @@ class VoiceEndpoint(Endpoint):
 
     async def _authenticate_by_message(self, attempt: ConnectionAttempt) -> None:
         handshake = attempt.handshake
-        await attempt.accept()
+        link = await attempt.accept()
         try:
-            token = attempt.late_token = await _first_message_token(attempt.link)
+            token = attempt.late_token = await _first_message_token(link)
         except LinkClosed as closed:
             if closed.code != TOO_BIG:
                 raise
@@ -70,8 +70,11 @@ class VoiceEndpoint(Endpoint):
         await _send_refusal(attempt, refusal)
 
     async def _refuse_at_handshake(self, attempt: ConnectionAttempt, refusal: Refusal) -> None:
+        """Respond with 403 or 429 and `Retry-After` in place of the upgrade; the body equals the `error` event."""
         self._note(refusal, at_handshake=True)
-        await refuse_at_handshake(attempt.scope, attempt.send, refusal)
+        retry = [] if refusal.retry_after is None else [(b"retry-after", str(refusal.retry_after).encode())]
+        body = writer.refusal(refusal.code, refusal.message, refusal.retry_after).encode()
+        await attempt.request.respond(refusal.handshake_status, body, retry)
 
     def _session_config(self, attempt: ConnectionAttempt, grant: SessionGrant) -> SessionConfig:
         wants_metrics = attempt.handshake.parameters.get("metrics") == "1"
@@ -80,12 +83,12 @@ class VoiceEndpoint(Endpoint):
 
 async def _send_refusal(attempt: ConnectionAttempt, refusal: Refusal) -> None:
     """Send a refusal as an `error` event, and close."""
-    await attempt.accept()
-    await attempt.link.send(writer.refusal(refusal.code, refusal.message, refusal.retry_after))
-    await attempt.link.aclose(refusal.close_code, refusal.reason)
+    link = await attempt.accept()
+    await link.send(writer.refusal(refusal.code, refusal.message, refusal.retry_after))
+    await link.aclose(refusal.close_code, refusal.reason)
 
 
-async def _first_message_token(link: AsgiLink) -> str | None:
+async def _first_message_token(link: Link) -> str | None:
     """The token of the first message; None if that is another message, or does not come in time."""
     with trio.move_on_after(limits.TOKEN_MESSAGE_SECONDS_MAX):
         try:
