@@ -61,6 +61,7 @@ FIRST_MESSAGE_BYTES_MAX = 32 * 1024  # of one message until admission: it holds 
 VOICE_MESSAGE_BYTES_MAX = MIB  # of one message of a voice client; part of the contract
 MESSAGE_BYTES_MAX = 16 * MIB  # of one WebSocket message: above OpenAI's largest event, 15 MiB of audio in base64
 RECEIVE_BYTES = 64 * 1024  # of one read from a socket
+TLS_RECORD_BYTES = 16 * 1024  # of plaintext in one record at most (RFC 8446 §5.1); one step of encryption
 LINK_MESSAGES_QUEUED_MAX = 32  # in trio-websocket, which reads no further while its queue is full (its default is 1)
 QUERY_BYTES_MAX = 32_768  # of a query string at the upgrade; it may hold a token
 BODY_BYTES_MAX = MIB  # of an HTTP request: a rollout document may list 10,000 users

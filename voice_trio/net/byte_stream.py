@@ -7,6 +7,7 @@ scheduler, as long as the peer reads; and no cancellation can lose a byte or cut
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -24,18 +25,21 @@ if TYPE_CHECKING:
 class ByteStream(Protocol):
     """A connected stream. One task may send while another receives; all methods but the two `async` ones are atomic.
 
-    After the connection is lost, sending raises `OSError` and receiving raises it too or returns `b""`.
+    After sending has failed once, sending and draining always raise `OSError`. Receiving still returns what has
+    arrived, since the last bytes of a peer that went away often say why; then it raises `OSError` or returns `b""`.
     """
 
-    unsent: int
-    """Bytes that were given to `send_nowait` and not yet to the kernel."""
+    @property
+    def unsent(self) -> int:
+        """Bytes that were given to `send_nowait` and not yet to the kernel; 0 after sending has failed."""
+        ...
 
     def send_nowait(self, data: bytes) -> None:
         """Give `data` to the kernel; what it does not take waits here, in order. Raises `OSError`."""
         ...
 
     async def drain(self) -> None:
-        """Wait until nothing is unsent; raises `OSError`. Cancellation loses nothing."""
+        """Wait until nothing is unsent; raises `OSError`. No checkpoint if nothing is. Cancellation loses nothing."""
         ...
 
     async def receive(self) -> bytes:
@@ -58,48 +62,74 @@ class TcpStream:
         self._socket = connection
         self._fd = connection.fileno()
         self._rest = bytearray()
+        self._send_errno = 0
         self.unsent = 0
 
     def send_nowait(self, data: bytes) -> None:
         """Give `data` to the kernel; what it does not take waits here, in order. Raises `OSError`."""
+        self._require_sending()
+        sent = 0
         if not self.unsent:
-            try:
-                sent = self._socket.send(data)
-            except BlockingIOError:
-                sent = 0
+            sent = self._send(data)
             if sent == len(data):
                 return
-            data = data[sent:]
-        self._rest += data
+        self._rest += memoryview(data)[sent:]
         self.unsent = len(self._rest)
 
     async def drain(self) -> None:
         """Wait until nothing is unsent; raises `OSError`. Cancellation loses nothing."""
+        self._require_sending()
         while self.unsent:
             try:
                 await trio.lowlevel.wait_writable(self._fd)
-                sent = self._socket.send(self._rest)
-            except BlockingIOError:
-                continue
             except trio.ClosedResourceError as error:
-                raise OSError(errno.EBADF, "closed meanwhile") from error
-            del self._rest[:sent]
+                raise _closed() from error
+            self._require_sending()
+            del self._rest[: self._send(self._rest)]
             self.unsent = len(self._rest)
 
     async def receive(self) -> bytes:
         """The next bytes; `b""` at the end of the stream. Raises `OSError`. Cancellation loses nothing."""
-        while True:
+        while self._fd >= 0:
             try:
                 await trio.lowlevel.wait_readable(self._fd)
                 return self._socket.recv(limits.RECEIVE_BYTES)
             except BlockingIOError:
                 continue
             except trio.ClosedResourceError as error:
-                raise OSError(errno.EBADF, "closed meanwhile") from error
+                raise _closed() from error
+        raise _closed()
 
     def close(self) -> None:
         """Close the socket at once; a task that waits here gets an `OSError`. No effect the second time."""
-        if self._socket.fileno() >= 0:
-            trio.lowlevel.notify_closing(self._socket)
+        if self._fd >= 0:
+            trio.lowlevel.notify_closing(self._fd)
             self._socket.close()
-        self._fd = -1
+            self._fd = -1
+            self._stop_sending(errno.EBADF)
+
+    def _send(self, data: bytes | bytearray) -> int:
+        """How many bytes of `data` the kernel took. Raises `OSError`, and every later send does too.
+
+        A transient error must not be followed by success: the peer would miss bytes in the middle of the stream.
+        """
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self._stop_sending(error.errno or errno.EPIPE)
+            raise
+
+    def _require_sending(self) -> None:
+        if self._send_errno:
+            raise OSError(self._send_errno, os.strerror(self._send_errno))
+
+    def _stop_sending(self, error: int) -> None:
+        self._send_errno = error
+        self._rest.clear()
+        self.unsent = 0
+
+
+def _closed() -> OSError:
+    return OSError(errno.EBADF, "the stream was closed")
