@@ -298,8 +298,8 @@ R, I = "resp_1", "item_1"  # noqa: E741 - two ids that stand in every row of a t
             session_events.BudgetWarning("session", 0.8, 1.0),
             {"type": "budget.warning", "scope": "session", "spent_usd": 0.8, "limit_usd": 1.0},
         ),
-        (session_events.Pong(), {"type": "pong"}),
-        (session_events.Pong("a"), {"type": "pong", "id": "a"}),
+        (session_events.PingAnswered(), {"type": "pong"}),
+        (session_events.PingAnswered("a"), {"type": "pong", "id": "a"}),
     ],
 )
 def test_writes(event: Any, written: dict[str, Any]) -> None:

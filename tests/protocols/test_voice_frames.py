@@ -129,9 +129,9 @@ FRAMES: list[tuple[session_events.ToClient, str]] = [
         ),
         '{"type":"turn.metrics","turn":3,"status":"completed","user_items":["item_1"],"answer_items":["item_2"],"stages_ms":{"vad":500,"first_audio":900},"queries":[{"at_ms":0,"took_ms":null,"outcome":"unfinished","local":false},{"at_ms":120,"took_ms":40,"outcome":"found","local":true}],"cost_usd":0.25,"session_cost_usd":1.5,"cost_is_estimate":true}',
     ),
-    (session_events.Pong(), '{"type":"pong"}'),
-    (session_events.Pong("a"), '{"type":"pong","id":"a"}'),
-    (session_events.Pong(7), '{"type":"pong","id":7}'),
+    (session_events.PingAnswered(), '{"type":"pong"}'),
+    (session_events.PingAnswered("a"), '{"type":"pong","id":"a"}'),
+    (session_events.PingAnswered(7), '{"type":"pong","id":7}'),
 ]
 
 

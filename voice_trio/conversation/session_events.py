@@ -93,7 +93,7 @@ class TurnMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class Pong:
+class PingAnswered:
     id: str | int | None = None
 
 
@@ -108,7 +108,7 @@ SessionEvent: TypeAlias = (
     | SessionRecovered
     | BudgetWarning
     | TurnMetrics
-    | Pong
+    | PingAnswered
 )
 
 ToClient: TypeAlias = UpstreamEvent | ClientNotice | PassthroughNotice | SessionEvent

@@ -7,7 +7,7 @@ from enum import Enum
 
 
 @dataclass(frozen=True, slots=True)
-class CloseFrame:
+class CloseDetails:
     """`error_code` and `message` become an `error` event before the close, where there is one."""
 
     name: str
@@ -23,29 +23,29 @@ _UNAVAILABLE = "upstream_unavailable"
 class Ending(Enum):
     """Why a session ended; the names are public: they stand in logs, metrics and session records."""
 
-    CLIENT_LEFT = CloseFrame("client_left", 1000, "Session ended")
+    CLIENT_LEFT = CloseDetails("client_left", 1000, "Session ended")
     """The client's connection is gone; nothing more is sent."""
-    CLIENT_ENDED = CloseFrame("client_ended", 1000, "Session ended")
+    CLIENT_ENDED = CloseDetails("client_ended", 1000, "Session ended")
     """`session.end`: not to be resumed."""
-    TIMEOUT = CloseFrame("timeout", 1000, "Session duration limit reached")
-    IDLE = CloseFrame("idle", 1000, "Idle", "idle", "Nothing was said for a while; the session was closed.")
-    UPSTREAM_UNAVAILABLE = CloseFrame(
+    TIMEOUT = CloseDetails("timeout", 1000, "Session duration limit reached")
+    IDLE = CloseDetails("idle", 1000, "Idle", "idle", "Nothing was said for a while; the session was closed.")
+    UPSTREAM_UNAVAILABLE = CloseDetails(
         "upstream_unavailable", 1011, "OpenAI connection failed", _UNAVAILABLE, "The assistant cannot be reached now."
     )
     """The upstream could not be reached at the start, or refused the session."""
-    UPSTREAM_LOST = CloseFrame(
+    UPSTREAM_LOST = CloseDetails(
         "upstream_lost", 1011, "OpenAI connection failed", _UNAVAILABLE, "The connection to the assistant was lost."
     )
-    TOO_SLOW = CloseFrame("too_slow", 1013, "Too slow", "too_slow", "The connection took nothing for too long.")
-    NOT_JSON = CloseFrame("not_json", 1007, "Not JSON", "bad_message", "Too many messages were not valid JSON.")
-    TOO_BIG = CloseFrame("too_big", 1009, "Message over the limit", "bad_message", "A message was over 1 MiB.")
-    TAKEN_OVER = CloseFrame("taken_over", 4001, "Resumed elsewhere")
+    TOO_SLOW = CloseDetails("too_slow", 1013, "Too slow", "too_slow", "The connection took nothing for too long.")
+    NOT_JSON = CloseDetails("not_json", 1007, "Not JSON", "bad_message", "Too many messages were not valid JSON.")
+    TOO_BIG = CloseDetails("too_big", 1009, "Message over the limit", "bad_message", "A message was over 1 MiB.")
+    TAKEN_OVER = CloseDetails("taken_over", 4001, "Resumed elsewhere")
     """The session was resumed by another connection; this client must not resume it again."""
-    SWITCHED_OFF = CloseFrame("switched_off", 1008, "Voice realtime feature disabled")
+    SWITCHED_OFF = CloseDetails("switched_off", 1008, "Voice realtime feature disabled")
     """The live rollout document ended all sessions; `session.ending` is sent before the close."""
-    BUDGET_EXHAUSTED = CloseFrame(
+    BUDGET_EXHAUSTED = CloseDetails(
         "budget_exhausted", 4002, "Budget exhausted", "budget_exhausted", "The budget for voice is used up for now."
     )
     """The session's budget or the day's is spent: not to be resumed."""
-    DRAINING = CloseFrame("draining", 1012, "Server restarting, resume")
-    CRASHED = CloseFrame("crashed", 1011, "Internal error", "internal_error", "Something went wrong on our side.")
+    DRAINING = CloseDetails("draining", 1012, "Server restarting, resume")
+    CRASHED = CloseDetails("crashed", 1011, "Internal error", "internal_error", "Something went wrong on our side.")

@@ -143,7 +143,7 @@ def _session_event(event: session_events.SessionEvent) -> server_events.ServerEv
             return server_events.BudgetWarning(event.scope, event.spent_usd, event.limit_usd)
         case session_events.TurnMetrics():
             return _turn_metrics(event)
-        case session_events.Pong(id=ping_id):
+        case session_events.PingAnswered(id=ping_id):
             return server_events.Pong(ping_id)
         case _:
             assert_never(event)

@@ -140,7 +140,7 @@ class VoiceClientConnection:
     ) -> None:
         match event:
             case client_events.Ping(id=ping_id):
-                self.send(session_events.Pong(ping_id))
+                self.send(session_events.PingAnswered(ping_id))
             case client_events.SessionEnd():
                 self._host.end(Ending.CLIENT_ENDED)
             case client_events.Auth():

@@ -1,0 +1,251 @@
+"""The WebSocket protocol after the handshake (RFC 6455), for both ends: bytes to events, and messages to bytes.
+
+It knows no socket, no clock and no scheduler. No extension is ever negotiated, so a reserved bit is a protocol error.
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from voice_trio.net.frame_format import (
+    BINARY,
+    CONTROL,
+    FIN,
+    INVALID_TEXT,
+    LENGTH_16,
+    MASKED,
+    OPCODE,
+    PING,
+    PONG,
+    TEXT,
+    TOO_BIG,
+    ProtocolFault,
+    apply_mask,
+    check_header,
+    check_length,
+    decode_text,
+    parse_close,
+)
+from voice_trio.net.frame_writer import FrameWriter
+
+__all__ = ["CloseFrame", "Event", "Ping", "Pong", "ProtocolFault", "WebSocketProtocol"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The peer expects a pong with the same payload, of at most 125 bytes."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The response to a ping of ours, or an unsolicited one (§5.5.3)."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CloseFrame:
+    """The peer closes the connection; `code` is None if its frame had none."""
+
+    code: int | None
+    reason: str
+
+
+Event: TypeAlias = str | bytes | Ping | Pong | CloseFrame
+"""`str` is a text message, `bytes` a binary one."""
+
+_WHOLE_TEXT = FIN | TEXT
+_WHOLE_BINARY = FIN | BINARY
+_BETWEEN_FRAMES = -1
+
+# How frames are read. Nearly every read from the socket is one whole text frame of 2 to 10 KiB. `_whole_message` tests
+# for just that, and slices the payload out of the bytes as they came; nothing is buffered. Every other frame takes the
+# general way, `_parse`. There a control frame waits until all of it has come, 131 bytes at most. The payload of a data
+# frame moves to `_message` piece by piece, unmasked, and its text is validated at once. So each byte is copied a fixed
+# number of times, an invalid sequence ends the connection as soon as it is there, and `_message` holds what the peer
+# has sent, byte for byte: any number of tiny fragments takes no more memory than their bytes.
+
+
+class WebSocketProtocol(FrameWriter):
+    """One end of a connection. After a `CloseFrame` or a `ProtocolFault` nothing more is read, and nothing is kept."""
+
+    __slots__ = (
+        "_checked",
+        "_data",
+        "_first",
+        "_is_over",
+        "_key",
+        "_key_bytes",
+        "_mask_bit",
+        "_message",
+        "_missing",
+        "_opcode",
+        "_start",
+        "message_bytes_max",
+    )
+
+    def __init__(self, *, is_client: bool, message_bytes_max: int) -> None:
+        super().__init__(is_client=is_client)
+        self.message_bytes_max = message_bytes_max
+        """Of one message, over all its fragments. It may be raised at any time, and then holds for the next frame."""
+        self._mask_bit = 0 if is_client else MASKED
+        self._key_bytes = 0 if is_client else 4
+        self._data = b""  # what came, not yet parsed from `_start` on
+        self._start = 0
+        self._first = 0  # first byte of the current frame
+        self._missing = _BETWEEN_FRAMES  # bytes of its payload that are not parsed yet
+        self._key = b""  # turned, so that its first byte is for the next byte of the payload
+        self._opcode = 0  # of the current message; 0 between two messages
+        self._message = bytearray()
+        self._checked = 0  # bytes of a text message that are known to be valid
+        self._is_over = False
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes kept here: those of an incomplete message, and those not yet parsed."""
+        return len(self._message) + len(self._data) - self._start
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the peer. Call it after `next_event` has returned None; else what is left is copied."""
+        if self._is_over:
+            return
+        if self._data:
+            data = self._data[self._start :] + data
+        self._data = data
+        self._start = 0
+
+    def next_event(self) -> Event | None:
+        """Parse up to the next event; None when more data is needed. Raises `ProtocolFault`, once."""
+        try:
+            return self._whole_message() or self._parse()
+        except ProtocolFault:
+            self._end()
+            raise
+
+    def _whole_message(self) -> str | bytes | None:
+        """The quick way: the message of one frame with a 16-bit length, if all of it is there."""
+        data, start = self._data, self._start
+        if self._opcode or len(data) - start < 8 or data[start + 1] ^ self._mask_bit != LENGTH_16:
+            return None
+        first = data[start]
+        length = data[start + 2] << 8 | data[start + 3]
+        at = start + 4 + self._key_bytes
+        end = at + length
+        is_message = _WHOLE_TEXT <= first <= _WHOLE_BINARY
+        if not is_message or end > len(data) or not LENGTH_16 <= length <= self.message_bytes_max:
+            return None
+        payload = data[at:end]
+        if self._mask_bit:
+            payload = apply_mask(payload, data[at - 4 : at])
+        self._skip_to(end)
+        return decode_text(payload) if first == _WHOLE_TEXT else payload
+
+    def _parse(self) -> Event | None:
+        """The general way: every frame, also in pieces."""
+        while self._missing >= 0 or self._begin_frame():
+            payload = self._take_payload()
+            if self._first & CONTROL:
+                self._missing = _BETWEEN_FRAMES
+                return self._control_event(payload)
+            is_end = not self._missing and self._first >= FIN
+            if self._message or not is_end:
+                self._add(payload, is_end)
+            if self._missing:
+                return None
+            self._missing = _BETWEEN_FRAMES
+            if is_end:
+                return self._end_message(payload)
+        self._data = self._data[self._start :]
+        self._start = 0
+        return None
+
+    def _begin_frame(self) -> bool:
+        """Parse a header if all of it is there, and in a control frame the payload too."""
+        data, at = self._data, self._start + 2
+        if len(data) < at:
+            return False
+        first = data[at - 2]
+        length = data[at - 1] ^ self._mask_bit
+        check_header(first, length, self._opcode != 0)
+        if length >= LENGTH_16:
+            encoded_bytes = 2 if length == LENGTH_16 else 8
+            at += encoded_bytes
+            if len(data) < at:
+                return False
+            length = int.from_bytes(data[at - encoded_bytes : at])
+            check_length(length, encoded_bytes)
+        needed = payload = at + self._key_bytes
+        if first & CONTROL:
+            needed += length
+        elif len(self._message) + length > self.message_bytes_max:
+            raise ProtocolFault(TOO_BIG, f"message over {self.message_bytes_max} bytes")
+        if len(data) < needed:
+            return False
+        self._key = data[at:payload]
+        self._start = payload
+        self._first = first
+        self._missing = length
+        if not first & CONTROL:
+            self._opcode = self._opcode or first & OPCODE
+        return True
+
+    def _take_payload(self) -> bytes:
+        """What is there of the current frame's payload, unmasked."""
+        end = min(self._start + self._missing, len(self._data))
+        payload = self._data[self._start : end]
+        self._missing -= len(payload)
+        self._skip_to(end)
+        if self._mask_bit:
+            payload = apply_mask(payload, self._key)
+            turn = len(payload) % 4
+            self._key = self._key[turn:] + self._key[:turn]
+        return payload
+
+    def _skip_to(self, end: int) -> None:
+        """Go on at `end`; bytes that are parsed to the last one are not kept."""
+        if end == len(self._data):
+            self._data = b""
+            self._start = 0
+        else:
+            self._start = end
+
+    def _add(self, payload: bytes, is_end: bool) -> None:
+        self._message += payload
+        if self._opcode != TEXT:
+            return
+        try:
+            _, valid = codecs.utf_8_decode(self._message[self._checked :], "strict", is_end)
+        except UnicodeDecodeError:
+            raise ProtocolFault(INVALID_TEXT, "text is not valid UTF-8") from None
+        self._checked += valid
+
+    def _end_message(self, payload: bytes) -> str | bytes:
+        """The message; it is the last frame's payload unless something was buffered."""
+        opcode = self._opcode
+        if self._message:
+            payload = bytes(self._message)
+            self._message = bytearray()
+            self._checked = 0
+        self._opcode = 0
+        return payload if opcode == BINARY else decode_text(payload)
+
+    def _control_event(self, payload: bytes) -> Ping | Pong | CloseFrame:
+        opcode = self._first & OPCODE
+        if opcode == PING:
+            return Ping(payload)
+        if opcode == PONG:
+            return Pong(payload)
+        code, reason = parse_close(payload)
+        self._end()
+        return CloseFrame(code, reason)
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._data = b""
+        self._start = 0
+        self._message = bytearray()
+        self._missing = _BETWEEN_FRAMES
