@@ -14,7 +14,7 @@ import pytest
 import trio
 
 import benchmarks
-from benchmarks import knowledge, load, load_processes, observability, retrieval, state
+from benchmarks import knowledge, load, load_processes, observability, relay, relay_ends, retrieval, state
 from benchmarks.recognition_scores import Search, errors_between
 from benchmarks.support import DATA, percentile
 from voice_trio.testing import scripted_response
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FOLDER = Path(benchmarks.__file__).parent
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
 PROGRAMS = [name for name in MODULES if '\nif __name__ == "__main__":' in (FOLDER / f"{name}.py").read_text("utf-8")]
-STARTED_BY_ANOTHER = {"load_processes"}
+STARTED_BY_ANOTHER = {"load_processes", "relay_ends", "relay_peers"}
 
 
 def output_of(main: Callable[[list[str]], int], *arguments: str) -> str:
@@ -92,6 +92,26 @@ def test_load_is_measured_on_processes_of_its_own(kind: str) -> None:
     rounds = ["--rounds", "1"] if kind == "compression" else []
     arguments = ["--sessions", "2", "--seconds", "2", "--warm", "3", "--nice", *rounds]
     assert output_of(load.main, kind, *arguments).strip()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("peer", ["voice", "openai", "splice"])
+def test_every_frame_comes_back_through_a_relay(tmp_path: Path, peer: str) -> None:
+    brief = ["--sessions", "2", "--seconds", "0.5", "--warm", "0.3", "--flush-seconds", "0.3", "--rounds", "1"]
+    figures = tmp_path / "figures.json"
+    arguments = ["--peers", peer, "--upstream", "plain", *brief, "--nice", "--no-install", "--json", str(figures)]
+    assert "µs a trip" in output_of(relay.main, *arguments)
+    (row,) = json.loads(figures.read_text())["rows"]
+    assert row["came_back"] > 0.5
+    assert row["cpu_us_per_trip"] > 0
+    assert row["flushes"] > 1
+
+
+@pytest.mark.parametrize("offset", [0, 3, 45])
+def test_the_stub_unmasks_a_part_of_a_message(offset: int) -> None:
+    payload, key = bytes(range(100)), b"\x01\x80\x00\xff"
+    masked = bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
+    assert relay_ends.unmasked(masked[offset : offset + 12], key, offset) == payload[offset : offset + 12]
 
 
 def test_scores_count_word_errors_and_find_the_document() -> None:
