@@ -31,7 +31,7 @@ from voice_trio.observability.logs import configure_logs
 from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
 from voice_trio.testing import RuleBasedModel, scripted_response, serve_scripted_model
-from voice_trio.web import endpoint
+from voice_trio.web import asgi_link
 from voice_trio.web.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ async def note_lags(lags: Timed) -> None:
 
 def compression() -> AbstractContextManager[object]:
     """Within it the gateway accepts clients' offers of permessage-deflate, which it otherwise declines."""
-    return patch.object(endpoint, "decline_compression", lambda send: None)
+    return patch.object(asgi_link, "decline_compression", lambda send: None)
 
 
 def noise_as_answers() -> AbstractContextManager[object]:
