@@ -8,10 +8,10 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support.send_queue_fixture import SendQueueFixture
+from tests.support.send_queue_fixture import RecordingLink, SendQueueFixture
 from voice_trio import limits
 from voice_trio.errors import ModelUnavailable
-from voice_trio.session.client.limits import TokenBucket
+from voice_trio.net.token_bucket import TokenBucket
 from voice_trio.session.client.send_queue import Frame, Lane
 from voice_trio.session.endings import Ending
 from voice_trio.session.upstream.send_queue import UpstreamQueue
@@ -25,7 +25,7 @@ async def test_before_the_model_is_ready_the_newest_audio_is_kept(autojump_clock
     for number in range(100):
         uplink.put_audio(str(number), 100.0)
     assert uplink.audio_seconds == pytest.approx(limits.UPSTREAM_EARLY_SECONDS_MAX)
-    assert await uplink.next() == "50"
+    assert await _first_written(uplink) == "50"
 
 
 def test_audio_that_the_model_does_not_take_is_not_piled_up() -> None:
@@ -51,10 +51,11 @@ async def test_commands_go_before_audio_and_a_lost_model_takes_them_along(autoju
     uplink.open()
     uplink.put_audio("sound", 100.0)
     uplink.put_command("command")
-    assert await uplink.next() == "command"
+    assert await _first_written(uplink) == "command"
+    uplink.put_audio("sound", 100.0)
     uplink.put_command("for the lost one")
     uplink.close()
-    assert await uplink.next() == "sound"
+    assert await _first_written(uplink) == "sound"
 
 
 @pytest.mark.parametrize(
@@ -127,20 +128,15 @@ async def test_the_last_frames_follow_the_one_that_could_not_be_written(
 
 
 async def test_who_waits_for_a_frame_is_woken_by_it(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    sending, uplink = SendQueueFixture(nursery), UpstreamQueue()
-    taken: list[str] = []
-
-    async def take() -> None:
-        taken.append(await uplink.next())
-
-    nursery.start_soon(take)
+    sending, uplink, link = SendQueueFixture(nursery), UpstreamQueue(), RecordingLink()
+    nursery.start_soon(uplink.write, link)
     await trio.sleep(1)
     sending.queue.put(Frame("one"))
     await trio.sleep(1)
     assert sending.link.sent == [("one", 1.0)]
     uplink.put_command("two")
     await trio.sleep(1)
-    assert taken == ["two"]
+    assert link.sent == [("two", 2.0)]
 
 
 def test_a_bucket_lets_a_burst_through_and_then_so_many_a_second() -> None:
@@ -154,3 +150,12 @@ def test_a_bucket_says_how_long_to_wait_for_what_was_taken_ahead() -> None:
     assert bucket.take_and_wait(0.0, 5.0) == 0.0
     assert bucket.take_and_wait(0.0, 1.0) == 0.5
     assert bucket.take_and_wait(1.0, 1.0) == 0.0
+
+
+async def _first_written(uplink: UpstreamQueue) -> str:
+    link = RecordingLink()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(uplink.write, link)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    return link.texts[0]

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
+from voice_trio.net.link import Link
 from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
 from voice_trio.session.summary import Summary
 
 if TYPE_CHECKING:
-    from voice_trio.net.link import Link
     from voice_trio.session.endings import Ending
     from voice_trio.session.ports import SessionPort
 
 
-class RecordingLink:
+class RecordingLink(Link):
     """Records each frame with the time when it had been sent; `stall` holds sends until `resume`."""
 
     def __init__(self) -> None:
@@ -23,6 +23,7 @@ class RecordingLink:
         self._began = trio.current_time()
         self._flows = trio.Event()
         self._flows.set()
+        self._held: str | bytes | None = None
 
     @property
     def texts(self) -> list[str]:
@@ -34,8 +35,30 @@ class RecordingLink:
     def resume(self) -> None:
         self._flows.set()
 
-    async def send(self, message: str | bytes) -> None:
+    def send_nowait(self, message: str | bytes) -> bool:
+        if self._held is not None:
+            return False
+        if self._flows.is_set():
+            self._record(message)
+        else:
+            self._held = message
+        return True
+
+    @property
+    def is_behind(self) -> bool:
+        return self._held is not None
+
+    async def drain(self) -> None:
         await self._flows.wait()
+        if self._held is not None:
+            self._record(self._held)
+            self._held = None
+
+    async def send(self, message: str | bytes) -> None:
+        await self.drain()
+        self._record(message)
+
+    def _record(self, message: str | bytes) -> None:
         self.sent.append((str(message), trio.current_time() - self._began))
 
     async def receive(self) -> str | bytes:
@@ -70,7 +93,7 @@ class SendQueueFixture:
     def __init__(self, nursery: trio.Nursery | None = None, **options: Any) -> None:
         self.link = RecordingLink()
         self.session = RecordingSession()
-        self.queue = SendQueue(cast("Link", self.link), cast("SessionPort", self.session), **options)
+        self.queue = SendQueue(self.link, cast("SessionPort", self.session), **options)
         if nursery is not None:
             self.queue.start(nursery)
 

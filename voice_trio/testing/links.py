@@ -38,6 +38,19 @@ class MemoryLink(Link):
         self._incoming = incoming
         self._outgoing = outgoing
 
+    def send_nowait(self, message: str | bytes) -> bool:
+        """Send one frame without waiting; while the peer takes none, it waits for `drain`."""
+        return self._outgoing.put_nowait(message)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a frame still waits for the peer."""
+        return self._outgoing.held is not None
+
+    async def drain(self) -> None:
+        """Wait until no frame waits; raises `LinkClosed`. Cancellation loses nothing."""
+        await self._outgoing.drain()
+
     async def send(self, message: str | bytes) -> None:
         """Send one frame; waits while the peer's buffer is full or the peer has stalled. Raises `LinkClosed`."""
         await self._outgoing.put(message)
@@ -78,17 +91,43 @@ class _Pipe:
 
     def __init__(self, buffer: int) -> None:
         self.stalled = False
+        self.held: str | bytes | None = None
         self._buffer = buffer
         self._frames: deque[str | bytes] = deque()
         self._ended: LinkClosed | None = None
         self._torn = False
         self._waiting = trio.lowlevel.ParkingLot()
 
+    def put_nowait(self, message: str | bytes) -> bool:
+        self._check_open()
+        if self.held is not None:
+            return False
+        if self._is_full:
+            self.held = message
+        else:
+            self._frames.append(message)
+            self.wake()
+        return True
+
+    async def drain(self) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while self.held is not None:
+            self._check_open()
+            if self._is_full:
+                await self._waiting.park()
+            else:
+                self._frames.append(self.held)
+                self.held = None
+                self.wake()
+
     async def put(self, message: str | bytes) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
-            while self._is_open() and (self.stalled or len(self._frames) >= self._buffer):
+            await self.drain()
+            self._check_open()
+            while self._is_full:
                 await self._waiting.park()
+                self._check_open()
         except trio.Cancelled:
             # Half a frame may be out: on a real stream nothing sensible can follow it.
             self._torn = True
@@ -117,9 +156,12 @@ class _Pipe:
     def wake(self) -> None:
         self._waiting.unpark_all()
 
-    def _is_open(self) -> bool:
+    @property
+    def _is_full(self) -> bool:
+        return self.stalled or len(self._frames) >= self._buffer
+
+    def _check_open(self) -> None:
         if self._ended is not None:
             raise LinkClosed(self._ended.code, self._ended.reason)
         if self._torn:
             raise LinkClosed()
-        return True

@@ -10,36 +10,12 @@ import trio
 from voice_trio import limits
 from voice_trio.conversation.events import TextInput
 from voice_trio.errors import BadMessage, InvalidEvent, NotJson
+from voice_trio.net.token_bucket import TokenBucket
 from voice_trio.protocols.audio import AudioAppended
 from voice_trio.protocols.voice.client_events import FromClient, read_client
 
 if TYPE_CHECKING:
     from voice_trio.protocols.openai_client import ClientEventReader, PassthroughEvent
-
-
-class TokenBucket:
-    """Holds at most `size` tokens, refilled at `per_second`; starts full."""
-
-    def __init__(self, size: float, per_second: float, now: float) -> None:
-        self._size = size
-        self._per_second = per_second
-        self._tokens = size
-        self._at = now
-
-    def take(self, now: float, amount: float = 1.0) -> bool:
-        """Take `amount` if it is there; False, and nothing taken, if not."""
-        self._tokens = min(self._size, self._tokens + (now - self._at) * self._per_second)
-        self._at = now
-        if self._tokens < amount:
-            return False
-        self._tokens -= amount
-        return True
-
-    def take_and_wait(self, now: float, amount: float) -> float:
-        """Take `amount` in any case; returns how many seconds to wait until it is refilled."""
-        self._tokens = min(self._size, self._tokens + (now - self._at) * self._per_second) - amount
-        self._at = now
-        return max(0.0, -self._tokens / self._per_second)
 
 
 class ClientLimits:
@@ -125,6 +101,12 @@ class ReceiveQueue:
         self._frames: deque[str | bytes] = deque()
         self._bytes = 0
         self._changed = trio.Event()
+        self._is_taker_waiting = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no frame waits, and the task that takes them has handled the last one."""
+        return self._is_taker_waiting and not self._frames
 
     async def put(self, frame: str | bytes) -> None:
         """Wait while the queue is over one of its two bounds; one frame more always fits."""
@@ -136,8 +118,10 @@ class ReceiveQueue:
 
     async def take(self) -> str | bytes:
         """The oldest frame; waits for one."""
+        self._is_taker_waiting = True
         while not self._frames:
             await self._changed.wait()
+        self._is_taker_waiting = False
         frame = self._frames.popleft()
         self._bytes -= len(frame)
         self._notify()

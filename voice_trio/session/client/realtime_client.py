@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,7 @@ class RealtimeClientConnection:
         self._queue = SendQueue(link, host)
         self._received = ReceiveQueue()
         self._ready = trio.Event()
+        self._paused_until = -math.inf
         self._expires_at = 0.0
         self._unannounced: SessionState | None = None  # what `session.created` will show, once the preset is in force
         self._update_count = 0
@@ -81,9 +83,12 @@ class RealtimeClientConnection:
     async def listen(self) -> None:
         """Feed what the client sends as requests; end the session when the client is gone."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._handle_frames)
+            nursery.start_soon(self._handle_waiting)
             await self._receive_frames()
             nursery.cancel_scope.cancel(reason="client gone")
+
+    # A frame is handled by the task that received it while nothing holds it back, so a frame in real time wakes no
+    # other task. What comes too fast waits in the queue for `_handle_waiting`.
 
     async def _receive_frames(self) -> None:
         while True:
@@ -92,21 +97,29 @@ class RealtimeClientConnection:
             except LinkClosed as closed:
                 self._host.end(Ending.TOO_BIG if closed.code == Ending.TOO_BIG.value.close_code else Ending.CLIENT_LEFT)
                 return
-            await self._received.put(frame)
+            if self._received.is_idle and trio.current_time() >= self._paused_until and not self._is_far_ahead:
+                self._handle(frame)
+            else:
+                await self._received.put(frame)
 
-    async def _handle_frames(self) -> None:
+    async def _handle_waiting(self) -> None:
         await self._ready.wait()  # requests need a session that exists
         while True:
             frame = await self._received.take()
-            event = None
-            try:
-                event = self._decoder.decode(frame)
-                self._dispatch(event)
-            except InvalidEvent as error:
-                self._send_error(error)
-            await trio.sleep(self._decoder.pause(frame, event, trio.current_time()))
+            await trio.sleep_until(self._paused_until)
             while self._is_far_ahead:  # noqa: ASYNC110  # the queue has no event for it
                 await trio.sleep(limits.PASSTHROUGH_CHECK_SECONDS)
+            self._handle(frame)
+
+    def _handle(self, frame: str | bytes) -> None:
+        event = None
+        try:
+            event = self._decoder.decode(frame)
+            self._dispatch(event)
+        except InvalidEvent as error:
+            self._send_error(error)
+        now = trio.current_time()
+        self._paused_until = now + self._decoder.pause(frame, event, now)
 
     @property
     def _is_far_ahead(self) -> bool:

@@ -72,7 +72,8 @@ class VoiceClientConnection:
                 self._send_error(error)
                 continue
             if isinstance(event, AudioAppended):
-                await self._forward_audio(event)
+                if pause := self._forward_audio(event):
+                    await trio.sleep(pause)
             else:
                 self._dispatch(event)
 
@@ -129,11 +130,14 @@ class VoiceClientConnection:
         if close_frame.error_code is not None:
             yield writer.refusal(close_frame.error_code, close_frame.message)
 
-    async def _forward_audio(self, event: AudioAppended) -> None:
+    def _forward_audio(self, event: AudioAppended) -> float:
+        """Send a frame of sound upstream; returns how many seconds to read nothing.
+
+        More than twice real time is slowed down by reading no further: the client's own socket fills.
+        """
         self._host.summary.audio_in_s += event.duration_ms / 1000
         self._upstream.send_audio(event.audio, event.duration_ms)
-        # More than twice real time is slowed down by reading no further: the client's own socket fills.
-        await trio.sleep(self._decoder.limits.seconds_ahead(trio.current_time(), event.duration_ms))
+        return self._decoder.limits.seconds_ahead(trio.current_time(), event.duration_ms)
 
     def _dispatch(
         self, event: events.ClientEvent | client_events.Auth | client_events.Ping | client_events.SessionEnd

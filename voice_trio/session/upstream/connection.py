@@ -11,7 +11,6 @@ from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
 from voice_trio.protocols.audio import silence
 from voice_trio.protocols.realtime import SessionState, append_audio, read_event, write_command
 from voice_trio.session.observers import TranscriptionModelChanged
-from voice_trio.session.upstream.connect import send_with_timeout
 from voice_trio.session.upstream.send_queue import UpstreamQueue
 
 if TYPE_CHECKING:
@@ -84,12 +83,7 @@ class UpstreamConnection:
                 self._host.feed(event)
 
     async def _write(self, link: Link) -> None:
-        """Write what is queued. A cancelled send tears the socket, so a cancellation here gives the upstream up."""
-        while True:
-            frame = await self._queue.next()
-            if failure := await send_with_timeout(link, frame):
-                self.lose(failure)
-                return
+        self.lose(await self._queue.write(link))
 
     def send_command(self, command: commands.UpstreamCommand) -> None:
         """Queue a command before all audio; a command of a passthrough client in order with its audio."""

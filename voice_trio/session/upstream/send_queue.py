@@ -1,4 +1,4 @@
-"""What waits to be written to the upstream: commands before audio, audio bounded in seconds.
+"""The only writer to the upstream: writes a frame at once, or queues it; audio is bounded in seconds.
 
 Until the upstream is ready the newest seconds of audio are kept, so that a user who speaks at once is heard. After that
 a full queue means that the upstream is stalled, and the connection is given up.
@@ -7,11 +7,15 @@ a full queue means that the upstream is stalled, and the connection is given up.
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 import trio
 
 from voice_trio import limits
-from voice_trio.errors import ModelUnavailable
+from voice_trio.errors import LinkClosed, ModelUnavailable
+
+if TYPE_CHECKING:
+    from voice_trio.net.link import Link
 
 # Two queues, one order. On the voice protocol commands overtake audio: seconds of sound can wait after a connection
 # was slow, and a cancel or a truncation behind them would come too late. Audio never overtakes a command, so the order
@@ -21,7 +25,10 @@ from voice_trio.errors import ModelUnavailable
 
 
 class UpstreamQueue:
-    """One writer takes frames; putting one never waits."""
+    """Frames for the upstream; putting one never waits. `write` is the task that writes what waits.
+
+    As in the client's send queue a frame is written at once while nothing waits, without waking that task.
+    """
 
     def __init__(self) -> None:
         self._commands: deque[str] = deque()
@@ -29,6 +36,8 @@ class UpstreamQueue:
         self._audio_ms = 0.0
         self._bytes = 0
         self._is_open = False
+        self._parked_link: Link | None = None
+        """The link, while `write` waits for a frame."""
         self._filled = trio.Event()
 
     def open(self) -> None:
@@ -38,11 +47,52 @@ class UpstreamQueue:
     def close(self) -> None:
         """The upstream is lost: its commands are dropped, the newest audio is kept for the next one."""
         self._is_open = False
+        self._parked_link = None
         self._bytes -= sum(map(len, self._commands))
         self._commands.clear()
 
+    async def write(self, link: Link) -> str:
+        """Write what waits to `link` until it is of no more use; returns why. A cancellation gives the link up."""
+        while True:
+            if not (self._commands or self._audio or link.is_behind):
+                await self._park(link)
+            with trio.move_on_after(limits.UPSTREAM_SEND_SECONDS_MAX) as stall:
+                try:
+                    if link.is_behind:
+                        await link.drain()
+                    elif not link.send_nowait(frame := self._take()):
+                        await link.send(frame)
+                except LinkClosed as closed:
+                    return str(closed)
+            if stall.cancelled_caught:
+                return f"send timed out after {limits.UPSTREAM_SEND_SECONDS_MAX:g} s"
+
+    async def _park(self, link: Link) -> None:
+        """Wait for a frame that must wait itself; meanwhile the put methods write."""
+        self._filled = trio.Event()
+        self._parked_link = link
+        try:
+            await self._filled.wait()
+        finally:
+            self._parked_link = None
+
+    def _write_now(self, text: str) -> bool:
+        """Give a frame to the link while nothing waits; raises `ModelUnavailable` if the link is closed."""
+        link = self._parked_link
+        if link is None or self._commands or self._audio:
+            return False
+        try:
+            is_taken = link.send_nowait(text)
+        except LinkClosed as closed:
+            raise ModelUnavailable(str(closed)) from closed
+        if link.is_behind:
+            self._filled.set()
+        return is_taken
+
     def put_command(self, text: str) -> None:
-        """Queue before all audio; raises `ModelUnavailable` if `UPSTREAM_COMMANDS_QUEUED_MAX` wait already."""
+        """Write, or queue before all audio; raises `ModelUnavailable` if too much waits, or the link is closed."""
+        if self._write_now(text):
+            return
         if len(self._commands) >= limits.UPSTREAM_COMMANDS_QUEUED_MAX:
             raise ModelUnavailable(f"{limits.UPSTREAM_COMMANDS_QUEUED_MAX} commands wait to be sent")
         if self._bytes + len(text) > limits.UPSTREAM_BYTES_QUEUED_MAX:
@@ -52,11 +102,13 @@ class UpstreamQueue:
         self._filled.set()
 
     def put_in_order(self, text: str) -> None:
-        """Queue a command behind the audio put before it; raises as `put_audio` does."""
+        """Write or queue a command behind the audio put before it; raises as `put_audio` does."""
         self.put_audio(text, 0.0)
 
     def put_audio(self, text: str, duration_ms: float) -> None:
-        """Queue sound; raises `ModelUnavailable` if more than `UPSTREAM_QUEUED_SECONDS_MAX` wait already."""
+        """Write or queue sound; raises `ModelUnavailable` if too much waits, or the link is closed."""
+        if self._write_now(text):
+            return
         if self._is_open and self.audio_seconds > limits.UPSTREAM_QUEUED_SECONDS_MAX:
             raise ModelUnavailable(f"more than {limits.UPSTREAM_QUEUED_SECONDS_MAX:g} s of audio wait to be sent")
         if self._bytes + len(text) > limits.UPSTREAM_BYTES_QUEUED_MAX:
@@ -68,17 +120,6 @@ class UpstreamQueue:
             self._pop_audio()
         self._filled.set()
 
-    async def next(self) -> str:
-        """The next frame to write; waits for one. Cancelling loses nothing."""
-        while not self._commands and not self._audio:
-            self._filled = trio.Event()
-            await self._filled.wait()
-        if not self._commands:
-            return self._pop_audio()
-        text = self._commands.popleft()
-        self._bytes -= len(text)
-        return text
-
     @property
     def audio_seconds(self) -> float:
         return self._audio_ms / 1000
@@ -87,6 +128,13 @@ class UpstreamQueue:
     def bytes(self) -> int:
         """The size of all that is queued, nearly: some frames are not all ASCII."""
         return self._bytes
+
+    def _take(self) -> str:
+        if not self._commands:
+            return self._pop_audio()
+        text = self._commands.popleft()
+        self._bytes -= len(text)
+        return text
 
     def _pop_audio(self) -> str:
         text, duration_ms = self._audio.popleft()
