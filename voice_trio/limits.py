@@ -54,7 +54,11 @@ KEEPALIVE_INTERVAL_SECONDS = 5
 KEEPALIVE_PROBES_MAX = 3
 PING_SECONDS = 20.0  # between two WebSocket pings, below the idle timeout of common proxies (60 s)
 PONG_SECONDS_MAX = 10.0  # a later pong means a lost connection
+MESSAGES_WITHOUT_CHECKPOINT_MAX = 16  # from one read; then other tasks run, and a cancellation is noticed
 CLOSE_REASON_BYTES_MAX = 123  # RFC 6455 §5.5: a control frame has 125 bytes, two of which are the code
+
+HEAD_BYTES_MAX = 32 * 1024  # of a request's or a response's head: its tokens are bounded by 8 KiB each
+ERROR_BODY_BYTES_MAX = 64 * 1024  # read of an HTTP response in place of an upgrade
 
 # Messages. A bound on each message and on each queue bounds the memory of a session.
 FIRST_MESSAGE_BYTES_MAX = 32 * 1024  # of one message until admission: it holds a token of 8 KiB at most

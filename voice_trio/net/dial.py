@@ -1,19 +1,34 @@
-"""The dial that opens a link to the upstream. It knows URLs and headers.
+"""Opens WebSockets to the upstream: the connection, the upgrade of HTTP/1.1, and the errors of both.
 
-The API key goes into a header and nowhere else.
+The API key goes into a header and nowhere else. No value of a header is ever logged.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import os
+import socket
+import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from voice_trio.net.trio_websocket_link import Keepalive, TrioWebSocketLink, open_link, shared_ssl_context
+import h11
+import trio
+
+from voice_trio import limits
+from voice_trio.errors import ModelUnavailable
+from voice_trio.net.byte_stream import TcpStream
+from voice_trio.net.refusals import connect_error, refusal_error, tls_error
+from voice_trio.net.tls import open_tls
+from voice_trio.net.websocket import Keepalive, WebSocketLink
 
 if TYPE_CHECKING:
-    import ssl
+    from collections.abc import Mapping
 
-    import trio
+    from voice_trio.net.byte_stream import ByteStream
+
+_ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 
 class UpstreamDial:
@@ -33,7 +48,7 @@ class UpstreamDial:
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._url = with_query(url, model=model, intent="transcription" if model is None else None)
-        self._keepalive = keepalive or Keepalive()
+        self._keepalive = keepalive
         self._ssl_context = ssl_context
         self._headers: dict[str, str] = {}
         if key:
@@ -41,24 +56,24 @@ class UpstreamDial:
         if safety_identifier:
             self._headers["OpenAI-Safety-Identifier"] = safety_identifier
 
-    async def __call__(self, nursery: trio.Nursery) -> TrioWebSocketLink:
-        """Open a link whose background task runs in `nursery`; raises `ModelUnavailable` or `ModelRefused`.
+    async def __call__(self, nursery: trio.Nursery) -> WebSocketLink:
+        """Open a link that is kept alive in `nursery`; raises `ModelUnavailable` or `ModelRefused`.
 
         The caller bounds the time. A cancelled call leaves no task and no socket.
         """
-        return await open_link(
-            nursery, self._url, headers=self._headers, keepalive=self._keepalive, ssl_context=self._ssl_context
-        )
+        link = await open_websocket(self._url, headers=self._headers, ssl_context=self._ssl_context)
+        link.keep_alive_in(nursery, self._keepalive)
+        return link
 
 
 def make_dial(url: str, model: str, key: str | None, safety_identifier: str = "") -> UpstreamDial:
     """The `Dial` for one session to `url`, a ws:// or wss:// URL without the model."""
-    return UpstreamDial(url, model, key, safety_identifier=safety_identifier, ssl_context=shared_ssl_context(url))
+    return UpstreamDial(url, model, key, safety_identifier=safety_identifier)
 
 
 def make_sidecar_dial(url: str, key: str | None, safety_identifier: str = "") -> UpstreamDial:
     """The `Dial` for the sidecar of one session, which only transcribes, at the same `url`."""
-    return UpstreamDial(url, None, key, safety_identifier=safety_identifier, ssl_context=shared_ssl_context(url))
+    return UpstreamDial(url, None, key, safety_identifier=safety_identifier)
 
 
 def with_query(url: str, **parameters: str | None) -> str:
@@ -66,3 +81,114 @@ def with_query(url: str, **parameters: str | None) -> str:
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True)) | parameters
     return parts._replace(query=urlencode({name: value for name, value in query.items() if value is not None})).geturl()
+
+
+async def open_websocket(
+    url: str, *, headers: Mapping[str, str] | None = None, ssl_context: ssl.SSLContext | None = None
+) -> WebSocketLink:
+    """Open a link to a ws:// or wss:// URL; raises `ModelUnavailable`, or `ModelRefused` for HTTP 400, 401, 403, 404.
+
+    The caller bounds the time. A cancelled call leaves no socket.
+    """
+    stream = await _connect(url, ssl_context)
+    try:
+        early = await _upgrade(stream, url, headers or {})
+    except OSError as error:
+        stream.close()
+        raise ModelUnavailable("the connection ended during the handshake") from error
+    except BaseException:
+        stream.close()
+        raise
+    link = WebSocketLink(stream, is_client=True)
+    link.feed(early)
+    return link
+
+
+_ssl_contexts: list[ssl.SSLContext] = []
+
+
+def shared_ssl_context() -> ssl.SSLContext:
+    """The TLS context of the process, made once: loading the system's certificates takes tens of milliseconds."""
+    if not _ssl_contexts:
+        _ssl_contexts.append(ssl.create_default_context())
+    return _ssl_contexts[0]
+
+
+async def _connect(url: str, ssl_context: ssl.SSLContext | None) -> ByteStream:
+    parts = urlsplit(url)
+    host, is_secure = parts.hostname or "", parts.scheme == "wss"
+    try:
+        opened = await trio.open_tcp_stream(host, parts.port or (443 if is_secure else 80))
+    except OSError as error:
+        raise connect_error(host, error) from error
+    # The descriptor moves into a socket of the standard library, with its options: `TCP_NODELAY` is set already.
+    connection = socket.socket(fileno=opened.socket.detach())
+    if not is_secure:
+        return TcpStream(connection)
+    try:
+        return await open_tls(connection, ssl_context or shared_ssl_context(), server_hostname=host)
+    except OSError as error:
+        raise tls_error(host, error) from error
+
+
+async def _upgrade(stream: ByteStream, url: str, headers: Mapping[str, str]) -> bytes:
+    """Upgrade the connection; returns what the server sent after its response. Raises `OSError` at an early end."""
+    parts = urlsplit(url)
+    key = base64.b64encode(os.urandom(16)).decode()
+    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=limits.HEAD_BYTES_MAX)
+    request = h11.Request(
+        method="GET",
+        target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+        headers=[
+            ("Host", parts.netloc.rpartition("@")[2]),
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Key", key),
+            ("Sec-WebSocket-Version", "13"),
+            *headers.items(),
+        ],
+    )
+    stream.send_nowait(http.send(request) or b"")
+    stream.send_nowait(http.send(h11.EndOfMessage()) or b"")
+    await stream.drain()
+    try:
+        response = await _next_event(http, stream)
+        if isinstance(response, h11.InformationalResponse) and response.status_code == 101:
+            _check_accepted(response, key)
+            return http.trailing_data[0]
+        if isinstance(response, h11.Response):
+            raise refusal_error(response.status_code, await _read_body(http, stream))
+    except h11.RemoteProtocolError as error:
+        raise ModelUnavailable("the server does not speak HTTP/1.1") from error
+    raise ModelUnavailable("the connection ended during the handshake")
+
+
+async def _next_event(http: h11.Connection, stream: ByteStream) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+    """The next event that is not an interim response (RFC 9110 §15.2)."""
+    while True:
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            http.receive_data(await stream.receive())
+        elif not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
+            return event
+
+
+async def _read_body(http: h11.Connection, stream: ByteStream) -> bytes:
+    """The first bytes of the response's body: enough for an error in JSON."""
+    body = b""
+    while len(body) < limits.ERROR_BODY_BYTES_MAX:
+        event = await _next_event(http, stream)
+        if not isinstance(event, h11.Data):
+            break
+        body += event.data
+    return body
+
+
+def _check_accepted(response: h11.InformationalResponse, key: str) -> None:
+    """RFC 6455 §4.1: what the response must have, and must not have."""
+    headers = {name: value for name, value in response.headers}
+    expected = base64.b64encode(hashlib.sha1(key.encode() + _ACCEPT_GUID, usedforsecurity=False).digest())
+    if headers.get(b"sec-websocket-accept", b"") != expected:
+        raise ModelUnavailable("the server did not accept the WebSocket")
+    if b"sec-websocket-extensions" in headers or b"sec-websocket-protocol" in headers:
+        raise ModelUnavailable("the server chose an extension or a subprotocol that was not offered")

@@ -6,10 +6,7 @@ It knows URLs, headers and TLS, and nothing of the protocol above. It maps every
 
 from __future__ import annotations
 
-import json
-import ssl
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import urlsplit
 
 import h11
@@ -19,11 +16,14 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, wrap_client_str
 from wsproto.utilities import ProtocolError
 
 from voice_trio import limits
-from voice_trio.conversation.policy import FATAL_CODES
-from voice_trio.errors import LinkClosed, ModelRefused, ModelUnavailable
+from voice_trio.errors import LinkClosed, ModelUnavailable
+from voice_trio.net.dial import shared_ssl_context
 from voice_trio.net.link import Link
+from voice_trio.net.refusals import connect_error, leaf_errors, refusal_error, tls_error
+from voice_trio.net.websocket import Keepalive
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
     from trio_websocket import WebSocketConnection
@@ -31,15 +31,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 ABNORMAL_CLOSURE = 1006  # never on the wire: the library reports a lost connection so (RFC 6455 §7.4.1)
-REFUSED_STATUSES = frozenset({400, 401, 403, 404})
-
-
-@dataclass(frozen=True, slots=True)
-class Keepalive:
-    """A ping every `interval_seconds`; without a pong within `pong_seconds_max` the connection counts as lost."""
-
-    interval_seconds: float = limits.PING_SECONDS
-    pong_seconds_max: float = limits.PONG_SECONDS_MAX
 
 
 class TrioWebSocketLink(Link):
@@ -111,21 +102,13 @@ async def open_link(
     in `nursery` owns the socket, sends the pings, and ends with the link.
     """
     link: TrioWebSocketLink = await nursery.start(
-        _keep_open, url, headers or {}, keepalive or Keepalive(), ssl_context or shared_ssl_context(url)
+        _keep_open, url, headers or {}, keepalive or Keepalive(), ssl_context or _ssl_context_for(url)
     )
     return link
 
 
-_ssl_contexts: list[ssl.SSLContext] = []
-
-
-def shared_ssl_context(url: str) -> ssl.SSLContext | None:
-    """The TLS context of the process for wss:// URLs, made once: loading the system's certificates takes tens of ms."""
-    if urlsplit(url).scheme != "wss":
-        return None
-    if not _ssl_contexts:
-        _ssl_contexts.append(ssl.create_default_context())
-    return _ssl_contexts[0]
+def _ssl_context_for(url: str) -> ssl.SSLContext | None:
+    return shared_ssl_context() if urlsplit(url).scheme == "wss" else None
 
 
 # What trio-websocket raises when a connection ends, on either side, in any state.
@@ -191,10 +174,10 @@ async def _upgrade_and_watch(
             await link._ping(keepalive)
             nursery.cancel_scope.cancel(reason="link over")
     except* ConnectionRejected as group:
-        refusals.extend(_leaf_errors(group))
+        refusals.extend(leaf_errors(group))
     except* _DISCONNECTED as group:
         # The library's reader failed on what the peer sent; users of the link get `LinkClosed`.
-        log.debug("link_failed", errors=[type(error).__name__ for error in _leaf_errors(group)])
+        log.debug("link_failed", errors=[type(error).__name__ for error in leaf_errors(group)])
     if link is None:
         raise _refusal(refusals) from next(iter(refusals), None)
 
@@ -207,9 +190,7 @@ async def _open_stream(
             return await trio.open_tcp_stream(host, port or 80)
         return await trio.open_ssl_over_tcp_stream(host, port or 443, ssl_context=ssl_context, https_compatible=True)
     except OSError as error:
-        raise ModelUnavailable(
-            f"no connection to {host}: {_first_line(_leaf_errors(error.__cause__ or error)[-1])}"
-        ) from error
+        raise connect_error(host, error) from error
 
 
 class _HandshakeStream(trio.abc.Stream):
@@ -226,7 +207,7 @@ class _HandshakeStream(trio.abc.Stream):
             try:
                 await self._stream.do_handshake()
             except trio.BrokenResourceError as error:
-                raise ModelUnavailable(f"no TLS with {host}: {_first_line(error.__cause__ or error)}") from error
+                raise tls_error(host, error.__cause__ or error) from error
 
     async def cancel_when_ended(self, scope: trio.CancelScope) -> None:
         await self._ended.wait()
@@ -261,32 +242,8 @@ def _link_closed(error: BaseException) -> LinkClosed:
 
 
 def _refusal(refusals: list[BaseException]) -> ModelUnavailable:
-    """The error for a failed handshake. It shows only the code of a response's body: messages may quote keys."""
+    """The error for a failed handshake."""
     for refusal in refusals:
         if isinstance(refusal, ConnectionRejected):
-            code = _error_code(refusal.body)
-            reason = f"refused with HTTP {refusal.status_code}" + (f" {code}" if code else "")
-            if refusal.status_code in REFUSED_STATUSES or code in FATAL_CODES:
-                return ModelRefused(reason)
-            return ModelUnavailable(reason)
+            return refusal_error(refusal.status_code, refusal.body)
     return ModelUnavailable("the connection ended during the handshake")
-
-
-def _error_code(body: bytes | None) -> str:
-    try:
-        answer: Any = json.loads(body or b"")
-        code = answer["error"]["code"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return ""
-    return code[:64] if isinstance(code, str) else ""
-
-
-def _first_line(error: BaseException) -> str:
-    """The first line of an error's text, at most 200 characters."""
-    return (str(error) or type(error).__name__).splitlines()[0][:200]
-
-
-def _leaf_errors(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaf_errors(inner)]
-    return [error]

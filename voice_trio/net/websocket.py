@@ -1,0 +1,267 @@
+"""Our own WebSocket: a `Link` over the frames of `net.frames` and a byte stream, for either end of a connection.
+
+It answers pings and close frames, pings the peer, and limits the rate of control frames. It knows nothing of the
+protocol above and logs no content.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from voice_trio import limits
+from voice_trio.errors import LinkClosed
+from voice_trio.net.frames import CloseFrame, Ping, Pong, ProtocolFault, WebSocketProtocol
+from voice_trio.net.link import Link
+from voice_trio.net.token_bucket import TokenBucket
+
+if TYPE_CHECKING:
+    from voice_trio.net.byte_stream import ByteStream
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Keepalive:
+    """A ping every `interval_seconds`; without a pong within `pong_seconds_max` the connection counts as lost."""
+
+    interval_seconds: float = limits.PING_SECONDS
+    pong_seconds_max: float = limits.PONG_SECONDS_MAX
+
+
+# The fast path. In the steady state a relayed frame costs two system calls on each side, and one pass of the scheduler:
+#
+#   receive      waits until the socket is readable, reads once, and returns what `next_event` parses. A read may hold
+#                several frames; they are returned without waiting, at most MESSAGES_WITHOUT_CHECKPOINT_MAX at a time.
+#   send_nowait  encodes and gives the frame to the kernel. No task wakes, no cancel scope is opened.
+#
+# Everything that is rare leaves this path: a peer that does not read (`is_behind`, `drain`), control frames, faults.
+# A frame is never cut in two by a cancellation, because the byte stream keeps what the kernel did not take.
+
+
+class WebSocketLink(Link):
+    """One end of a WebSocket over `stream`, which it owns; `bytes_max` bounds each received message.
+
+    A message over the bound, or one that breaks RFC 6455, raises `LinkClosed` with the code of the fault from
+    `receive`. Sending works until `aclose`, which then closes with that code.
+    """
+
+    def __init__(self, stream: ByteStream, *, is_client: bool, bytes_max: int = limits.MESSAGE_BYTES_MAX) -> None:
+        self._stream = stream
+        self._protocol = WebSocketProtocol(is_client=is_client, message_bytes_max=bytes_max)
+        self._close_seconds_max = limits.LINK_CLOSE_SECONDS_MAX if is_client else limits.CLIENT_CLOSE_SECONDS_MAX
+        self._control_rate: TokenBucket | None = None
+        self._fault: ProtocolFault | None = None
+        self._lost: LinkClosed | None = None
+        """How the peer ended the connection."""
+        self._is_goodbye_sent = False
+        self._is_reading = False
+        self._was_heard = False
+        self._pong_due: Ping | None = None
+        self._returned = 0
+        self._ended = trio.Event()
+        self._keeping_alive = trio.CancelScope()
+        self._keepalive_over = trio.Event()
+        self._keepalive_over.set()
+
+    @property
+    def bytes_max(self) -> int:
+        """The bound of each received message, in bytes."""
+        return self._protocol.message_bytes_max
+
+    @bytes_max.setter
+    def bytes_max(self, bytes_max: int) -> None:
+        self._protocol.message_bytes_max = bytes_max
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the peer has closed or lost the connection."""
+        return self._lost is not None
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes that were read from the stream before this link had it."""
+        self._protocol.receive_data(data)
+
+    def send_nowait(self, message: str | bytes) -> bool:
+        """Send one frame without waiting; False, and nothing sent, while a part of an earlier frame waits.
+
+        Raises `LinkClosed`.
+        """
+        if self._lost is not None or self._is_goodbye_sent:
+            raise self._closed()
+        if self._stream.unsent:
+            return False
+        try:
+            self._stream.send_nowait(self._protocol.message(message))
+        except OSError as error:
+            raise self._closed() from error  # the peer's last bytes may still say why: they can be received
+        return True
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a part of a frame still waits for the peer to read."""
+        return self._stream.unsent > 0
+
+    async def drain(self) -> None:
+        """Wait until no part of a frame waits; raises `LinkClosed`. Cancellation loses nothing."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            await self._stream.drain()
+            if self._pong_due is not None:
+                due, self._pong_due = self._pong_due, None
+                self._stream.send_nowait(self._protocol.pong(due.payload))
+        except OSError as error:
+            raise self._closed() from error  # the peer's last bytes may still say why: they can be received
+
+    async def send(self, message: str | bytes) -> None:
+        """Send one frame, after what waits already; raises `LinkClosed`. A cancelled send leaves the link usable."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while not self.send_nowait(message):
+            await self.drain()
+        if self._stream.unsent:
+            await self.drain()
+
+    async def receive(self) -> str | bytes:
+        """The next message; raises `LinkClosed` at the end of the connection. Cancellation loses no message."""
+        while True:
+            if self._returned >= limits.MESSAGES_WITHOUT_CHECKPOINT_MAX:
+                self._returned = 0
+                await trio.lowlevel.checkpoint()
+            match self._next_event():
+                case str() | bytes() as message:
+                    self._returned += 1
+                    return message
+                case None:
+                    await self._read()
+                case event:
+                    await self._handle_control(event)
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Close with a bounded closing handshake; when cancelled, close the socket at once."""
+        try:
+            with trio.move_on_after(self._close_seconds_max), suppress(OSError, LinkClosed):
+                await self._shake_hands(code, reason)
+        finally:
+            self._lose(LinkClosed())
+        await self._keepalive_over.wait()
+
+    def keep_alive_in(self, nursery: trio.Nursery, keepalive: Keepalive | None = None) -> None:
+        """Ping the peer from a task in `nursery` until the link is closed.
+
+        A peer that does not answer has lost the connection. No answer is expected while nothing is received here,
+        because a pong would wait unread.
+        """
+        self._keepalive_over = trio.Event()
+        nursery.start_soon(self._keep_alive, keepalive or Keepalive())
+
+    async def _keep_alive(self, keepalive: Keepalive) -> None:
+        try:
+            with self._keeping_alive:
+                while True:
+                    await self._ping(keepalive)
+        finally:
+            self._keepalive_over.set()
+
+    async def _ping(self, keepalive: Keepalive) -> None:
+        """Wait for the next ping, send it, and lose a connection in which nothing is heard afterwards."""
+        await trio.sleep(keepalive.interval_seconds)
+        if self._stream.unsent:
+            return  # the peer reads nothing now, and the sender has a limit of its own
+        self._was_heard = False
+        with suppress(OSError):
+            self._stream.send_nowait(self._protocol.ping(b""))
+        await trio.sleep(keepalive.pong_seconds_max)
+        if self._is_reading and not self._was_heard:
+            log.warning("pong_timed_out", timeout_s=keepalive.pong_seconds_max)
+            self._lose(LinkClosed())
+
+    def _next_event(self) -> str | bytes | Ping | Pong | CloseFrame | None:
+        if self._lost is not None or self._fault is not None:
+            raise self._closed()
+        try:
+            return self._protocol.next_event()
+        except ProtocolFault as fault:
+            self._fault = fault
+            raise self._closed() from fault
+
+    async def _read(self) -> None:
+        """Read once from the stream; the end of the stream ends the link."""
+        self._is_reading = True
+        try:
+            data = await self._stream.receive()
+        except OSError:
+            data = b""
+        finally:
+            self._is_reading = False
+        if data:
+            self._was_heard = True
+            self._protocol.receive_data(data)
+        else:
+            self._lose(LinkClosed())
+
+    async def _handle_control(self, frame: Ping | Pong | CloseFrame) -> None:
+        """Answer a control frame. A peer that sends them faster than allowed is read more slowly."""
+        match frame:
+            case Ping() if self._stream.unsent:
+                self._pong_due = frame  # RFC 6455 §5.5.3: answering the last of several pings is enough
+            case Ping():
+                with suppress(OSError):
+                    self._stream.send_nowait(self._protocol.pong(frame.payload))
+            case Pong():
+                pass  # `_was_heard` says all
+            case CloseFrame(code, reason):
+                if not self._is_goodbye_sent:
+                    self._is_goodbye_sent = True
+                    with suppress(OSError):
+                        self._stream.send_nowait(self._protocol.close(code or 1000, ""))
+                self._end(LinkClosed(code, reason))
+                return
+        now = trio.current_time()
+        if self._control_rate is None:
+            self._control_rate = TokenBucket(limits.CONTROL_BURST, limits.CONTROL_PER_SECOND, now)
+        await trio.sleep(self._control_rate.take_and_wait(now, 1.0))
+
+    # Closing. Both sides send a close frame, then the socket may go. A socket that is closed with unread data makes
+    # the kernel send a reset, which may overtake our close frame; so we read until the peer's close frame or the end
+    # of its stream. After a fault nothing more can be parsed, and only the end of its stream counts.
+
+    async def _shake_hands(self, code: int, reason: str) -> None:
+        if self._fault is not None:
+            code, reason = self._fault.code, self._fault.reason
+        if not self._is_goodbye_sent and self._lost is None:
+            self._is_goodbye_sent = True
+            self._stream.send_nowait(self._protocol.close(code, reason))
+        await self._stream.drain()
+        while self._lost is None:
+            if self._is_reading:
+                await self._ended.wait()  # another task sees how the peer ends
+            elif (event := self._event_before_close()) is None:
+                await self._read()
+            elif isinstance(event, CloseFrame):
+                self._end(LinkClosed(event.code, event.reason))
+
+    def _event_before_close(self) -> str | bytes | Ping | Pong | CloseFrame | None:
+        try:
+            return self._protocol.next_event()
+        except ProtocolFault:
+            return None
+
+    def _end(self, how: LinkClosed) -> None:
+        self._lost = self._lost or how
+        self._ended.set()
+
+    def _lose(self, how: LinkClosed) -> None:
+        self._end(how)
+        self._stream.close()
+        self._keeping_alive.cancel(reason="link closed")
+
+    def _closed(self) -> LinkClosed:
+        if self._lost is not None:
+            return LinkClosed(self._lost.code, self._lost.reason)
+        if self._fault is not None:
+            return LinkClosed(self._fault.code, self._fault.reason)
+        return LinkClosed()
