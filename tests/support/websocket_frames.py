@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voice_trio.net.frames import CloseFrame, Event, ProtocolFault, WebSocketProtocol
+from voice_trio.net.frames import Event, ProtocolFault, WebSocketProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,7 +39,8 @@ class RawFrame:
 
 
 def xor(payload: bytes, key: bytes) -> bytes:
-    return bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
+    repeated = (key * (len(payload) // 4 + 1))[: len(payload)]
+    return (int.from_bytes(payload) ^ int.from_bytes(repeated)).to_bytes(len(payload))
 
 
 def text(payload: bytes | str) -> RawFrame:
@@ -61,20 +62,17 @@ def encode(frames: Iterable[RawFrame], *, is_client: bool) -> bytes:
 
 @dataclass(frozen=True)
 class Received:
-    """What one end made of a stream: its events, and the code of the fault that ended it."""
+    """What one end made of a stream: its events, and the code and reason of the fault that ended it."""
 
     events: list[Event]
     fault: int | None = None
-
-    @property
-    def is_over(self) -> bool:
-        return self.fault is not None or any(isinstance(event, CloseFrame) for event in self.events)
+    reason: str = field(default="", compare=False)
 
 
 def receive(end: WebSocketProtocol, pieces: Iterable[bytes]) -> Received:
     """Feed an end as its owner does: after each piece all events, also after the last one."""
     events: list[Event] = []
-    fault: int | None = None
+    fault: ProtocolFault | None = None
     for piece in pieces:
         end.receive_data(piece)
         try:
@@ -82,8 +80,8 @@ def receive(end: WebSocketProtocol, pieces: Iterable[bytes]) -> Received:
                 events.append(event)
         except ProtocolFault as error:
             assert fault is None, "a second fault"
-            fault = error.code
-    return Received(events, fault)
+            fault = error
+    return Received(events) if fault is None else Received(events, fault.code, fault.reason)
 
 
 def bytewise(stream: bytes) -> list[bytes]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+
 try:
     from websockets.speedups import apply_mask
 except ImportError:  # a platform without the compiled module
     from websockets.utils import apply_mask
 
-__all__ = ["ProtocolFault", "apply_mask", "check_header", "check_length", "decode_text", "is_close_code", "parse_close"]
+__all__ = ["ProtocolFault", "apply_mask", "check_header", "check_length", "check_text", "decode_text", "is_close_code", "parse_close"]
 
 # The first byte: FIN, three reserved bits, four bits of opcode.
 FIN = 0x80
@@ -26,6 +28,7 @@ PROTOCOL_ERROR = 1002
 INVALID_TEXT = 1007
 TOO_BIG = 1009
 
+_NOT_UTF8 = "text is not valid UTF-8"
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 
 
@@ -69,12 +72,28 @@ def check_length(length: int, encoded_bytes: int) -> None:
         raise ProtocolFault(PROTOCOL_ERROR, "length over 63 bits")
 
 
-def decode_text(payload: bytes) -> str:
+def check_text(received: bytearray, is_end: bool) -> int:
+    """How many bytes of an incomplete text are certainly valid: all but a character that is not complete yet.
+
+    At the end of the text (`is_end`) that is a fault as well. Raises `ProtocolFault` as soon as no further bytes can
+    make the text valid.
+    """
+    try:
+        _, valid = codecs.utf_8_decode(received, "strict", is_end)
+    except UnicodeDecodeError:
+        raise ProtocolFault(INVALID_TEXT, _NOT_UTF8) from None
+    # The decoder waits for a third byte where two are already a surrogate, U+D800–DFFF, for its handler "surrogatepass".
+    if len(received) - valid == 2 and received[-2] == 0xED and received[-1] >= 0xA0:
+        raise ProtocolFault(INVALID_TEXT, _NOT_UTF8)
+    return valid
+
+
+def decode_text(payload: bytes | bytearray) -> str:
     """The text of a whole message or reason. Raises `ProtocolFault`."""
     try:
         return payload.decode()
     except UnicodeDecodeError:
-        raise ProtocolFault(INVALID_TEXT, "text is not valid UTF-8") from None
+        raise ProtocolFault(INVALID_TEXT, _NOT_UTF8) from None
 
 
 def parse_close(payload: bytes) -> tuple[int | None, str]:

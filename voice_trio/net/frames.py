@@ -5,7 +5,6 @@ It knows no socket, no clock and no scheduler. No extension is ever negotiated, 
 
 from __future__ import annotations
 
-import codecs
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,7 +12,6 @@ from voice_trio.net.frame_format import (
     BINARY,
     CONTROL,
     FIN,
-    INVALID_TEXT,
     LENGTH_16,
     MASKED,
     OPCODE,
@@ -25,6 +23,7 @@ from voice_trio.net.frame_format import (
     apply_mask,
     check_header,
     check_length,
+    check_text,
     decode_text,
     parse_close,
 )
@@ -215,23 +214,17 @@ class WebSocketProtocol(FrameWriter):
 
     def _add(self, payload: bytes, is_end: bool) -> None:
         self._message += payload
-        if self._opcode != TEXT:
-            return
-        try:
-            _, valid = codecs.utf_8_decode(self._message[self._checked :], "strict", is_end)
-        except UnicodeDecodeError:
-            raise ProtocolFault(INVALID_TEXT, "text is not valid UTF-8") from None
-        self._checked += valid
+        if self._opcode == TEXT:
+            self._checked += check_text(self._message[self._checked :], is_end)
 
     def _end_message(self, payload: bytes) -> str | bytes:
         """The message; it is the last frame's payload unless something was buffered."""
-        opcode = self._opcode
+        opcode, message = self._opcode, self._message or payload
         if self._message:
-            payload = bytes(self._message)
             self._message = bytearray()
             self._checked = 0
         self._opcode = 0
-        return payload if opcode == BINARY else decode_text(payload)
+        return bytes(message) if opcode == BINARY else decode_text(message)
 
     def _control_event(self, payload: bytes) -> Ping | Pong | CloseFrame:
         opcode = self._first & OPCODE
