@@ -77,7 +77,7 @@ class RecordingSession:
         self.fed: list[object] = []
         self.endings: list[Ending] = []
 
-    def feed(self, event: object) -> None:
+    def feed(self, event: object, now: float) -> None:
         self.fed.append(event)
 
     def observe(self, event: object) -> None:

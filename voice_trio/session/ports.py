@@ -45,8 +45,8 @@ class SessionPort(Protocol):
     summary: Summary
     log: Any  # a structlog logger bound to the session's id
 
-    def feed(self, event: SessionInput) -> None:
-        """Hand an event to the conversation and execute its commands, at once."""
+    def feed(self, event: SessionInput, now: float | None = None) -> None:
+        """Hand an event to the conversation and execute its commands, at once; `now` saves reading the clock again."""
         ...
 
     def execute(self, command: Command) -> None:

@@ -145,11 +145,15 @@ class Session:
     # barge-in in 200 of 200 schedules: the audio task woke between the flush and the cancel of the response. A
     # synchronous dispatch showed it in none. So every command only queues, cancels or starts a task.
 
-    def feed(self, event: SessionInput) -> None:
-        """Hand an event to the conversation and execute its commands, atomically; nothing once the session ends."""
-        if self._scope.cancel_called:
+    def feed(self, event: SessionInput, now: float | None = None) -> None:
+        """Hand an event to the conversation and execute its commands, atomically; nothing once the session ends.
+
+        `now` saves reading the clock again.
+        """
+        if now is None:
+            now = trio.current_time()
+        if self.summary.ending is not None or now >= self._scope.deadline:
             return
-        now = trio.current_time()
         for handle in self._observers.by_event.get(type(event), ()):
             handle(event, now)
         for command in self._core.handle(event, now):

@@ -112,13 +112,12 @@ class RealtimeClientConnection:
             self._handle(frame)
 
     def _handle(self, frame: str | bytes) -> None:
-        event = None
+        event, now = None, trio.current_time()
         try:
             event = self._decoder.decode(frame)
-            self._dispatch(event)
+            self._dispatch(event, now)
         except InvalidEvent as error:
             self._send_error(error)
-        now = trio.current_time()
         self._paused_until = now + self._decoder.pause(frame, event, now)
 
     @property
@@ -189,15 +188,15 @@ class RealtimeClientConnection:
             message = _MESSAGES.get(ending) or ending.value.message or f"{ending.value.close_reason}."
             yield self._encoder.closing_error(error_code, message, is_ours=is_ours)
 
-    def _dispatch(self, event: PassthroughEvent) -> None:
+    def _dispatch(self, event: PassthroughEvent, now: float) -> None:
         match event:
             case AudioAppended(audio=audio, duration_ms=duration_ms):
                 self._host.summary.audio_in_s += duration_ms / 1000
-                self._upstream.send_audio(audio, duration_ms)
+                self._upstream.send_audio(audio, duration_ms, now)
             case SessionUpdateRequested():
                 self._request_update(event)
             case _:
-                self._host.feed(event)
+                self._host.feed(event, now)
 
     def _request_update(self, event: SessionUpdateRequested) -> None:
         self._update_count += 1

@@ -107,10 +107,11 @@ class SendQueue:
 
     def _write_now(self, frame: Frame) -> bool:
         """Give a frame to the link; False if the pacing holds it back or the link cannot take it now."""
-        if frame.audio_ms and self._is_paced and self._held_until(frame) > trio.current_time():
+        now = trio.current_time()
+        if frame.audio_ms and self._is_paced and self._held_until(frame) > now:
             return False
         try:
-            is_taken = self._give(frame)
+            is_taken = self._give(frame, now)
         except LinkClosed:
             self._host.end(Ending.CLIENT_LEFT)
             return True
@@ -118,7 +119,7 @@ class SendQueue:
             self._changed.set()
         return is_taken
 
-    def _give(self, frame: Frame) -> bool:
+    def _give(self, frame: Frame, now: float) -> bool:
         """Give a frame to the link, which may keep a part of it; False if the link cannot take it now."""
         if not self._link.send_nowait(frame.text):
             return False
@@ -126,7 +127,7 @@ class SendQueue:
         if self._link.is_behind:
             self._behind = frame
         else:
-            self._note_written(frame)
+            self._note_written(frame, now)
         return True
 
     def _held_until(self, frame: Frame) -> float:
@@ -234,19 +235,20 @@ class SendQueue:
         if self._behind is not None:
             await self._link.drain()
             frame, self._behind = self._behind, None
-            self._note_written(frame)
+            self._note_written(frame, trio.current_time())
             return None
-        taken = self.take(trio.current_time())
+        now = trio.current_time()
+        taken = self.take(now)
         if isinstance(taken, float):
             return taken
-        if not self._give(taken):
+        if not self._give(taken, now):
             self._in_flight = taken
             try:
                 await self._link.send(taken.text)
             except trio.Cancelled:
                 self.put_back(taken)
                 raise
-            self._note_written(taken)
+            self._note_written(taken, trio.current_time())
         return None
 
     async def _park(self, until: float) -> None:
@@ -259,12 +261,12 @@ class SendQueue:
         finally:
             self._is_parked = False
 
-    def _note_written(self, frame: Frame) -> None:
+    def _note_written(self, frame: Frame, now: float) -> None:
         if frame.audio_ms:
             if frame is self._in_flight:  # else a flush came while it was written: the client drops it
-                self._dry_at = max(self._dry_at, trio.current_time()) + frame.audio_ms / 1000
+                self._dry_at = max(self._dry_at, now) + frame.audio_ms / 1000
             self._host.summary.audio_out_s += frame.audio_ms / 1000
             # This may happen within another event. It is safe, because AudioSent has no commands.
-            self._host.feed(events.AudioSent(frame.item_id, frame.audio_ms))
+            self._host.feed(events.AudioSent(frame.item_id, frame.audio_ms), now)
         elif frame.flush_at is not None:
             self._host.observe(FlushSent(frame.flush_at))

@@ -66,13 +66,14 @@ class VoiceClientConnection:
             except LinkClosed as closed:
                 self._host.end(Ending.TOO_BIG if closed.code == Ending.TOO_BIG.value.close_code else Ending.CLIENT_LEFT)
                 return
+            now = trio.current_time()
             try:
-                event = self._decoder.decode(frame, trio.current_time())
+                event = self._decoder.decode(frame, now)
             except BadMessage as error:
                 self._send_error(error)
                 continue
             if isinstance(event, AudioAppended):
-                if pause := self._forward_audio(event):
+                if pause := self._forward_audio(event, now):
                     await trio.sleep(pause)
             else:
                 self._dispatch(event)
@@ -130,14 +131,14 @@ class VoiceClientConnection:
         if close_frame.error_code is not None:
             yield writer.refusal(close_frame.error_code, close_frame.message)
 
-    def _forward_audio(self, event: AudioAppended) -> float:
+    def _forward_audio(self, event: AudioAppended, now: float) -> float:
         """Send a frame of sound upstream; returns how many seconds to read nothing.
 
         More than twice real time is slowed down by reading no further: the client's own socket fills.
         """
         self._host.summary.audio_in_s += event.duration_ms / 1000
-        self._upstream.send_audio(event.audio, event.duration_ms)
-        return self._decoder.limits.seconds_ahead(trio.current_time(), event.duration_ms)
+        self._upstream.send_audio(event.audio, event.duration_ms, now)
+        return self._decoder.limits.seconds_ahead(now, event.duration_ms)
 
     def _dispatch(
         self, event: events.ClientEvent | client_events.Auth | client_events.Ping | client_events.SessionEnd

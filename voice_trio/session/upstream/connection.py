@@ -95,9 +95,9 @@ class UpstreamConnection:
         except ModelUnavailable as error:
             self.lose(str(error))
 
-    def send_audio(self, audio: str, duration_ms: float) -> None:
-        """Queue sound of the client; `audio` is base64 that has been checked."""
-        self._sound_until = max(self._sound_until, trio.current_time()) + duration_ms / 1000
+    def send_audio(self, audio: str, duration_ms: float, now: float) -> None:
+        """Send sound of the client; `audio` is base64 that has been checked."""
+        self._sound_until = max(self._sound_until, now) + duration_ms / 1000
         self._append(audio, duration_ms)
 
     @property
