@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import random
+import re
+import shutil
 import socket
 import ssl
 import struct
-from contextlib import suppress
+import subprocess
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 Opened: TypeAlias = "tuple[TlsStream, MemoryPeer, trio.socket.SocketType]"
+Program: TypeAlias = "tuple[TlsStream, OpenSslProgram]"
 
 
 class MemoryPeer:
@@ -248,23 +254,57 @@ async def test_a_client_that_speaks_plain_http_fails(tls_certificate: Tls) -> No
 
 
 @pytest.mark.parametrize("end", ["fin", "reset"])
+@pytest.mark.parametrize("we_serve", [False, True], ids=["we are the client", "we are the server"])
 async def test_a_connection_that_ends_within_the_handshake_fails_and_closes_the_socket(
-    tls_certificate: Tls, end: str
+    tls_certificate: Tls, end: str, we_serve: bool
 ) -> None:
     with trio.fail_after(5):
-        hello = MemoryPeer(client_context(tls_certificate), server_side=False).handshake()
-        for length in (0, 1, 4, 5, 100, len(hello)):
+        for length in (0, 1, 4, 5, 100, 200):
             connection, other = connected_sockets()
-            other.sendall(hello[:length])
-            if end == "reset":
-                other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                other.close()
-            else:
-                other.shutdown(socket.SHUT_WR)
-            with pytest.raises(ConnectionError):
-                await open_tls(connection, server_context(tls_certificate), server_side=True)
-            assert connection.fileno() == -1
-            other.close()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(expect_no_tls, connection, tls_certificate, we_serve)
+                wire = trio.socket.from_stdlib_socket(other)
+                await wire.send((await first_flight(wire, tls_certificate, we_serve=we_serve))[:length])
+                if end == "reset":
+                    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    wire.close()
+                else:
+                    wire.shutdown(socket.SHUT_WR)
+            wire.close()
+
+
+@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("we_serve", [False, True], ids=["we are the client", "we are the server"])
+async def test_a_mutated_handshake_fails_with_an_os_error_and_closes_the_socket(
+    tls_certificate: Tls, we_serve: bool, seed: int
+) -> None:
+    with trio.fail_after(5):
+        chance = random.Random(seed)
+        connection, other = connected_sockets()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(expect_no_tls, connection, tls_certificate, we_serve)
+            wire = trio.socket.from_stdlib_socket(other)
+            flight = bytearray(await first_flight(wire, tls_certificate, we_serve=we_serve))
+            for _ in range(chance.choice((1, 2, 20))):
+                flight[chance.randrange(chance.choice((10, 100, len(flight))))] = chance.randrange(256)
+            with suppress(OSError):
+                await wire.send(flight[: chance.choice((len(flight), chance.randrange(len(flight))))])
+                wire.shutdown(socket.SHUT_WR)
+        wire.close()
+
+
+async def first_flight(wire: trio.socket.SocketType, certificate: Tls, *, we_serve: bool) -> bytes:
+    """The peer's first handshake messages, in answer to ours if we are the client."""
+    if we_serve:
+        return MemoryPeer(client_context(certificate), server_side=False).handshake()
+    return MemoryPeer(server_context(certificate), server_side=True).handshake(await wire.recv(65536))
+
+
+async def expect_no_tls(connection: socket.socket, certificate: Tls, we_serve: bool) -> None:
+    context = server_context(certificate) if we_serve else client_context(certificate)
+    with pytest.raises(OSError):  # noqa: PT011 - what OpenSSL says depends on its release
+        await open_tls(connection, context, server_hostname=None if we_serve else "localhost", server_side=we_serve)
+    assert connection.fileno() == -1
 
 
 async def test_a_cancelled_handshake_closes_the_socket(tls_certificate: Tls) -> None:
@@ -282,3 +322,90 @@ async def test_an_unusable_name_closes_the_socket(tls_certificate: Tls) -> None:
         await open_tls(connection, client_context(tls_certificate), server_hostname="")
     assert connection.fileno() == -1
     other.close()
+
+
+class OpenSslProgram:
+    """`openssl s_client` or `s_server`, which can do what Python's `ssl` cannot: update keys, renegotiate.
+
+    It prints the handshake messages of both sides, and the data that it reads.
+    """
+
+    def __init__(self, process: trio.Process) -> None:
+        assert process.stdin
+        assert process.stdout
+        self._stdin, self._stdout = process.stdin, process.stdout
+        self._printed = b""
+
+    async def enter(self, line: str) -> None:
+        """One line is data to send; a single letter may be a command."""
+        await self._stdin.send_all(line.encode() + b"\n")
+
+    async def prints(self, pattern: str) -> str:
+        """Wait for what it prints next that matches, and return the first group, if any."""
+        while not (found := re.search(pattern.encode(), self._printed)):
+            data = await self._stdout.receive_some()
+            assert data, self._printed
+            self._printed += data
+        self._printed = self._printed[found.end() :]
+        return found[found.re.groups].decode()
+
+
+@asynccontextmanager
+async def openssl_program(certificate: Tls, *options: str, we_serve: bool) -> AsyncIterator[Program]:
+    """A stream of ours that is connected to the program."""
+    if we_serve:
+        listener = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listener[0].socket.getsockname()[1]
+        arguments = ["s_client", "-connect", f"127.0.0.1:{port}"]
+    else:
+        arguments = ["s_server", "-accept", "127.0.0.1:0", "-cert", certificate.certfile, "-key", certificate.keyfile]
+    async with trio.open_nursery() as nursery:
+        command = ["openssl", *arguments, "-msg", *options]
+        run = partial(trio.run_process, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        process = await nursery.start(partial(run, command, check=False))
+        program = OpenSslProgram(process)
+        if we_serve:
+            accepted, _ = await listener[0].socket.accept()
+            connection = socket.socket(fileno=accepted.detach())
+            stream = await open_tls(connection, server_context(certificate), server_side=True)
+            await listener[0].aclose()
+        else:
+            address = ("127.0.0.1", int(await program.prints(r"ACCEPT 127.0.0.1:(\d+)")))
+            context = client_context(certificate)
+            stream = await open_tls(socket.create_connection(address), context, server_hostname="localhost")
+        yield stream, program
+        stream.close()
+        nursery.cancel_scope.cancel()
+
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="NOT TESTED: key updates need `openssl`")
+
+
+@needs_openssl
+@pytest.mark.parametrize("we_serve", [False, True], ids=["we are the client", "we are the server"])
+async def test_key_updates_are_answered_and_no_data_is_lost(tls_certificate: Tls, we_serve: bool) -> None:
+    with trio.fail_after(15):
+        async with openssl_program(tls_certificate, "-tls1_3", we_serve=we_serve) as (stream, program):
+            await program.prints("Finished")
+            for number, command in enumerate("KkKKk"):
+                await program.enter(command)
+                await program.prints(">>> .*KeyUpdate")
+                await program.enter(f"data {number}")
+                assert await receive_exactly(stream, 7) == f"data {number}\n".encode()
+                stream.send_nowait(f"answer {number}\n".encode())
+                if command == "K":  # a request for an update of our keys too, before our next data
+                    await program.prints("<<< .*KeyUpdate")
+                await program.prints(f"answer {number}")
+
+
+@needs_openssl
+async def test_renegotiation_is_refused_and_data_up_to_there_is_received(tls_certificate: Tls) -> None:
+    with trio.fail_after(15):
+        async with openssl_program(tls_certificate, "-tls1_2", we_serve=False) as (stream, program):
+            await program.enter("r")
+            await program.prints(">>> .*HelloRequest")
+            await program.enter("data")
+            assert await receive_exactly(stream, 5) == b"data\n"
+            await program.prints("<<< .*warning no_renegotiation")
+            with pytest.raises(ssl.SSLError, match="handshake failure"):  # this server insists
+                await stream.receive()
