@@ -1,392 +1,151 @@
-"""Both ends of the relay benchmark in one process: a stub upstream that echoes sound, and the callers.
+"""Both ends of the relay benchmark in one process: a stub upstream that echoes sound, and the callers of every relay.
 
     .venv/bin/python -m benchmarks.relay_ends [--certificate FILE --key FILE]
 
 `benchmarks.relay` starts it; it is of no use on its own. It needs nothing but the standard library and, if there,
-uvloop. It must cost little, because hundreds of sessions share its core: frames are encoded beforehand, and only their
-length and twelve digits of each are looked at. The digits stand at the beginning of a frame's base64 and are the time
-of sending in µs. The upstream copies them into its echo, so the caller knows how long the round trip took, whatever was
-dropped in between. Callers mask with a key of zeros, which is valid and costs the server what any key costs.
+uvloop. Orders come on standard input, one JSON object a line; reports leave on standard output.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import gc
-import hashlib
 import importlib
 import json
-import os
 import random
+import resource
 import ssl
 import sys
 import time
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.relay_sockets import Caller, Seen, Upstream
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
 FRAME_SECONDS, TICK_SECONDS = 0.04, 0.001
-AUDIO_CHARS = 2560  # 40 ms of PCM16 at 24 kHz in base64
-STAMP_CHARS = 12
-AUDIO_TAIL = base64.b64encode(random.Random(7).randbytes(1920)).decode()[STAMP_CHARS:]
-APPEND = b'{"type":"input_audio_buffer.append","audio":"'
 CONNECTING_MAX = 8
 READY_SECONDS_MAX = 60.0
 INTERRUPT_SECONDS = 0.05
 """Between two barge-ins of all sessions together."""
-WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+QUIET_SECONDS, QUIET_SECONDS_MAX = 0.2, 15.0
+"""Without an echo a relay has nothing more to do; one that is overloaded is waited for so long."""
 
 
-@dataclass(slots=True)
-class Seen:
-    """What the callers saw while `counts`; times in seconds."""
+class Group:
+    """The callers of one relay."""
 
-    counts: bool = False
-    trips: list[float] = field(default_factory=list)
-    flushes: list[float] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
+    def __init__(self, order: dict[str, Any], connections: list[Upstream]) -> None:
+        self.seen = Seen()
+        self._order = order
+        self._connections = connections
+        self._callers: list[Caller] = []
 
+    async def connect(self) -> None:
+        """Open all sessions, each with a response in progress; few at a time."""
+        loop, places = asyncio.get_running_loop(), asyncio.Semaphore(CONNECTING_MAX)
 
-def now_us() -> int:
-    return time.perf_counter_ns() // 1000
+        async def connect(number: int) -> Caller:
+            async with places:
+                _, caller = await loop.create_connection(
+                    lambda: Caller(self._order, number, self.seen, self._connections), "127.0.0.1", self._order["port"]
+                )
+                await caller.ready
+                return caller
 
+        async with asyncio.timeout(READY_SECONDS_MAX):
+            self._callers = await asyncio.gather(*(connect(number) for number in range(self._order["sessions"])))
 
-def frame(payload: bytes, opcode: int = TEXT, *, is_masked: bool = False) -> bytes:
-    """A whole message in one frame; masked with zeros."""
-    size, mask_bit = len(payload), 0x80 if is_masked else 0
-    if size < 126:
-        head = bytes((0x80 | opcode, mask_bit | size))
-    elif size < 65536:
-        head = bytes((0x80 | opcode, mask_bit | 126)) + size.to_bytes(2, "big")
-    else:
-        head = bytes((0x80 | opcode, mask_bit | 127)) + size.to_bytes(8, "big")
-    return head + (bytes(4) if is_masked else b"") + payload
+    async def talk(self, lead: float, seconds: float) -> None:
+        """All talk for `lead` + `seconds`; what is seen in the latter is reported."""
+        self.seen.trips.clear()
+        async with self._talking():
+            await asyncio.sleep(lead)
+            say({"at": "began"})
+            cpu, began, self.seen.counts = time.process_time(), time.perf_counter(), True
+            await asyncio.sleep(seconds)
+            self.seen.counts = False
+            seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+            say({"at": "ended"})
+        await self._wait_quiet()
+        say({"seconds": seconds, "cpu": cpu / seconds, "trips": self.seen.trips, "lost": self.seen.lost})
 
+    async def interrupt(self, seconds: float) -> None:
+        """All talk, and the upstream reports speech in one session after the other; the callers time the flushes."""
+        loop, number = asyncio.get_running_loop(), 0
+        async with self._talking():
+            until = loop.time() + seconds
+            while loop.time() < until:
+                upstream = self._callers[number % len(self._callers)].upstream
+                number += 1
+                if upstream is not None and upstream.is_responding:
+                    upstream.interrupt()
+                    if self._order["kind"] != "raw":
+                        loop.call_later(INTERRUPT_SECONDS, upstream.finish_barge_in)
+                await asyncio.sleep(INTERRUPT_SECONDS)
+        await self._wait_quiet()
+        say({"flushes": self.seen.flushes, "lost": self.seen.lost})
 
-class Socket(asyncio.Protocol):
-    """A WebSocket cut down to what the benchmark needs: unfragmented messages, pings and closes."""
+    @asynccontextmanager
+    async def _talking(self) -> AsyncIterator[None]:
+        speaking = asyncio.create_task(speak(self._callers))
+        yield
+        speaking.cancel()
+        with suppress(asyncio.CancelledError):
+            await speaking
 
-    transport: asyncio.Transport
-    is_client = False
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._is_open = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]  # of a TCP connection
-
-    def data_received(self, data: bytes) -> None:
-        if self._rest:
-            data = self._rest + data
-        at = 0
-        if not self._is_open:
-            if (end := data.find(b"\r\n\r\n")) < 0:
-                self._rest = data
+    async def _wait_quiet(self) -> None:
+        """Wait until the relay has nothing more to do, because another one is measured next."""
+        began = time.perf_counter()
+        while time.perf_counter() - began < QUIET_SECONDS_MAX:
+            echoes = self.seen.echoes
+            await asyncio.sleep(QUIET_SECONDS)
+            if self.seen.echoes == echoes:
                 return
-            at = end + 4
-            self._is_open = True
-            self.on_head(data[:at])
-        size = len(data)
-        while size - at >= 2:
-            length = data[at + 1] & 0x7F
-            start = at + 2
-            if length == 126:
-                start, length = at + 4, int.from_bytes(data[at + 2 : at + 4], "big")
-            elif length == 127:
-                start, length = at + 10, int.from_bytes(data[at + 2 : at + 10], "big")
-            if data[at + 1] & 0x80:
-                start += 4
-            if start + length > size:
-                break
-            opcode = data[at] & 0x0F
-            if opcode == TEXT:
-                self.on_text(data, start, length)
-            elif opcode != PONG:
-                self._on_control(opcode, data[start : start + length], data[start - 4 : start])
-            at = start + length
-        self._rest = data[at:]
-
-    def send(self, event: dict[str, Any]) -> None:
-        self.transport.write(frame(json.dumps(event).encode(), is_masked=self.is_client))
-
-    def _on_control(self, opcode: int, payload: bytes, key: bytes) -> None:
-        if not self.is_client:
-            payload = unmasked(payload, key)
-        if opcode == PING:
-            self.transport.write(frame(payload, PONG, is_masked=self.is_client))
-        else:
-            self.transport.write(frame(payload, CLOSE, is_masked=self.is_client))
-            self.transport.close()
-
-    def on_head(self, head: bytes) -> None:
-        raise NotImplementedError
-
-    def on_text(self, data: bytes, start: int, length: int) -> None:
-        raise NotImplementedError
-
-
-def unmasked(payload: bytes, key: bytes, offset: int = 0) -> bytes:
-    """`payload`, which began `offset` bytes into its message."""
-    size, offset = len(payload), offset % 4
-    mask = (key * (size // 4 + 2))[offset : offset + size]
-    return (int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")).to_bytes(size, "big")
-
-
-class Upstream(Socket):
-    """One connection to the stub: a Realtime server whose response consists of the client's own sound."""
-
-    def __init__(self, connections: list[Upstream]) -> None:
-        super().__init__()
-        self._connections = connections
-        self._number = len(connections)
-        self._append_length = self._stamp_at = 0
-        self._count = 0
-        self._before_stamp = self._after_stamp = b""
-        self.response_id = self.item_id = ""
-        self.interrupted_us = 0
-        connections.append(self)
-
-    def on_head(self, head: bytes) -> None:
-        key = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:"))
-        digest = hashlib.sha1(key.partition(b":")[2].strip() + WEBSOCKET_GUID).digest()
-        upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        self.transport.write(upgrade + b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n")
-        self.send({"type": "session.created", "event_id": "event_0", "session": self._session({})})
-
-    def on_text(self, data: bytes, start: int, length: int) -> None:
-        if length == self._append_length:
-            at = start + self._stamp_at
-            if self._before_stamp:
-                stamp = unmasked(data[at : at + STAMP_CHARS], data[start - 4 : start], self._stamp_at)
-                self.transport.write(self._before_stamp + stamp + self._after_stamp)
-            return
-        payload = unmasked(data[start : start + length], data[start - 4 : start])
-        event = json.loads(payload)
-        if event["type"] == "input_audio_buffer.append":
-            self._append_length, self._stamp_at = length, payload.index(event["audio"].encode())
-        elif event["type"] == "session.update":
-            self.send({"type": "session.updated", "event_id": "event_1", "session": self._session(event["session"])})
-        elif event["type"] == "response.create":
-            self._respond((event.get("response") or {}).get("metadata"))
-
-    def _session(self, update: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "type": "realtime",
-            "object": "realtime.session",
-            "id": f"sess_{self._number}",
-            "model": "stub",
-            **update,
-        }
-
-    def _respond(self, metadata: dict[str, str] | None) -> None:
-        self._count += 1
-        self.response_id, self.item_id = (f"{kind}_{self._number}_{self._count}" for kind in ("resp", "item"))
-        response = {
-            "id": self.response_id,
-            "object": "realtime.response",
-            "status": "in_progress",
-            "metadata": metadata,
-        }
-        self.send({"type": "response.created", "event_id": "event_2", "response": response})
-        item = {"id": self.item_id, "type": "message", "role": "assistant", "content": []}
-        added = {"type": "response.output_item.added", "event_id": "event_3", "response_id": self.response_id}
-        self.send({**added, "output_index": 0, "item": item})
-        delta = {
-            "type": "response.output_audio.delta",
-            "event_id": "event_4",
-            "response_id": self.response_id,
-            "item_id": self.item_id,
-            "output_index": 0,
-            "content_index": 0,
-            "delta": "0" * STAMP_CHARS + AUDIO_TAIL,
-        }
-        whole = frame(json.dumps(delta, separators=(",", ":")).encode())
-        after = AUDIO_TAIL.encode() + b'"}'
-        self._before_stamp, self._after_stamp = whole[: -len(after) - STAMP_CHARS], after
-
-    # A barge-in, as a Realtime server reports it: speech begins and the response ends at once; the speech ends and is
-    # committed and transcribed, after which the gateway asks for the next response.
-
-    def interrupt(self) -> None:
-        self.interrupted_us = now_us()
-        item = {"item_id": f"user_{self._number}_{self._count}"}
-        self.send({"type": "input_audio_buffer.speech_started", "event_id": "event_5", **item, "audio_start_ms": 0})
-
-    def finish_barge_in(self) -> None:
-        self._before_stamp = b""
-        response = {"id": self.response_id, "object": "realtime.response", "status": "cancelled", "output": []}
-        self.send({"type": "response.done", "event_id": "event_6", "response": response})
-        item = {"item_id": f"user_{self._number}_{self._count}"}
-        self.send({"type": "input_audio_buffer.speech_stopped", "event_id": "event_7", **item, "audio_end_ms": 100})
-        self.send({"type": "input_audio_buffer.committed", "event_id": "event_8", **item, "previous_item_id": None})
-        done = "conversation.item.input_audio_transcription.completed"
-        words = {"content_index": 0, "transcript": "How warm must the brooder be?"}
-        self.send({"type": done, "event_id": "event_9", **item, **words})
-
-    @property
-    def is_responding(self) -> bool:
-        return bool(self._before_stamp)
-
-
-class Caller(Socket):
-    """One client of the gateway; `kind` is "voice", "openai" or "raw"."""
-
-    is_client = True
-
-    def __init__(self, options: dict[str, Any], number: int, seen: Seen, connections: list[Upstream]) -> None:
-        super().__init__()
-        self._kind, self._seen = options["kind"], seen
-        self._host, self._path = options["host"], options["path"]
-        self._token = options["tokens"][number] if options["tokens"] else ""
-        self._connections = connections
-        self._delta_length = self._stamp_at = 0
-        self.upstream: Upstream | None = None
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._head = frame(APPEND + bytes(AUDIO_CHARS) + b'"}', is_masked=True)[: -AUDIO_CHARS - 2]
-        self._tail = AUDIO_TAIL.encode() + b'"}'
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        lines = [
-            f"GET {self._path} HTTP/1.1",
-            f"Host: {self._host}",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
-            "Sec-WebSocket-Version: 13",
-            *([f"Authorization: Bearer {self._token}"] if self._token else []),
-        ]
-        self.transport.write("\r\n".join([*lines, "", ""]).encode())
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._seen.lost.append(f"a connection was closed: {exc}")
-        if not self.ready.done():
-            self.ready.set_exception(ConnectionError("closed before it was ready"))
-
-    def speak(self) -> None:
-        self.transport.write(b"%b%012d%b" % (self._head, now_us(), self._tail))
-
-    def on_head(self, head: bytes) -> None:
-        if not head.startswith(b"HTTP/1.1 101 "):
-            raise ConnectionError(f"the gateway refused a caller: {head[:200]!r}")
-
-    def on_text(self, data: bytes, start: int, length: int) -> None:
-        if length == self._delta_length:
-            if self._seen.counts:
-                at = start + self._stamp_at
-                self._seen.trips.append((now_us() - int(data[at : at + STAMP_CHARS])) / 1e6)
-            return
-        payload = data[start : start + length]
-        event = json.loads(payload)
-        kind = event["type"]
-        if kind in ("response.output_audio.delta", "response.audio.delta"):
-            self._on_first_delta(event, payload, length)
-        elif kind == ("playback.flush" if self._kind == "voice" else "input_audio_buffer.speech_started"):
-            self._on_flush(event)
-        elif kind == "connection.ready":
-            self.send({"type": "text.input", "text": "How warm must the brooder be in the first week?"})
-        elif kind == "session.created" and self._kind != "voice":
-            self.send({"type": "response.create"})
-        elif kind == "response.created" and not self.ready.done():
-            response_id = event["response"]["id"]
-            self.upstream = next(each for each in self._connections if each.response_id == response_id)
-            self.ready.set_result(None)
-        elif kind == "error":
-            raise ConnectionError(f"the gateway reported {payload.decode()}")
-
-    def _on_first_delta(self, event: dict[str, Any], payload: bytes, length: int) -> None:
-        """Of each response; those that follow have the same length."""
-        self._delta_length, self._stamp_at = length, payload.index(event["delta"].encode())
-        if self._kind == "voice":
-            self.send({"type": "playback.position", "item_id": event["item_id"], "played_ms": 0})
-
-    def _on_flush(self, event: dict[str, Any]) -> None:
-        assert self.upstream is not None
-        self._seen.flushes.append((now_us() - self.upstream.interrupted_us) / 1e6)
-        if self._kind == "voice":
-            position = {"type": "playback.position", "item_id": self.upstream.item_id, "played_ms": 0, "flushed": True}
-            self.send(position)
-
-
-async def run(options: argparse.Namespace) -> None:
-    """Serve the stub upstream; then call as the line on standard input says, and print what was seen."""
-    loop = asyncio.get_running_loop()
-    connections: list[Upstream] = []
-    context = None
-    if options.certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(options.certificate, options.key)
-    server = await loop.create_server(lambda: Upstream(connections), "127.0.0.1", 0, ssl=context)
-    say({"port": server.sockets[0].getsockname()[1], "python": sys.version.split()[0], "loop": type(loop).__module__})
-    order = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
-    seen = Seen()
-    callers = await connect_all(order, seen, connections)
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    speaking = asyncio.create_task(speak(callers))
-    await asyncio.sleep(order["warm"])
-    say({"at": "began"})
-    cpu, began, seen.counts = time.process_time(), time.perf_counter(), True
-    await asyncio.sleep(order["seconds"])
-    seen.counts, seconds, cpu = False, time.perf_counter() - began, time.process_time() - cpu
-    say({"at": "ended", "seconds": seconds, "cpu": cpu / seconds, "trips": seen.trips, "lost": seen.lost})
-    await interrupt(callers, order)
-    say({"at": "over", "flushes": seen.flushes, "lost": seen.lost})
-    speaking.cancel()
-    await loop.run_in_executor(None, sys.stdin.readline)
-
-
-async def connect_all(order: dict[str, Any], seen: Seen, connections: list[Upstream]) -> list[Caller]:
-    """The callers, each with a response in progress; few at a time."""
-    loop, places = asyncio.get_running_loop(), asyncio.Semaphore(CONNECTING_MAX)
-
-    async def connect(number: int) -> Caller:
-        async with places:
-            _, caller = await loop.create_connection(
-                lambda: Caller(order, number, seen, connections), "127.0.0.1", order["port"]
-            )
-            await caller.ready
-            return caller
-
-    async with asyncio.timeout(READY_SECONDS_MAX):
-        return await asyncio.gather(*(connect(number) for number in range(order["sessions"])))
 
 
 async def speak(callers: Sequence[Caller]) -> None:
     """Send each caller's frame every 40 ms, all at different moments of it."""
     loop, chance = asyncio.get_running_loop(), random.Random(11)
     due = sorted((loop.time() + chance.random() * FRAME_SECONDS, number) for number in range(len(callers)))
-    turn = [number for _, number in due]
-    times = [at for at, _ in due]
+    times, turn = [at for at, _ in due], [callers[number] for _, number in due]
     place = 0
     while True:
         now = loop.time()
         while times[place] <= now:
-            callers[turn[place]].speak()
+            turn[place].speak()
             times[place] += FRAME_SECONDS
             place = (place + 1) % len(turn)
         await asyncio.sleep(TICK_SECONDS)
 
 
-async def interrupt(callers: Sequence[Caller], order: dict[str, Any]) -> None:
-    """Barge in, one session after the other; the callers note how long it takes until they hear of it."""
+async def run(options: argparse.Namespace) -> None:
+    """Serve the stub upstream, connect the callers of the first order, then do what each further order says."""
     loop = asyncio.get_running_loop()
-    until, number = loop.time() + order["flush_seconds"], 0
-    while loop.time() < until:
-        upstream = callers[number % len(callers)].upstream
-        number += 1
-        if upstream is not None and upstream.is_responding:
-            upstream.interrupt()
-            if order["kind"] != "raw":
-                loop.call_later(INTERRUPT_SECONDS, upstream.finish_barge_in)
-        await asyncio.sleep(INTERRUPT_SECONDS)
+    connections: list[Upstream] = []
+    context = None
+    if options.certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(options.certificate, options.key)
+    server = await loop.create_server(lambda: Upstream(connections), "127.0.0.1", 0, ssl=context, backlog=256)
+    say({"port": server.sockets[0].getsockname()[1]})
+    groups = [Group(each, connections) for each in json.loads(await loop.run_in_executor(None, sys.stdin.readline))]
+    for group in groups:
+        await group.connect()
+    say({"at": "ready"})
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        order = json.loads(line)
+        group = groups[order["group"]]
+        if "interrupt" in order:
+            await group.interrupt(order["interrupt"])
+        else:
+            await group.talk(order["lead"], order["seconds"])
 
 
 def say(report: dict[str, Any]) -> None:
@@ -399,6 +158,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--certificate", help="PEM; the upstream then speaks TLS")
     parser.add_argument("--key", help="its private key")
     options = parser.parse_args(arguments)
+    files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))
     try:
         factory = importlib.import_module("uvloop").new_event_loop
     except ImportError:

@@ -25,7 +25,7 @@ from benchmarks.load_processes import GATEWAY_CORE, OTHER_CORE, START_SECONDS_MA
 from benchmarks.support import ROOT, gateway_environment, running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 LOOPBACK = "localhost"
@@ -46,15 +46,27 @@ REQUIREMENTS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """A relay to measure: a protocol of the gateway, perhaps of another checkout, or a relay of `relay_peers`."""
+
+    name: str
+    root: Path = ROOT
+
+    @property
+    def is_gateway(self) -> bool:
+        return self.name in ("voice", "openai")
+
+    def __str__(self) -> str:
+        return self.name if self.root == ROOT else f"{self.name}@{self.root.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
-    """What is measured and where: a folder for files, the peers' Python, the gateway's Python and code."""
+    """Where processes run: a folder for their files, the peers' Python, whether they take cores for themselves."""
 
     folder: Path
     peer_python: str
-    gateway_python: str = sys.executable
-    root: Path = ROOT
     nice: bool = False
-    tls: bool = False
 
     @property
     def certificate(self) -> Path:
@@ -72,9 +84,14 @@ class Ends:
         self._process = process
         self._buffer = b""
 
-    async def order(self, order: dict[str, Any]) -> None:
+    async def order(self, order: object) -> None:
         assert self._process.stdin is not None
         await self._process.stdin.send_all(json.dumps(order).encode() + b"\n")
+
+    async def stop(self) -> None:
+        """Close all connections at once: a gateway that is asked to end would first let responses finish."""
+        self._process.terminate()
+        await self._process.wait()
 
     async def report(self) -> dict[str, Any]:
         """The next report; raises `RuntimeError` if the process has ended."""
@@ -90,10 +107,10 @@ class Ends:
 
 
 @asynccontextmanager
-async def ends_process(place: Place) -> AsyncIterator[tuple[Ends, str]]:
+async def ends_process(place: Place, *, is_tls: bool) -> AsyncIterator[tuple[Ends, str]]:
     """The two ends, and the upstream's URL."""
     command = [place.peer_python, "-m", "benchmarks.relay_ends"]
-    if place.tls:
+    if is_tls:
         command += ["--certificate", str(place.certificate), "--key", str(place.key)]
     pipe = subprocess.PIPE
     async with running(command, stdin=pipe, stdout=pipe) as process:
@@ -101,26 +118,26 @@ async def ends_process(place: Place) -> AsyncIterator[tuple[Ends, str]]:
         ends = Ends(process)
         with trio.fail_after(START_SECONDS_MAX):
             started = await ends.report()
-        scheme = "wss" if place.tls else "ws"
+        scheme = "wss" if is_tls else "ws"
         yield ends, f"{scheme}://{LOOPBACK}:{started['port']}/v1/realtime"
 
 
 @asynccontextmanager
-async def relay_process(place: Place, peer: str, upstream_url: str) -> AsyncIterator[tuple[trio.Process, int, str]]:
-    """A relay, its port, and the versions it consists of; `peer` is a protocol of the gateway or a relay's name."""
-    variables = {"SSL_CERT_FILE": str(place.certificate)} if place.tls else {}
-    if peer in ("voice", "openai"):
+async def relay_process(place: Place, peer: Peer, upstream_url: str) -> AsyncIterator[tuple[trio.Process, int, str]]:
+    """A relay, its port, and the versions it consists of."""
+    variables = {"SSL_CERT_FILE": str(place.certificate)}
+    if peer.is_gateway:
         knowledge = place.folder / "knowledge.sqlite3"
         if not knowledge.exists():
             fill_knowledge(knowledge)
         allowed = {"MAX_CONCURRENT_SESSIONS": "1000", "MAX_SESSIONS_PER_USER_PER_HOUR": "1000"}
-        paths = {"PYTHONPATH": str(place.root), "PYTHONSAFEPATH": "1"}
+        paths = {"PYTHONPATH": str(peer.root), "PYTHONSAFEPATH": "1"}
         environ = gateway_environment(upstream_url, knowledge, **allowed, **paths, **variables)
-        command = [place.gateway_python, "-c", SERVE, "serve", "--bind", "127.0.0.1:0"]
+        command = [sys.executable, "-c", SERVE, "serve", "--bind", "127.0.0.1:0"]
     else:
         environ = {"PATH": os.environ["PATH"], **variables}
-        python = sys.executable if peer == "splice" else place.peer_python
-        command = [python, "-m", "benchmarks.relay_peers", peer, upstream_url]
+        python = sys.executable if peer.name == "splice" else place.peer_python
+        command = [python, "-m", "benchmarks.relay_peers", peer.name, upstream_url]
     log_path = place.folder / f"{peer}.log"
     with log_path.open("w") as log:
         async with running(command, env=environ, stdout=log, stderr=subprocess.STDOUT) as process:
@@ -186,8 +203,3 @@ def write_certificate(place: Place) -> None:
     pem, encoding = serialization.NoEncryption(), serialization.Encoding.PEM
     place.certificate.write_bytes(certificate.public_bytes(encoding))
     place.key.write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, pem))
-
-
-def needs_packages(peers: Sequence[str]) -> bool:
-    """Whether any of the peers is not made of what the gateway itself needs."""
-    return any(peer not in ("voice", "openai", "splice") for peer in peers)

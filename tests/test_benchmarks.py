@@ -14,7 +14,17 @@ import pytest
 import trio
 
 import benchmarks
-from benchmarks import knowledge, load, load_processes, observability, relay, relay_ends, retrieval, state
+from benchmarks import (
+    knowledge,
+    load,
+    load_processes,
+    observability,
+    relay,
+    relay_tables,
+    relay_websocket,
+    retrieval,
+    state,
+)
 from benchmarks.recognition_scores import Search, errors_between
 from benchmarks.support import DATA, percentile
 from voice_trio.testing import scripted_response
@@ -95,23 +105,40 @@ def test_load_is_measured_on_processes_of_its_own(kind: str) -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("peer", ["voice", "openai", "splice"])
-def test_every_frame_comes_back_through_a_relay(tmp_path: Path, peer: str) -> None:
-    brief = ["--sessions", "2", "--seconds", "0.5", "--warm", "0.3", "--flush-seconds", "0.3", "--rounds", "1"]
+def test_every_frame_comes_back_through_a_relay(tmp_path: Path) -> None:
+    brief = ["--sessions", "2", "--seconds", "0.5", "--flush-seconds", "0.3", "--rounds", "1", "--nice", "--no-install"]
     figures = tmp_path / "figures.json"
-    arguments = ["--peers", peer, "--upstream", "plain", *brief, "--nice", "--no-install", "--json", str(figures)]
+    arguments = ["--peers", "voice", "openai", "splice", "--upstream", "tls", *brief, "--json", str(figures)]
     assert "µs a trip" in output_of(relay.main, *arguments)
-    (row,) = json.loads(figures.read_text())["rows"]
-    assert row["came_back"] > 0.5
-    assert row["cpu_us_per_trip"] > 0
-    assert row["flushes"] > 1
+    rows = json.loads(figures.read_text())["rows"]
+    assert [row["peer"] for row in rows] == ["voice", "openai", "splice"]
+    for row in rows:
+        assert row["came_back"] > 0.5
+        assert row["cpu_us_per_trip"] > 0
+        assert row["flushes"] > 1
+
+
+@pytest.mark.parametrize("name", ["nothing", "splice@/nowhere"])
+def test_only_relays_that_exist_are_measured(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        relay.main(["--peers", name])
+    assert "must be one of voice, openai, splice" in capsys.readouterr().err
+
+
+def test_ratios_compare_what_was_measured_in_the_same_round() -> None:
+    def run(cpu_us: float) -> relay_tables.Run:
+        return relay_tables.Run(0.1, cpu_us, 1.0, 2.0, 1.0, 2.0, 10, 1000, 1.0, 0.1, 0)
+
+    ours, splice = relay_tables.Case("voice", "plain", 40), relay_tables.Case("splice", "plain", 40)
+    runs = {ours: [run(200), run(50), run(90)], splice: [run(100), run(100), run(100)]}
+    assert relay_tables.compared(runs, ours, splice, relay_tables.cpu_ratio) == 0.9
 
 
 @pytest.mark.parametrize("offset", [0, 3, 45])
 def test_the_stub_unmasks_a_part_of_a_message(offset: int) -> None:
     payload, key = bytes(range(100)), b"\x01\x80\x00\xff"
     masked = bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
-    assert relay_ends.unmasked(masked[offset : offset + 12], key, offset) == payload[offset : offset + 12]
+    assert relay_websocket.unmasked(masked[offset : offset + 12], key, offset) == payload[offset : offset + 12]
 
 
 def test_scores_count_word_errors_and_find_the_document() -> None:
