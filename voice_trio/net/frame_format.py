@@ -9,7 +9,16 @@ try:
 except ImportError:  # a platform without the compiled module
     from websockets.utils import apply_mask
 
-__all__ = ["ProtocolFault", "apply_mask", "check_header", "check_length", "check_text", "decode_text", "is_close_code", "parse_close"]
+__all__ = [
+    "ProtocolFault",
+    "apply_mask",
+    "check_header",
+    "check_length",
+    "check_text",
+    "decode_text",
+    "is_close_code",
+    "parse_close",
+]
 
 # The first byte: FIN, three reserved bits, four bits of opcode.
 FIN = 0x80
@@ -82,7 +91,7 @@ def check_text(received: bytearray, is_end: bool) -> int:
         _, valid = codecs.utf_8_decode(received, "strict", is_end)
     except UnicodeDecodeError:
         raise ProtocolFault(INVALID_TEXT, _NOT_UTF8) from None
-    # The decoder waits for a third byte where two are already a surrogate, U+D800–DFFF, for its handler "surrogatepass".
+    # For its handler "surrogatepass" the decoder waits for a third byte where two are already a surrogate, U+D800–DFFF.
     if len(received) - valid == 2 and received[-2] == 0xED and received[-1] >= 0xA0:
         raise ProtocolFault(INVALID_TEXT, _NOT_UTF8)
     return valid
