@@ -1,4 +1,4 @@
-"""The client's address behind our proxies, and whether the origin of a page is allowed. Pure."""
+"""The client's address behind our proxies, also for logs, and whether the origin of a page is allowed. Pure."""
 
 from __future__ import annotations
 
@@ -27,6 +27,16 @@ def client_address(peer: str, forwarded_for: Sequence[str], trusted_hops: int) -
         if forwarded is not None:
             return forwarded
     return _parsed(peer) or peer or UNKNOWN_ADDRESS
+
+
+def mask_address(address: str) -> str:
+    """The network of `address`, for logs: /24 of IPv4, /48 of IPv6; `unknown` for anything else."""
+    try:
+        parsed = ipaddress.ip_interface(address)
+    except ValueError:
+        return UNKNOWN_ADDRESS
+    bits = 24 if parsed.version == 4 else 48
+    return str(ipaddress.ip_network((parsed.ip, bits), strict=False).network_address)
 
 
 def origin_is_allowed(origin: str | None, allowed: Sequence[str]) -> bool:

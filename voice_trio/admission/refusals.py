@@ -59,6 +59,11 @@ def token_invalid(what: str) -> Refusal:
     return Refusal("token_invalid", 1008, "Token missing or invalid", _sentence(what), 401)
 
 
+def not_administrator() -> Refusal:
+    """The token is valid, but not an administrator's."""
+    return Refusal("not_allowed", 1008, "Not allowed", "This needs an administrator's token.", 403)
+
+
 def token_uncheckable(retry_after: float) -> Refusal:
     """The keys could not be fetched, so a valid token is refused too."""
     return replace(

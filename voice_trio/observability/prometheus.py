@@ -102,6 +102,7 @@ class PrometheusMetrics:
         self.sessions = self._counter("sessions", "Ended sessions, by ending.", "ending")
         self.admitted = self._counter("admitted", "Admitted sessions.")
         self.refusals = self._counter("refusals", "Refused clients, by code.", "code")
+        self.failed_tokens = self._counter("failed_operator_tokens", "Operators' tokens that did not verify.", "kind")
         self.errors = self._counter("errors", "Errors sent to clients, by code.", "code")
         self.turns = self._counter("turns", "Finished turns, by status.", "status")
         self.retrievals = self._counter("retrievals", "Finished turns, by outcome of retrieval.", "outcome")

@@ -8,14 +8,16 @@ import msgspec
 import structlog
 from quart import Response, request
 
+from voice_trio.admission.refusals import Refusal
 from voice_trio.auth.tokens import User, user_hash
 from voice_trio.errors import BadMessage, StateUnavailable
 from voice_trio.state.rollout import Rollout, parse_rollout, rollout_as_json
-from voice_trio.web.responses import authenticate_admin, error_response, json_response
+from voice_trio.web.responses import bearer_and_address, error_response, json_response, refusal_response
 
 if TYPE_CHECKING:
     from quart_trio import QuartTrio
 
+    from voice_trio.admission.operator_tokens import OperatorTokens
     from voice_trio.web.gateway import Gateway
     from voice_trio.web.process_stats import WorkerFacts
 
@@ -24,9 +26,9 @@ log = structlog.get_logger(__name__)
 TOP_USERS_MAX = 10
 
 
-def add_admin_routes(app: QuartTrio, gateway: Gateway) -> None:
+def add_admin_routes(app: QuartTrio, gateway: Gateway, tokens: OperatorTokens) -> None:
     """`GET /v1/voice/stats`, `GET|PUT /v1/voice/rollout` and `DELETE /v1/voice/sessions`, also under /api."""
-    routes = _AdminRoutes(gateway)
+    routes = _AdminRoutes(gateway, tokens)
     for prefix, name in (("", ""), ("/api", "api_")):
         app.add_url_rule(f"{prefix}/v1/voice/stats", f"{name}stats", routes.stats, methods=["GET"])
         app.add_url_rule(f"{prefix}/v1/voice/rollout", f"{name}rollout", routes.rollout, methods=["GET"])
@@ -35,24 +37,24 @@ def add_admin_routes(app: QuartTrio, gateway: Gateway) -> None:
 
 
 class _AdminRoutes:
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, tokens: OperatorTokens) -> None:
         self._gateway = gateway
-        self._verifier = gateway.verifier
+        self._tokens = tokens
         self._state = gateway.state
         self._secret = gateway.settings.signing_secret
 
     async def stats(self) -> Response:
-        user = await authenticate_admin(self._verifier)
+        user = await self._administrator()
         if isinstance(user, Response):
             return user
         return json_response(await _stats(self._gateway, request.args.get("user")))
 
     async def rollout(self) -> Response:
-        user = await authenticate_admin(self._verifier)
+        user = await self._administrator()
         return user if isinstance(user, Response) else json_response(rollout_as_json(await self._state.rollout()))
 
     async def set_rollout(self) -> Response:
-        user = await authenticate_admin(self._verifier)
+        user = await self._administrator()
         if isinstance(user, Response):
             return user
         try:
@@ -73,7 +75,7 @@ class _AdminRoutes:
         return json_response(rollout_as_json(after))
 
     async def delete_records(self) -> Response:
-        admin = await authenticate_admin(self._verifier)
+        admin = await self._administrator()
         if isinstance(admin, Response):
             return admin
         user_id = request.args.get("user", "")
@@ -86,6 +88,12 @@ class _AdminRoutes:
         by, of = user_hash(admin.id, self._secret), user_hash(user_id, self._secret)
         log.info("records_deleted", by=by, of=of, count=count)
         return json_response({"deleted": count})
+
+    async def _administrator(self) -> User | Response:
+        """The administrator that the current request's token names, or the response that refuses the request."""
+        token, address = bearer_and_address(self._gateway.settings.web.trusted_proxy_hops)
+        outcome = await self._tokens.check_administrator(token, address)
+        return refusal_response(outcome) if isinstance(outcome, Refusal) else outcome
 
     def _log_change(self, user: User, before: Rollout, after: Rollout) -> None:
         by = user_hash(user.id, self._secret)

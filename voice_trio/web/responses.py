@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from quart import Response, request
 
 from voice_trio.admission.client_address import origin_is_allowed
-from voice_trio.errors import TokenInvalid, TokenUncheckable
-from voice_trio.web.handshake import bearer
+from voice_trio.web.handshake import bearer, head_of_scope, read_handshake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voice_trio.auth.tokens import TokenVerifier, User
+    from voice_trio.admission.refusals import Refusal
+    from voice_trio.web.asgi_link import Scope
 
 _CONTENT_TYPES = {
     ".js": "text/javascript; charset=utf-8",
@@ -43,16 +43,18 @@ def error_response(status: int, code: str, message: str, **fields: Any) -> Respo
     return response
 
 
-async def authenticate_admin(verifier: TokenVerifier) -> User | Response:
-    """The administrator that the current request's token names, or the response that refuses the request."""
-    token = bearer(request.headers.get("Authorization", "")) or ""
-    try:
-        user = await verifier.verify(token)
-    except TokenUncheckable:
-        return error_response(503, "token_invalid", "The token could not be checked just now.")
-    except TokenInvalid as error:
-        return error_response(401, "token_invalid", str(error))
-    return user if user.is_admin else error_response(403, "not_allowed", "This needs an administrator's token.")
+def bearer_and_address(trusted_hops: int) -> tuple[str, str]:
+    """The bearer token of the current request ("" without one), and the client's address."""
+    handshake = read_handshake(head_of_scope(cast("Scope", request.scope)), trusted_hops)
+    return bearer(request.headers.get("Authorization", "")) or "", handshake.address
+
+
+def refusal_response(refusal: Refusal) -> Response:
+    """A refusal, with its time to wait in `Retry-After`."""
+    response = error_response(refusal.http_status, refusal.code, refusal.message)
+    if refusal.retry_after is not None:
+        response.headers["Retry-After"] = str(refusal.retry_after)
+    return response
 
 
 @dataclass(frozen=True, slots=True)

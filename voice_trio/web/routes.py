@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING
 
 import structlog
 import trio
 from quart import Response, request
 from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException, Unauthorized
+from werkzeug.exceptions import HTTPException
 
 from voice_trio import limits
+from voice_trio.admission.operator_tokens import OperatorTokens
 from voice_trio.observability.prometheus import EXPOSITION_CONTENT_TYPE
 from voice_trio.web.admin import add_admin_routes
 from voice_trio.web.client_secrets import add_client_secret_routes
 from voice_trio.web.files import add_file_routes
-from voice_trio.web.handshake import bearer
-from voice_trio.web.responses import error_response, json_response
+from voice_trio.web.responses import bearer_and_address, error_response, json_response, refusal_response
 
 if TYPE_CHECKING:
     from voice_trio.web.gateway import Gateway
@@ -29,13 +28,19 @@ def make_http_app(gateway: Gateway) -> QuartTrio:
     """The Quart application of one process."""
     app = QuartTrio("voice_trio", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.BODY_BYTES_MAX
-    routes = _StatusRoutes(gateway)
+    metrics_token = gateway.settings.web.metrics_token
+    tokens = OperatorTokens(
+        gateway.verifier,
+        None if metrics_token is None else metrics_token.get_secret_value(),
+        gateway.statistics.count_failed_token,
+    )
+    routes = _StatusRoutes(gateway, tokens)
     for prefix, name in (("", ""), ("/api", "api_")):
         app.add_url_rule(f"{prefix}/v1/voice/health", f"{name}health", routes.health)
     app.add_url_rule("/livez", "livez", routes.livez)
     app.add_url_rule("/readyz", "readyz", routes.readyz)
     app.add_url_rule("/metrics", "metrics", routes.metrics)
-    add_admin_routes(app, gateway)
+    add_admin_routes(app, gateway, tokens)
     add_client_secret_routes(app, gateway)
     add_file_routes(app, gateway.settings.web)
     app.register_error_handler(HTTPException, _http_error)
@@ -44,8 +49,9 @@ def make_http_app(gateway: Gateway) -> QuartTrio:
 
 
 class _StatusRoutes:
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, tokens: OperatorTokens) -> None:
         self._gateway = gateway
+        self._tokens = tokens
 
     async def health(self) -> Response:
         return json_response(await self._gateway.health.report())
@@ -65,11 +71,9 @@ class _StatusRoutes:
         return own
 
     async def metrics(self) -> Response:
-        expected = self._gateway.settings.web.metrics_token
-        if expected is not None:
-            token = bearer(request.headers.get("Authorization", "")) or ""
-            if not hmac.compare_digest(token.encode(), expected.get_secret_value().encode()):
-                raise Unauthorized("a bearer token is needed")
+        token, address = bearer_and_address(self._gateway.settings.web.trusted_proxy_hops)
+        if refusal := self._tokens.check_metrics(token, address):
+            return refusal_response(refusal)
         return Response(self._gateway.statistics.metrics.exposition(), content_type=EXPOSITION_CONTENT_TYPE)
 
 

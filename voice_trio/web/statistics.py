@@ -194,6 +194,10 @@ class Statistics(Observer):
         self._minutes.count("refused")
         self.metrics.refusals.labels(code).inc()
 
+    def count_failed_token(self, kind: str) -> None:
+        """Count an operator's token that did not verify, by its kind."""
+        self.metrics.failed_tokens.labels(kind).inc()
+
     def count_cost(self, kind: str, cost: Cost) -> None:
         """Count the cost of a response or a transcription; `kind` says which."""
         self._minutes.spend(cost.usd)
