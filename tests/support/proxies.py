@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import trio
 from tests.support.deployment import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from voice_trio.server.server import Tls
 
@@ -27,18 +28,31 @@ class Proxy:
 
     port: int
     log_path: Path
+    cafile: str
 
     @property
     def log(self) -> str:
         return self.log_path.read_text()
 
+    @property
+    def trusting(self) -> ssl.SSLContext:
+        """For clients: trusts its certificate."""
+        return ssl.create_default_context(cafile=self.cafile)
 
-def _nginx(folder: Path, port: int, gateways: Sequence[int], tls: Tls) -> list[str]:
-    text = (DEPLOY / "nginx.conf").read_text()
+    async def connect(self, source: str = "127.0.0.1") -> trio.SSLStream[trio.SocketStream]:
+        """A connection from the address `source`, after its TLS handshake."""
+        tcp = await trio.open_tcp_stream("127.0.0.1", self.port, local_address=source)
+        stream = trio.SSLStream(tcp, self.trusting, server_hostname="localhost", https_compatible=True)
+        await stream.do_handshake()
+        return stream
+
+
+def _nginx(folder: Path, port: int, gateways: Sequence[int], tls: Tls, changes: Mapping[str, str]) -> list[str]:
     (folder / "nginx.conf").write_text(
         _changed(
-            text,
+            (DEPLOY / "nginx.conf").read_text(),
             {
+                **changes,
                 "worker_processes auto": "daemon off; worker_processes 1",
                 "/run/nginx.pid": f"{folder}/nginx.pid",
                 "http {": f"http {{ client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; "
@@ -54,13 +68,14 @@ def _nginx(folder: Path, port: int, gateways: Sequence[int], tls: Tls) -> list[s
     return ["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
 
 
-def _haproxy(folder: Path, port: int, gateways: Sequence[int], tls: Tls) -> list[str]:
+def _haproxy(folder: Path, port: int, gateways: Sequence[int], tls: Tls, changes: Mapping[str, str]) -> list[str]:
     pem = folder / "tls.pem"
     pem.write_text(Path(tls.certfile).read_text() + Path(tls.keyfile).read_text())
     (folder / "haproxy.cfg").write_text(
         _changed(
             (DEPLOY / "haproxy.cfg").read_text(),
             {
+                **changes,
                 "bind :443": f"bind 127.0.0.1:{port}",
                 "/etc/haproxy/tls.pem": str(pem),
                 "gateway-1 gateway-1:8000": f"gateway-1 127.0.0.1:{gateways[0]}",
@@ -84,18 +99,23 @@ def _changed(text: str, changes: dict[str, str]) -> str:
 
 
 @asynccontextmanager
-async def proxy(name: str, folder: Path, gateways: Sequence[int], tls: Tls) -> AsyncIterator[Proxy]:
-    """A proxy that runs during the block; skips the test with a loud reason if it is not installed."""
+async def proxy(
+    name: str, folder: Path, gateways: Sequence[int], tls: Tls, changes: Mapping[str, str] | None = None
+) -> AsyncIterator[Proxy]:
+    """A proxy that runs during the block, with `changes` to the text of its configuration.
+
+    Skips the test with a loud reason if it is not installed.
+    """
     if not shutil.which(name):
         pytest.skip(f"SKIPPED LOUDLY: no {name} on this machine; its configuration was not tested")
     port = free_port()
-    command = COMMANDS[name](folder, port, gateways, tls)
+    command = COMMANDS[name](folder, port, gateways, tls, changes or {})
     log_path = folder / f"{name}.log"
     with log_path.open("wb") as log:
         process = await trio.lowlevel.open_process(command, stdout=log, stderr=log, start_new_session=True)
         try:
             await _wait_until_listening(port, process, log_path)
-            yield Proxy(port, log_path)
+            yield Proxy(port, log_path, tls.certfile)
         finally:
             process.terminate()
             with trio.move_on_after(5, shield=True) as terminating:
