@@ -16,7 +16,19 @@ if TYPE_CHECKING:
 # These tests run on real clocks, sockets and processes, on machines that do other work as well. One that fails is run a
 # second time, and the summary names it. Tests on virtual time run once: there a failure is a bug.
 SERVICES = ("auth", "billing", "knowledge", "observability", "state")
-REAL_CLOCKS = ("browser", "cli", "conformance", "deploy", "embedded", "examples", "sdk", "spoken", "wire", *SERVICES)
+REAL_CLOCKS = (
+    "browser",
+    "cli",
+    "conformance",
+    "deploy",
+    "embedded",
+    "examples",
+    "net",
+    "sdk",
+    "spoken",
+    "wire",
+    *SERVICES,
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
