@@ -40,13 +40,13 @@ def test_the_first_report_tells_when_playing_began_but_never_before_it_was_sent(
     told = reports.records
     recorder = TurnRecorder(Summary("s"), [reports])
     recorder.on_event(events.PlaybackPosition("a", 500.0), 9.0)  # of an earlier answer
-    recorder.on_event(events.AudioSent("a", 100.0), 10.0)
+    recorder.on_audio_sent(10.0)
     recorder.on_event(events.PlaybackPosition("a", 0.0), 10.05)
     recorder.on_event(events.PlaybackPosition("a", 250.0), 10.5)
     recorder.on_event(events.PlaybackPosition("a", 500.0), 11.5)
     report(recorder)
     assert told[-1].stages.playback_started == 10.25
-    recorder.on_event(events.AudioSent("b", 100.0), 20.0)
+    recorder.on_audio_sent(20.0)
     recorder.on_event(events.PlaybackPosition("b", 60_000.0), 20.5)
     report(recorder)
     assert told[-1].stages.playback_started == 20.0

@@ -77,8 +77,8 @@ class RecordingSession:
         self.fed: list[object] = []
         self.endings: list[Ending] = []
 
-    def feed(self, event: object, now: float) -> None:
-        self.fed.append(event)
+    def audio_sent(self, item_id: str, duration_ms: float, now: float) -> None:
+        self.fed.append((item_id, duration_ms))
 
     def observe(self, event: object) -> None:
         self.fed.append(event)

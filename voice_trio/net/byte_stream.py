@@ -67,7 +67,6 @@ class TcpStream:
 
     def send_nowait(self, data: bytes) -> None:
         """Give `data` to the kernel; what it does not take waits here, in order. Raises `OSError`."""
-        self._require_sending()
         sent = 0
         if not self.unsent:
             sent = self._send(data)
@@ -84,7 +83,6 @@ class TcpStream:
                 await trio.lowlevel.wait_writable(self._fd)
             except trio.ClosedResourceError as error:
                 raise _closed() from error
-            self._require_sending()
             del self._rest[: self._send(self._rest)]
             self.unsent = len(self._rest)
 
@@ -113,6 +111,8 @@ class TcpStream:
 
         A transient error must not be followed by success: the peer would miss bytes in the middle of the stream.
         """
+        if self._send_errno:
+            self._require_sending()
         try:
             return self._socket.send(data)
         except BlockingIOError:

@@ -74,7 +74,6 @@ class WebSocketProtocol(FrameWriter):
 
     __slots__ = (
         "_checked",
-        "_data",
         "_first",
         "_is_over",
         "_key",
@@ -85,6 +84,7 @@ class WebSocketProtocol(FrameWriter):
         "_opcode",
         "_start",
         "message_bytes_max",
+        "unparsed",
     )
 
     def __init__(self, *, is_client: bool, message_bytes_max: int) -> None:
@@ -93,7 +93,8 @@ class WebSocketProtocol(FrameWriter):
         """Of one message, over all its fragments. It may be raised at any time, and then holds for the next frame."""
         self._mask_bit = 0 if is_client else MASKED
         self._key_bytes = 0 if is_client else 4
-        self._data = b""  # what came, not yet parsed from `_start` on
+        self.unparsed = b""
+        """What came and is not parsed yet, from `_start` on; while it is empty, `next_event` has nothing to return."""
         self._start = 0
         self._first = 0  # first byte of the current frame
         self._missing = _BETWEEN_FRAMES  # bytes of its payload that are not parsed yet
@@ -106,28 +107,29 @@ class WebSocketProtocol(FrameWriter):
     @property
     def buffered_bytes(self) -> int:
         """Bytes kept here: those of an incomplete message, and those not yet parsed."""
-        return len(self._message) + len(self._data) - self._start
+        return len(self._message) + len(self.unparsed) - self._start
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the peer. Call it after `next_event` has returned None; else what is left is copied."""
         if self._is_over:
             return
-        if self._data:
-            data = self._data[self._start :] + data
-        self._data = data
+        if self.unparsed:
+            data = self.unparsed[self._start :] + data
+        self.unparsed = data
         self._start = 0
 
     def next_event(self) -> Event | None:
         """Parse up to the next event; None when more data is needed. Raises `ProtocolFault`, once."""
         try:
-            return self._whole_message() or self._parse()
+            message = self._whole_message()
+            return self._parse() if message is None else message
         except ProtocolFault:
             self._end()
             raise
 
     def _whole_message(self) -> str | bytes | None:
         """The quick way: the message of one frame with a 16-bit length, if all of it is there."""
-        data, start = self._data, self._start
+        data, start = self.unparsed, self._start
         if self._opcode or len(data) - start < 8 or data[start + 1] ^ self._mask_bit != LENGTH_16:
             return None
         first = data[start]
@@ -158,13 +160,13 @@ class WebSocketProtocol(FrameWriter):
             self._missing = _BETWEEN_FRAMES
             if is_end:
                 return self._end_message(payload)
-        self._data = self._data[self._start :]
+        self.unparsed = self.unparsed[self._start :]
         self._start = 0
         return None
 
     def _begin_frame(self) -> bool:
         """Parse a header if all of it is there, and in a control frame the payload too."""
-        data, at = self._data, self._start + 2
+        data, at = self.unparsed, self._start + 2
         if len(data) < at:
             return False
         first = data[at - 2]
@@ -194,8 +196,8 @@ class WebSocketProtocol(FrameWriter):
 
     def _take_payload(self) -> bytes:
         """What is there of the current frame's payload, unmasked."""
-        end = min(self._start + self._missing, len(self._data))
-        payload = self._data[self._start : end]
+        end = min(self._start + self._missing, len(self.unparsed))
+        payload = self.unparsed[self._start : end]
         self._missing -= len(payload)
         self._skip_to(end)
         if self._mask_bit:
@@ -206,8 +208,8 @@ class WebSocketProtocol(FrameWriter):
 
     def _skip_to(self, end: int) -> None:
         """Go on at `end`; bytes that are parsed to the last one are not kept."""
-        if end == len(self._data):
-            self._data = b""
+        if end == len(self.unparsed):
+            self.unparsed = b""
             self._start = 0
         else:
             self._start = end
@@ -238,7 +240,7 @@ class WebSocketProtocol(FrameWriter):
 
     def _end(self) -> None:
         self._is_over = True
-        self._data = b""
+        self.unparsed = b""
         self._start = 0
         self._message = bytearray()
         self._missing = _BETWEEN_FRAMES

@@ -127,18 +127,22 @@ class WebSocketLink(Link):
 
     async def receive(self) -> str | bytes:
         """The next message; raises `LinkClosed` at the end of the connection. Cancellation loses no message."""
+        protocol = self._protocol
         while True:
             if self._returned >= limits.MESSAGES_WITHOUT_CHECKPOINT_MAX:
                 self._returned = 0
                 await trio.lowlevel.checkpoint()
-            match self._next_event():
-                case str() | bytes() as message:
-                    self._returned += 1
-                    return message
-                case None:
-                    await self._read()
-                case event:
-                    await self._handle_control(event)
+            event = self._next_event() if protocol.unparsed else None
+            if isinstance(event, str | bytes):
+                self._returned += 1
+                return event
+            if event is not None:
+                await self._handle_control(event)
+            elif self._lost is not None or self._fault is not None:
+                raise self._closed()
+            else:
+                self._returned = 0
+                await self._read()
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close with a bounded closing handshake; when cancelled, close the socket at once."""
@@ -189,7 +193,7 @@ class WebSocketLink(Link):
             raise self._closed() from fault
 
     async def _read(self) -> None:
-        """Read once from the stream; the end of the stream ends the link."""
+        """Read once from the stream; raises `LinkClosed` at its end."""
         self._is_reading = True
         try:
             data = await self._stream.receive()
@@ -197,11 +201,11 @@ class WebSocketLink(Link):
             data = b""
         finally:
             self._is_reading = False
-        if data:
-            self._was_heard = True
-            self._protocol.receive_data(data)
-        else:
+        if not data:
             self._lose(LinkClosed())
+            raise self._closed()
+        self._was_heard = True
+        self._protocol.receive_data(data)
 
     async def _handle_control(self, frame: Ping | Pong | CloseFrame) -> None:
         """Answer a control frame. A peer that sends them faster than allowed is read more slowly."""

@@ -69,6 +69,9 @@ class Observer:
     def on_command(self, command: Any, now: float) -> None:
         """Called before the session executes the command; with what is sent, where that is a `SendToUpstream`."""
 
+    def on_audio_sent(self, now: float) -> None:
+        """Called when sound has been written to the client."""
+
     def on_turn(self, record: TurnRecord) -> None:
         """Called with the complete record of each turn, once."""
 
@@ -91,12 +94,18 @@ class Observer:
 class Observers:
     """Dispatches to observers in the order in which they are given.
 
-    `by_event` and `by_command` map an exact type to the methods to call; the session reads them for each event.
+    `by_event` and `by_command` map an exact type to the methods to call, `audio_sent` are the methods to call for sound
+    that has been written; the session reads them for each event.
     """
 
     def __init__(self, *observers: Observer) -> None:
         self.by_event: dict[type, tuple[Handler, ...]] = {}
         self.by_command: dict[type, tuple[Handler, ...]] = {}
+        self.audio_sent = tuple(
+            observer.on_audio_sent
+            for observer in observers
+            if type(observer).on_audio_sent is not Observer.on_audio_sent
+        )
         self._observers = observers
         for observer in observers:
             for kind, handler in observer.event_handlers().items():

@@ -49,6 +49,10 @@ class SessionPort(Protocol):
         """Hand an event to the conversation and execute its commands, at once; `now` saves reading the clock again."""
         ...
 
+    def audio_sent(self, item_id: str, duration_ms: float, now: float) -> None:
+        """Sound has been written to the client: known at once, also while another event is being handled."""
+        ...
+
     def execute(self, command: Command) -> None:
         """Execute a command that comes from beside the conversation."""
         ...
@@ -70,6 +74,10 @@ class DecisionCore(Protocol):
     """What decides, as the session sees it: events with their times in, commands out; never waits."""
 
     def handle(self, event: Any, now: float) -> list[Command]: ...
+
+    def audio_sent(self, item_id: str, duration_ms: float, now: float) -> None:
+        """The event `AudioSent`, which has no commands, without the value for it: it comes for every frame of sound."""
+        ...
 
     def close(self, now: float) -> list[Command]: ...
 

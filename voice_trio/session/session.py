@@ -159,6 +159,13 @@ class Session:
         for command in self._core.handle(event, now):
             self._execute(command, now)
 
+    def audio_sent(self, item_id: str, duration_ms: float, now: float) -> None:
+        """Sound has been written to the client. It has no commands, so it may come while others are executed."""
+        if self.summary.ending is None:
+            for note in self._observers.audio_sent:
+                note(now)
+            self._core.audio_sent(item_id, duration_ms, now)
+
     def observe(self, event: ObserverEvent) -> None:
         """Hand an event to the observers only."""
         now = trio.current_time()

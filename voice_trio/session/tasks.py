@@ -127,7 +127,7 @@ async def watch_for_idleness(core: DecisionCore, host: SessionPort) -> None:
         now = trio.current_time()
         quiet_since = core.quiet_since(now)
         if quiet_since is None:
-            await trio.sleep(limits.IDLE_CHECK_SECONDS)
+            await trio.sleep(min(limits.IDLE_CHECK_SECONDS_MAX, host.config.idle_seconds))
         elif now - quiet_since < host.config.idle_seconds:
             await trio.sleep_until(quiet_since + host.config.idle_seconds)
         else:

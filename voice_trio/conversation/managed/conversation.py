@@ -47,8 +47,8 @@ class ManagedConversation:
             case events.ResponseAudioDelta():
                 self._on_response_audio(event, now)
                 return issued
-            case events.AudioSent():
-                self._on_audio_sent(event, now)
+            case events.AudioSent(item_id, duration_ms):
+                self.audio_sent(item_id, duration_ms, now)
                 return issued
             case events.SearchFinished() | events.SearchFailed() | events.ToolFinished():
                 self._on_work(event, now)
@@ -84,6 +84,13 @@ class ManagedConversation:
                 self._on_timer(event)
         self._flow.advance()
         return issued
+
+    def audio_sent(self, item_id: str, duration_ms: float, now: float) -> None:
+        """Sound of the response has been written to the client. It makes nothing else possible: no commands."""
+        self._playback.sent(item_id, duration_ms, now)
+        turn = self._user_input.turn
+        if turn is not None and turn.stages.first_audio_out is None and item_id in self._playback:
+            turn.stages.first_audio_out = now
 
     def close(self, now: float) -> list[commands.Command]:
         """The session ends: what remains to be reported."""
@@ -258,12 +265,6 @@ class ManagedConversation:
         if turn.stages.first_audio_in is None:
             turn.stages.first_audio_in = now
         self._out.issued.append(commands.SendToClient(event))
-
-    def _on_audio_sent(self, event: events.AudioSent, now: float) -> None:
-        self._playback.sent(event.item_id, event.duration_ms, now)
-        turn = self._user_input.turn
-        if turn is not None and turn.stages.first_audio_out is None and event.item_id in self._playback:
-            turn.stages.first_audio_out = now
 
     def _on_playback_check(self, event: events.PlaybackCheck) -> None:
         turn = self._flow.turn

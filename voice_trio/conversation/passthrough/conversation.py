@@ -116,6 +116,14 @@ class PassthroughConversation:
         self._flow.advance()
         return issued
 
+    def audio_sent(self, item_id: str, duration_ms: float, now: float) -> None:
+        """Sound of the response has been written to the client. It has no commands."""
+        playback = self._responses.playback
+        playback.sent(item_id, duration_ms, now)
+        response = self._responses.latest
+        if response is not None and response.turn.stages.first_audio_out is None and item_id in playback:
+            response.turn.stages.first_audio_out = now
+
     def close(self, now: float) -> list[commands.Command]:
         """The session ends: what remains to be reported."""
         issued: list[commands.Command] = []
@@ -165,8 +173,8 @@ class PassthroughConversation:
 
     def _on_work(self, event: PassthroughWork, now: float) -> None:
         match event:
-            case events.AudioSent():
-                self._on_audio_sent(event, now)
+            case events.AudioSent(item_id, duration_ms):
+                self.audio_sent(item_id, duration_ms, now)
             case events.SearchFinished():
                 self._user_input.search_over(event.search_id, event.passages, now)
             case events.SearchFailed():
@@ -255,13 +263,6 @@ class PassthroughConversation:
             self._flow.finish("unanswered", "cleared")
 
     # What is heard
-
-    def _on_audio_sent(self, event: events.AudioSent, now: float) -> None:
-        playback = self._responses.playback
-        playback.sent(event.item_id, event.duration_ms, now)
-        response = self._responses.latest
-        if response is not None and response.turn.stages.first_audio_out is None and event.item_id in playback:
-            response.turn.stages.first_audio_out = now
 
     def _on_playback_check(self, event: events.PlaybackCheck) -> None:
         turn = self._flow.turn

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import trio
 
 from voice_trio import limits
-from voice_trio.conversation import events
 from voice_trio.errors import LinkClosed
 from voice_trio.session.endings import Ending
 from voice_trio.session.observers import FlushSent
@@ -33,7 +32,7 @@ class Lane(Enum):
     OTHER = "in order with everything else, unless that is held back"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Frame:
     """One text frame for the client; `audio_ms` > 0 if it carries that much of `item_id`'s sound."""
 
@@ -266,7 +265,6 @@ class SendQueue:
             if frame is self._in_flight:  # else a flush came while it was written: the client drops it
                 self._dry_at = max(self._dry_at, now) + frame.audio_ms / 1000
             self._host.summary.audio_out_s += frame.audio_ms / 1000
-            # This may happen within another event. It is safe, because AudioSent has no commands.
-            self._host.feed(events.AudioSent(frame.item_id, frame.audio_ms), now)
+            self._host.audio_sent(frame.item_id, frame.audio_ms, now)
         elif frame.flush_at is not None:
             self._host.observe(FlushSent(frame.flush_at))

@@ -15,14 +15,7 @@ if TYPE_CHECKING:
     from voice_trio.conversation.turn.record import TurnRecord
     from voice_trio.session.summary import Summary
 
-    ObservedEvent = (
-        events.AudioSent
-        | events.PlaybackPosition
-        | events.SearchFinished
-        | events.SearchFailed
-        | FlushQueued
-        | FlushSent
-    )
+    ObservedEvent = events.PlaybackPosition | events.SearchFinished | events.SearchFailed | FlushQueued | FlushSent
 
 
 class TurnRecorder(Observer):
@@ -33,7 +26,6 @@ class TurnRecorder(Observer):
     """
 
     event_types: ClassVar = (
-        events.AudioSent,
         events.PlaybackPosition,
         events.SearchFinished,
         events.SearchFailed,
@@ -60,9 +52,6 @@ class TurnRecorder(Observer):
 
     def on_event(self, event: ObservedEvent, now: float) -> None:
         match event:
-            case events.AudioSent():
-                if self._audio_sent_at is None:
-                    self._audio_sent_at = now
             case events.PlaybackPosition(played_ms=played_ms):
                 self._note_position(played_ms, now)
             case events.SearchFinished(search_id, passages):
@@ -75,6 +64,10 @@ class TurnRecorder(Observer):
                 self._note_flush(queued_at, now)
             case _:
                 assert_never(event)
+
+    def on_audio_sent(self, now: float) -> None:
+        if self._audio_sent_at is None:
+            self._audio_sent_at = now
 
     def on_command(self, command: commands.StartSearch | commands.ReportTurn, now: float) -> None:
         match command:
