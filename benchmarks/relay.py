@@ -1,6 +1,6 @@
 """What it costs to relay sound: CPU, latency and memory of a frame up and its echo down, beside plain relays.
 
-    .venv/bin/python -m benchmarks.relay [--peers voice openai splice fastapi fastapi-text hypercorn]
+    .venv/bin/python -m benchmarks.relay [--peers voice openai splice fastapi fastapi-sansio fastapi-text hypercorn]
         [--upstream plain tls] [--sessions 40 100 200 300] [--seconds 10] [--rounds 3] [--json FILE]
 
 Each session sends a frame of 40 ms as base64 in JSON every 40 ms; a stub upstream answers each frame at once with a
@@ -11,13 +11,15 @@ process on another core, whose CPU is not counted. Run by root, all run at real-
 The gateway is `voice-trio serve` with default settings and a knowledge base; only its limits of sessions are lifted.
 `voice` is the voice protocol, `openai` is OpenAI's; `voice@ROOT` is the gateway of another checkout. `splice` copies
 bytes between two TCP connections with Trio. `fastapi` is FastAPI on uvicorn with uvloop and `websockets`, which parses
-and writes each frame's JSON; `fastapi-text` does not. `hypercorn` is Quart-Trio on hypercorn with trio-websocket. The
-peers are installed into an environment of their own.
+and writes each frame's JSON; `fastapi-text` does not; `fastapi-sansio` has the newer of uvicorn's two implementations
+over `websockets`. `hypercorn` is Quart-Trio on hypercorn with trio-websocket. The peers are installed into an
+environment of their own.
 
 CPU is that of the relay's process, user and system, divided by the echoes that came back. Memory is its resident size
 while all talk, and its slope from the fewest to the most sessions. "flush" is the time from the upstream's
-`speech_started` to `playback.flush` at the client (other protocols: to the same event), twenty times a second while all
-talk. Figures are medians of the rounds; ratios are medians of each round's ratio.
+`speech_started` to `playback.flush` at the client (other protocols: to the same event), while all talk and each session
+is interrupted every 10 s, which begins another turn with its search. Figures are medians of the rounds; ratios are
+medians of each round's ratio.
 
 Last measured on 2026-11-30 before the gateway had a connection of its own, plain upstream, 40 sessions: voice 522 µs,
 openai 490, splice 111, fastapi 213; at 200: splice 92, fastapi 141, and the gateway's core is full.
@@ -46,7 +48,7 @@ from benchmarks.support import memory_kib, percentile, user_token
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PEERS = ("voice", "openai", "splice", "fastapi", "fastapi-text", "hypercorn")
+PEERS = ("voice", "openai", "splice", "fastapi", "fastapi-sansio", "fastapi-text", "hypercorn")
 WITHOUT_PACKAGES = ("voice", "openai", "splice")
 FRAMES_PER_SECOND = 25
 LEAD_SECONDS = 0.5
@@ -98,7 +100,8 @@ async def measure_load(place: Place, upstream: str, sessions: int, options: argp
         for peer in options.peers:
             process, port, versions = await stack.enter_async_context(relay_process(place, peer, url))
             relays.append(Relay(peer, process.pid, port))
-            progress(f"{peer}: {versions}" if versions else f"{peer}: {peer.root}")
+            if sessions == options.sessions[0]:
+                progress(f"{peer}: {versions or peer.root}")
         await ends.order([callers_of(relay, sessions) for relay in relays])
         with trio.fail_after(ORDER_SECONDS_MAX):
             await ends.report()

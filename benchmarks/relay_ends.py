@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 FRAME_SECONDS, TICK_SECONDS = 0.04, 0.001
 CONNECTING_MAX = 8
 READY_SECONDS_MAX = 60.0
-INTERRUPT_SECONDS = 0.05
-"""Between two barge-ins of all sessions together."""
+TURN_SECONDS = 10.0
+"""Between two barge-ins of one session."""
+SPEECH_SECONDS = 0.05
 QUIET_SECONDS, QUIET_SECONDS_MAX = 0.2, 15.0
 """Without an echo a relay has nothing more to do; one that is overloaded is waited for so long."""
 
@@ -77,15 +78,16 @@ class Group:
         """All talk, and the upstream reports speech in one session after the other; the callers time the flushes."""
         loop, number = asyncio.get_running_loop(), 0
         async with self._talking():
-            until = loop.time() + seconds
-            while loop.time() < until:
+            due, until = loop.time(), loop.time() + seconds
+            while due < until:
                 upstream = self._callers[number % len(self._callers)].upstream
                 number += 1
                 if upstream is not None and upstream.is_responding:
                     upstream.interrupt()
                     if self._order["kind"] != "raw":
-                        loop.call_later(INTERRUPT_SECONDS, upstream.finish_barge_in)
-                await asyncio.sleep(INTERRUPT_SECONDS)
+                        loop.call_later(SPEECH_SECONDS, upstream.finish_barge_in)
+                due += TURN_SECONDS / len(self._callers)
+                await asyncio.sleep(due - loop.time())
         await self._wait_quiet()
         say({"flushes": self.seen.flushes, "lost": self.seen.lost})
 

@@ -1,10 +1,11 @@
 """What the relay benchmark compares the gateway with: three relays that know nothing of what they pass on.
 
-    .venv/bin/python -m benchmarks.relay_peers splice | fastapi | fastapi-text | hypercorn UPSTREAM_URL
+    .venv/bin/python -m benchmarks.relay_peers splice | fastapi | fastapi-sansio | fastapi-text | hypercorn URL
 
 `benchmarks.relay` starts them; they are of no use on their own. `splice` copies bytes between two TCP connections with
 Trio's streams. The others are WebSocket servers: FastAPI on uvicorn and uvloop, which parses and writes each message as
-JSON (`fastapi`) or does not (`fastapi-text`), and Quart-Trio on hypercorn. Each prints its port and its versions.
+JSON (`fastapi`) or does not (`fastapi-text`), and Quart-Trio on hypercorn. `fastapi-sansio` is `fastapi` with the newer
+of uvicorn's two implementations over `websockets`. Each prints its port and its versions.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import ssl
 import sys
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 import trio
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 
 PATH = "/v1/realtime"
 RECEIVE_BYTES = 65536
+FASTAPI = ("fastapi", "uvicorn", "uvloop", "websockets")
 VERSIONS = {
     "splice": ("trio",),
-    "fastapi": ("fastapi", "uvicorn", "uvloop", "websockets"),
-    "fastapi-text": ("fastapi", "uvicorn", "uvloop", "websockets"),
+    "fastapi": FASTAPI,
+    "fastapi-sansio": FASTAPI,
+    "fastapi-text": FASTAPI,
     "hypercorn": ("hypercorn", "quart-trio", "trio-websocket", "trio"),
 }
 
@@ -75,7 +78,13 @@ def splice(listener: socket.socket, upstream_url: str) -> None:
     trio.run(trio.serve_listeners, serve, [trio.SocketListener(trio.socket.from_stdlib_socket(listener))])
 
 
-def fastapi(listener: socket.socket, upstream_url: str, *, as_text: bool = False) -> None:
+def fastapi(
+    listener: socket.socket,
+    upstream_url: str,
+    *,
+    as_text: bool = False,
+    ws: Literal["websockets", "websockets-sansio"] = "websockets",
+) -> None:
     """Relay messages between uvicorn's WebSocket and a client of the `websockets` package."""
     import uvicorn
     from fastapi import FastAPI
@@ -109,7 +118,7 @@ def fastapi(listener: socket.socket, upstream_url: str, *, as_text: bool = False
     relay.__annotations__["client"] = FastAPIWebSocket  # a local name, which FastAPI cannot resolve
     app = FastAPI()
     app.add_api_websocket_route(PATH, relay)
-    config = uvicorn.Config(app, loop="uvloop", ws="websockets", ws_per_message_deflate=False, log_level="warning")
+    config = uvicorn.Config(app, loop="uvloop", ws=ws, ws_per_message_deflate=False, log_level="warning")
     uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -147,6 +156,7 @@ def hypercorn(listener: socket.socket, upstream_url: str) -> None:
 RELAYS: dict[str, Callable[[socket.socket, str], None]] = {
     "splice": splice,
     "fastapi": fastapi,
+    "fastapi-sansio": partial(fastapi, ws="websockets-sansio"),
     "fastapi-text": partial(fastapi, as_text=True),
     "hypercorn": hypercorn,
 }

@@ -115,7 +115,7 @@ def test_every_frame_comes_back_through_a_relay(tmp_path: Path) -> None:
     for row in rows:
         assert row["came_back"] > 0.5
         assert row["cpu_us_per_trip"] > 0
-        assert row["flushes"] > 1
+        assert row["flushes"] == 1
 
 
 @pytest.mark.parametrize("name", ["nothing", "splice@/nowhere"])
