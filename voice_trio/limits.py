@@ -65,6 +65,7 @@ FIRST_MESSAGE_BYTES_MAX = 32 * 1024  # of one message until admission: it holds 
 VOICE_MESSAGE_BYTES_MAX = MIB  # of one message of a voice client; part of the contract
 MESSAGE_BYTES_MAX = 16 * MIB  # of one WebSocket message: above OpenAI's largest event, 15 MiB of audio in base64
 RECEIVE_BYTES = 64 * 1024  # of one read from a socket
+EMPTY_FRAGMENTS_MAX = 100  # in one WebSocket message: each costs time and no byte of its size; no client sends many
 TLS_RECORD_BYTES = 16 * 1024  # of plaintext in one record at most (RFC 8446 §5.1); one step of encryption
 LINK_MESSAGES_QUEUED_MAX = 32  # in trio-websocket, which reads no further while its queue is full (its default is 1)
 QUERY_BYTES_MAX = 32_768  # of a query string at the upgrade; it may hold a token

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.websocket_frames import (
@@ -50,6 +50,7 @@ def written(end: WebSocketProtocol, event: Event) -> bytes:
 
 
 @SIDES
+@settings(deadline=None)
 @given(events=EVENTS, places=st.lists(st.integers(0, 200_000), max_size=12))
 def test_what_one_end_writes_the_other_reads_however_it_is_cut(
     is_client: bool, events: list[Event], places: list[int]
@@ -61,6 +62,7 @@ def test_what_one_end_writes_the_other_reads_however_it_is_cut(
 
 
 @SIDES
+@settings(deadline=None)
 @given(code=CODES, reason=REASONS)
 def test_a_close_frame_ends_the_reading(is_client: bool, code: int, reason: str) -> None:
     writer, reader = protocol(is_client=not is_client), protocol(is_client=is_client)

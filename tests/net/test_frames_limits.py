@@ -15,12 +15,14 @@ from tests.support.websocket_frames import (
     PING,
     TEXT,
     RawFrame,
+    Received,
     cut,
     encode,
     protocol,
     receive,
     text,
 )
+from voice_trio import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +33,9 @@ SIDES = pytest.mark.parametrize("is_client", [False, True], ids=["server", "clie
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """The best of three: another process on the machine only adds to it."""
+    """CPU time, the best of five: other work on the machine only adds to it."""
     times = []
-    for _ in range(3):
+    for _ in range(5):
         start = time.process_time()
         work()
         times.append(time.process_time() - start)
@@ -61,10 +63,10 @@ def pings_within_a_message(count: int) -> list[RawFrame]:
 def test_eight_times_as_many_tiny_frames_in_one_read_take_about_eight_times_as_long(
     frames: Callable[[int], list[RawFrame]], is_client: bool
 ) -> None:
-    few, many = (encode(frames(count), is_client=is_client) for count in (2_000, 16_000))
+    few, many = (encode(frames(count), is_client=is_client) for count in (4_000, 32_000))
     seconds_for_few = seconds(lambda: receive(protocol(is_client=is_client), [few]))
     seconds_for_many = seconds(lambda: receive(protocol(is_client=is_client), [many]))
-    assert seconds_for_many < 24 * seconds_for_few  # quadratic would be 64
+    assert seconds_for_many < 32 * seconds_for_few  # quadratic: 64 times
 
 
 @SIDES
@@ -75,7 +77,7 @@ def test_a_message_eight_times_as_large_takes_about_eight_times_as_long(opcode: 
     )
     seconds_for_small = seconds(lambda: receive(protocol(is_client=is_client), small))
     seconds_for_large = seconds(lambda: receive(protocol(is_client=is_client), large))
-    assert seconds_for_large < 24 * seconds_for_small
+    assert seconds_for_large < 32 * seconds_for_small
 
 
 @SIDES
@@ -94,7 +96,7 @@ def test_the_largest_message_of_the_gateway_takes_about_twice_its_size(opcode: i
 
 @SIDES
 def test_tiny_fragments_take_no_more_memory_than_their_bytes(is_client: bool) -> None:
-    pieces = reads(encode(tiny_fragments(50_000)[:-1], is_client=is_client))
+    pieces = reads(encode(tiny_fragments(20_000)[:-1], is_client=is_client))
     end = protocol(is_client=is_client)
     tracemalloc.start()
     try:
@@ -102,9 +104,9 @@ def test_tiny_fragments_take_no_more_memory_than_their_bytes(is_client: bool) ->
         kept, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert end.buffered_bytes == 50_001
-    assert kept < 80_000
-    assert peak < 400_000
+    assert end.buffered_bytes == 20_001
+    assert kept < 40_000
+    assert peak < 200_000
 
 
 @SIDES
@@ -120,3 +122,12 @@ def test_an_incomplete_header_does_not_keep_the_read_that_it_came_with(is_client
     finally:
         tracemalloc.stop()
     assert 0 < end.buffered_bytes < 10
+
+
+@SIDES
+def test_empty_fragments_are_bounded_as_they_add_nothing_to_the_size(is_client: bool) -> None:
+    allowed = [RawFrame(TEXT), *[RawFrame(CONTINUATION)] * (limits.EMPTY_FRAGMENTS_MAX - 1), RawFrame(FIN, b"x")]
+    stream = encode(allowed * 2, is_client=is_client)
+    assert receive(protocol(is_client=is_client), [stream]) == Received(["x", "x"])
+    stream = encode([RawFrame(BINARY), *[RawFrame(CONTINUATION)] * 10_000], is_client=is_client)
+    assert receive(protocol(is_client=is_client), [stream]) == Received([], 1008)

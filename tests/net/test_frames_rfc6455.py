@@ -199,7 +199,7 @@ def test_in_one_piece_and_byte_by_byte(case: Case, is_client: bool) -> None:
 
 
 @SIDES
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(case=st.sampled_from([case.values[0] for case in CASES]), data=st.data())
 def test_in_random_pieces(case: Case, is_client: bool, data: st.DataObject) -> None:
     stream = encode(case.frames, is_client=is_client)

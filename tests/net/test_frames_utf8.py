@@ -108,6 +108,7 @@ def test_every_first_two_bytes_are_judged_as_the_standard_does() -> None:
 
 
 @SIDES
+@settings(deadline=None)
 @given(payload=st.binary(max_size=12) | st.lists(st.sampled_from(SAMPLES), max_size=4).map(b"".join))
 def test_any_bytes_are_judged_as_the_standard_does(payload: bytes, is_client: bool) -> None:
     assert faults_after(payload, is_client=is_client) == certain_after(payload)
@@ -119,7 +120,7 @@ def is_valid(payload: bytes) -> bool:
 
 
 @SIDES
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     payload=st.text(max_size=30).map(str.encode) | st.lists(st.sampled_from(SAMPLES), max_size=3).map(b"".join),
     fragments=st.lists(st.integers(0, 60), max_size=5),

@@ -12,12 +12,11 @@ except ImportError:  # a platform without the compiled module
 __all__ = [
     "ProtocolFault",
     "apply_mask",
-    "check_header",
-    "check_length",
     "check_text",
     "decode_text",
     "is_close_code",
     "parse_close",
+    "parse_header",
 ]
 
 # The first byte: FIN, three reserved bits, four bits of opcode.
@@ -35,6 +34,7 @@ CONTROL_BYTES_MAX = 125
 
 PROTOCOL_ERROR = 1002
 INVALID_TEXT = 1007
+POLICY_VIOLATION = 1008
 TOO_BIG = 1009
 
 _NOT_UTF8 = "text is not valid UTF-8"
@@ -42,7 +42,10 @@ _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 
 
 class ProtocolFault(Exception):
-    """The peer broke the protocol; `code` (1002, 1007 or 1009) and `reason` belong into our close frame."""
+    """The peer broke the protocol, or a bound of ours; code and reason belong into our close frame.
+
+    1002: a rule of the RFC; 1007: text that is not UTF-8; 1008: too many empty fragments; 1009: a message too big.
+    """
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
@@ -50,11 +53,30 @@ class ProtocolFault(Exception):
         self.reason = reason
 
 
-def check_header(first: int, length: int, is_within_message: bool) -> None:
-    """Check two bytes of a header, of the second without the mask bit that is expected. Raises `ProtocolFault`.
+def parse_header(data: bytes, start: int, mask_bit: int, is_within_message: bool) -> tuple[int, int, int] | None:
+    """First byte, length of the payload, and where the mask key is or would be; None when bytes are missing.
 
-    `is_within_message`: the last data frame was not the last of its message.
+    `mask_bit` is the one that the peer must set; `is_within_message` tells that its last data frame was not the last of
+    its message. Raises `ProtocolFault`, as soon as the bytes that show it are there.
     """
+    at = start + 2
+    if len(data) < at:
+        return None
+    first = data[start]
+    length = data[start + 1] ^ mask_bit
+    _check_header(first, length, is_within_message)
+    if length >= LENGTH_16:
+        encoded_bytes = 2 if length == LENGTH_16 else 8
+        at += encoded_bytes
+        if len(data) < at:
+            return None
+        length = int.from_bytes(data[at - encoded_bytes : at])
+        _check_length(length, encoded_bytes)
+    return first, length, at
+
+
+def _check_header(first: int, length: int, is_within_message: bool) -> None:
+    """Check the first byte, and the second without the mask bit that is expected (`length`). Raises `ProtocolFault`."""
     opcode = first & OPCODE
     if first & RESERVED:
         raise ProtocolFault(PROTOCOL_ERROR, "reserved bit set")
@@ -73,7 +95,7 @@ def check_header(first: int, length: int, is_within_message: bool) -> None:
         raise ProtocolFault(PROTOCOL_ERROR, "new message within a fragmented one")
 
 
-def check_length(length: int, encoded_bytes: int) -> None:
+def _check_length(length: int, encoded_bytes: int) -> None:
     """Check a length of 2 or 8 bytes: it must need them, and have its top bit clear. Raises `ProtocolFault`."""
     if length < (LENGTH_16 if encoded_bytes == 2 else 1 << 16):
         raise ProtocolFault(PROTOCOL_ERROR, "length not in its shortest encoding")
@@ -81,14 +103,13 @@ def check_length(length: int, encoded_bytes: int) -> None:
         raise ProtocolFault(PROTOCOL_ERROR, "length over 63 bits")
 
 
-def check_text(received: bytearray, is_end: bool) -> int:
+def check_text(received: bytearray) -> int:
     """How many bytes of an incomplete text are certainly valid: all but a character that is not complete yet.
 
-    At the end of the text (`is_end`) that is a fault as well. Raises `ProtocolFault` as soon as no further bytes can
-    make the text valid.
+    Raises `ProtocolFault` as soon as no further bytes can make the text valid.
     """
     try:
-        _, valid = codecs.utf_8_decode(received, "strict", is_end)
+        _, valid = codecs.utf_8_decode(received, "strict", False)
     except UnicodeDecodeError:
         raise ProtocolFault(INVALID_TEXT, _NOT_UTF8) from None
     # For its handler "surrogatepass" the decoder waits for a third byte where two are already a surrogate, U+D800–DFFF.
@@ -109,8 +130,8 @@ def parse_close(payload: bytes) -> tuple[int | None, str]:
     """Code and reason of a close frame; an empty one has neither. Raises `ProtocolFault`."""
     if not payload:
         return None, ""
-    code = int.from_bytes(payload[:2])
-    if len(payload) == 1 or not is_close_code(code):
+    code = int.from_bytes(payload[:2])  # of one byte alone: at most 255, which is none
+    if not is_close_code(code):
         raise ProtocolFault(PROTOCOL_ERROR, "invalid close code")
     return code, decode_text(payload[2:])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from voice_trio import limits
 from voice_trio.net.frame_format import (
     BINARY,
     CONTROL,
@@ -16,16 +17,16 @@ from voice_trio.net.frame_format import (
     MASKED,
     OPCODE,
     PING,
+    POLICY_VIOLATION,
     PONG,
     TEXT,
     TOO_BIG,
     ProtocolFault,
     apply_mask,
-    check_header,
-    check_length,
     check_text,
     decode_text,
     parse_close,
+    parse_header,
 )
 from voice_trio.net.frame_writer import FrameWriter
 
@@ -74,6 +75,7 @@ class WebSocketProtocol(FrameWriter):
 
     __slots__ = (
         "_checked",
+        "_empty_fragments",
         "_first",
         "_is_over",
         "_key",
@@ -102,6 +104,7 @@ class WebSocketProtocol(FrameWriter):
         self._opcode = 0  # of the current message; 0 between two messages
         self._message = bytearray()
         self._checked = 0  # bytes of a text message that are known to be valid
+        self._empty_fragments = 0  # of the current message
         self._is_over = False
 
     @property
@@ -154,7 +157,7 @@ class WebSocketProtocol(FrameWriter):
                 return self._control_event(payload)
             is_end = not self._missing and self._first >= FIN
             if self._message or not is_end:
-                self._add(payload, is_end)
+                self._add(payload)
             if self._missing:
                 return None
             self._missing = _BETWEEN_FRAMES
@@ -166,33 +169,31 @@ class WebSocketProtocol(FrameWriter):
 
     def _begin_frame(self) -> bool:
         """Parse a header if all of it is there, and in a control frame the payload too."""
-        data, at = self.unparsed, self._start + 2
-        if len(data) < at:
+        header = parse_header(self.unparsed, self._start, self._mask_bit, self._opcode != 0)
+        if header is None:
             return False
-        first = data[at - 2]
-        length = data[at - 1] ^ self._mask_bit
-        check_header(first, length, self._opcode != 0)
-        if length >= LENGTH_16:
-            encoded_bytes = 2 if length == LENGTH_16 else 8
-            at += encoded_bytes
-            if len(data) < at:
-                return False
-            length = int.from_bytes(data[at - encoded_bytes : at])
-            check_length(length, encoded_bytes)
-        needed = payload = at + self._key_bytes
+        first, length, key_at = header
+        payload_at = needed = key_at + self._key_bytes
         if first & CONTROL:
             needed += length
         elif len(self._message) + length > self.message_bytes_max:
             raise ProtocolFault(TOO_BIG, f"message over {self.message_bytes_max} bytes")
-        if len(data) < needed:
+        if len(self.unparsed) < needed:
             return False
-        self._key = data[at:payload]
-        self._start = payload
+        self._key = self.unparsed[key_at:payload_at]
+        self._start = payload_at
         self._first = first
         self._missing = length
         if not first & CONTROL:
             self._opcode = self._opcode or first & OPCODE
+            self._count_if_empty(length)
         return True
+
+    def _count_if_empty(self, length: int) -> None:
+        """Empty fragments add nothing to the size of their message, so their number has a bound of its own."""
+        self._empty_fragments += not length
+        if self._empty_fragments > limits.EMPTY_FRAGMENTS_MAX:
+            raise ProtocolFault(POLICY_VIOLATION, "too many empty fragments")
 
     def _take_payload(self) -> bytes:
         """What is there of the current frame's payload, unmasked."""
@@ -214,10 +215,10 @@ class WebSocketProtocol(FrameWriter):
         else:
             self._start = end
 
-    def _add(self, payload: bytes, is_end: bool) -> None:
+    def _add(self, payload: bytes) -> None:
         self._message += payload
         if self._opcode == TEXT:
-            self._checked += check_text(self._message[self._checked :], is_end)
+            self._checked += check_text(self._message[self._checked :])
 
     def _end_message(self, payload: bytes) -> str | bytes:
         """The message; it is the last frame's payload unless something was buffered."""
@@ -225,7 +226,7 @@ class WebSocketProtocol(FrameWriter):
         if self._message:
             self._message = bytearray()
             self._checked = 0
-        self._opcode = 0
+        self._opcode = self._empty_fragments = 0
         return bytes(message) if opcode == BINARY else decode_text(message)
 
     def _control_event(self, payload: bytes) -> Ping | Pong | CloseFrame:
