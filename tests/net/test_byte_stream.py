@@ -171,6 +171,22 @@ async def test_what_a_peer_sent_before_it_went_away_is_received_after_sending_ha
         assert await ends.ours.receive() == b"this is why"
 
 
+async def test_several_tasks_may_wait_until_all_is_sent(ends: Ends) -> None:
+    with trio.fail_after(10):
+        ends.ours.send_nowait(MANY)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ends.ours.drain)
+            nursery.start_soon(ends.ours.drain)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert await ends.peer.receive_exactly(len(MANY)) == MANY
+        ends.ours.send_nowait(MANY)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(expect_os_error, ends.ours.drain)
+            nursery.start_soon(expect_os_error, ends.ours.drain)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            ends.peer.reset()
+
+
 async def test_closing_wakes_the_tasks_that_wait_and_ends_all_use(ends: Ends) -> None:
     with trio.fail_after(10):
         ends.ours.send_nowait(MANY)

@@ -262,6 +262,17 @@ async def test_a_lost_connection_ends_a_drain_that_waits(kind: str, tls_certific
             await link.send("too late")
 
 
+@direct_links
+async def test_closing_ends_a_drain_that_waits_for_a_peer_that_does_not_read(kind: str, tls_certificate: Tls) -> None:
+    async with open_ends(kind, tls_certificate) as (link, _):
+        await fill(link)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(expect_drain_closed, link)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            with trio.fail_after(4):
+                await link.aclose(1008, "too slow")
+
+
 async def expect_drain_closed(link: Link) -> None:
     with pytest.raises(LinkClosed):
         await link.drain()
@@ -407,3 +418,19 @@ async def test_an_end_of_the_stream_within_a_message_is_a_lost_connection(kind: 
         assert await link.receive() == "whole"
         await expect_lost(link)
         await link.aclose()
+
+
+@own_links
+async def test_a_peer_that_reads_and_writes_single_bytes_is_served(kind: str, tls_certificate: Tls) -> None:
+    with trio.fail_after(15):
+        async with connected(kind, tls_certificate, peer_uses_single_bytes=True) as (link, peer):
+            for message in ("short", "middle" * 30, b"long" * 20_000):
+                await put(link, message)
+                assert await peer.receive() == message
+            for message in ("short", "middle" * 30, b"long" * 1000):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(peer.send, message)
+                    assert await link.receive() == message
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(link.aclose, 1013, "try again")
+                assert await expect_closed(peer) == (1013, "try again")

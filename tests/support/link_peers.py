@@ -141,8 +141,13 @@ class WebSocketPeer:
 
 
 @asynccontextmanager
-async def connected(kind: str, certificate: Tls) -> AsyncIterator[tuple[Link, Any]]:
-    """A link of one of the kinds `ALL`, and its `LinkPeer`; a `WebSocketPeer` unless the link is a memory link."""
+async def connected(
+    kind: str, certificate: Tls, *, peer_uses_single_bytes: bool = False
+) -> AsyncIterator[tuple[Link, Any]]:
+    """A link of one of the kinds `ALL`, and its `LinkPeer`; a `WebSocketPeer` unless the link is a memory link.
+
+    Only the peer of our own WebSocket can be one that reads and writes single bytes.
+    """
     if kind == "memory":
         link, other = memory_link_pair()
         yield link, MemoryPeer(other)
@@ -151,7 +156,9 @@ async def connected(kind: str, certificate: Tls) -> AsyncIterator[tuple[Link, An
             yield ends
     else:
         is_client = kind.endswith("client")
-        stream, wire = await connect("plain" if kind.startswith("plain") else kind, certificate)
+        stream, wire = await connect(
+            "plain" if kind.startswith("plain") else kind, certificate, peer_uses_single_bytes=peer_uses_single_bytes
+        )
         side = websockets.protocol.Side.SERVER if is_client else websockets.protocol.Side.CLIENT
         try:
             yield WebSocketLink(stream, is_client=is_client, bytes_max=BYTES_MAX), WebSocketPeer(wire, side)

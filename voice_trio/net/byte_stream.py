@@ -39,7 +39,10 @@ class ByteStream(Protocol):
         ...
 
     async def drain(self) -> None:
-        """Wait until nothing is unsent; raises `OSError`. No checkpoint if nothing is. Cancellation loses nothing."""
+        """Wait until nothing is unsent; raises `OSError`. No checkpoint if nothing is. Cancellation loses nothing.
+
+        Several tasks may wait here: one that closes the connection may meet one that sends.
+        """
         ...
 
     async def receive(self) -> bytes:
@@ -63,6 +66,7 @@ class TcpStream:
         self._fd = connection.fileno()
         self._rest = bytearray()
         self._send_errno = 0
+        self._draining = trio.Lock()
         self.unsent = 0
 
     def send_nowait(self, data: bytes) -> None:
@@ -78,13 +82,14 @@ class TcpStream:
     async def drain(self) -> None:
         """Wait until nothing is unsent; raises `OSError`. Cancellation loses nothing."""
         self._require_sending()
-        while self.unsent:
-            try:
-                await trio.lowlevel.wait_writable(self._fd)
-            except trio.ClosedResourceError as error:
-                raise _closed() from error
-            del self._rest[: self._send(self._rest)]
-            self.unsent = len(self._rest)
+        if not self.unsent:
+            return
+        async with self._draining:  # trio lets only one task wait for a socket
+            while self.unsent:
+                await self._wait_writable()
+                del self._rest[: self._send(self._rest)]
+                self.unsent = len(self._rest)
+            self._require_sending()
 
     async def receive(self) -> bytes:
         """The next bytes; `b""` at the end of the stream. Raises `OSError`. Cancellation loses nothing."""
@@ -105,6 +110,12 @@ class TcpStream:
             self._socket.close()
             self._fd = -1
             self._stop_sending(errno.EBADF)
+
+    async def _wait_writable(self) -> None:
+        try:
+            await trio.lowlevel.wait_writable(self._fd)
+        except trio.ClosedResourceError as error:
+            raise _closed() from error
 
     def _send(self, data: bytes | bytearray) -> int:
         """How many bytes of `data` the kernel took. Raises `OSError`, and every later send does too.
