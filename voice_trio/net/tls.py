@@ -106,17 +106,16 @@ class TlsStream:
         return plaintext[0] if len(plaintext) == 1 else b"".join(plaintext)
 
     def _decrypt_piece(self, plaintext: list[bytes]) -> None:
-        with suppress(ssl.SSLWantReadError):
-            while True:
-                data = self._tls.read(limits.TLS_RECORD_BYTES)
-                if not data:  # close_notify
-                    self._is_ended = True
-                    return
+        try:
+            while data := self._tls.read(limits.TLS_RECORD_BYTES):
                 plaintext.append(data)
                 # OpenSSL takes one record at a time out of its buffer, so nothing is hidden elsewhere. Without this
                 # line each read would end with an exception, half of its cost.
                 if not self._incoming.pending and not self._tls.pending():
                     return
+        except ssl.SSLWantReadError:
+            return
+        self._is_ended = True  # by a close_notify
 
     async def _handshake(self) -> None:
         while True:
