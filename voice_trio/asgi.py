@@ -21,6 +21,7 @@ from voice_trio.observability.logs import configure_logs
 from voice_trio.server.process import open_gateway
 from voice_trio.settings import load_settings
 from voice_trio.web.application import Application
+from voice_trio.web.hypercorn_bridge import contain_failures
 
 if TYPE_CHECKING:
     from voice_trio.settings import Settings
@@ -75,4 +76,5 @@ def _log_warnings(settings: Settings) -> None:
         log.warning("no_listening_socket_found", detail="clients that stop reading are detected late")
 
 
+contain_failures()
 app = DeployedApplication()

@@ -27,6 +27,7 @@ DRAIN_SECONDS_MAX = 8.0  # a response in progress may end
 DRAIN_CHECK_SECONDS = 0.1  # between two checks whether it has
 SESSIONS_END_SECONDS_MAX = 9.4  # from the signal: draining, then the closing handshakes
 CONNECTIONS_DROPPED_SECONDS = 9.8  # from the signal: every connection that is still open is shut down
+CONNECTIONS_END_SECONDS_MAX = 0.5  # for requests under way, once the listening socket is closed
 ASGI_SESSIONS_END_SECONDS_MAX = 10.0  # the same under another ASGI server, which decides itself when it is killed
 
 # Worker processes.
@@ -47,6 +48,18 @@ ACCEPT_SECONDS_MAX = 0.015  # for that wait in all; no connection is noticeably 
 
 # Sockets. A listening socket passes its options on to the connections that it accepts.
 LISTEN_BACKLOG = 256  # connections that wait to be accepted
+ACCEPT_PAUSE_SECONDS = 0.1  # after a connection that could not be accepted for want of descriptors or memory
+UNADMITTED_MIN = 16  # connections without a session that are served even if the open-file limit is far too low
+SPARE_DESCRIPTORS = 64  # of the open-file limit: files, databases, connections to other services
+DESCRIPTORS_PER_SESSION = 3  # client, upstream, and a sidecar or an upstream that is being replaced
+TLS_HANDSHAKE_SECONDS_MAX = 10.0  # of a client
+REQUEST_HEAD_SECONDS_MAX = 10.0  # from the first byte of a request's head (of the first: from the accept) to its end
+REQUEST_HEAD_BYTES_MAX = 32 * 1024  # as much as a query may have
+KEEP_ALIVE_SECONDS_MAX = 60.0  # between two requests of a connection: longer than a scraper's usual interval of 15 s
+BODY_SILENCE_SECONDS_MAX = 30.0  # between two reads of a request's body
+BODY_SECONDS_MAX = 120.0  # for a whole body: BODY_BYTES_MAX at 9 KB/s
+RESPONSE_SEND_SECONDS_MAX = 30.0  # for one piece of a response; then the client does not read
+LINGER_SECONDS_MAX = 1.0  # reading what a refused client still sends, so that no reset overtakes the response
 UNACKNOWLEDGED_MS_MAX = 5_000  # TCP_USER_TIMEOUT: ends a connection whose peer acknowledges no data (I9)
 SEND_BUFFER_BYTES = 64 * 1024  # small, so that a client that does not read is detected after 1 or 2 s of audio
 KEEPALIVE_IDLE_SECONDS = 15  # TCP keepalive: finds a lost client while nothing is sent

@@ -69,6 +69,10 @@ class Deployment:
     process: GatewayProcess | None = None
 
     @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.port
+
+    @property
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/v1/ws/voice"
 
@@ -144,7 +148,8 @@ class GatewayProcess:
         self.returncode: int | None = None
         self.ended = trio.Event()
         self._command = list(command)
-        self._environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", ""), **environ}
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+        self._environ = {**inherited, **environ}
         self._process: trio.Process | None = None
         if "hypercorn" in command[0]:
             self._command += ["-b", f"127.0.0.1:{free_port()}"]

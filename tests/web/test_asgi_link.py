@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def link_to(server: AsgiServer, bytes_max: int = 10) -> AsgiLink:
-    return AsgiLink(server.receive, server.send, message_bytes_max=bytes_max)
+    return AsgiLink(server.receive, server.send, bytes_max=bytes_max)
 
 
 async def test_text_and_bytes_pass_as_they_are() -> None:

@@ -234,7 +234,7 @@ class WebSocketLink(Link):
     # of its stream. After a fault nothing more can be parsed, and only the end of its stream counts.
 
     async def _shake_hands(self, code: int, reason: str) -> None:
-        if self._fault is not None:
+        if self._fault is not None and code != self._fault.code:  # a caller that knows the fault words it better
             code, reason = self._fault.code, self._fault.reason
         if not self._is_goodbye_sent and self._lost is None:
             self._is_goodbye_sent = True

@@ -1,5 +1,9 @@
 """The accept loop, for one process and for several workers: the worker with the fewest connections accepts first.
 
+    serve
+    ├─ Acceptor.accept     within the limits of connections without a session
+    └─ serve_connection    one for each connection
+
 All workers wait on one listening socket, and the kernel wakes all of them for each connection. Without a rule the same
 worker may win a dozen times in a row. So a worker that holds more connections than the least loaded one waits a few
 milliseconds, then accepts if the connection is still waiting. A worker that hangs costs its peers that moment only. For
@@ -9,32 +13,44 @@ a single process the wait is always 0.
 from __future__ import annotations
 
 import errno
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Never
 
+import structlog
 import trio
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState
-from hypercorn.utils import wrap_app
+
+from voice_trio import limits
+from voice_trio.server.connection import serve_connection
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable
 
-    from hypercorn.config import Config
-    from hypercorn.typing import ASGIFramework
-
+    from voice_trio.server.requests import Services
     from voice_trio.server.shared import ConnectionCounts
+    from voice_trio.server.unadmitted import Unadmitted, UnadmittedConnections
 
-# The connection was lost before it was accepted: the next one may be fine.
-_IGNORED_ERRNOS = {errno.EPERM, errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH}
+log = structlog.get_logger(__name__)
+
+# The connection was lost before it was accepted, or the network reports an error of its own: the next one may be fine.
+_IGNORED_ERRNOS = {
+    errno.EPERM,
+    errno.ECONNABORTED,
+    errno.EPROTO,
+    errno.ENOPROTOOPT,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.EOPNOTSUPP,
+}
+_EXHAUSTED_ERRNOS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
 async def serve(
-    application: ASGIFramework,
-    config: Config,
     listener: socket.socket,
+    services: Services,
+    unadmitted: UnadmittedConnections,
     counts: ConnectionCounts,
     *,
     shutdown_trigger: Callable[[], Awaitable[None]],
@@ -42,73 +58,84 @@ async def serve(
 ) -> None:
     """Serve connections of `listener`, which this closes, until `shutdown_trigger` returns.
 
-    Does what `hypercorn.trio.serve` does, with our listener and without the ASGI lifespan. Connections that are open
-    at the shutdown have `config.graceful_timeout` seconds left.
+    Connections that are open at the shutdown have `CONNECTIONS_END_SECONDS_MAX` left.
     """
-    connections = _Connections(application, config, counts)
-    listening: trio.abc.Listener[Any] = LeastLoadedListener(listener, counts)
-    tls = config.create_ssl_context()
-    if tls is not None:
-        listening = trio.SSLListener(listening, tls, https_compatible=True)
+    acceptor = Acceptor(listener, unadmitted, counts)
     async with trio.open_nursery() as handlers:
-        async with trio.open_nursery() as accepting:
-            accepting.start_soon(
-                partial(trio.serve_listeners, connections.serve, [listening], handler_nursery=handlers)
-            )
-            counts.set(0)
-            task_status.started()
-            await shutdown_trigger()
-            accepting.cancel_scope.cancel(reason="the server stops")
-        await connections.context.terminated.set()
-        handlers.cancel_scope.deadline = trio.current_time() + config.graceful_timeout
+        with listener:
+            async with trio.open_nursery() as accepting:
+                accepting.start_soon(acceptor.run, handlers, services)
+                task_status.started()
+                await shutdown_trigger()
+                accepting.cancel_scope.cancel(reason="the server stops")
+        handlers.cancel_scope.deadline = trio.current_time() + limits.CONNECTIONS_END_SECONDS_MAX
 
 
-class _Connections:
-    """Serves each accepted connection with hypercorn, and keeps this worker's count of them."""
+class Acceptor:
+    """Accepts connections of a socket from which other workers accept too, and keeps this worker's count of them."""
 
-    def __init__(self, application: ASGIFramework, config: Config, counts: ConnectionCounts) -> None:
-        self.context = WorkerContext(None)
-        self._app = wrap_app(application, config.wsgi_max_body_size, "asgi")
-        self._config = config
+    def __init__(self, listener: socket.socket, unadmitted: UnadmittedConnections, counts: ConnectionCounts) -> None:
+        listener.setblocking(False)
+        self._listener = listener
+        self._unadmitted = unadmitted
         self._counts = counts
         self._open = 0
+        self._counts.set(0)
+        self._warnings = _MinuteLog()
 
-    async def serve(self, stream: trio.abc.Stream) -> None:
+    async def run(self, handlers: trio.Nursery, services: Services) -> Never:
+        """Start a task in `handlers` for each connection."""
+        while True:
+            accepted, slot = await self.accept()
+            handlers.start_soon(self._serve, accepted, slot, services)
+
+    async def accept(self) -> tuple[socket.socket, Unadmitted]:
+        """The next connection and its slot. A connection over a limit is closed at once."""
+        while True:
+            await trio.lowlevel.wait_readable(self._listener)
+            if seconds := self._counts.wait_seconds():
+                await trio.sleep(seconds)
+            try:
+                accepted, peer = self._listener.accept()
+            except BlockingIOError:  # another worker has accepted it
+                continue
+            except OSError as error:
+                await self._recover(error)
+                continue
+            if (slot := self._unadmitted.add(str(peer[0]))) is not None:
+                return accepted, slot
+            accepted.close()
+            self._warnings.warn("connections_refused", without_session=len(self._unadmitted))
+
+    async def _recover(self, error: OSError) -> None:
+        if error.errno in _EXHAUSTED_ERRNOS:
+            self._warnings.warn("accept_failed", error=errno.errorcode[error.errno])
+            self._unadmitted.make_room()
+            await trio.sleep(limits.ACCEPT_PAUSE_SECONDS)
+        elif error.errno not in _IGNORED_ERRNOS:
+            raise error
+
+    async def _serve(self, accepted: socket.socket, slot: Unadmitted, services: Services) -> None:
         self._open += 1
         self._counts.set(self._open)
-        state = ConnectionState({})
         try:
-            await TCPServer(self._app, self._config, self.context, state, stream)  # type: ignore[arg-type]  # SSL too
+            await serve_connection(accepted, slot, services)
         finally:
             self._open -= 1
             self._counts.set(self._open)
 
 
-class LeastLoadedListener(trio.abc.Listener[trio.SocketStream]):
-    """A listener over a socket from which other workers accept too."""
+class _MinuteLog:
+    """Warnings of which each is logged once a minute at most, with the number of those that were left out."""
 
-    def __init__(self, listener: socket.socket, counts: ConnectionCounts) -> None:
-        listener.setblocking(False)
-        self._socket = listener
-        self._counts = counts
+    def __init__(self) -> None:
+        self._due: dict[str, float] = {}
+        self._left_out: Counter[str] = Counter()
 
-    async def accept(self) -> trio.SocketStream:
-        """The next connection. Raises `OSError` when the process is out of descriptors or memory: the caller waits."""
-        while True:
-            await trio.lowlevel.wait_readable(self._socket)
-            if seconds := self._counts.wait_seconds():
-                await trio.sleep(seconds)
-            try:
-                accepted, _ = self._socket.accept()
-            except BlockingIOError:  # another worker has accepted it
-                continue
-            except OSError as error:
-                if error.errno in _IGNORED_ERRNOS:
-                    continue
-                raise
-            return trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
-
-    async def aclose(self) -> None:
-        """Close this process's copy of the socket; other workers go on accepting."""
-        self._socket.close()
-        await trio.lowlevel.checkpoint()
+    def warn(self, event: str, **fields: object) -> None:
+        now = trio.current_time()
+        if now < self._due.get(event, now):
+            self._left_out[event] += 1
+            return
+        self._due[event] = now + limits.MINUTE_SECONDS
+        log.warning(event, **fields, left_out=self._left_out.pop(event, 0))

@@ -13,6 +13,7 @@ After SIGTERM or Ctrl-C no new session is admitted. Each open session is notifie
 from __future__ import annotations
 
 import logging
+import resource
 import signal
 from dataclasses import dataclass
 from functools import partial
@@ -27,9 +28,12 @@ from voice_trio.errors import ConfigurationError
 from voice_trio.net.listeners import drop_connections
 from voice_trio.server import accept
 from voice_trio.server.process import open_gateway
+from voice_trio.server.requests import Services
 from voice_trio.server.shared import ConnectionCounts, FolderWorkerPeers
+from voice_trio.server.unadmitted import UnadmittedConnections
 from voice_trio.server.workers import DRAIN, END_AT_ONCE, HEARTBEAT
 from voice_trio.web.application import Application
+from voice_trio.web.hypercorn_bridge import HttpApplication
 from voice_trio.web.process_stats import NoWorkerPeers
 
 if TYPE_CHECKING:
@@ -88,8 +92,13 @@ async def run_server(
         await nursery.start(shutdown.watch_signals)
         async with open_gateway(settings, peers) as gateway:
             shutdown.gateway = gateway
-            application = cast("ASGIFramework", Application(gateway))
-            serve = partial(accept.serve, application, config, listener, _connection_counts(worker))
+            serve = partial(
+                accept.serve,
+                listener,
+                _connection_services(gateway, config),
+                _unadmitted_connections(settings),
+                _connection_counts(worker),
+            )
             async with trio.open_nursery() as serving:
                 await serving.start(partial(serve, shutdown_trigger=shutdown.stopping.wait))
                 log.info("worker_serving" if worker else "serving", host=host, port=port, tls=tls is not None)
@@ -99,6 +108,27 @@ async def run_server(
                     when_started()
         nursery.cancel_scope.cancel(reason="served")
     return shutdown.exit_code
+
+
+def _connection_services(gateway: Gateway, config: Config) -> Services:
+    application = Application(gateway)
+    return Services(
+        application=application,
+        http=HttpApplication(cast("ASGIFramework", application), config),
+        tls=config.create_ssl_context(),
+        trusted_hops=gateway.settings.web.trusted_proxy_hops,
+    )
+
+
+def _unadmitted_connections(settings: Settings) -> UnadmittedConnections:
+    """The limits of connections without a session: as configured, as far as the open-file limit allows."""
+    wanted, per_address = settings.limits.unadmitted, settings.limits.unadmitted_per_address
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    reserved = limits.DESCRIPTORS_PER_SESSION * settings.limits.concurrent + limits.SPARE_DESCRIPTORS
+    total = max(limits.UNADMITTED_MIN, min(wanted, files - reserved))
+    if total < wanted:
+        log.warning("open_file_limit_low", files=files, unadmitted=total, wanted=wanted, reserved=reserved)
+    return UnadmittedConnections(total, min(total, per_address), trusted_hops=settings.web.trusted_proxy_hops)
 
 
 def _connection_counts(worker: Worker | None) -> ConnectionCounts:
@@ -181,8 +211,6 @@ class _Shutdown:
 def _hypercorn_config(tls: Tls | None) -> Config:
     config = Config()
     config.backlog = limits.LISTEN_BACKLOG
-    config.graceful_timeout = 0.5
-    config.websocket_ping_interval = limits.PING_SECONDS
     config.include_server_header = False
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")

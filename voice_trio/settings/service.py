@@ -139,6 +139,20 @@ class Limits(Group):
         "MAX_CONCURRENT_SESSIONS_PER_USER", 2, "sessions a user may have open, on all instances", ge=1, le=10_000
     )
     concurrent: int = env("MAX_CONCURRENT_SESSIONS", 60, "sessions one process holds", ge=1, le=100_000)
+    unadmitted: int = env(
+        "MAX_UNADMITTED_CONNECTIONS",
+        512,
+        "connections without a session that one process holds; fewer where the open-file limit is low",
+        ge=1,
+        le=100_000,
+    )
+    unadmitted_per_address: int = env(
+        "MAX_UNADMITTED_PER_ADDRESS",
+        128,
+        "the same of one client address; not of private addresses while `TRUSTED_PROXY_HOPS` is 0",
+        ge=1,
+        le=100_000,
+    )
     idle_seconds: float = env(
         "IDLE_TIMEOUT",
         120.0,

@@ -71,9 +71,9 @@ class AsgiOpeningRequest:
         self._send = send
         self._can_respond = "websocket.http.response" in (scope.get("extensions") or {})
 
-    async def accept(self, subprotocol: str | None, *, message_bytes_max: int) -> AsgiLink:
+    async def accept(self, subprotocol: str | None, *, bytes_max: int) -> AsgiLink:
         """Complete the upgrade; `subprotocol` is one of those that the client offered."""
-        self.link.message_bytes_max = message_bytes_max
+        self.link.bytes_max = bytes_max
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
         return self.link
 
@@ -96,22 +96,20 @@ class AsgiOpeningRequest:
 class AsgiLink(ClientLink):
     """A `Link` to a client."""
 
-    def __init__(
-        self, receive: Receive, send: Send, *, message_bytes_max: int = limits.FIRST_MESSAGE_BYTES_MAX
-    ) -> None:
+    def __init__(self, receive: Receive, send: Send, *, bytes_max: int = limits.FIRST_MESSAGE_BYTES_MAX) -> None:
         self._receive = receive
         self._send = send
-        self.message_bytes_max = message_bytes_max
+        self.bytes_max = bytes_max
         self._lost: LinkClosed | None = None
         self._is_closed = False
 
     @property
-    def message_bytes_max(self) -> int:
+    def bytes_max(self) -> int:
         """A longer message raises `LinkClosed` (1009) in `receive`; sending and closing still work."""
         return self._bytes_max
 
-    @message_bytes_max.setter
-    def message_bytes_max(self, bytes_max: int) -> None:
+    @bytes_max.setter
+    def bytes_max(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         bound_messages(self._send, bytes_max)
 

@@ -53,15 +53,13 @@ class ConnectionAttempt:
     async def accept(self) -> ClientLink:
         """The link to the client, completing the upgrade the first time; messages are bounded for a token."""
         if self._link is None:
-            self._link = await self.request.accept(
-                self.handshake.subprotocol, message_bytes_max=limits.FIRST_MESSAGE_BYTES_MAX
-            )
+            self._link = await self.request.accept(self.handshake.subprotocol, bytes_max=limits.FIRST_MESSAGE_BYTES_MAX)
         return self._link
 
     async def begin_session(self, message_bytes_max: int) -> ClientLink:
         """The link to the client for a session, whose messages may be longer."""
         link = await self.accept()
-        link.message_bytes_max = message_bytes_max
+        link.bytes_max = message_bytes_max
         self.request.note_session()
         return link
 

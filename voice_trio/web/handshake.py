@@ -27,7 +27,7 @@ SECRET_PARAMETERS = frozenset({"token", "resume"})
 class ClientLink(Link, Protocol):
     """A client's link, which bounds the messages that it receives."""
 
-    message_bytes_max: int
+    bytes_max: int
     """A longer message raises `LinkClosed` (1009) in `receive`; sending and closing still work."""
 
 
@@ -61,7 +61,7 @@ class OpeningRequest(Protocol):
         """The request itself."""
         ...
 
-    async def accept(self, subprotocol: str | None, *, message_bytes_max: int) -> ClientLink:
+    async def accept(self, subprotocol: str | None, *, bytes_max: int) -> ClientLink:
         """Complete the upgrade; `subprotocol` is one of those offered. Raises `LinkClosed`."""
         ...
 
