@@ -67,10 +67,12 @@ class PlanUnverified(VoiceTrioError):
 class LinkClosed(VoiceTrioError):
     """The connection is closed or lost; `code` and `reason` are those of the peer's close frame, if it sent one."""
 
-    def __init__(self, code: int | None = None, reason: str = "") -> None:
+    def __init__(self, code: int | None = None, reason: str = "", *, timed_out: bool = False) -> None:
         super().__init__(f"closed with {code} {reason}".rstrip() if code else "connection lost")
         self.code = code
         self.reason = reason
+        self.timed_out = timed_out
+        """Whether the kernel gave the connection up, because the peer did not take what was sent."""
 
 
 class ModelUnavailable(VoiceTrioError):

@@ -6,6 +6,7 @@ protocol above and logs no content.
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ class WebSocketLink(Link):
         self._fault: ProtocolFault | None = None
         self._lost: LinkClosed | None = None
         """How the peer ended the connection."""
+        self._has_timed_out = False
         self._is_goodbye_sent = False
         self._is_reading = False
         self._was_heard = False
@@ -98,6 +100,7 @@ class WebSocketLink(Link):
         try:
             self._stream.send_nowait(self._protocol.message(message))
         except OSError as error:
+            self._note_failure(error)
             raise self._closed() from error  # the peer's last bytes may still say why: they can be received
         return True
 
@@ -115,6 +118,7 @@ class WebSocketLink(Link):
                 due, self._pong_due = self._pong_due, None
                 self._stream.send_nowait(self._protocol.pong(due.payload))
         except OSError as error:
+            self._note_failure(error)
             raise self._closed() from error  # the peer's last bytes may still say why: they can be received
 
     async def send(self, message: str | bytes) -> None:
@@ -197,7 +201,8 @@ class WebSocketLink(Link):
         self._is_reading = True
         try:
             data = await self._stream.receive()
-        except OSError:
+        except OSError as error:
+            self._note_failure(error)
             data = b""
         finally:
             self._is_reading = False
@@ -263,9 +268,11 @@ class WebSocketLink(Link):
         self._stream.close()
         self._keeping_alive.cancel(reason="link closed")
 
+    def _note_failure(self, error: OSError) -> None:
+        self._has_timed_out = self._has_timed_out or error.errno == errno.ETIMEDOUT
+
     def _closed(self) -> LinkClosed:
-        if self._lost is not None:
-            return LinkClosed(self._lost.code, self._lost.reason)
-        if self._fault is not None:
-            return LinkClosed(self._fault.code, self._fault.reason)
-        return LinkClosed()
+        how = self._lost or self._fault
+        if how is None:
+            return LinkClosed(timed_out=self._has_timed_out)
+        return LinkClosed(how.code, how.reason, timed_out=self._has_timed_out)

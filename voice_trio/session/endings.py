@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voice_trio.errors import LinkClosed
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +53,10 @@ class Ending(Enum):
     """The session's budget or the day's is spent: not to be resumed."""
     DRAINING = CloseDetails("draining", 1012, "Server restarting, resume")
     CRASHED = CloseDetails("crashed", 1011, "Internal error", "internal_error", "Something went wrong on our side.")
+
+
+def ending_of(closed: LinkClosed) -> Ending:
+    """How a session ends whose client's link has ended."""
+    if closed.code == Ending.TOO_BIG.value.close_code:
+        return Ending.TOO_BIG
+    return Ending.TOO_SLOW if closed.timed_out else Ending.CLIENT_LEFT

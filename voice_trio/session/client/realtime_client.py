@@ -21,7 +21,7 @@ from voice_trio.protocols.openai_client import (
 )
 from voice_trio.session.client.limits import RealtimeFrameDecoder, ReceiveQueue
 from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
-from voice_trio.session.endings import Ending
+from voice_trio.session.endings import Ending, ending_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,7 @@ class RealtimeClientConnection:
             try:
                 frame = await self._link.receive()
             except LinkClosed as closed:
-                self._host.end(Ending.TOO_BIG if closed.code == Ending.TOO_BIG.value.close_code else Ending.CLIENT_LEFT)
+                self._host.end(ending_of(closed))
                 return
             if self._received.is_idle and trio.current_time() >= self._paused_until and not self._is_far_ahead:
                 self._handle(frame)

@@ -16,7 +16,7 @@ import trio
 
 from voice_trio import limits
 from voice_trio.errors import LinkClosed
-from voice_trio.session.endings import Ending
+from voice_trio.session.endings import Ending, ending_of
 from voice_trio.session.observers import FlushSent
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ class SendQueue:
             return False
         try:
             is_taken = self._give(frame, now)
-        except LinkClosed:
-            self._host.end(Ending.CLIENT_LEFT)
+        except LinkClosed as closed:
+            self._host.end(ending_of(closed))
             return True
         if self._behind is not None:
             self._changed.set()
@@ -218,9 +218,9 @@ class SendQueue:
             with trio.move_on_after(limits.CLIENT_SEND_SECONDS_MAX) as stall:
                 try:
                     parked_until = await self._write_next()
-                except LinkClosed:
+                except LinkClosed as closed:
                     self._has_stalled = stall.cancel_called
-                    self._host.end(Ending.TOO_SLOW if stall.cancel_called else Ending.CLIENT_LEFT)
+                    self._host.end(Ending.TOO_SLOW if stall.cancel_called else ending_of(closed))
                     return
             if stall.cancel_called:
                 self._has_stalled = True

@@ -13,7 +13,7 @@ from voice_trio.protocols.audio import AudioAppended, audio_ms, split_audio
 from voice_trio.protocols.voice import client_events, writer
 from voice_trio.session.client.limits import VoiceFrameDecoder
 from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
-from voice_trio.session.endings import Ending
+from voice_trio.session.endings import Ending, ending_of
 from voice_trio.session.observers import FlushQueued
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class VoiceClientConnection:
             try:
                 frame = await self._link.receive()
             except LinkClosed as closed:
-                self._host.end(Ending.TOO_BIG if closed.code == Ending.TOO_BIG.value.close_code else Ending.CLIENT_LEFT)
+                self._host.end(ending_of(closed))
                 return
             now = trio.current_time()
             try:
