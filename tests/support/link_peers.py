@@ -178,7 +178,7 @@ async def _connected_over_asgi() -> AsyncIterator[tuple[Link, WebSocketPeer]]:
             await send({"type": "lifespan.startup.complete"})
             await trio.sleep_forever()
         else:
-            await opened.send(await AsgiOpeningRequest(scope, receive, send).accept(None, message_bytes_max=BYTES_MAX))
+            await opened.send(await AsgiOpeningRequest(scope, receive, send).accept(None, bytes_max=BYTES_MAX))
             await over.wait()
 
     config = Config()
