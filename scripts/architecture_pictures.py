@@ -65,10 +65,10 @@ one process | server/server.py:run_server
     signals, shutdown | server/server.py:_Shutdown.watch_signals
     rollout, budget, lag, heartbeat | server/process.py:_start_background_tasks
     accept loop: a task for each connection | server/accept.py:serve
-        one connection: admission, then its session | web/endpoint.py:Endpoint.__call__
+        one connection: requests, an upgrade, admission, its session | server/connection.py:serve_connection
+            ping the client | net/websocket.py:WebSocketLink._keep_alive
             renew the lease | admission/grant.py:SessionGrant.keep_lease
             write the record | session/telemetry/record_writer.py:RecordWriter.run
-            drain on shutdown | web/endpoint.py:Endpoint._drain_when_stopping
             session, outer nursery: its sockets; last messages within 2 s | session/session.py:Session.run
                 client writer | session/client/send_queue.py:SendQueue._write
                 session, inner nursery: its tasks, until the deadline | session/session.py:Session._live
@@ -89,9 +89,11 @@ one process | server/server.py:run_server
 """
 # Tasks of web/ and session/ that the picture leaves out.
 NOT_DRAWN = {
+    "_drain_when_stopping": "under hypercorn alone: starts the drain",
+    "_pass_body": "passes an HTTP request's body to its route",
     "task": "a task of a turn: search, call_tool or a timer",
     "discard_messages": "reads what a client still sends after the end",
-    "_handle_frames": "the second half of the client reader on OpenAI's protocol",
+    "_handle_waiting": "the second half of the client reader on OpenAI's protocol",
     "finish_response_then_end": "started by a drain",
     "close": "closes one of the three connections at the end",
     "evict": "ends a session that was resumed elsewhere",

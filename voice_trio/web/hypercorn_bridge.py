@@ -50,7 +50,7 @@ class HttpHead:
     is_tls: bool
 
 
-class HttpExchange(Protocol):
+class HttpExchangePort(Protocol):
     """The connection of one request, as `HttpApplication` uses it."""
 
     async def receive_body(self) -> bytes | None:
@@ -78,7 +78,7 @@ class HttpApplication:
         self._config = config
         self._context = WorkerContext(None)
 
-    async def answer(self, head: HttpHead, exchange: HttpExchange) -> None:
+    async def answer(self, head: HttpHead, exchange: HttpExchangePort) -> None:
         """Answer one request; returns once the response is sent. An unread body stays unread."""
         is_answered = trio.Event()
 
@@ -113,7 +113,7 @@ class HttpApplication:
                 reading.cancel_scope.cancel(reason="answered")
 
 
-async def _pass_body(exchange: HttpExchange, stream: HTTPStream) -> None:
+async def _pass_body(exchange: HttpExchangePort, stream: HTTPStream) -> None:
     while (data := await exchange.receive_body()) is not None:
         await stream.handle(Body(_STREAM_ID, data))
     await stream.handle(EndBody(_STREAM_ID))
