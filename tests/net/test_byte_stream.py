@@ -76,11 +76,13 @@ async def test_a_peer_that_does_not_read_makes_no_sender_wait_and_loses_nothing(
     with trio.fail_after(10):
         for start in range(0, len(MANY), 100_000):
             ends.ours.send_nowait(MANY[start : start + 100_000])
-        waiting = ends.ours.unsent
-        assert 0 < waiting < len(MANY) * 1.01
-        with trio.move_on_after(0.02) as patience:
-            await ends.ours.drain()
-        assert patience.cancelled_caught
+        assert 0 < ends.ours.unsent < len(MANY) * 1.01
+        waiting = -1
+        while waiting != ends.ours.unsent:  # the two kernels may move bytes for a moment
+            waiting = ends.ours.unsent
+            with trio.move_on_after(0.05) as patience:
+                await ends.ours.drain()
+            assert patience.cancelled_caught
         ends.ours.send_nowait(b"later")
         assert waiting < ends.ours.unsent <= waiting + 100
         async with trio.open_nursery() as nursery:
