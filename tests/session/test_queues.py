@@ -111,6 +111,24 @@ async def test_a_send_that_stalls_ends_the_session_after_exactly_five_seconds(
     assert sending.session.endings == [Ending.TOO_SLOW]
 
 
+async def test_a_frame_is_unsent_from_the_moment_the_client_stops_reading_until_it_reads_on(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    sending = SendQueueFixture(nursery)
+    sending.queue.put(Frame("read"))
+    await trio.sleep(1)
+    seen = [sending.queue.unsent_since]
+    sending.link.stall()
+    sending.queue.put(Frame("first"))
+    await trio.sleep(1)
+    sending.queue.put(Frame("second"))
+    seen.append(sending.queue.unsent_since)
+    sending.link.resume()
+    await trio.testing.wait_all_tasks_blocked()
+    seen.append(sending.queue.unsent_since)
+    assert (sending.link.texts, seen) == (["read", "first", "second"], [None, 1.0, None])
+
+
 async def test_the_last_frames_follow_the_one_that_could_not_be_written(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:

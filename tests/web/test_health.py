@@ -88,3 +88,14 @@ async def test_switched_off_is_disabled_and_draining_wins_over_all(autojump_cloc
     capacity.drain()
     assert (await asked.report())["status"] == "draining"
     assert not asked.is_ready
+
+
+async def test_an_overload_is_not_ready_and_says_why(autojump_clock: MockClock) -> None:
+    await trio.lowlevel.checkpoint()
+    capacity = Capacity(5)
+    asked, statistics = health(Knowledge(), capacity)
+    statistics.metrics.watch_process(capacity, asked._state)
+    before = asked.unready
+    capacity.overload.note(lag_p50=0.2, lag_p95=0.2, unsent_share=0.0)
+    assert (before, asked.unready) == (None, "overloaded")
+    assert "voice_trio_overloaded 1.0" in statistics.metrics.exposition().decode()

@@ -162,7 +162,7 @@ class Admission:
             record = await self._state.take_over(record)  # it may be live on another instance
         if record is None or not record.resumable or record.seconds_left < limits.RESUME_SECONDS_LEFT_MIN:
             return refusals.no_resume()
-        if not self._capacity.take():
+        if not self._capacity.take(is_resume=True):
             return self._no_place()
         grant = SessionGrant(user, user.plan, session_id, self._state, self._capacity, resumed=record)
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Never
 import trio
 
 from voice_trio import limits
+from voice_trio.admission.overload import Overload
 from voice_trio.errors import StateUnavailable
 
 if TYPE_CHECKING:
@@ -70,12 +71,13 @@ class SessionGrant:
 
 
 class Capacity:
-    """The places of this process: at most `places_max` sessions, no new one while draining.
+    """The places of this process: at most `places_max` sessions, no new one while draining or overloaded.
 
-    Synchronous, so that two tasks cannot take the same place.
+    Synchronous, so that two tasks cannot take the same place. `overload` is kept up to date by the caller.
     """
 
     def __init__(self, places_max: int) -> None:
+        self.overload = Overload()
         self._places_max = places_max
         self._taken = 0
         self._draining = trio.Event()
@@ -96,6 +98,13 @@ class Capacity:
         return self._taken >= self._places_max
 
     @property
+    def is_overloaded(self) -> bool:
+        """Whether a further session would delay those in progress, which are never ended for it."""
+        if self._taken < limits.OVERLOAD_SESSIONS_MIN:
+            return self.overload.is_extreme
+        return self.overload.is_high
+
+    @property
     def is_draining(self) -> bool:
         """Whether the process is about to end."""
         return self._draining.is_set()
@@ -108,9 +117,13 @@ class Capacity:
         """Give out no more places; sessions keep those they have."""
         self._draining.set()
 
-    def take(self) -> bool:
-        """Take a place; False if there is none."""
-        if self.is_draining or self.is_full:
+    def take(self, *, is_resume: bool = False) -> bool:
+        """Take a place; False if there is none. A resumed session is refused for an extreme overload only.
+
+        While no session is in progress an overload has another cause, and delays nobody: then a place is given.
+        """
+        is_overloaded = self.overload.is_extreme if is_resume else self.is_overloaded
+        if self.is_draining or self.is_full or (is_overloaded and self._taken):
             return False
         self._taken += 1
         return True

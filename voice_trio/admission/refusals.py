@@ -118,7 +118,7 @@ def too_many_sessions(concurrent: int) -> Refusal:
 
 
 def at_capacity() -> Refusal:
-    """All places of this process are taken, or the limits cannot be read."""
+    """All places of this process are taken, it is overloaded, or the limits cannot be read."""
     return Refusal("at_capacity", 1013, "At capacity", "All lines are busy. Please try again in a moment.", 503)
 
 

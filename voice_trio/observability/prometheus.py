@@ -51,6 +51,9 @@ class SessionCapacity(Protocol):
     @property
     def is_draining(self) -> bool: ...
 
+    @property
+    def is_overloaded(self) -> bool: ...
+
 
 class GaugeMerge(Enum):
     """How the gauges of several workers are merged; those of dead workers are excluded."""
@@ -133,6 +136,12 @@ class PrometheusMetrics:
             "draining",
             "1 while draining before the process ends.",
             lambda: float(places.is_draining),
+            GaugeMerge.MINIMUM,
+        )
+        self.gauge(
+            "overloaded",
+            "1 while new sessions are refused, so that open ones are not delayed.",
+            lambda: float(places.is_overloaded),
             GaugeMerge.MINIMUM,
         )
         self.gauge(

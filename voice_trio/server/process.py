@@ -138,7 +138,7 @@ def _start_background_tasks(gateway: Gateway) -> None:
     start(follow_rollout, gateway.state, gateway.live)
     start(follow_takeovers, gateway.state, gateway.live)
     start(gateway.daily_budget.run)
-    start(gateway.statistics.lag.run)
+    start(watch_load, gateway)
     start(InstanceHeartbeat(gateway).run)
     if isinstance(peers, FolderWorkerPeers):
         start(peers.serve, gateway.snapshot)
@@ -149,6 +149,18 @@ async def _check_knowledge(knowledge: Knowledge, settings: Settings) -> None:
     """A knowledge base that cannot be read does not stop the start, but is logged."""
     if not await knowledge.is_available():
         log.warning("knowledge_unavailable", where=settings.weaviate.url or str(settings.retrieval.knowledge_path))
+
+
+async def watch_load(gateway: Gateway) -> Never:
+    """Measure how late the process is, and refuse newcomers while it is."""
+    lag, overload = gateway.statistics.lag, gateway.capacity.overload
+    while True:
+        await lag.sample()
+        was_high = overload.is_high
+        lag_p50, lag_p95 = lag.percentiles()
+        overload.note(lag_p50=lag_p50, lag_p95=lag_p95, unsent_share=gateway.live.unsent_share(trio.current_time()))
+        if overload.is_high != was_high:
+            log.warning("overloaded" if overload.is_high else "overload_over", lag_p95_ms=round(lag_p95 * 1000, 1))
 
 
 async def _refresh_gauges(statistics: Statistics) -> Never:

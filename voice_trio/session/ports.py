@@ -101,6 +101,11 @@ class ClientConnection(Protocol):
         """Begin to write; the nursery must outlive the session's tasks."""
         ...
 
+    @property
+    def unsent_since(self) -> float | None:
+        """Since when a frame waits for the client to read; None while none does."""
+        ...
+
     def announce_ready(self, upstream: ConnectedUpstream, expires_at: float) -> None:
         """The session is ready; `expires_at` is Unix time."""
         ...

@@ -117,6 +117,11 @@ class Session:
             sockets.cancel_scope.cancel(reason="session over")
         return self.summary
 
+    @property
+    def unsent_since(self) -> float | None:
+        """Since when a frame waits for the client to read; None while none does."""
+        return self._client.unsent_since
+
     def end(self, ending: Ending) -> None:
         """End the session; the first reason given is the one that counts."""
         if self.summary.ending is None:
@@ -146,10 +151,7 @@ class Session:
     # synchronous dispatch showed it in none. So every command only queues, cancels or starts a task.
 
     def feed(self, event: SessionInput, now: float | None = None) -> None:
-        """Hand an event to the conversation and execute its commands, atomically; nothing once the session ends.
-
-        `now` saves reading the clock again.
-        """
+        """Hand an event to the conversation and execute its commands, atomically; nothing once the session ends."""
         if now is None:
             now = trio.current_time()
         if self.summary.ending is not None or now >= self._scope.deadline:

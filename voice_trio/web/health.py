@@ -50,7 +50,7 @@ class Health:
             return "draining"
         if self._capacity.is_full:
             return "at_capacity"
-        return "overloaded" if self._statistics.lag.is_overloaded else None
+        return "overloaded" if self._capacity.is_overloaded else None
 
     async def report(self) -> dict[str, Any]:
         """The body of `GET /v1/voice/health`."""

@@ -34,6 +34,12 @@ class LiveSessions:
         """The number of open sessions."""
         return sum(not session.is_over for session in self._sessions)
 
+    def unsent_share(self, now: float) -> float:
+        """The share of open sessions that have had a frame unsent for longer than `UNSENT_SECONDS_MAX`."""
+        before = now - limits.UNSENT_SECONDS_MAX
+        waiting = sum((since := session.unsent_since) is not None and since < before for session in self._sessions)
+        return waiting / max(1, len(self._sessions))
+
     @contextmanager
     def handling(self, session_id: str) -> Iterator[None]:
         """Marks the block that handles a session, from its admission until its grant is released."""

@@ -90,6 +90,12 @@ class Statistics(Observer):
         self.metrics.gauge(
             "event_loop_lag_seconds", "The longest lag in the last 5 s.", lambda: self.lag.seconds, GaugeMerge.MAXIMUM
         )
+        self.metrics.gauge(
+            "event_loop_lag_p95_seconds",
+            "The P95 of the lag in the last 5 s.",
+            lambda: self.lag.percentiles()[1],
+            GaugeMerge.MAXIMUM,
+        )
         meaning = "Users who {} since midnight UTC, once for each process they came to."
         self.metrics.gauge(
             "users_admitted_today", meaning.format("were admitted"), lambda: float(self._users_admitted.count)

@@ -72,6 +72,8 @@ class SendQueue:
         self._dry_at = -math.inf
         self._in_flight: Frame | None = None
         self._behind: Frame | None = None  # the link has taken it, and still has a part of it
+        self.unsent_since: float | None = None
+        """Since when a frame waits for the client to read; None while none does."""
         self._urgent: deque[Frame] = deque()
         self._response: deque[tuple[int, Frame]] = deque()
         self._other: deque[tuple[int, Frame]] = deque()
@@ -125,6 +127,7 @@ class SendQueue:
         self._in_flight = frame
         if self._link.is_behind:
             self._behind = frame
+            self.unsent_since = now
         else:
             self._note_written(frame, now)
         return True
@@ -234,6 +237,7 @@ class SendQueue:
         if self._behind is not None:
             await self._link.drain()
             frame, self._behind = self._behind, None
+            self.unsent_since = None
             self._note_written(frame, trio.current_time())
             return None
         now = trio.current_time()
@@ -242,11 +246,13 @@ class SendQueue:
             return taken
         if not self._give(taken, now):
             self._in_flight = taken
+            self.unsent_since = now
             try:
                 await self._link.send(taken.text)
             except trio.Cancelled:
                 self.put_back(taken)
                 raise
+            self.unsent_since = None
             self._note_written(taken, trio.current_time())
         return None
 

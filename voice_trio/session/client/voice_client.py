@@ -82,6 +82,11 @@ class VoiceClientConnection:
         """Begin to write; the nursery must outlive the session's tasks."""
         self._queue.start(nursery)
 
+    @property
+    def unsent_since(self) -> float | None:
+        """Since when a frame waits for the client to read; None while none does."""
+        return self._queue.unsent_since
+
     def announce_ready(self, upstream: ConnectedUpstream, expires_at: float) -> None:
         """The session is ready; `expires_at` is Unix time."""
         config = self._host.config
