@@ -101,6 +101,7 @@ class RealtimeClientConnection:
                 self._handle(frame)
             else:
                 await self._received.put(frame)
+            del frame  # none stays in memory until the next one
 
     async def _handle_waiting(self) -> None:
         await self._ready.wait()  # requests need a session that exists

@@ -124,9 +124,8 @@ class SendQueue:
         """Give a frame to the link, which may keep a part of it; False if the link cannot take it now."""
         if not self._link.send_nowait(frame.text):
             return False
-        self._in_flight = frame
         if self._link.is_behind:
-            self._behind = frame
+            self._in_flight = self._behind = frame
             self.unsent_since = now
         else:
             self._note_written(frame, now)
@@ -237,8 +236,7 @@ class SendQueue:
         if self._behind is not None:
             await self._link.drain()
             frame, self._behind = self._behind, None
-            self.unsent_since = None
-            self._note_written(frame, trio.current_time())
+            self._note_waited(frame)
             return None
         now = trio.current_time()
         taken = self.take(now)
@@ -252,8 +250,7 @@ class SendQueue:
             except trio.Cancelled:
                 self.put_back(taken)
                 raise
-            self.unsent_since = None
-            self._note_written(taken, trio.current_time())
+            self._note_waited(taken)
         return None
 
     async def _park(self, until: float) -> None:
@@ -266,9 +263,15 @@ class SendQueue:
         finally:
             self._is_parked = False
 
-    def _note_written(self, frame: Frame, now: float) -> None:
+    def _note_waited(self, frame: Frame) -> None:
+        """A frame has been written at last; a flush may have come meanwhile."""
+        self.unsent_since = None
+        was_flushed, self._in_flight = self._in_flight is None, None
+        self._note_written(frame, trio.current_time(), was_flushed=was_flushed)
+
+    def _note_written(self, frame: Frame, now: float, *, was_flushed: bool = False) -> None:
         if frame.audio_ms:
-            if frame is self._in_flight:  # else a flush came while it was written: the client drops it
+            if not was_flushed:  # else the client drops it
                 self._dry_at = max(self._dry_at, now) + frame.audio_ms / 1000
             self._host.summary.audio_out_s += frame.audio_ms / 1000
             self._host.audio_sent(frame.item_id, frame.audio_ms, now)

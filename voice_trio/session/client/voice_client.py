@@ -60,23 +60,25 @@ class VoiceClientConnection:
 
     async def listen(self) -> None:
         """Feed what the client sends as events; end the session when the client is gone."""
-        while True:
-            try:
-                frame = await self._link.receive()
-            except LinkClosed as closed:
-                self._host.end(ending_of(closed))
-                return
-            now = trio.current_time()
-            try:
-                event = self._decoder.decode(frame, now)
-            except BadMessage as error:
-                self._send_error(error)
-                continue
-            if isinstance(event, AudioAppended):
-                if pause := self._forward_audio(event, now):
+        try:
+            while True:
+                if pause := self._handle(await self._link.receive()):
                     await trio.sleep(pause)
-            else:
-                self._dispatch(event)
+        except LinkClosed as closed:
+            self._host.end(ending_of(closed))
+
+    def _handle(self, frame: str | bytes) -> float:
+        """Feed the event of a frame; returns how many seconds to read nothing."""
+        now = trio.current_time()
+        try:
+            event = self._decoder.decode(frame, now)
+        except BadMessage as error:
+            self._send_error(error)
+            return 0.0
+        if isinstance(event, AudioAppended):
+            return self._forward_audio(event, now)
+        self._dispatch(event)
+        return 0.0
 
     def start_writing(self, nursery: trio.Nursery) -> None:
         """Begin to write; the nursery must outlive the session's tasks."""

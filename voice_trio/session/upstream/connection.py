@@ -65,22 +65,25 @@ class UpstreamConnection:
 
     async def _listen(self, link: Link) -> None:
         """Feed what the upstream sends as events; never waits for anything else."""
-        while True:
-            try:
-                frame = await link.receive()
-                event = read_event(frame) if isinstance(frame, str) else None
-            except LinkClosed as closed:
-                self.lose(str(closed))
-                return
-            except BadMessage as error:
-                self._host.log.warning("upstream_message_skipped", reason=str(error))
-                continue
-            if isinstance(event, SessionState):
-                if event.transcription_model is not None:
-                    self._host.observe(TranscriptionModelChanged(event.transcription_model))
-                self._describe(event)
-            elif event is not None and (self._sidecar is None or self._sidecar.admits(event)):
-                self._host.feed(event)
+        try:
+            while True:
+                self._handle(await link.receive())
+        except LinkClosed as closed:
+            self.lose(str(closed))
+
+    def _handle(self, frame: str | bytes) -> None:
+        """Feed the event of a frame. (A method of its own, so that no frame stays in memory until the next one.)"""
+        try:
+            event = read_event(frame) if isinstance(frame, str) else None
+        except BadMessage as error:
+            self._host.log.warning("upstream_message_skipped", reason=str(error))
+            return
+        if isinstance(event, SessionState):
+            if event.transcription_model is not None:
+                self._host.observe(TranscriptionModelChanged(event.transcription_model))
+            self._describe(event)
+        elif event is not None and (self._sidecar is None or self._sidecar.admits(event)):
+            self._host.feed(event)
 
     async def _write(self, link: Link) -> None:
         self.lose(await self._queue.write(link))
