@@ -87,7 +87,7 @@ class Group:
                     if self._order["kind"] != "raw":
                         loop.call_later(SPEECH_SECONDS, upstream.finish_barge_in)
                 due += TURN_SECONDS / len(self._callers)
-                await asyncio.sleep(due - loop.time())
+                await asyncio.sleep(min(due, until) - loop.time())
         await self._wait_quiet()
         say({"flushes": self.seen.flushes, "lost": self.seen.lost})
 
