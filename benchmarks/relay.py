@@ -32,6 +32,7 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -115,6 +116,8 @@ async def measure_load(place: Place, upstream: str, sessions: int, options: argp
             with trio.fail_after(options.flush_seconds + ORDER_SECONDS_MAX):
                 report = await ends.report()
             relay.flushes, relay.lost = report["flushes"], report["lost"]
+            for reason, count in Counter(relay.lost).items():
+                progress(f"{relay.peer}: {count} connections were closed: {reason}")
         await ends.stop()
     return {Case(str(relay.peer), upstream, sessions): relay.run(sessions) for relay in relays}
 

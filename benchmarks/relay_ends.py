@@ -32,6 +32,8 @@ READY_SECONDS_MAX = 60.0
 TURN_SECONDS = 10.0
 """Between two barge-ins of one session."""
 SPEECH_SECONDS = 0.05
+SILENT_SECONDS_MAX = 8.0
+"""Then the upstream says a word to sessions that wait for their turn."""
 QUIET_SECONDS, QUIET_SECONDS_MAX = 0.2, 15.0
 """Without an echo a relay has nothing more to do; one that is overloaded is waited for so long."""
 
@@ -41,6 +43,7 @@ class Group:
 
     def __init__(self, order: dict[str, Any], connections: list[Upstream]) -> None:
         self.seen = Seen()
+        self._active_at = 0.0
         self._order = order
         self._connections = connections
         self._callers: list[Caller] = []
@@ -95,9 +98,19 @@ class Group:
     async def _talking(self) -> AsyncIterator[None]:
         speaking = asyncio.create_task(speak(self._callers))
         yield
+        self._active_at = time.perf_counter()
         speaking.cancel()
         with suppress(asyncio.CancelledError):
             await speaking
+
+    async def keep_alive(self) -> None:
+        """Let the upstream say a word in all sessions, if they have been silent for long."""
+        if time.perf_counter() - self._active_at > SILENT_SECONDS_MAX:
+            self._active_at = time.perf_counter()
+            for caller in self._callers:
+                if caller.upstream is not None:
+                    caller.upstream.say_word()
+                await asyncio.sleep(TICK_SECONDS)
 
     async def _wait_quiet(self) -> None:
         """Wait until the relay has nothing more to do, because another one is measured next."""
@@ -142,6 +155,8 @@ async def run(options: argparse.Namespace) -> None:
     gc.freeze()
     gc.disable()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
+        for each in groups:
+            await each.keep_alive()
         order = json.loads(line)
         group = groups[order["group"]]
         if "interrupt" in order:

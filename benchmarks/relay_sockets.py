@@ -69,7 +69,7 @@ class Upstream(Socket):
             at = start + self._stamp_at
             if self._before_stamp:
                 stamp = unmasked(data[at : at + STAMP_CHARS], data[start - 4 : start], self._stamp_at)
-                self.transport.write(self._before_stamp + stamp + self._after_stamp)
+                self.write(self._before_stamp + stamp + self._after_stamp)
             return
         payload = unmasked(data[start : start + length], data[start - 4 : start])
         event = json.loads(payload)
@@ -114,6 +114,14 @@ class Upstream(Socket):
         whole = frame(json.dumps(delta, separators=(",", ":")).encode())
         after = AUDIO_TAIL.encode() + b'"}'
         self._before_stamp, self._after_stamp = whole[: -len(after) - STAMP_CHARS], after
+
+    def say_word(self) -> None:
+        """A sign of life: a gateway gives up a response that is silent for 30 s."""
+        if self.is_responding:
+            owner = {"response_id": self.response_id, "item_id": self.item_id}
+            self.send(
+                {"type": "response.output_audio_transcript.delta", "event_id": "event_4", **owner, "delta": "so "}
+            )
 
     # A barge-in, as a Realtime server reports it: speech begins and the response ends at once; the speech ends and is
     # committed and transcribed, after which the gateway asks for the next response.
@@ -170,12 +178,13 @@ class Caller(Socket):
         self.transport.write("\r\n".join([*lines, "", ""]).encode())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._seen.lost.append(f"a connection was closed: {exc}")
+        reason = self.close_reason or f"without a close frame, {exc}"
+        self._seen.lost.append(reason)
         if not self.ready.done():
-            self.ready.set_exception(ConnectionError("closed before it was ready"))
+            self.ready.set_exception(ConnectionError(f"closed before it was ready: {reason}"))
 
     def speak(self) -> None:
-        self.transport.write(b"%b%012d%b" % (self._head, now_us(), self._tail))
+        self.write(b"%b%012d%b" % (self._head, now_us(), self._tail))
 
     def on_head(self, head: bytes) -> None:
         if not head.startswith(b"HTTP/1.1 101 "):

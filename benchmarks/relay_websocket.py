@@ -34,6 +34,7 @@ class Socket(asyncio.Protocol):
     def __init__(self) -> None:
         self._rest = b""
         self._is_open = False
+        self.close_reason = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # of a TCP connection
@@ -70,15 +71,21 @@ class Socket(asyncio.Protocol):
         self._rest = data[at:]
 
     def send(self, event: dict[str, Any]) -> None:
-        self.transport.write(frame(json.dumps(event).encode(), is_masked=self.is_client))
+        self.write(frame(json.dumps(event).encode(), is_masked=self.is_client))
+
+    def write(self, data: bytes) -> None:
+        """Write, unless the other side has closed the connection."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
 
     def _on_control(self, opcode: int, payload: bytes, key: bytes) -> None:
         if not self.is_client:
             payload = unmasked(payload, key)
         if opcode == PING:
-            self.transport.write(frame(payload, PONG, is_masked=self.is_client))
+            self.write(frame(payload, PONG, is_masked=self.is_client))
         else:
-            self.transport.write(frame(payload, CLOSE, is_masked=self.is_client))
+            self.close_reason = f"{int.from_bytes(payload[:2], 'big')} {payload[2:].decode()}"
+            self.write(frame(payload, CLOSE, is_masked=self.is_client))
             self.transport.close()
 
     def on_head(self, head: bytes) -> None:
