@@ -63,7 +63,9 @@ def serve(ctx: click.Context, bind: str, workers: int, certfile: str | None, key
 
 
 async def _serve_alone(settings: Settings, bind: str, certfile: str | None, keyfile: str | None) -> int:
-    from voice_trio.server.server import Tls, run_server  # here: a parent of workers needs none of it
+    # Imported here: a parent of workers needs none of it.
+    from voice_trio.server.server import Tls, collect_garbage_rarely, run_server
 
+    collect_garbage_rarely()
     tls = Tls(certfile, keyfile) if certfile and keyfile else None
     return await run_server(settings, open_listener(bind), tls=tls)

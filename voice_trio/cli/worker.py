@@ -15,7 +15,7 @@ import trio
 
 from voice_trio.errors import ConfigurationError
 from voice_trio.observability.logs import configure_logs
-from voice_trio.server.server import Tls, Worker, run_server
+from voice_trio.server.server import Tls, Worker, collect_garbage_rarely, run_server
 from voice_trio.server.shared import FolderWorkerPeers, SharedFolder
 from voice_trio.settings import load_settings
 
@@ -48,6 +48,7 @@ def worker(
         shared = SharedFolder(folder)
         shared.share_metrics(slot)
         this = Worker(FolderWorkerPeers(shared, slot, count), socket.socket(fileno=parent))
+        collect_garbage_rarely()
         exit_code = trio.run(partial(run_server, settings, socket.socket(fileno=listener), tls=tls, worker=this))
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error

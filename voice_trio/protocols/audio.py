@@ -5,9 +5,9 @@ All audio here is PCM16, little-endian, mono, 24 kHz: 24 samples of 2 bytes make
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 
+import msgspec
 import pybase64
 
 from voice_trio.errors import BadMessage
@@ -16,12 +16,17 @@ BYTES_PER_MS = 48
 BYTES_PER_SAMPLE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class AudioAppended:
-    """Audio from a client's microphone: base64 that has been checked, and its length in ms."""
+class AudioAppended(msgspec.Struct, frozen=True, gc=False):
+    """Audio from a client's microphone: base64 that has been checked, and its length in ms.
 
-    audio: str = field(repr=False)
+    A struct of msgspec, because one is made for each frame: that takes a third of the time of a frozen dataclass.
+    """
+
+    audio: str
     duration_ms: float
+
+    def __repr__(self) -> str:
+        return f"AudioAppended(…, {self.duration_ms!r})"
 
 
 def audio_ms(audio: str) -> float:

@@ -114,8 +114,8 @@ class ClientConnection(Protocol):
         """The upstream has described its session."""
         ...
 
-    def send(self, event: ToClient) -> None:
-        """Queue an event for the client, unless its protocol has no such event."""
+    def send(self, event: ToClient, now: float | None = None) -> None:
+        """Queue an event for the client, unless its protocol has no such event; `now` saves reading the clock again."""
         ...
 
     async def close(self, ending: Ending) -> None:

@@ -184,7 +184,7 @@ class Session:
             handle(observed, now)
         match command:
             case commands.SendToClient(event):
-                self._client.send(event)
+                self._client.send(event, now)
             case commands.SendToUpstream(upstream_command):
                 self._upstream.send_command(upstream_command)
             case (

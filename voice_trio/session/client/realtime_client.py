@@ -164,7 +164,7 @@ class RealtimeClientConnection:
         else:
             self._queue.put(Frame(self._encoder.session(state, "session.updated", self._expires_at)))
 
-    def send(self, event: ToClient) -> None:
+    def send(self, event: ToClient, now: float | None = None) -> None:
         """Queue an event for the client, unless the protocol has none for it; a flush drops the queued sound."""
         if isinstance(event, commands.PlaybackFlush):
             self._queue.drop_response()
@@ -178,9 +178,10 @@ class RealtimeClientConnection:
         if text is None:
             return
         if isinstance(event, events.ResponseAudioDelta):
-            self._queue.put(Frame(text, Lane.RESPONSE, event.item_id, event.duration_ms, dies_with_response=True))
+            frame = Frame(text, Lane.RESPONSE, event.item_id, event.duration_ms, dies_with_response=True)
+            self._queue.put(frame, now)
         else:
-            self._queue.put(Frame(text))
+            self._queue.put(Frame(text), now)
 
     async def close(self, ending: Ending) -> None:
         """Write the error that explains the ending, if there is one, and close; the caller bounds it."""

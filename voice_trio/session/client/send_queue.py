@@ -90,9 +90,12 @@ class SendQueue:
         self._written = trio.Event()
         nursery.start_soon(self._write)
 
-    def put(self, frame: Frame) -> None:
-        """Write a frame or queue it; the session ends if the queue is over its bound of seconds or of frames."""
-        if self._is_parked and not (self._urgent or self._response or self._other) and self._write_now(frame):
+    def put(self, frame: Frame, now: float | None = None) -> None:
+        """Write a frame or queue it; the session ends if the queue is over its bound of seconds or of frames.
+
+        `now` saves reading the clock again.
+        """
+        if self._is_parked and not (self._urgent or self._response or self._other) and self._write_now(frame, now):
             return
         self._number += 1
         if frame.lane is Lane.URGENT:
@@ -106,9 +109,10 @@ class SendQueue:
         if self._audio_ms > limits.CLIENT_AUDIO_QUEUED_SECONDS_MAX * 1000 or waiting > limits.CLIENT_FRAMES_TO_SEND_MAX:
             self._host.end(Ending.TOO_SLOW)
 
-    def _write_now(self, frame: Frame) -> bool:
+    def _write_now(self, frame: Frame, now: float | None) -> bool:
         """Give a frame to the link; False if the pacing holds it back or the link cannot take it now."""
-        now = trio.current_time()
+        if now is None:
+            now = trio.current_time()
         if frame.audio_ms and self._is_paced and self._held_until(frame) > now:
             return False
         try:

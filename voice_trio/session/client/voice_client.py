@@ -100,14 +100,15 @@ class VoiceClientConnection:
         """The upstream has described its session."""
         self.send(session_events.SessionDescribed(state.type, state.session_json))
 
-    def send(self, event: ToClient) -> None:
+    def send(self, event: ToClient, now: float | None = None) -> None:
         """Queue an event for the client, unless the protocol has none for it; a flush drops the queued response."""
         if isinstance(event, events.ResponseAudioDelta):
             if event.duration_ms > PIECE_MS_MAX:
                 for piece in split_audio(event.audio, PIECE_MS_MAX):
-                    self.send(replace(event, audio=piece, duration_ms=audio_ms(piece)))
+                    self.send(replace(event, audio=piece, duration_ms=audio_ms(piece)), now)
             elif (text := writer.write(event)) is not None:
-                self._queue.put(Frame(text, Lane.RESPONSE, event.item_id, event.duration_ms, dies_with_response=True))
+                frame = Frame(text, Lane.RESPONSE, event.item_id, event.duration_ms, dies_with_response=True)
+                self._queue.put(frame, now)
             return
         flush_at = None
         if isinstance(event, commands.PlaybackFlush):
@@ -119,7 +120,7 @@ class VoiceClientConnection:
         text = writer.write(event)
         if text is not None:
             lane, dies_with_response = _LANES.get(type(event), (Lane.OTHER, False))
-            self._queue.put(Frame(text, lane, dies_with_response=dies_with_response, flush_at=flush_at))
+            self._queue.put(Frame(text, lane, dies_with_response=dies_with_response, flush_at=flush_at), now)
 
     async def close(self, ending: Ending) -> None:
         """Write what must still be said, and close; the caller bounds it."""
