@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 FRAME_SECONDS, TICK_SECONDS = 0.04, 0.001
-CONNECTING_MAX = 8
-READY_SECONDS_MAX = 60.0
+CONNECTING_MAX = 4
+RETRY_SECONDS = 4.0  # a gateway allows 20 attempts a minute
+READY_SECONDS_MAX = 90.0
 TURN_SECONDS = 10.0
 """Between two barge-ins of one session."""
 SPEECH_SECONDS = 0.05
@@ -43,25 +44,41 @@ class Group:
 
     def __init__(self, order: dict[str, Any], connections: list[Upstream]) -> None:
         self.seen = Seen()
+        self.refusal, self.refusals = "none", 0
         self._active_at = 0.0
         self._order = order
         self._connections = connections
         self._callers: list[Caller] = []
 
     async def connect(self) -> None:
-        """Open all sessions, each with a response in progress; few at a time."""
-        loop, places = asyncio.get_running_loop(), asyncio.Semaphore(CONNECTING_MAX)
+        """Open all sessions, each with a response in progress; few at a time.
+
+        A caller that is refused tries again: while many sessions are opened at once, a gateway may refuse some.
+        """
+        places = asyncio.Semaphore(CONNECTING_MAX)
 
         async def connect(number: int) -> Caller:
             async with places:
-                _, caller = await loop.create_connection(
-                    lambda: Caller(self._order, number, self.seen, self._connections), "127.0.0.1", self._order["port"]
-                )
-                await caller.ready
-                return caller
+                while True:
+                    try:
+                        return await self._connect_one(number)
+                    except ConnectionRefusedError as refusal:
+                        self.refusals += 1
+                        self.refusal = str(refusal)
+                        await asyncio.sleep(RETRY_SECONDS)
 
-        async with asyncio.timeout(READY_SECONDS_MAX):
-            self._callers = await asyncio.gather(*(connect(number) for number in range(self._order["sessions"])))
+        try:
+            async with asyncio.timeout(READY_SECONDS_MAX):
+                self._callers = await asyncio.gather(*(connect(number) for number in range(self._order["sessions"])))
+        except TimeoutError as error:
+            raise ConnectionRefusedError(f"not ready in time; last refusal: {self.refusal}") from error
+
+    async def _connect_one(self, number: int) -> Caller:
+        _, caller = await asyncio.get_running_loop().create_connection(
+            lambda: Caller(self._order, number, self.seen, self._connections), "127.0.0.1", self._order["port"]
+        )
+        await caller.ready
+        return caller
 
     async def talk(self, lead: float, seconds: float) -> None:
         """All talk for `lead` + `seconds`; what is seen in the latter is reported."""
@@ -150,7 +167,7 @@ async def run(options: argparse.Namespace) -> None:
     groups = [Group(each, connections) for each in json.loads(await loop.run_in_executor(None, sys.stdin.readline))]
     for group in groups:
         await group.connect()
-    say({"at": "ready"})
+    say({"refusals": [group.refusals for group in groups]})
     gc.collect()
     gc.freeze()
     gc.disable()

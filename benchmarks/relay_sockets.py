@@ -179,16 +179,22 @@ class Caller(Socket):
 
     def connection_lost(self, exc: Exception | None) -> None:
         reason = self.close_reason or f"without a close frame, {exc}"
-        self._seen.lost.append(reason)
+        if self.ready.done() and self.ready.exception() is None:
+            self._seen.lost.append(reason)
+        else:
+            self._refused(f"closed before it was ready: {reason}")
+
+    def _refused(self, reason: str) -> None:
         if not self.ready.done():
-            self.ready.set_exception(ConnectionError(f"closed before it was ready: {reason}"))
+            self.ready.set_exception(ConnectionRefusedError(reason))
+        self.transport.close()
 
     def speak(self) -> None:
         self.write(b"%b%012d%b" % (self._head, now_us(), self._tail))
 
     def on_head(self, head: bytes) -> None:
         if not head.startswith(b"HTTP/1.1 101 "):
-            raise ConnectionError(f"the gateway refused a caller: {head[:200]!r}")
+            self._refused(head.partition(b"\r\n")[0].decode())
 
     def on_text(self, data: bytes, start: int, length: int) -> None:
         if length == self._delta_length:
@@ -212,6 +218,8 @@ class Caller(Socket):
             response_id = event["response"]["id"]
             self.upstream = next(each for each in self._connections if each.response_id == response_id)
             self.ready.set_result(None)
+        elif kind == "error" and not self.ready.done():
+            self._refused(payload.decode())
         elif kind == "error":
             raise ConnectionError(f"the gateway reported {payload.decode()}")
 

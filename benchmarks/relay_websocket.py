@@ -50,6 +50,8 @@ class Socket(asyncio.Protocol):
             at = end + 4
             self._is_open = True
             self.on_head(data[:at])
+            if self.transport.is_closing():  # refused: what follows is no WebSocket
+                return
         size = len(data)
         while size - at >= 2:
             length = data[at + 1] & 0x7F
