@@ -42,7 +42,7 @@ async def serve_connection(accepted: socket.socket, slot: Unadmitted, services: 
     try:
         with accepted:
             await _serve(accepted, slot, services)
-    except* OSError:
+    except* (OSError, LinkClosed):
         pass  # the client is gone, or there is no TLS with it
     except* Exception as failures:  # a failing connection ends nothing but itself
         log.warning("connection_failed", client=slot.masked_address, error=describe_failure(failures))

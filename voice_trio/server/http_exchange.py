@@ -22,6 +22,7 @@ _MESSAGES = {
     400: "This is no valid HTTP request.",
     408: "The request did not arrive in time.",
     431: "The head of the request is too large.",
+    501: "This method is not known.",
     503: "Too many connections. Try again later.",
     505: "Only HTTP/1.1 is served.",
 }
@@ -41,6 +42,8 @@ class HttpExchange:
         self._deadline = trio.current_time() + limits.BODY_SECONDS_MAX
         self.broken_status: int | None = None
         """The status for a client whose request was broken; then no other response leaves."""
+        self.is_lost = False
+        """Whether the client is gone, so that nothing more is sent."""
         # Of a request without a body this is already its end, so that a response never comes before the request's end.
         self._next_event: h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED] | None = None
         with suppress(BrokenRequest):  # the next look finds the same
@@ -91,19 +94,24 @@ class HttpExchange:
             raise BrokenRequest
 
     async def _send(self, event: h11.Event) -> None:
-        if self.broken_status is None:
+        if self.broken_status is not None or self.is_lost:
+            return
+        try:
             await _send(self._http, self._stream, event)
+        except OSError:  # hypercorn would log a traceback: it takes this for an error of the application
+            self.is_lost = True
 
 
-async def respond_with_error(http: h11.Connection, stream: ByteStream, status: int) -> None:
-    """Respond to a request that cannot be served, and announce the end of the connection."""
+async def respond_with_error(http: h11.Connection, stream: ByteStream, status: int, *, is_head: bool = False) -> None:
+    """Respond to a request that cannot be served, and announce the end of the connection. HEAD gets no body."""
     if http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
         return
     message = _MESSAGES.get(status, _MESSAGES[400])
     body = msgspec.json.encode({"error": {"code": "bad_request", "message": message}})
     headers = [*json_headers(body), (b"connection", b"close")]
     await _send(http, stream, h11.Response(status_code=status, headers=headers))
-    await _send(http, stream, h11.Data(data=body))
+    if not is_head:
+        await _send(http, stream, h11.Data(data=body))
     await _send(http, stream, h11.EndOfMessage())
 
 

@@ -13,6 +13,7 @@ import h11
 
 from voice_trio import limits
 from voice_trio.admission.client_address import client_address
+from voice_trio.server.head_rules import path_and_query, refusal
 from voice_trio.server.http_exchange import BrokenRequest, HttpExchange, respond_with_error
 from voice_trio.server.upgrade import is_upgrade
 from voice_trio.web.handshake import header_values
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from voice_trio.web.application import Application
     from voice_trio.web.hypercorn_bridge import HttpApplication
 
-_VERSIONS = (b"1.0", b"1.1")
 _DROPPED_HEADERS = (b"upgrade", b"http2-settings")
 """Of an upgrade to another protocol, which is ignored (RFC 9110 §7.8): some clients offer h2c with each request."""
 
@@ -57,6 +57,7 @@ class Requests:
     ) -> None:
         self.is_unread = False
         """Whether the client may have sent what was not read, when the connection is over."""
+        self._is_head = False
         self._stream = stream
         self._slot = slot
         self._services = services
@@ -89,6 +90,7 @@ class Requests:
 
     async def _read_head(self) -> h11.Request | None:
         """The next head; None when the connection is over, after a response if the client may read one."""
+        self._is_head = False
         with self._slot.receiving(limits.REQUEST_HEAD_SECONDS_MAX) as waiting:
             request = await self._parse_head()
         if not waiting.cancelled_caught:
@@ -105,6 +107,7 @@ class Requests:
                 await self._refuse(error.error_status_hint)
                 return None
             if isinstance(event, h11.Request):
+                self._is_head = event.method == b"HEAD"
                 return event
             if event is not h11.NEED_DATA:
                 return None  # the client has left
@@ -112,20 +115,17 @@ class Requests:
 
     def _refusal(self, request: h11.Request) -> int | None:
         """The status that refuses a request by its head alone."""
-        if request.http_version not in _VERSIONS:
-            return 505
-        headers = list(request.headers)
-        is_chunked = bool(header_values(headers, b"transfer-encoding"))
-        if is_chunked and (request.http_version != b"1.1" or header_values(headers, b"content-length")):
-            return 400  # RFC 9112 §6.1: by two different lengths a request is smuggled past a proxy
+        if status := refusal(request):
+            return status
         if hops := self._services.trusted_hops:
-            address = client_address(self._client[0], header_values(headers, b"x-forwarded-for"), hops)
+            forwarded_for = header_values(list(request.headers), b"x-forwarded-for")
+            address = client_address(self._client[0], forwarded_for, hops)
             return None if self._slot.set_address(address) else 503
         return None
 
     async def _refuse(self, status: int) -> None:
         self.is_unread = True
-        await respond_with_error(self._http, self._stream, status)
+        await respond_with_error(self._http, self._stream, status, is_head=self._is_head)
 
     async def _answer(self, request: h11.Request) -> bool:
         """Answer one request; True if another one may follow."""
@@ -134,6 +134,8 @@ class Requests:
             await self._services.http.answer(self._http_head(request), exchange)
         except* BrokenRequest:
             pass
+        if exchange.is_lost:
+            return False
         if exchange.broken_status is not None:
             await self._refuse(exchange.broken_status)
             return False
@@ -145,8 +147,8 @@ class Requests:
 
     def _http_head(self, request: h11.Request) -> HttpHead:
         return HttpHead(
-            method=request.method.decode("ascii").upper(),
-            target=request.target,
+            method=request.method.decode("ascii"),
+            target=path_and_query(request),
             version=request.http_version.decode("ascii"),
             headers=[header for header in request.headers if header[0] not in _DROPPED_HEADERS],
             client=self._client,

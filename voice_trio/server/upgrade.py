@@ -17,6 +17,7 @@ import trio
 from voice_trio import limits
 from voice_trio.errors import LinkClosed
 from voice_trio.net.websocket import WebSocketLink
+from voice_trio.server.head_rules import path_and_query
 from voice_trio.web.handshake import RequestHead, header_values, json_headers
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def is_upgrade(request: h11.Request) -> bool:
 
 def path_of(request: h11.Request) -> str:
     """The decoded path of `request`."""
-    return unquote(request.target.partition(b"?")[0].decode("ascii"))
+    return unquote(path_and_query(request).partition(b"?")[0].decode("ascii"))
 
 
 @dataclass(frozen=True, slots=True)
