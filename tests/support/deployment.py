@@ -188,6 +188,11 @@ class GatewayProcess:
                     self.port = int(serving[1] or serving[2])
                     task_status.started()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def signal(self, number: int) -> None:
         assert self._process is not None
         self._process.send_signal(number)
