@@ -383,7 +383,7 @@ async def test_I9_large_items_are_neither_hoarded_nor_remembered(
 
     passthrough.soon(flood)
     await trio.sleep(3)
-    queued = passthrough.under_test._upstream.queued_bytes
+    queued = passthrough.under_test._upstream._queue.bytes
     assert queued < 8 * MIB
     remembered = passthrough.under_test._core._out._sent.values()  # type: ignore[attr-defined]
     assert all(not getattr(command, "body", None) for command in remembered)

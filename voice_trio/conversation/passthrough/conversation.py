@@ -76,7 +76,8 @@ class PassthroughConversation:
         self._flow.now = now
         match event:
             case events.ResponseAudioDelta():
-                self._response_handlers.on_audio(event, now)
+                if self._response_handlers.forward_audio(event, now):
+                    return issued
             case requests.ClientRequest():
                 self._requests.handle(event)
             case events.AudioSent() | events.SearchFinished() | events.SearchFailed():

@@ -18,15 +18,16 @@ class PassthroughResponseHandlers:
         self._flow = flow
         self._out, self._responses, self._truncation = flow.out, flow.responses, flow.truncation
 
-    def on_audio(self, event: events.ResponseAudioDelta, now: float) -> None:
+    def forward_audio(self, event: events.ResponseAudioDelta, now: float) -> bool:
+        """A piece of sound; True if it was passed to the client, which makes nothing else possible."""
         response = self._responses.find(event.response_id)
         if response is None:
             if self._responses.is_known(event.response_id):  # out of band: no sound of the conversation's
                 self._out.to_client(events.OtherUpstreamEvent("response.output_audio.delta", wire=event.wire))
-            return
+            return False
         self._truncation.receive(event.item_id, event.duration_ms, is_heard=not response.interrupted)
         if response.interrupted:
-            return
+            return False
         response.active_at = now
         self._responses.playback.forward(event.item_id, event.duration_ms)
         turn = response.turn
@@ -34,6 +35,7 @@ class PassthroughResponseHandlers:
         if turn.stages.first_audio_in is None:
             turn.stages.first_audio_in = now
         self._out.issued.append(commands.SendToClient(event))
+        return True
 
     def on_event(self, event: events.ResponseEvent, now: float) -> None:
         response = self._responses.find(event.response_id)

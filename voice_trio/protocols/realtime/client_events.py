@@ -145,14 +145,14 @@ def read_client_event(frame: str | bytes) -> ClientEvent:
 
 def _check(event: ClientEvent) -> None:
     match event:
-        case UpdateSession(session=session):
-            _check_depth(event, session, "session")
-            _check_session(event)
         case AppendAudio():
             try:
                 decode_audio(event.audio)
             except BadMessage as error:
                 raise _refusal(event, "audio", "Expected base64-encoded audio bytes.") from error
+        case UpdateSession(session=session):
+            _check_depth(event, session, "session")
+            _check_session(event)
         case CreateItem():
             _check_item(event, event.item, "item")
             if event.item.type == "item_reference":

@@ -97,8 +97,9 @@ class RealtimeClientConnection:
             except LinkClosed as closed:
                 self._host.end(ending_of(closed))
                 return
-            if self._received.is_idle and trio.current_time() >= self._paused_until and not self._is_far_ahead:
-                self._handle(frame)
+            now = trio.current_time()
+            if self._received.is_idle and now >= self._paused_until and not self._upstream.is_far_behind:
+                self._handle(frame, now)
             else:
                 await self._received.put(frame)
             del frame  # none stays in memory until the next one
@@ -108,26 +109,18 @@ class RealtimeClientConnection:
         while True:
             frame = await self._received.take()
             await trio.sleep_until(self._paused_until)
-            while self._is_far_ahead:  # noqa: ASYNC110  # the queue has no event for it
+            while self._upstream.is_far_behind:  # noqa: ASYNC110  # the queue has no event for it
                 await trio.sleep(limits.PASSTHROUGH_CHECK_SECONDS)
-            self._handle(frame)
+            self._handle(frame, trio.current_time())
 
-    def _handle(self, frame: str | bytes) -> None:
-        event, now = None, trio.current_time()
+    def _handle(self, frame: str | bytes, now: float) -> None:
+        event = None
         try:
             event = self._decoder.decode(frame)
             self._dispatch(event, now)
         except InvalidEvent as error:
             self._send_error(error)
         self._paused_until = now + self._decoder.pause(frame, event, now)
-
-    @property
-    def _is_far_ahead(self) -> bool:
-        """Whether much waits for the upstream: a recording that was sent at once, for example."""
-        return (
-            self._upstream.queued_seconds > limits.PASSTHROUGH_UPSTREAM_SECONDS_MAX
-            or self._upstream.queued_bytes > limits.PASSTHROUGH_UPSTREAM_BYTES_MAX
-        )
 
     def start_writing(self, nursery: trio.Nursery) -> None:
         """Begin to write; the nursery must outlive the session's tasks."""

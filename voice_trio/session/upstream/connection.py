@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio import limits
 from voice_trio.conversation import commands, events
 from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
 from voice_trio.protocols.audio import silence
@@ -104,14 +105,13 @@ class UpstreamConnection:
         self._append(audio, duration_ms)
 
     @property
-    def queued_seconds(self) -> float:
-        """Sound that waits to be written to the upstream."""
-        return self._queue.audio_seconds
-
-    @property
-    def queued_bytes(self) -> int:
-        """All that waits to be written to the upstream."""
-        return self._queue.bytes
+    def is_far_behind(self) -> bool:
+        """Whether much waits to be written to the upstream: a recording that was sent at once, for example."""
+        queue = self._queue
+        return (
+            queue.bytes > limits.PASSTHROUGH_UPSTREAM_BYTES_MAX
+            or queue.audio_seconds > limits.PASSTHROUGH_UPSTREAM_SECONDS_MAX
+        )
 
     def send_frame(self, text: str) -> None:
         """Queue an encoded frame, in order with everything else."""
