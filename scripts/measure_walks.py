@@ -154,6 +154,19 @@ class WatchedLink:
         self._received(json.loads(frame)["type"])
         return frame
 
+    def send_nowait(self, message: str | bytes) -> bool:
+        if not self._link.send_nowait(message):
+            return False
+        self._sent(json.loads(message)["type"])  # the peer runs later: it does not have the frame yet
+        return True
+
+    @property
+    def is_behind(self) -> bool:
+        return bool(self._link.is_behind)
+
+    async def drain(self) -> None:
+        await self._link.drain()
+
     async def send(self, message: str | bytes) -> None:
         self._sent(json.loads(message)["type"])
         await self._link.send(message)
