@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ class ConnectedUpstream:
     transcription_model: str
     """The one that was asked for and accepted."""
     transcription_fallback: bool
+
+    def without_texts(self) -> ConnectedUpstream:
+        """The same without the texts of its session, which are long and needed only until the client has them."""
+        created, updated = (replace(state, session_json="", wire="") for state in (self.created, self.updated))
+        return replace(self, created=created, updated=updated)
 
 
 class SessionPort(Protocol):

@@ -158,8 +158,10 @@ class Session:
             return
         for handle in self._observers.by_event.get(type(event), ()):
             handle(event, now)
-        for command in self._core.handle(event, now):
+        issued = self._core.handle(event, now)
+        for command in issued:
             self._execute(command, now)
+        issued.clear()  # else the last frame of sound would stay in memory until the next event
 
     def audio_sent(self, item_id: str, duration_ms: float, now: float) -> None:
         """Sound has been written to the client. It has no commands, so it may come while others are executed."""
@@ -221,6 +223,7 @@ class Session:
             upstream = await self._reach_upstream(sockets)
             if upstream is not None:
                 self._become_ready(upstream)
+                upstream = upstream.without_texts()
                 deadline, seconds = self._scope.deadline, self.config.duration_seconds
                 nursery.start_soon(announce_deadline, deadline, seconds, self._client)
                 nursery.start_soon(watch_for_idleness, self._core, self)

@@ -6,7 +6,6 @@ the conversation, and the slot does not see it. When a response is asked for is 
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,7 +52,7 @@ class PassthroughResponses(ResponseSlot[PassthroughResponse]):
     def __init__(self, policy: Policy, out: Outbound) -> None:
         super().__init__(policy, out)
         self._out_of_band: dict[str, str | None] = {}  # by tag, then by response id: the client's own event id
-        self._untagged: deque[str] = deque()  # tags that there was no room for, in the order of asking
+        self._untagged: list[str] = []  # tags that there was no room for, in the order of asking
 
     @property
     def is_active(self) -> bool:
@@ -92,7 +91,7 @@ class PassthroughResponses(ResponseSlot[PassthroughResponse]):
             return None  # a repeated event
         tag = event.metadata.get(TAG)
         if tag is None and self._untagged:
-            tag = self._untagged.popleft()
+            tag = self._untagged.pop(0)
         if tag is not None and tag in self._out_of_band:
             self._out_of_band[event.response_id] = self._out_of_band.pop(tag)
             return None

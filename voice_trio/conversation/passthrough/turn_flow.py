@@ -6,7 +6,6 @@ events that set it in motion.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands
@@ -37,7 +36,7 @@ class PassthroughTurnFlow(TurnFlow[PassthroughResponses]):
         self.response_is_due = False
         """The gateway itself is to ask, as the session promised."""
         self.truncation_is_due = False
-        self._commits: deque[int] = deque()  # of the client's, by number, that the upstream has not answered yet
+        self._commits: list[int] = []  # of the client's, by number, that the upstream has not answered yet
         self._commit_count = 0
         self._prefix = id_prefix
         self._reports: list[tuple[Turn, str]] = []  # turns that are over but for the client's heard position
@@ -144,7 +143,7 @@ class PassthroughTurnFlow(TurnFlow[PassthroughResponses]):
     def commit_over(self, number: int | None = None) -> None:
         """The upstream has answered the client's oldest commit; or, by its number, one it should have answered."""
         if number is None and self._commits:
-            self._commits.popleft()
+            self._commits.pop(0)
         elif number is not None and number in self._commits:
             self._commits.remove(number)
 

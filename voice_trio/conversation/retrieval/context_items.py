@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands
@@ -28,7 +27,7 @@ class ContextItems:
     def __init__(self, tokens_max: int, tokens_kept: int) -> None:
         self._tokens_max = tokens_max
         self._tokens_kept = tokens_kept
-        self._items: deque[tuple[str, int]] = deque()
+        self._items: list[tuple[str, int]] = []
         self._tokens = 0
 
     def insert(self, text: str, after: str | None, out: Outbound) -> None:
@@ -58,7 +57,7 @@ class ContextItems:
     def _batch(self) -> list[str]:
         stale = []
         while self._items and self._tokens > self._tokens_kept:
-            item_id, tokens = self._items.popleft()
+            item_id, tokens = self._items.pop(0)
             self._tokens -= tokens
             stale.append(item_id)
         return stale

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 SEARCHES_REMEMBERED = 64
 FASTEST_SHARE = 0.05
 CACHED_SECONDS = 0.0002  # no store answers sooner, thread and all
@@ -14,11 +12,11 @@ class SearchLatency:
     """Seconds that finished searches took; failed ones count for nothing, nor do those that a cache answered."""
 
     def __init__(self) -> None:
-        self._seconds: deque[float] = deque(maxlen=SEARCHES_REMEMBERED)
+        self._seconds: list[float] = []
 
     def note(self, seconds: float) -> None:
         if seconds >= CACHED_SECONDS:
-            self._seconds.append(seconds)
+            self._seconds = [*self._seconds[1 - SEARCHES_REMEMBERED :], seconds]
 
     @property
     def fastest(self) -> float:

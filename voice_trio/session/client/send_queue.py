@@ -7,7 +7,6 @@ its sound. A flush drops the queued response. `put` never waits, and nothing is 
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -74,9 +73,9 @@ class SendQueue:
         self._behind: Frame | None = None  # the link has taken it, and still has a part of it
         self.unsent_since: float | None = None
         """Since when a frame waits for the client to read; None while none does."""
-        self._urgent: deque[Frame] = deque()
-        self._response: deque[tuple[int, Frame]] = deque()
-        self._other: deque[tuple[int, Frame]] = deque()
+        self._urgent: list[Frame] = []  # lists: most are empty, and an empty deque has memory for 64 entries
+        self._response: list[tuple[int, Frame]] = []
+        self._other: list[tuple[int, Frame]] = []
         self._number = 0  # of the last frame that was put: gives the order between the two lanes
         self._audio_ms = 0.0
         self._changed = trio.Event()
@@ -153,34 +152,31 @@ class SendQueue:
         """The response was interrupted: drop what of it has not left."""
         self._dry_at = -math.inf
         self._in_flight = None
-        for _ in range(len(self._response)):
-            entry = self._response.popleft()
-            if not entry[1].dies_with_response:
-                self._response.append(entry)
+        self._response = [entry for entry in self._response if not entry[1].dies_with_response]
         self._audio_ms = 0.0
 
     def take(self, now: float) -> Frame | float:
         """The next frame to write; if none may leave, the time when one may (infinity: not before one is put)."""
         if self._urgent:
-            return self._urgent.popleft()
+            return self._urgent.pop(0)
         held_until = math.inf
         if self._response:
             first = self._response[0][1]
             held_until = self._held_until(first) if self._is_paced and first.audio_ms else -math.inf
         if self._other and (held_until > now or self._other[0][0] < self._response[0][0]):
-            return self._other.popleft()[1]
+            return self._other.pop(0)[1]
         if held_until > now:
             return held_until
-        _, frame = self._response.popleft()
+        _, frame = self._response.pop(0)
         self._audio_ms -= frame.audio_ms
         return frame
 
     def put_back(self, frame: Frame) -> None:
         """A frame that was taken and not written is the next again."""
         if frame.lane is Lane.URGENT:
-            self._urgent.appendleft(frame)
+            self._urgent.insert(0, frame)
         else:
-            (self._response if frame.lane is Lane.RESPONSE else self._other).appendleft((0, frame))
+            (self._response if frame.lane is Lane.RESPONSE else self._other).insert(0, (0, frame))
         self._audio_ms += frame.audio_ms
 
     def take_urgent(self) -> list[Frame]:

@@ -8,7 +8,6 @@ commit. SidecarUtterances and items come in the same order.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -67,15 +66,15 @@ class SidecarUtterances:
         """Sound of speech that was dropped because the sidecar was stalled."""
         self.transcribes_alone = False
         """Whether the conversation itself transcribes nothing, so that the sidecar's final transcript counts."""
-        self._recent: deque[_Sound] = deque()
+        self._recent: list[_Sound] = []
         self._recent_ms = 0.0
         self._position_ms = 0.0
         self._open: _Utterance | None = None
-        self._queue: deque[tuple[_Utterance, _Sound | None]] = deque()
+        self._queue: list[tuple[_Utterance, _Sound | None]] = []
         self._queued_ms = 0.0
         self._is_connected = False
         self._sources = 0
-        self._unnamed: deque[_Utterance] = deque()
+        self._unnamed: list[_Utterance] = []
         self._named: FIFOCache[str, _Utterance] = FIFOCache(ITEMS_REMEMBERED)
         self._item_sources = TranscriptSources()
         self._events = 0
@@ -95,7 +94,7 @@ class SidecarUtterances:
         self._recent.append(_Sound(audio, duration_ms))
         self._recent_ms += duration_ms
         while self._recent_ms > limits.SIDECAR_PREROLL_SECONDS_MAX * 1000:
-            self._recent_ms -= self._recent.popleft().duration_ms
+            self._recent_ms -= self._recent.pop(0).duration_ms
 
     def admits(self, event: events.UpstreamEvent) -> bool:
         """Note an event of the conversation's server; False for a delta of an item that the sidecar transcribes."""
@@ -152,7 +151,7 @@ class SidecarUtterances:
     def next(self) -> Outgoing | None:
         """The next frame for the sidecar, if there is any."""
         while self._is_connected and self._queue:
-            utterance, sound = self._queue.popleft()
+            utterance, sound = self._queue.pop(0)
             if sound is not None:
                 return self._send(utterance, sound)
             if utterance.sent_ms > 0:
@@ -182,7 +181,7 @@ class SidecarUtterances:
                 self._utterance_of(item_id)
             case events.UpstreamError(event_id=str(event_id)):
                 # A commit that was refused makes no item.
-                self._unnamed = deque(each for each in self._unnamed if each.source_id != event_id)
+                self._unnamed = [each for each in self._unnamed if each.source_id != event_id]
             case _:
                 pass
         return []
@@ -209,13 +208,13 @@ class SidecarUtterances:
         self._queued_ms += sound.duration_ms
         ends = []
         while self._queued_ms > limits.SIDECAR_QUEUED_SECONDS_MAX * 1000:
-            oldest, lost = self._queue.popleft()
+            oldest, lost = self._queue.pop(0)
             if lost is None:
                 ends.append((oldest, lost))
             else:
                 self._queued_ms -= lost.duration_ms
                 self.dropped_ms += lost.duration_ms
-        self._queue.extendleft(reversed(ends))
+        self._queue[:0] = ends
 
     def _forget_queue(self) -> None:
         self._queue.clear()
@@ -232,13 +231,13 @@ class SidecarUtterances:
         if utterance.sent_ms >= COMMIT_MS_MIN:
             return Outgoing(commit_audio(utterance.source_id), utterance.source_id)
         # Too little for a word; its item, should it have a name already, belongs to no utterance.
-        self._unnamed = deque(each for each in self._unnamed if each is not utterance)
+        self._unnamed = [each for each in self._unnamed if each is not utterance]
         return Outgoing(clear_audio(utterance.source_id), utterance.source_id)
 
     def _utterance_of(self, sidecar_item_id: str) -> _Utterance | None:
         utterance = self._named.get(sidecar_item_id)
         if utterance is None and self._unnamed:
-            utterance = self._named[sidecar_item_id] = self._unnamed.popleft()
+            utterance = self._named[sidecar_item_id] = self._unnamed.pop(0)
         return utterance
 
     def _delta(self, item_id: str, delta: str) -> events.TranscriptDelta:

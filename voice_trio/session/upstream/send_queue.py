@@ -6,7 +6,6 @@ a full queue means that the upstream is stalled, and the connection is given up.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 import trio
@@ -31,8 +30,8 @@ class UpstreamQueue:
     """
 
     def __init__(self) -> None:
-        self._commands: deque[str] = deque()
-        self._audio: deque[tuple[str, float]] = deque()
+        self._commands: list[str] = []  # lists: most are empty, and an empty deque has memory for 64 entries
+        self._audio: list[tuple[str, float]] = []
         self._audio_ms = 0.0
         self._bytes = 0
         self._is_open = False
@@ -132,12 +131,12 @@ class UpstreamQueue:
     def _take(self) -> str:
         if not self._commands:
             return self._pop_audio()
-        text = self._commands.popleft()
+        text = self._commands.pop(0)
         self._bytes -= len(text)
         return text
 
     def _pop_audio(self) -> str:
-        text, duration_ms = self._audio.popleft()
+        text, duration_ms = self._audio.pop(0)
         self._audio_ms -= duration_ms
         self._bytes -= len(text)
         return text
