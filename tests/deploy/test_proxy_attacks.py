@@ -27,6 +27,7 @@ ROUNDS = 25
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
+@pytest.mark.flaky(reruns=0)  # a process that dies in one run of two is no success
 async def test_no_packet_through_a_proxy_ends_the_process_or_a_conversation_F1(tmp_path: Path, name: str) -> None:
     with trio.fail_after(100):
         async with gateway_process(tmp_path, TRUSTED_PROXY_HOPS="1") as deployment, trio.open_nursery() as nursery:
