@@ -5,6 +5,7 @@
     ├── BadMessage              the client sent a message that is refused; never fatal by itself
     │   ├── NotJson             … that is no JSON; ten of these end a connection
     │   └── InvalidEvent        … a Realtime event; the server answers with an `error` that names the field
+    │       └── EventTooLarge   … that is fatal: its type may not be so large
     ├── TokenInvalid            a token is missing, malformed, expired or of another issuer
     │   └── TokenUncheckable    … not the client's fault: the signing keys could not be fetched
     ├── PlanUnverified          the plan service failed, or its response is malformed
@@ -50,6 +51,10 @@ class InvalidEvent(BadMessage):
         super().__init__(message, code=code)
         self.param = param
         self.event_id = event_id
+
+
+class EventTooLarge(InvalidEvent):
+    """A Realtime client event is larger than its type may be; the session ends."""
 
 
 class TokenInvalid(VoiceTrioError):

@@ -129,6 +129,7 @@ CONTROL_BURST, CONTROL_PER_SECOND = 100.0, 50.0  # all events but audio; four pl
 QUESTIONS_BURST, QUESTIONS_PER_SECOND = 5.0, 1.0  # each is searched
 ERRORS_BURST, ERRORS_PER_SECOND = 10.0, 1.0  # errors that a client gets; further ones are counted only
 BYTES_PER_CONTROL_EVENT = 65_536  # a large message counts as several: decoding it takes time from other sessions
+AUDIO_MESSAGE_SECONDS_MIN = 0.005  # a shorter one counts as long: its cost is the message, of which 400 a second pass
 AUDIO_MESSAGE_SECONDS_MAX = 2.0  # of audio in one message; until the rate allows it, nothing else is read
 AUDIO_AHEAD_SECONDS_MAX = 5.0  # of audio at once: what was recorded while connecting
 PASSTHROUGH_AHEAD_SECONDS_MAX = 60.0  # the same of an OpenAI client, which may send a recording at once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import trio
 
 from tests.support.realtime_session_fixture import LONG, QUESTION, RealtimeSessionFixture, finish_speech, interrupted
 from tests.support.session_fixture import contexts
+from voice_trio.session.endings import Ending
 from voice_trio.testing.script import Answer
 
 if TYPE_CHECKING:
@@ -379,7 +381,7 @@ async def test_I9_large_items_are_neither_hoarded_nor_remembered(
 
     async def flood() -> None:
         for number in range(40):
-            await passthrough.write("x" * (2 * MIB), id=f"i{number}")
+            await passthrough.send("conversation.item.create", item=picture_item(2 * MIB, f"i{number}"))
 
     passthrough.soon(flood)
     await trio.sleep(3)
@@ -392,31 +394,55 @@ async def test_I9_large_items_are_neither_hoarded_nor_remembered(
         await trio.sleep(1)
 
 
-@pytest.mark.parametrize("kind", ["session.update", "response.create", "conversation.item.create"])
-async def test_I11_a_large_message_of_small_things_is_refused_before_it_is_read(
-    autojump_clock: MockClock, passthrough: RealtimeSessionFixture, kind: str
+def picture_item(size: int, item_id: str | None = None) -> dict[str, Any]:
+    picture = {"type": "input_image", "image_url": "data:image/png;base64," + "A" * size}
+    return {"type": "message", "role": "user", "content": [picture], **({"id": item_id} if item_id else {})}
+
+
+SMALL_THINGS = ",".join(["{}"] * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"type":"session.update","session":{"type":"realtime","tools":[' + SMALL_THINGS + "]}}",
+        '{"type":"response.create","response":{"input":[' + SMALL_THINGS + "]}}",
+        '{"type":"conversation.item.create","item":{"type":"message","role":"user","content":[' + SMALL_THINGS + "]}}",
+        json.dumps({"type": "session.update", "session": {"type": "realtime", "instructions": "x" * MIB}}),
+        json.dumps({"type": "session.update", "session": {"instructions": "ü" * (MIB // 2)}}, ensure_ascii=False),
+        json.dumps({"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": [
+            {"type": "input_text", "text": "x" * MIB}]}}),
+        "x" * (MIB + 1),
+        bytes(MIB + 1),
+    ],
+    ids=["tools", "input", "content", "instructions", "not ASCII", "text", "no JSON", "binary"],
+)  # fmt: skip
+async def test_I11_a_large_message_without_sound_or_picture_ends_the_session_before_all_is_decoded(
+    autojump_clock: MockClock, passthrough: RealtimeSessionFixture, frame: str | bytes
 ) -> None:
     await passthrough.ready()
-    small: dict[str, str] = {
-        "session.update": '"session":{"type":"realtime","tools":[%s]}',
-        "response.create": '"response":{"input":[%s]}',
-        "conversation.item.create": '"item":{"type":"message","role":"user","content":[%s]}',
-    }
-    frame = '{"type":"%s",%s}' % (kind, small[kind] % ",".join(["{}"] * 1_000_000))  # noqa: UP031  # braces abound
     began = time.perf_counter()
-    for _ in range(3):
-        await passthrough.client.send(frame)
-        await passthrough.client.hears("error")
-    assert time.perf_counter() - began < 1.0
-    before = passthrough.now
     await passthrough.client.send(frame)
-    await passthrough.update()
-    assert passthrough.now - before > 0.5  # it has to wait for what it makes others wait
+    closed = await passthrough.client.is_closed()
+    assert time.perf_counter() - began < 0.5
+    assert (closed.code, closed.reason) == (1009, "Message over the limit")
+    assert [error["code"] for error in passthrough.errors()] == ["invalid_value"]
+    await passthrough.over.wait()
+    assert passthrough.summary.ending is Ending.TOO_BIG
+
+
+async def test_a_message_of_a_mebibyte_may_be_of_any_type(
+    autojump_clock: MockClock, passthrough: RealtimeSessionFixture
+) -> None:
+    await passthrough.ready()
+    frame = '{"type":"input_audio_buffer.clear","event_id":"e"}'
+    await passthrough.client.send(frame + " " * (MIB - len(frame)))
+    await passthrough.client.hears("input_audio_buffer.cleared")
+    assert passthrough.errors() == []
 
 
 async def test_a_picture_may_be_large(autojump_clock: MockClock, passthrough: RealtimeSessionFixture) -> None:
     await passthrough.ready()
-    picture: dict[str, Any] = {"type": "input_image", "image_url": "data:image/png;base64," + "A" * (3 * MIB)}
-    await passthrough.send("conversation.item.create", item={"type": "message", "role": "user", "content": [picture]})
+    await passthrough.send("conversation.item.create", item=picture_item(3 * MIB))
     await passthrough.client.hears("conversation.item.done")
     assert passthrough.errors() == []

@@ -13,7 +13,7 @@ import msgspec
 
 from voice_trio.conversation.passthrough import requests
 from voice_trio.conversation.response_slot import TAG
-from voice_trio.errors import InvalidEvent
+from voice_trio.errors import EventTooLarge, InvalidEvent
 from voice_trio.protocols.audio import BYTES_PER_MS, BYTES_PER_SAMPLE, AudioAppended, audio_ms
 from voice_trio.protocols.realtime import client_events
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 SMALL_BYTES_MAX = 1024 * 1024
-"""Of all messages but those with audio or pictures."""
+"""Of all messages but those that append audio or have pictures."""
 LARGE_OBJECTS_MAX = 1000
 """JSON objects in a large message: decoded, each takes many times its bytes."""
 
@@ -53,10 +53,16 @@ class ClientEventReader:
         self._prefix = id_prefix
 
     def read(self, frame: str | bytes) -> PassthroughEvent:
-        """What a frame asks for; raises `InvalidEvent` with what an `error` event needs."""
-        if len(frame) > SMALL_BYTES_MAX:
+        """What a frame asks for.
+
+        Raises `InvalidEvent` with what an `error` event needs; its subclass `EventTooLarge` ends the session.
+        """
+        is_large = _size(frame) > SMALL_BYTES_MAX
+        if is_large:
             _check_large(frame)
         event = client_events.read_client_event(frame)
+        if is_large and not _may_be_large(event):
+            raise EventTooLarge(_TOO_LARGE)
         try:
             return self._to_event(event)
         except InvalidEvent as error:
@@ -156,12 +162,29 @@ class _Envelope(msgspec.Struct):
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
 
 
+_TOO_LARGE = "The message is too large for its type."
+
+
+def _size(frame: str | bytes) -> int:
+    """The bytes of a frame on the wire."""
+    if isinstance(frame, bytes) or frame.isascii():
+        return len(frame)
+    return len(frame.encode("utf-8", "surrogatepass"))
+
+
 def _check_large(frame: str | bytes) -> None:
-    """Raises `InvalidEvent` unless a large message is one that may be: audio, or an item, which may hold pictures."""
+    """Raises `EventTooLarge` for a large message that cannot be one that may be, before all of it is decoded."""
     try:
         kind = _envelope_decoder.decode(frame).type
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise InvalidEvent("The message is not valid JSON.", code="invalid_json") from error
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise EventTooLarge(_TOO_LARGE) from None
     objects = frame.count("{") if isinstance(frame, str) else frame.count(b"{")
     if kind not in ("input_audio_buffer.append", "conversation.item.create") or objects > LARGE_OBJECTS_MAX:
-        raise InvalidEvent("The message is too large for its type.", code="invalid_value", param="type")
+        raise EventTooLarge(_TOO_LARGE)
+
+
+def _may_be_large(event: client_events.ClientEvent) -> bool:
+    """Whether an event appends audio or has a picture."""
+    if isinstance(event, client_events.CreateItem):
+        return any(part.type == "input_image" for part in event.item.content or ())
+    return isinstance(event, client_events.AppendAudio)

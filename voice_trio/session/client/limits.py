@@ -37,32 +37,49 @@ class ClientLimits:
         return self._errors.take(now)
 
     def seconds_ahead(self, now: float, duration_ms: float) -> float:
-        """How long to read nothing, so that sound comes no faster than allowed."""
-        return self._audio.take_and_wait(now, duration_ms / 1000)
+        """How long to read nothing, so that sound comes no faster than allowed; nor do messages of hardly any."""
+        return self._audio.take_and_wait(now, max(duration_ms / 1000, limits.AUDIO_MESSAGE_SECONDS_MIN))
 
 
 class VoiceFrameDecoder:
-    """Decodes the frames of a client of the voice protocol, within its limits."""
+    """Decodes the frames of a client of the voice protocol, within its limits.
+
+    All frames but sound count in the rate of control events, wrong ones too. Beyond the rate events are dropped, and
+    the connection is read more slowly, so that a flood fills the client's own socket and costs others nothing.
+    """
 
     def __init__(self, now: float) -> None:
         self.limits = ClientLimits(now, limits.AUDIO_AHEAD_SECONDS_MAX)
+        self.pause_seconds = 0.0
+        """How long to read nothing after the last frame, if it was not sound."""
         self._questions = TokenBucket(limits.QUESTIONS_BURST, limits.QUESTIONS_PER_SECOND, now)
 
     def decode(self, frame: str | bytes, now: float) -> FromClient:
         """The event in a frame; raises `BadMessage` for a wrong one, and for control events that come too often."""
+        self.pause_seconds = 0.0
         try:
             event = read_client(frame)
-        except NotJson:
-            self.limits.not_json += 1
+        except BadMessage as error:
+            self.limits.not_json += isinstance(error, NotJson)
+            self._take(frame, now)
             raise
         if isinstance(event, AudioAppended):
             if event.duration_ms > limits.AUDIO_MESSAGE_SECONDS_MAX * 1000:
+                self._take(frame, now)
                 raise BadMessage(f"more than {limits.AUDIO_MESSAGE_SECONDS_MAX:g} s of sound in one message")
-        elif not self.limits.control.take(now):
+        elif not self._take(frame, now):
             raise BadMessage(f"more than {limits.CONTROL_PER_SECOND:g} events a second; this one was dropped")
         elif isinstance(event, TextInput) and not self._questions.take(now):
             raise BadMessage("too many typed questions at once; this one was dropped")
         return event
+
+    def _take(self, frame: str | bytes, now: float) -> bool:
+        """Whether the rate allows the frame; otherwise nothing is read for as long as the rate gives to one like it."""
+        cost = max(1.0, len(frame) / limits.BYTES_PER_CONTROL_EVENT)
+        is_allowed = self.limits.control.take(now, cost)
+        if not is_allowed:
+            self.pause_seconds = cost / limits.CONTROL_PER_SECOND
+        return is_allowed
 
 
 class RealtimeFrameDecoder:

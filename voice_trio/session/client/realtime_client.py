@@ -11,7 +11,7 @@ import trio
 
 from voice_trio import limits
 from voice_trio.conversation import commands, events
-from voice_trio.errors import InvalidEvent, LinkClosed
+from voice_trio.errors import EventTooLarge, InvalidEvent, LinkClosed
 from voice_trio.protocols.audio import AudioAppended
 from voice_trio.protocols.openai_client import (
     ClientEventReader,
@@ -48,7 +48,7 @@ _CLOSING_ERRORS: dict[Ending, tuple[str, bool, int]] = {
     Ending.TOO_BIG: ("invalid_value", False, 1009),
 }
 
-_MESSAGES = {Ending.TOO_BIG: "A message was over 16 MiB."}
+_MESSAGES = {Ending.TOO_BIG: "A message was over 16 MiB, or over 1 MiB and had neither audio to append nor a picture."}
 _REASONS = {Ending.DRAINING: "Server restarting"}  # there is nothing to resume
 
 
@@ -118,6 +118,8 @@ class RealtimeClientConnection:
         try:
             event = self._decoder.decode(frame)
             self._dispatch(event, now)
+        except EventTooLarge:
+            self._host.end(Ending.TOO_BIG)
         except InvalidEvent as error:
             self._send_error(error)
         self._paused_until = now + self._decoder.pause(frame, event, now)

@@ -74,7 +74,7 @@ class VoiceClientConnection:
             event = self._decoder.decode(frame, now)
         except BadMessage as error:
             self._send_error(error)
-            return 0.0
+            return self._decoder.pause_seconds
         if isinstance(event, AudioAppended):
             return self._forward_audio(event, now)
         self._dispatch(event)
