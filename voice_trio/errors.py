@@ -77,7 +77,7 @@ class LinkClosed(VoiceTrioError):
         self.code = code
         self.reason = reason
         self.timed_out = timed_out
-        """Whether the kernel gave the connection up, because the peer did not take what was sent."""
+        """Whether the peer did not take what was sent, or did not send the rest of a message, in time."""
 
 
 class ModelUnavailable(VoiceTrioError):

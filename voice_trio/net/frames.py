@@ -85,6 +85,7 @@ class WebSocketProtocol(FrameWriter):
         "_missing",
         "_opcode",
         "_start",
+        "fragments",
         "message_bytes_max",
         "unparsed",
     )
@@ -106,6 +107,23 @@ class WebSocketProtocol(FrameWriter):
         self._checked = 0  # bytes of a text message that are known to be valid
         self._empty_fragments = 0  # of the current message
         self._is_over = False
+        self.fragments = 0
+        """Frames received so far after which their message went on."""
+
+    @property
+    def is_within_message(self) -> bool:
+        """Whether a message has begun and is incomplete."""
+        return self._opcode != 0
+
+    @property
+    def message_bytes_due(self) -> int:
+        """The size of the incomplete message, up to the end of its current frame; 0 between two messages."""
+        return len(self._message) + max(0, self._missing)
+
+    @property
+    def is_last_frame(self) -> bool:
+        """Whether the incomplete message ends with its current frame."""
+        return self._missing > 0 and self._first >= FIN
 
     @property
     def buffered_bytes(self) -> int:
@@ -161,6 +179,7 @@ class WebSocketProtocol(FrameWriter):
             if self._missing:
                 return None
             self._missing = _BETWEEN_FRAMES
+            self.fragments += not is_end
             if is_end:
                 return self._end_message(payload)
         self.unparsed = self.unparsed[self._start :]

@@ -6,9 +6,12 @@ frames, `net.trio_websocket_link` over trio-websocket, `voice_trio.web` over ASG
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
+
+if TYPE_CHECKING:
+    from voice_trio.net.byte_budget import ByteAccount
 
 
 class Link(Protocol):
@@ -17,6 +20,9 @@ class Link(Protocol):
     `send_nowait` and `drain` are for a sender that must not wait. A subclass inherits those of a
     link that always waits.
     """
+
+    account: ByteAccount | None = None
+    """What the messages from this peer hold of the process's memory; None if that is not counted."""
 
     def send_nowait(self, message: str | bytes) -> bool:
         """Send one frame without waiting, in full or in part; False, and nothing sent, if the link cannot.

@@ -17,13 +17,16 @@ import trio
 from voice_trio import limits
 from voice_trio.errors import LinkClosed
 from voice_trio.net.frames import CloseFrame, Ping, Pong, ProtocolFault, WebSocketProtocol
+from voice_trio.net.inflow import Inflow
 from voice_trio.net.link import Link
-from voice_trio.net.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from voice_trio.net.byte_stream import ByteStream
 
 log = structlog.get_logger(__name__)
+
+TOO_SLOW = 1013
+"""The close code for a large message that comes too slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class WebSocketLink(Link):
         self._stream = stream
         self._protocol = WebSocketProtocol(is_client=is_client, message_bytes_max=bytes_max)
         self._close_seconds_max = limits.LINK_CLOSE_SECONDS_MAX if is_client else limits.CLIENT_CLOSE_SECONDS_MAX
-        self._control_rate: TokenBucket | None = None
+        self._inflow = Inflow(self._protocol)
         self._fault: ProtocolFault | None = None
         self._lost: LinkClosed | None = None
         """How the peer ended the connection."""
@@ -131,7 +134,9 @@ class WebSocketLink(Link):
 
     async def receive(self) -> str | bytes:
         """The next message; raises `LinkClosed` at the end of the connection. Cancellation loses no message."""
-        protocol = self._protocol
+        protocol, inflow = self._protocol, self._inflow
+        if inflow.reserved:
+            inflow.release(self.account)
         while True:
             if self._returned >= limits.MESSAGES_WITHOUT_CHECKPOINT_MAX:
                 self._returned = 0
@@ -139,6 +144,7 @@ class WebSocketLink(Link):
             event = self._next_event() if protocol.unparsed else None
             if isinstance(event, str | bytes):
                 self._returned += 1
+                inflow.is_complete = True
                 return event
             if event is not None:
                 await self._handle_control(event)
@@ -198,9 +204,11 @@ class WebSocketLink(Link):
 
     async def _read(self) -> None:
         """Read once from the stream; raises `LinkClosed` at its end."""
+        if self._protocol.fragments or self._protocol.is_within_message:
+            await self._inflow.prepare_read(self.account)
         self._is_reading = True
         try:
-            data = await self._stream.receive()
+            data = await (self._receive_in_time() if self._inflow.reserved else self._stream.receive())
         except OSError as error:
             self._note_failure(error)
             data = b""
@@ -211,6 +219,14 @@ class WebSocketLink(Link):
             raise self._closed()
         self._was_heard = True
         self._protocol.receive_data(data)
+
+    async def _receive_in_time(self) -> bytes:
+        """The next bytes; raises `LinkClosed` when a large message, for which memory is reserved, comes too slowly."""
+        with trio.move_on_at(self._inflow.deadline):
+            return await self._stream.receive()
+        self._fault = ProtocolFault(TOO_SLOW, "Too slow")
+        self._has_timed_out = True
+        raise self._closed()
 
     async def _handle_control(self, frame: Ping | Pong | CloseFrame) -> None:
         """Answer a control frame. A peer that sends them faster than allowed is read more slowly."""
@@ -229,10 +245,7 @@ class WebSocketLink(Link):
                         self._stream.send_nowait(self._protocol.close(code or 1000, ""))
                 self._end(LinkClosed(code, reason))
                 return
-        now = trio.current_time()
-        if self._control_rate is None:
-            self._control_rate = TokenBucket(limits.CONTROL_BURST, limits.CONTROL_PER_SECOND, now)
-        await trio.sleep(self._control_rate.take_and_wait(now, 1.0))
+        await self._inflow.slow_down()
 
     # Closing. Both sides send a close frame, then the socket may go. A socket that is closed with unread data makes
     # the kernel send a reset, which may overtake our close frame; so we read until the peer's close frame or the end

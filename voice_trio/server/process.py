@@ -21,6 +21,7 @@ from voice_trio.auth.plans import open_plans
 from voice_trio.auth.tokens import TokenVerifier
 from voice_trio.billing.prices import load_prices
 from voice_trio.knowledge.open_knowledge import open_knowledge
+from voice_trio.net.byte_budget import ByteBudget
 from voice_trio.observability.sentry import start_reports
 from voice_trio.observability.tracing import start_traces
 from voice_trio.observability.webhook import open_webhook
@@ -103,6 +104,10 @@ def _make_gateway(
     daily_budget = DailyBudget(prices, state, settings.limits, on_cost=statistics.count_cost)
     statistics.watch_daily_spend(daily_budget)
     statistics.metrics.watch_process(capacity, state, peers.count)
+    byte_budget = ByteBudget()
+    statistics.metrics.gauge(
+        "large_message_bytes", "Held of clients' messages above 1 MiB a connection.", lambda: float(byte_budget.used)
+    )
     return Gateway(
         settings=settings,
         verifier=verifier,
@@ -126,6 +131,7 @@ def _make_gateway(
         health=Health(settings, services.knowledge, capacity, statistics, state),
         nursery=nursery,
         peers=peers,
+        byte_budget=byte_budget,
         traces=start_traces(
             instance=state.instance, version=settings.observability.app_version, model=settings.upstream.model
         ),

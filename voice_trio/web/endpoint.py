@@ -115,8 +115,9 @@ class Endpoint(ABC):
             try:
                 if self._settings.upstream.is_configured:
                     link = await attempt.begin_session(self.message_bytes_max)
-                    session = self._make_session(attempt, link, outcome, writer)
-                    await self._run_session(outcome, session, writer)
+                    with self._gateway.byte_budget.open(outcome.user.id) as link.account:
+                        session = self._make_session(attempt, link, outcome, writer)
+                        await self._run_session(outcome, session, writer)
                     if session.summary.ending is Ending.UPSTREAM_UNAVAILABLE and not session.summary.was_ready:
                         self._note_upstream_unavailable(attempt, outcome)
                 else:

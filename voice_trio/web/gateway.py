@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from voice_trio.net.byte_budget import ByteBudget
 from voice_trio.observability.tracing import NoTraces
 from voice_trio.web.process_stats import NoWorkerPeers, Snapshot, WorkerFacts
 
@@ -47,6 +48,7 @@ class Gateway:
     nursery: trio.Nursery
     peers: WorkerPeers = field(default_factory=NoWorkerPeers)
     traces: Traces = field(default_factory=NoTraces)
+    byte_budget: ByteBudget = field(default_factory=ByteBudget)
 
     def snapshot(self) -> Snapshot:
         """The counts and the present state of this process."""

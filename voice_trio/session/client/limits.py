@@ -10,11 +10,13 @@ import trio
 from voice_trio import limits
 from voice_trio.conversation.events import TextInput
 from voice_trio.errors import BadMessage, InvalidEvent, NotJson
+from voice_trio.net.byte_budget import Place
 from voice_trio.net.token_bucket import TokenBucket
 from voice_trio.protocols.audio import AudioAppended
 from voice_trio.protocols.voice.client_events import FromClient, read_client
 
 if TYPE_CHECKING:
+    from voice_trio.net.byte_budget import ByteAccount
     from voice_trio.protocols.openai_client import ClientEventReader, PassthroughEvent
 
 
@@ -111,10 +113,12 @@ class RealtimeFrameDecoder:
 class ReceiveQueue:
     """Frames that were received and not handled yet, bounded. One task puts, one takes.
 
-    It lets a client be read while its frames wait, so that a closed connection is noticed at once.
+    It lets a client be read while its frames wait, so that a closed connection is noticed at once; beyond the base
+    amount of `account` only while memory is not tight.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, account: ByteAccount) -> None:
+        self._account = account
         self._frames: deque[str | bytes] = deque()
         self._bytes = 0
         self._changed = trio.Event()
@@ -126,12 +130,19 @@ class ReceiveQueue:
         return self._is_taker_waiting and not self._frames
 
     async def put(self, frame: str | bytes) -> None:
-        """Wait while the queue is over one of its two bounds; one frame more always fits."""
-        while self._bytes > limits.CLIENT_BYTES_QUEUED_MAX or len(self._frames) >= limits.CLIENT_FRAMES_QUEUED_MAX:
-            await self._changed.wait()
+        """Add a frame, and wait while the queue is over a bound, so that one frame more always fits."""
         self._frames.append(frame)
         self._bytes += len(frame)
         self._notify()
+        while self._is_full:
+            await self._changed.wait()
+
+    @property
+    def _is_full(self) -> bool:
+        """What frees the queue is that its own frames are handled; it never waits for other connections."""
+        if self._bytes > self._account.base_bytes and self._account.is_tight:
+            return True
+        return self._bytes > limits.CLIENT_BYTES_QUEUED_MAX or len(self._frames) >= limits.CLIENT_FRAMES_QUEUED_MAX
 
     async def take(self) -> str | bytes:
         """The oldest frame; waits for one."""
@@ -145,5 +156,6 @@ class ReceiveQueue:
         return frame
 
     def _notify(self) -> None:
+        self._account.hold(Place.RECEIVED, self._bytes)
         changed, self._changed = self._changed, trio.Event()
         changed.set()

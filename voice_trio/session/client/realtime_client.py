@@ -12,6 +12,7 @@ import trio
 from voice_trio import limits
 from voice_trio.conversation import commands, events
 from voice_trio.errors import EventTooLarge, InvalidEvent, LinkClosed
+from voice_trio.net.byte_budget import ByteAccount, ByteBudget
 from voice_trio.protocols.audio import AudioAppended
 from voice_trio.protocols.openai_client import (
     ClientEventReader,
@@ -69,7 +70,9 @@ class RealtimeClientConnection:
         self._encoder = ClientEventWriter(self._settings, prefix)
         self._decoder = RealtimeFrameDecoder(ClientEventReader(self._settings, prefix), trio.current_time())
         self._queue = SendQueue(link, host)
-        self._received = ReceiveQueue()
+        self._account = link.account or ByteAccount(ByteBudget(), "")
+        self._received = ReceiveQueue(self._account)
+        upstream.count_in(self._account)
         self._ready = trio.Event()
         self._paused_until = -math.inf
         self._expires_at = 0.0
@@ -122,7 +125,7 @@ class RealtimeClientConnection:
             self._host.end(Ending.TOO_BIG)
         except InvalidEvent as error:
             self._send_error(error)
-        self._paused_until = now + self._decoder.pause(frame, event, now)
+        self._paused_until = self._account.paused_until = now + self._decoder.pause(frame, event, now)
 
     def start_writing(self, nursery: trio.Nursery) -> None:
         """Begin to write; the nursery must outlive the session's tasks."""

@@ -17,6 +17,7 @@ from voice_trio.session.upstream.send_queue import UpstreamQueue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voice_trio.net.byte_budget import ByteAccount
     from voice_trio.net.link import Link
     from voice_trio.session.ports import ConnectedUpstream, SessionPort, SidecarPort
 
@@ -103,6 +104,10 @@ class UpstreamConnection:
         """Send sound of the client; `audio` is base64 that has been checked."""
         self._sound_until = max(self._sound_until, now) + duration_ms / 1000
         self._append(audio, duration_ms)
+
+    def count_in(self, account: ByteAccount) -> None:
+        """Count what waits to be written in the client's account from now on."""
+        self._queue.account = account
 
     @property
     def is_far_behind(self) -> bool:

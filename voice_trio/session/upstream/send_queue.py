@@ -12,8 +12,10 @@ import trio
 
 from voice_trio import limits
 from voice_trio.errors import LinkClosed, ModelUnavailable
+from voice_trio.net.byte_budget import Place
 
 if TYPE_CHECKING:
+    from voice_trio.net.byte_budget import ByteAccount
     from voice_trio.net.link import Link
 
 # Two queues, one order. On the voice protocol commands overtake audio: seconds of sound can wait after a connection
@@ -30,10 +32,13 @@ class UpstreamQueue:
     """
 
     def __init__(self) -> None:
+        self.account: ByteAccount | None = None
+        """Where the size of what waits is counted, if anywhere."""
         self._commands: list[str] = []  # lists: most are empty, and an empty deque has memory for 64 entries
         self._audio: list[tuple[str, float]] = []
         self._audio_ms = 0.0
         self._bytes = 0
+        self._bytes_in_link = 0  # of a frame that the link has taken, and has not written whole
         self._is_open = False
         self._parked_link: Link | None = None
         """The link, while `write` waits for a frame."""
@@ -47,8 +52,9 @@ class UpstreamQueue:
         """The upstream is lost: its commands are dropped, the newest audio is kept for the next one."""
         self._is_open = False
         self._parked_link = None
-        self._bytes -= sum(map(len, self._commands))
+        self._add_bytes(-sum(map(len, self._commands)))
         self._commands.clear()
+        self._count_in_link(0)
 
     async def write(self, link: Link) -> str:
         """Write what waits to `link` until it is of no more use; returns why. A cancellation gives the link up."""
@@ -57,14 +63,22 @@ class UpstreamQueue:
                 await self._park(link)
             with trio.move_on_after(limits.UPSTREAM_SEND_SECONDS_MAX) as stall:
                 try:
-                    if link.is_behind:
-                        await link.drain()
-                    elif not link.send_nowait(frame := self._take()):
-                        await link.send(frame)
+                    await self._write_next(link)
                 except LinkClosed as closed:
                     return str(closed)
             if stall.cancelled_caught:
                 return f"send timed out after {limits.UPSTREAM_SEND_SECONDS_MAX:g} s"
+
+    async def _write_next(self, link: Link) -> None:
+        """Write one frame, or the rest of one."""
+        if not link.is_behind:
+            frame = self._take()
+            self._count_in_link(len(frame))
+            if not link.send_nowait(frame):
+                await link.send(frame)
+        if link.is_behind:
+            await link.drain()
+        self._count_in_link(0)
 
     async def _park(self, link: Link) -> None:
         """Wait for a frame that must wait itself; meanwhile the put methods write."""
@@ -86,6 +100,8 @@ class UpstreamQueue:
             raise ModelUnavailable(str(closed)) from closed
         if link.is_behind:
             self._filled.set()
+            if is_taken:
+                self._count_in_link(len(text))
         return is_taken
 
     def put_command(self, text: str) -> None:
@@ -96,7 +112,7 @@ class UpstreamQueue:
             raise ModelUnavailable(f"{limits.UPSTREAM_COMMANDS_QUEUED_MAX} commands wait to be sent")
         if self._bytes + len(text) > limits.UPSTREAM_BYTES_QUEUED_MAX:
             raise ModelUnavailable(f"more than {limits.UPSTREAM_BYTES_QUEUED_MAX} bytes wait to be sent")
-        self._bytes += len(text)
+        self._add_bytes(len(text))
         self._commands.append(text)
         self._filled.set()
 
@@ -112,7 +128,7 @@ class UpstreamQueue:
             raise ModelUnavailable(f"more than {limits.UPSTREAM_QUEUED_SECONDS_MAX:g} s of audio wait to be sent")
         if self._bytes + len(text) > limits.UPSTREAM_BYTES_QUEUED_MAX:
             raise ModelUnavailable(f"more than {limits.UPSTREAM_BYTES_QUEUED_MAX} bytes wait to be sent")
-        self._bytes += len(text)
+        self._add_bytes(len(text))
         self._audio.append((text, duration_ms))
         self._audio_ms += duration_ms
         while not self._is_open and self.audio_seconds > limits.UPSTREAM_EARLY_SECONDS_MAX and len(self._audio) > 1:
@@ -126,17 +142,30 @@ class UpstreamQueue:
     @property
     def bytes(self) -> int:
         """The size of all that is queued, nearly: some frames are not all ASCII."""
-        return self._bytes
+        return self._bytes + self._bytes_in_link
+
+    def _add_bytes(self, change: int) -> None:
+        self._bytes += change
+        self._count()
+
+    def _count_in_link(self, size: int) -> None:
+        if size != self._bytes_in_link:
+            self._bytes_in_link = size
+            self._count()
+
+    def _count(self) -> None:
+        if self.account is not None:
+            self.account.hold(Place.UPSTREAM, self.bytes)
 
     def _take(self) -> str:
         if not self._commands:
             return self._pop_audio()
         text = self._commands.pop(0)
-        self._bytes -= len(text)
+        self._add_bytes(-len(text))
         return text
 
     def _pop_audio(self) -> str:
         text, duration_ms = self._audio.pop(0)
         self._audio_ms -= duration_ms
-        self._bytes -= len(text)
+        self._add_bytes(-len(text))
         return text
