@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_trio.admission.client_address import client_address, origin_is_allowed
+from voice_trio.admission.client_address import client_address, mask_address, origin_is_allowed
 
 PROXY = "10.0.0.1"
 
@@ -71,3 +71,17 @@ def test_a_page_connects_where_its_origin_is_listed(
     origin: str | None, allowed: tuple[str, ...], expected: bool
 ) -> None:
     assert origin_is_allowed(origin, allowed) is expected
+
+
+@pytest.mark.parametrize(
+    ("address", "masked"),
+    [
+        ("192.0.2.77", "192.0.2.0"),
+        ("2001:db8:1:2:3::4", "2001:db8:1::"),
+        ("2001:db8:1:2::/64", "2001:db8:1::"),
+        ("unknown", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_a_masked_address_names_a_network(address: str, masked: str) -> None:
+    assert mask_address(address) == masked

@@ -7,7 +7,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_trio.server.unadmitted import Unadmitted, UnadmittedConnections, mask_address
+from voice_trio.server.unadmitted import Unadmitted, UnadmittedConnections
 
 PUBLIC, OTHER = "8.8.8.8", "9.9.9.9"
 
@@ -108,17 +108,3 @@ def test_whatever_comes_and_goes_the_counts_return_to_nothing(moves: list[tuple[
     for slot in slots:
         slot.release()
     assert (len(connections), connections._by_address) == (0, {})
-
-
-@pytest.mark.parametrize(
-    ("address", "masked"),
-    [
-        ("192.0.2.77", "192.0.2.0"),
-        ("2001:db8:1:2:3::4", "2001:db8:1::"),
-        ("2001:db8:1:2::/64", "2001:db8:1::"),
-        ("unknown", "unknown"),
-        ("", "unknown"),
-    ],
-)
-def test_a_masked_address_names_a_network(address: str, masked: str) -> None:
-    assert mask_address(address) == masked

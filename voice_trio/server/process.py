@@ -159,14 +159,16 @@ async def _check_knowledge(knowledge: Knowledge, settings: Settings) -> None:
 
 async def watch_load(gateway: Gateway) -> Never:
     """Measure how late the process is, and refuse newcomers while it is."""
-    lag, overload = gateway.statistics.lag, gateway.capacity.overload
+    lag, capacity, was_overloaded = gateway.statistics.lag, gateway.capacity, False
     while True:
         await lag.sample()
-        was_high = overload.is_high
         lag_p50, lag_p95 = lag.percentiles()
-        overload.note(lag_p50=lag_p50, lag_p95=lag_p95, unsent_share=gateway.live.unsent_share(trio.current_time()))
-        if overload.is_high != was_high:
-            log.warning("overloaded" if overload.is_high else "overload_over", lag_p95_ms=round(lag_p95 * 1000, 1))
+        unsent_share = gateway.live.unsent_share(trio.current_time())
+        capacity.overload.note(lag_p50=lag_p50, lag_p95=lag_p95, unsent_share=unsent_share)
+        if capacity.is_overloaded != was_overloaded:
+            was_overloaded = capacity.is_overloaded
+            event = "overloaded" if was_overloaded else "overload_over"
+            log.warning(event, lag_p95_ms=round(lag_p95 * 1000, 1), unsent_share=round(unsent_share, 2))
 
 
 async def _refresh_gauges(statistics: Statistics) -> Never:

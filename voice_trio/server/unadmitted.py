@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.admission.client_address import client_address
+from voice_trio.admission.client_address import client_address, mask_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,13 +139,3 @@ def _is_private(peer: str) -> bool:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_private
-
-
-def mask_address(address: str) -> str:
-    """The network of `address` for logs: /24 of IPv4, /48 of IPv6; `unknown` for anything else."""
-    try:
-        parsed = ipaddress.ip_interface(address)
-    except ValueError:
-        return "unknown"
-    bits = 24 if parsed.version == 4 else 48
-    return str(ipaddress.ip_network((parsed.ip, bits), strict=False).network_address)

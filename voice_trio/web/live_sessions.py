@@ -35,10 +35,13 @@ class LiveSessions:
         return sum(not session.is_over for session in self._sessions)
 
     def unsent_share(self, now: float) -> float:
-        """The share of open sessions that have had a frame unsent for longer than `UNSENT_SECONDS_MAX`."""
+        """The share of open sessions that have had a frame unsent for longer than `UNSENT_SECONDS_MAX`.
+
+        A share of at least `OVERLOAD_SESSIONS_MIN`: two slow clients of three are slow themselves.
+        """
         before = now - limits.UNSENT_SECONDS_MAX
         waiting = sum((since := session.unsent_since) is not None and since < before for session in self._sessions)
-        return waiting / max(1, len(self._sessions))
+        return waiting / max(limits.OVERLOAD_SESSIONS_MIN, len(self._sessions))
 
     @contextmanager
     def handling(self, session_id: str) -> Iterator[None]:
