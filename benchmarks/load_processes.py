@@ -144,7 +144,9 @@ async def model_process(*flags: str) -> AsyncIterator[tuple[trio.Process, str]]:
 async def gateway_process(folder: Path, model_url: str, *flags: str) -> AsyncIterator[tuple[trio.Process, int]]:
     """A gateway's process and its port; what it prints at its end is in the file `seen` of `folder`."""
     fill_knowledge(folder / "knowledge.sqlite3")
-    environ = gateway_environment(model_url, folder / "knowledge.sqlite3", MAX_CONCURRENT_SESSIONS="1000")
+    environ = gateway_environment(
+        model_url, folder / "knowledge.sqlite3", MAX_CONCURRENT_SESSIONS="1000", MAX_LOOP_LAG_MS="0"
+    )
     command = [sys.executable, "-m", "benchmarks.load_processes", "gateway", *flags]
     with (folder / "log").open("w") as log, (folder / "seen").open("w") as seen:
         async with running(command, env=environ, stdout=seen, stderr=log) as process:

@@ -130,7 +130,7 @@ async def relay_process(place: Place, peer: Peer, upstream_url: str) -> AsyncIte
         knowledge = place.folder / "knowledge.sqlite3"
         if not knowledge.exists():
             fill_knowledge(knowledge)
-        allowed = {"MAX_CONCURRENT_SESSIONS": "1000", "MAX_SESSIONS_PER_USER_PER_HOUR": "1000"}
+        allowed = {"MAX_LOOP_LAG_MS": "0", "MAX_CONCURRENT_SESSIONS": "1000", "MAX_SESSIONS_PER_USER_PER_HOUR": "1000"}
         paths = {"PYTHONPATH": str(peer.root), "PYTHONSAFEPATH": "1"}
         environ = gateway_environment(upstream_url, knowledge, **allowed, **paths, **variables)
         command = [sys.executable, "-c", SERVE, "serve", "--bind", "127.0.0.1:0"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
 from tests.support.admission_fixture import AdmissionFixture, summary, token
 from voice_trio import limits
@@ -15,7 +16,8 @@ from voice_trio.admission.overload import Overload
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-HIGH, EXTREME = 1.1 * limits.LAG_NEWCOMERS_SECONDS_MAX, 1.1 * limits.LAG_SECONDS_MAX
+LAG_MAX = limits.LAG_NEWCOMERS_MS_MAX / 1000
+HIGH, EXTREME = 1.1 * LAG_MAX, 1.1 * limits.LAG_SECONDS_MAX
 
 
 def note(overload: Overload, *, p50: float = 0.0, p95: float = 0.0, unsent: float = 0.0) -> tuple[bool, bool]:
@@ -27,7 +29,7 @@ def note(overload: Overload, *, p50: float = 0.0, p95: float = 0.0, unsent: floa
     ("delays", "expected"),
     [
         ({}, (False, False)),
-        ({"p95": 0.9 * limits.LAG_NEWCOMERS_SECONDS_MAX}, (False, False)),
+        ({"p95": 0.9 * LAG_MAX}, (False, False)),
         ({"p95": HIGH}, (True, False)),
         ({"p95": 10.0}, (True, False)),
         ({"p50": EXTREME}, (True, True)),
@@ -43,7 +45,7 @@ def test_the_tail_of_the_lag_and_unsent_frames_of_many_are_an_overload(
 
 def test_an_overload_is_over_at_half_of_its_bound() -> None:
     overload = Overload()
-    half = limits.LAG_NEWCOMERS_SECONDS_MAX * limits.OVERLOAD_RELIEF
+    half = LAG_MAX * limits.OVERLOAD_RELIEF
     seen = [note(overload, p95=p95)[0] for p95 in (HIGH, 1.1 * half, 0.9 * half, 1.9 * half, HIGH)]
     assert seen == [True, True, False, False, True]
 
@@ -90,8 +92,38 @@ async def test_a_refused_newcomer_keeps_their_slot_and_those_inside_their_place(
     fixture = AdmissionFixture(MAX_SESSIONS_PER_USER_PER_HOUR="1")
     inside = [await fixture.grant(token(f"user-{number}")) for number in range(limits.OVERLOAD_SESSIONS_MIN)]
     note(fixture.capacity.overload, p95=HIGH)
+    began = trio.current_time()
     assert summary(await fixture.refusal(token("ann"))) == ("at_capacity", 1013, "At capacity", 503, None)
-    assert fixture.capacity.taken == len(inside)
+    assert (fixture.capacity.taken, trio.current_time() - began) == (len(inside), limits.RELIEF_SECONDS_MAX)
     note(fixture.capacity.overload)
     await trio.sleep(limits.MINUTE_SECONDS)
     await fixture.grant(token("ann"))
+
+
+async def test_a_rush_waits_until_it_is_over_and_those_who_waited_are_no_second_one(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    capacity = taken(Capacity(60), limits.OVERLOAD_SESSIONS_MIN)
+    capacity.note_load(lag_p50=0.0, lag_p95=HIGH, unsent_share=0.0)
+    admitted: list[float] = []
+
+    async def newcomer() -> None:
+        await capacity.wait_relief()
+        if capacity.take():
+            admitted.append(trio.current_time())
+
+    for _ in range(3 * limits.NEWCOMERS_PER_SAMPLE):
+        nursery.start_soon(newcomer)
+    seen = []
+    for lag_p95 in (HIGH, 0.0, 0.0, HIGH, 0.0):
+        await trio.sleep(1.0)
+        capacity.note_load(lag_p50=0.0, lag_p95=lag_p95, unsent_share=0.0)
+        await trio.testing.wait_all_tasks_blocked()
+        seen.append(len(admitted))
+    assert seen == [count * limits.NEWCOMERS_PER_SAMPLE for count in (0, 1, 2, 2, 3)]
+
+
+async def test_the_lag_can_be_allowed_to_be_any(autojump_clock: MockClock) -> None:
+    await trio.lowlevel.checkpoint()
+    overload = Overload(0.0)
+    assert note(overload, p50=10.0, p95=20.0) == (False, False)

@@ -173,6 +173,7 @@ class Admission:
         return grant
 
     async def _take_slots(self, user: User, preset: Mapping[str, Any] | None) -> SessionGrant | Refusal:
+        await self._capacity.wait_relief()
         session_id = f"vs_{secrets.token_hex(12)}"
         match await self._state.admit(user.id, session_id):
             case LimitReached(limit=Limit.RATE, retry_after=wait):

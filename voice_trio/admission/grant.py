@@ -73,11 +73,12 @@ class SessionGrant:
 class Capacity:
     """The places of this process: at most `places_max` sessions, no new one while draining or overloaded.
 
-    Synchronous, so that two tasks cannot take the same place. `overload` is kept up to date by the caller.
+    `take` is synchronous, so that two tasks cannot take the same place. `note_load` is called every 50 ms.
     """
 
-    def __init__(self, places_max: int) -> None:
-        self.overload = Overload()
+    def __init__(self, places_max: int, overload: Overload | None = None) -> None:
+        self.overload = overload or Overload()
+        self._newcomers = trio.lowlevel.ParkingLot()
         self._places_max = places_max
         self._taken = 0
         self._draining = trio.Event()
@@ -113,17 +114,30 @@ class Capacity:
         """Return when the process is about to end."""
         await self._draining.wait()
 
+    def note_load(self, *, lag_p50: float, lag_p95: float, unsent_share: float) -> None:
+        """Take a look at the load, as `Overload.note`; when there is room again, a few of those who wait go on."""
+        self.overload.note(lag_p50=lag_p50, lag_p95=lag_p95, unsent_share=unsent_share)
+        if not self._delays_others:
+            self._newcomers.unpark(count=limits.NEWCOMERS_PER_SAMPLE)
+
+    async def wait_relief(self) -> None:
+        """Wait for an overload to pass, for some seconds at most: a rush of newcomers is one while it lasts."""
+        with trio.move_on_after(limits.RELIEF_SECONDS_MAX):
+            while self._delays_others:
+                await self._newcomers.park()
+
+    @property
+    def _delays_others(self) -> bool:
+        """Without a session in progress an overload has another cause, and nobody is delayed."""
+        return self.is_overloaded and self._taken > 0
+
     def drain(self) -> None:
         """Give out no more places; sessions keep those they have."""
         self._draining.set()
 
     def take(self, *, is_resume: bool = False) -> bool:
-        """Take a place; False if there is none. A resumed session is refused for an extreme overload only.
-
-        While no session is in progress an overload has another cause, and delays nobody: then a place is given.
-        """
-        is_overloaded = self.overload.is_extreme if is_resume else self.is_overloaded
-        if self.is_draining or self.is_full or (is_overloaded and self._taken):
+        """Take a place; False if there is none. A resumed session is refused for an extreme overload only."""
+        if self.is_draining or self.is_full or (self._delays_others and (self.overload.is_extreme or not is_resume)):
             return False
         self._taken += 1
         return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from voice_trio import limits
 
 # Which delay counts. Under load the lag of an event loop has a long tail: its median stays below 3 ms when one response
@@ -11,9 +13,13 @@ from voice_trio import limits
 
 
 class Overload:
-    """Newcomers are refused while `is_high`, with hysteresis; sessions that continue only while `is_extreme`."""
+    """Newcomers wait and are refused while `is_high`, with hysteresis; sessions that continue while `is_extreme`.
 
-    def __init__(self) -> None:
+    `lag_seconds_max` bounds the P95 of the lag; with 0 the lag is no overload, however long.
+    """
+
+    def __init__(self, lag_seconds_max: float = limits.LAG_NEWCOMERS_MS_MAX / 1000) -> None:
+        self._lag_seconds_max = lag_seconds_max or math.inf
         self.is_high = False
         """Those who talk would soon notice a further session."""
         self.is_extreme = False
@@ -23,9 +29,9 @@ class Overload:
         """Take a look: percentiles of the event loop's lag in seconds, and the share of sessions whose oldest frame
         has been unsent for longer than `UNSENT_SECONDS_MAX`."""
         relief = limits.OVERLOAD_RELIEF if self.is_high else 1.0
-        self.is_extreme = lag_p50 > limits.LAG_SECONDS_MAX
+        self.is_extreme = lag_p50 > max(limits.LAG_SECONDS_MAX, self._lag_seconds_max)
         self.is_high = (
             self.is_extreme
-            or lag_p95 > relief * limits.LAG_NEWCOMERS_SECONDS_MAX
+            or lag_p95 > relief * self._lag_seconds_max
             or unsent_share > relief * limits.UNSENT_SHARE_MAX
         )

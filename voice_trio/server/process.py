@@ -17,6 +17,7 @@ import trio
 from voice_trio import limits
 from voice_trio.admission.admission import Admission
 from voice_trio.admission.grant import Capacity
+from voice_trio.admission.overload import Overload
 from voice_trio.auth.plans import open_plans
 from voice_trio.auth.tokens import TokenVerifier
 from voice_trio.billing.prices import load_prices
@@ -99,7 +100,8 @@ def _make_gateway(
     peers: FolderWorkerPeers | NoWorkerPeers,
     nursery: trio.Nursery,
 ) -> Gateway:
-    capacity, live, state = Capacity(settings.limits.concurrent), LiveSessions(), services.state
+    overload = Overload(settings.limits.loop_lag_ms / 1000)
+    capacity, live, state = Capacity(settings.limits.concurrent, overload), LiveSessions(), services.state
     verifier, statistics = TokenVerifier(settings.tokens), Statistics(lambda: len(live))
     daily_budget = DailyBudget(prices, state, settings.limits, on_cost=statistics.count_cost)
     statistics.watch_daily_spend(daily_budget)
@@ -164,7 +166,7 @@ async def watch_load(gateway: Gateway) -> Never:
         await lag.sample()
         lag_p50, lag_p95 = lag.percentiles()
         unsent_share = gateway.live.unsent_share(trio.current_time())
-        capacity.overload.note(lag_p50=lag_p50, lag_p95=lag_p95, unsent_share=unsent_share)
+        capacity.note_load(lag_p50=lag_p50, lag_p95=lag_p95, unsent_share=unsent_share)
         if capacity.is_overloaded != was_overloaded:
             was_overloaded = capacity.is_overloaded
             event = "overloaded" if was_overloaded else "overload_over"

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, SecretStr
 
 import voice_trio
+from voice_trio import limits
 from voice_trio.settings.reading import CommaList, Group, HttpUrl, SecretList, any_case, check_url, env
 from voice_trio.settings.redis_url import parse_redis_url
 
@@ -139,6 +140,13 @@ class Limits(Group):
         "MAX_CONCURRENT_SESSIONS_PER_USER", 2, "sessions a user may have open, on all instances", ge=1, le=10_000
     )
     concurrent: int = env("MAX_CONCURRENT_SESSIONS", 60, "sessions one process holds", ge=1, le=100_000)
+    loop_lag_ms: float = env(
+        "MAX_LOOP_LAG_MS",
+        limits.LAG_NEWCOMERS_MS_MAX,
+        "P95 of the event loop's lag in ms, above which new sessions wait, and are refused after 8 s; 0: never",
+        ge=0,
+        le=10_000,
+    )
     unadmitted: int = env(
         "MAX_UNADMITTED_CONNECTIONS",
         512,
