@@ -11,7 +11,9 @@ import trio.testing
 from tests.support.send_queue_fixture import RecordingLink, SendQueueFixture
 from voice_trio import limits
 from voice_trio.errors import ModelUnavailable
+from voice_trio.net.byte_budget import ByteAccount, ByteBudget, Place
 from voice_trio.net.token_bucket import TokenBucket
+from voice_trio.session.client.limits import ReceiveQueue
 from voice_trio.session.client.send_queue import Frame, Lane
 from voice_trio.session.endings import Ending
 from voice_trio.session.upstream.send_queue import UpstreamQueue
@@ -127,6 +129,28 @@ async def test_a_frame_is_unsent_from_the_moment_the_client_stops_reading_until_
     await trio.testing.wait_all_tasks_blocked()
     seen.append(sending.queue.unsent_since)
     assert (sending.link.texts, seen) == (["read", "first", "second"], [None, 1.0, None])
+
+
+async def test_a_client_is_read_on_while_a_large_message_waits_and_not_while_memory_is_tight(
+    autojump_clock: MockClock,
+) -> None:
+    budget, large = ByteBudget(), "x" * (15 * limits.MIB)
+    account = ByteAccount(budget, "ada")
+    await account.reserve(len(large))
+    queue = ReceiveQueue(account)
+    with trio.fail_after(1):
+        await queue.put(large)
+        await queue.put("small")
+    others = [ByteAccount(budget, f"other-{number}") for number in range(2)]
+    for other in others:
+        other.hold(Place.UPSTREAM, limits.USER_BYTES_MAX)
+    with trio.move_on_after(1) as waiting:
+        await queue.put("not read on")
+    assert waiting.cancelled_caught
+    with trio.fail_after(1):
+        taken = [await queue.take() for _ in range(3)]
+        await queue.put("read on")
+    assert taken == [large, "small", "not read on"]
 
 
 async def test_the_last_frames_follow_the_one_that_could_not_be_written(

@@ -134,6 +134,7 @@ class ReceiveQueue:
         self._frames.append(frame)
         self._bytes += len(frame)
         self._notify()
+        self._account.hold(Place.INCOMING, 0)  # it counts here from now on
         while self._is_full:
             await self._changed.wait()
 
