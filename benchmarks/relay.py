@@ -36,7 +36,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -218,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         place = Place(Path(name), python, options.nice)
         write_certificate(place)
-        with alone():
+        with nullcontext() if options.nice else alone():
             runs = measure_all(place, options)
     Console(width=170).print(*tables(runs))
     if options.json:
