@@ -1,29 +1,26 @@
-"""How many sessions one process carries, and what permessage-deflate would cost it.
+"""How many sessions one process carries.
 
     .venv/bin/python -m benchmarks.load capacity [--sessions 10 20 40 60 80] [--seconds 10]
-    .venv/bin/python -m benchmarks.load compression [--sessions 8] [--rounds 3]
 
 The gateway, as `voice-trio serve` runs it, has one core. The automatic model, in a process of its own, and the callers
 share another core, so that their CPU is not counted as the gateway's. Run by root, all run at real-time priority unless
 `--nice` is given. Every microphone is open all the time, as in a browser: 2.5 s of a question, then room noise, with an
-answer of 4 s over it; a new question every 8 s. `compression` alternates between a gateway that declines the callers'
-offer, as ours does, and one that accepts it. The loop's lag is looked at every 20 ms.
+answer of 4 s over it; a new question every 8 s. The loop's lag is looked at every
+20 ms.
 
 Last measured on 2026-11-21 on a shared machine of 2 cores, load average 4 to 6. Capacity: 60 sessions take 83 % of the
-core, loop lag 0.5 / 17.6 ms (P50 / P99), sound through the gateway 3.0 / 30 ms; at 80 it is 50 / 122 ms. Compression: a
-session's second costs 32.5 ms of CPU instead of 29.2, for 0.74 of the bytes. All rows: docs/operations.md.
+core, loop lag 0.5 / 17.6 ms (P50 / P99), sound through the gateway 3.0 / 30 ms; at 80 it is 50 / 122 ms. All rows:
+docs/operations.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,13 +42,11 @@ STAGES = ("commit_to_ask", "first_audio_in_to_out")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a gateway has to carry; `offers` and `compresses` are the callers' and the gateway's part of compression."""
+    """What a gateway has to carry."""
 
     sessions: int
     seconds: float
     warm_seconds: float = WARM_SECONDS
-    offers: bool = False
-    compresses: bool = False
     nice: bool = False
 
 
@@ -81,12 +76,11 @@ async def measure(load: Load) -> Run:
     """Start a gateway and a model, let callers come within 4 s, and measure after the first questions."""
     run = Run()
     nice = ["--nice"] if load.nice else []
-    compress = ["--compress"] if load.compresses else []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with (
             model_process(*nice) as (model, url),
-            gateway_process(folder, url, *compress, *nice) as (gateway, port),
+            gateway_process(folder, url, *nice) as (gateway, port),
         ):
             async with trio.open_nursery() as callers:
                 await call(callers, port, load, run.traffic)
@@ -103,10 +97,10 @@ async def measure(load: Load) -> Run:
 
 async def call(callers: trio.Nursery, port: int, load: Load, traffic: Traffic) -> None:
     """Start the callers, spread over their cycle; returns when all sessions have begun."""
-    sounds, ready = make_sounds(is_masked=not load.offers), trio.Semaphore(0)
+    sounds, ready = make_sounds(), trio.Semaphore(0)
     for number in range(load.sessions):
         begins_with = number / load.sessions * CYCLE_FRAMES + number * 0.618 % 1
-        callers.start_soon(Caller(port, number, begins_with, traffic, offers=load.offers).run, sounds, ready)
+        callers.start_soon(Caller(port, number, begins_with, traffic).run, sounds, ready)
         await trio.sleep(min(0.1, 4 / load.sessions))
     for _ in range(load.sessions):
         await ready.acquire()
@@ -137,34 +131,6 @@ def capacity(options: argparse.Namespace) -> None:
     Console(width=140).print(table, "Times in ms.")
 
 
-def compression(options: argparse.Namespace) -> None:
-    """Print what the same load costs with and without compression, measured in turns."""
-    cpu: dict[bool, list[float]] = {False: [], True: []}
-    sizes: dict[bool, list[float]] = {False: [], True: []}
-    frames: list[float] = []
-    (sessions,) = options.sessions
-    load = partial(Load, sessions, options.seconds, options.warm, offers=True, nice=options.nice)
-    for _ in range(options.rounds):
-        for compresses in (False, True):
-            run = trio.run(measure, load(compresses=compresses))
-            if run.traffic.compressed != {compresses}:
-                raise SystemExit("the negotiated compression is not the one to measure")
-            session_seconds = sessions * run.seconds
-            cpu[compresses].append(run.cpu / sessions * 1000)
-            sizes[compresses].append(run.traffic.bytes / session_seconds / 1000)
-            frames.append(run.traffic.frames / session_seconds)
-            print(compresses, cpu[compresses][-1], sizes[compresses][-1], frames[-1], run.others, file=sys.stderr)
-    declined, accepted = statistics.median(cpu[False]), statistics.median(cpu[True])
-    table = Table("a session's second", "declined", "accepted", "ratio", box=None)
-    table.add_row("gateway's CPU, ms", f"{declined:.2f}", f"{accepted:.2f}", f"{accepted / declined:.2f}")
-    plain, packed = statistics.median(sizes[False]), statistics.median(sizes[True])
-    table.add_row("on the wire both ways, kB", f"{plain:.1f}", f"{packed:.1f}", f"{packed / plain:.2f}")
-    per_frame = (accepted - declined) * 1000 / statistics.median(frames)
-    Console().print(
-        table, f"A frame of sound costs {per_frame:.0f} µs more ({statistics.median(frames):.1f} a second)."
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure one of the two."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -176,11 +142,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     one.add_argument("--sessions", type=int, nargs="+", default=[10, 20, 40, 60, 80])
     one.add_argument("--seconds", type=float, default=10)
     one.set_defaults(measure=capacity)
-    other = commands.add_parser("compression", parents=[common])
-    other.add_argument("--sessions", type=int, nargs=1, default=[8])
-    other.add_argument("--seconds", type=float, default=8)
-    other.add_argument("--rounds", type=int, default=3)
-    other.set_defaults(measure=compression)
     options = parser.parse_args(arguments)
     if not options.nice:
         take_core(OTHER_CORE)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import random
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import trio
 from wsproto import ConnectionType, WSConnection
-from wsproto.events import BytesMessage, Ping, Request, TextMessage
-from wsproto.extensions import PerMessageDeflate
+from wsproto.events import Request, TextMessage
 
 from benchmarks.support import user_token
 
@@ -25,12 +24,11 @@ SPEECH_LOUDNESS, ROOM_LOUDNESS = 3000, 60
 
 @dataclass(slots=True)
 class Traffic:
-    """What callers sent and received on the wire while `counts`; `compressed` is what was negotiated."""
+    """What callers sent and received on the wire while `counts`."""
 
     counts: bool = False
     frames: int = 0
     bytes: int = 0
-    compressed: set[bool] = field(default_factory=set)
 
     def note(self, frames: int, size: int) -> None:
         if self.counts:
@@ -46,17 +44,16 @@ class Sounds:
 
 
 class Caller:
-    """A client of the voice protocol that offers permessage-deflate, as browsers do, or does not.
+    """A client of the voice protocol.
 
-    Callers must be cheap, because eighty of them share one core. One that does not offer compression sends frames that
-    were made beforehand, and counts what it receives without parsing it. Each begins elsewhere in the cycle.
+    Callers must be cheap, because hundreds of them share one core. They send frames that were made beforehand, and
+    count what they receive without parsing it. Each begins elsewhere in the cycle.
     """
 
-    def __init__(self, port: int, number: int, begins_with: float, traffic: Traffic, *, offers: bool) -> None:
+    def __init__(self, port: int, number: int, begins_with: float, traffic: Traffic) -> None:
         self._begins_with = begins_with
-        self._port, self._number, self._traffic, self._offers = port, number, traffic, offers
+        self._port, self._number, self._traffic = port, number, traffic
         self._ws = WSConnection(ConnectionType.CLIENT)
-        self._deflate = PerMessageDeflate()
 
     async def run(self, sounds: Sounds, ready: trio.Semaphore) -> None:
         """Call and talk until cancelled; releases `ready` once the session has begun."""
@@ -64,7 +61,6 @@ class Caller:
             host="127.0.0.1",
             target="/v1/ws/voice",
             extra_headers=[(b"Authorization", f"Bearer {user_token(f'u{self._number}')}".encode())],
-            extensions=[self._deflate] if self._offers else [],
         )
         stream = await trio.open_tcp_stream("127.0.0.1", self._port)
         async with stream, trio.open_nursery() as nursery:
@@ -82,20 +78,10 @@ class Caller:
                 raise SystemExit(f"a caller was refused: {text[-300:]}")
             self._ws.receive_data(data)
             text += "".join(event.data for event in self._ws.events() if isinstance(event, TextMessage))
-        self._traffic.compressed.add(bool(self._offers and self._deflate.enabled()))
 
     async def _listen(self, stream: trio.SocketStream) -> None:
         while data := await stream.receive_some(262_144):
-            if not self._offers:
-                self._traffic.note(0, len(data))
-                continue
-            self._ws.receive_data(data)
-            events = list(self._ws.events())
-            for event in events:
-                if isinstance(event, Ping):
-                    await stream.send_all(self._ws.send(event.response()))
-            sounds = sum("response.audio.delta" in event.data for event in events if isinstance(event, TextMessage))
-            self._traffic.note(sounds, len(data))
+            self._traffic.note(0, len(data))
         raise SystemExit("the gateway closed a caller's connection")
 
     async def _talk(self, stream: trio.SocketStream, sounds: Sounds) -> None:
@@ -106,20 +92,19 @@ class Caller:
             await trio.sleep_until(began + index * FRAME_MS / 1000)
             place = index % CYCLE_FRAMES
             frame = sounds.question[place] if place < SPEECH_FRAMES else sounds.room[place % len(sounds.room)]
-            data = self._ws.send(BytesMessage(frame)) if self._offers else frame
-            self._traffic.note(1, len(data))
-            await stream.send_all(data)
+            self._traffic.note(1, len(frame))
+            await stream.send_all(frame)
             index += 1
 
 
-def make_sounds(*, is_masked: bool) -> Sounds:
-    """What all callers send; `is_masked` makes whole WebSocket messages of the frames."""
+def make_sounds() -> Sounds:
+    """What all callers send: whole WebSocket messages."""
     question, room = (noise(SPEECH_FRAMES * FRAME_MS, loudness) for loudness in (SPEECH_LOUDNESS, ROOM_LOUDNESS))
-    return Sounds(frames_of(question, is_masked=is_masked), frames_of(room, is_masked=is_masked))
+    return Sounds(frames_of(question), frames_of(room))
 
 
 def noise(duration_ms: int, loudness: float) -> bytes:
-    """PCM16 at 24 kHz, mostly of low frequencies: plain tones would compress too well."""
+    """PCM16 at 24 kHz, mostly of low frequencies, as speech is."""
     chance, level = random.Random(7), 0.0
     samples = array("h")
     for _ in range(duration_ms * 24):
@@ -128,11 +113,9 @@ def noise(duration_ms: int, loudness: float) -> bytes:
     return samples.tobytes()
 
 
-def frames_of(pcm: bytes, *, is_masked: bool) -> list[bytes]:
-    """Frames of 40 ms; masked, they are whole WebSocket messages."""
+def frames_of(pcm: bytes) -> list[bytes]:
+    """Masked WebSocket messages of 40 ms each."""
     pieces = [pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)]
-    if not is_masked:
-        return pieces
     key = bytes((0x37, 0xFA, 0x21, 0x3D))
     head = bytes((0x82, 0x80 | 126)) + FRAME_BYTES.to_bytes(2, "big") + key
     mask = int.from_bytes(key * (FRAME_BYTES // 4), "big")

@@ -1,6 +1,6 @@
 """The processes that the load benchmark measures: a gateway on a core of its own, and a model for it.
 
-    .venv/bin/python -m benchmarks.load_processes gateway [--compress] | model
+    .venv/bin/python -m benchmarks.load_processes gateway | model
 
 `benchmarks.load` starts them; they are of no use on their own.
 """
@@ -31,7 +31,6 @@ from voice_trio.observability.logs import configure_logs
 from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
 from voice_trio.testing import RuleBasedModel, scripted_response, serve_scripted_model
-from voice_trio.web import asgi_link
 from voice_trio.web.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -54,7 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Be one of the two processes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("process", choices=("gateway", "model"))
-    parser.add_argument("--compress", action="store_true", help="accept clients' offers of permessage-deflate")
     parser.add_argument("--nice", action="store_true", help="take neither a core nor priority")
     options = parser.parse_args(arguments)
     if not options.nice:
@@ -62,9 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.process == "model":
         with noise_as_answers():
             trio.run(serve_model)
-    elif options.compress:
-        with compression():
-            serve_gateway()
     else:
         serve_gateway()
     return 0
@@ -108,13 +103,8 @@ async def note_lags(lags: Timed) -> None:
         lags.append((time.monotonic(), trio.current_time() - due))
 
 
-def compression() -> AbstractContextManager[object]:
-    """Within it the gateway accepts clients' offers of permessage-deflate, which it otherwise declines."""
-    return patch.object(asgi_link, "decline_compression", lambda send: None)
-
-
 def noise_as_answers() -> AbstractContextManager[object]:
-    """Within it scripted models answer with noise instead of a plain tone, which would compress too well."""
+    """Within it scripted models answer with noise instead of a plain tone."""
     sound = noise(ANSWER_MS, SPEECH_LOUDNESS)
 
     @cache
