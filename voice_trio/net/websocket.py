@@ -152,7 +152,15 @@ class WebSocketLink(Link):
                 raise self._closed()
             else:
                 self._returned = 0
-                await self._read()
+                self._is_reading = True
+                try:
+                    data = await (self._receive_bounded() if self._is_bounded else self._stream.receive())
+                except OSError as error:
+                    self._note_failure(error)
+                    data = b""
+                finally:
+                    self._is_reading = False
+                self._take(data)
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close with a bounded closing handshake; when cancelled, close the socket at once."""
@@ -202,31 +210,27 @@ class WebSocketLink(Link):
             self._fault = fault
             raise self._closed() from fault
 
-    async def _read(self) -> None:
-        """Read once from the stream; raises `LinkClosed` at its end."""
-        if self._protocol.fragments or self._protocol.is_within_message:
-            await self._inflow.prepare_read(self.account)
-        self._is_reading = True
-        try:
-            data = await (self._receive_in_time() if self._inflow.reserved else self._stream.receive())
-        except OSError as error:
-            self._note_failure(error)
-            data = b""
-        finally:
-            self._is_reading = False
-        if not data:
-            self._lose(LinkClosed())
-            raise self._closed()
-        self._was_heard = True
-        self._protocol.receive_data(data)
+    @property
+    def _is_bounded(self) -> bool:
+        """Whether the next read may have to wait for the rate of fragments, or for the memory of a large message."""
+        return self._protocol.fragments > 0 or self._protocol.is_within_message or self._inflow.reserved > 0
 
-    async def _receive_in_time(self) -> bytes:
+    async def _receive_bounded(self) -> bytes:
         """The next bytes; raises `LinkClosed` when a large message, for which memory is reserved, comes too slowly."""
+        await self._inflow.prepare_read(self.account)
         with trio.move_on_at(self._inflow.deadline):
             return await self._stream.receive()
         self._fault = ProtocolFault(TOO_SLOW, "Too slow")
         self._has_timed_out = True
         raise self._closed()
+
+    def _take(self, data: bytes) -> None:
+        """Give what was read to the parser; raises `LinkClosed` at the end of the stream."""
+        if not data:
+            self._lose(LinkClosed())
+            raise self._closed()
+        self._was_heard = True
+        self._protocol.receive_data(data)
 
     async def _handle_control(self, frame: Ping | Pong | CloseFrame) -> None:
         """Answer a control frame. A peer that sends them faster than allowed is read more slowly."""
@@ -262,7 +266,7 @@ class WebSocketLink(Link):
             if self._is_reading:
                 await self._ended.wait()  # another task sees how the peer ends
             elif (event := self._event_before_close()) is None:
-                await self._read()
+                self._take(await self._stream.receive())
             elif isinstance(event, CloseFrame):
                 self._end(LinkClosed(event.code, event.reason))
 
