@@ -73,8 +73,7 @@ one process | server/server.py:run_server
                 client writer | session/client/send_queue.py:SendQueue._write
                 session, inner nursery: its tasks, until the deadline | session/session.py:Session._live
                     client reader | session/client/voice_client.py:VoiceClientConnection.listen
-                    deadline | session/tasks.py:announce_deadline
-                    idle timer | session/tasks.py:watch_for_idleness
+                    clock: timers, the 200 ms, warnings, idleness | session/clock.py:SessionClock.run
                     upstream: until its connection is lost | session/upstream/connection.py:UpstreamConnection.run
                         reader | session/upstream/connection.py:UpstreamConnection._listen
                         writer | session/upstream/connection.py:UpstreamConnection._write
@@ -82,16 +81,15 @@ one process | server/server.py:run_server
                     sidecar: if words come late | session/sidecar/sidecar.py:Sidecar._run
                         reader | session/sidecar/sidecar.py:Sidecar._listen
                         writer | session/sidecar/sidecar.py:Sidecar._write
-                    turn: a cancel scope, which an interruption cancels | session/tasks.py:run_turn
+                    turn: its tasks, which an interruption cancels | session/tasks.py:run_in_scope
                         search | session/tasks.py:search
                         function | session/tasks.py:call_tool
-                        timer: the 200 ms | session/tasks.py:TurnTasks._feed_at
 """
 # Tasks of web/ and session/ that the picture leaves out.
 NOT_DRAWN = {
     "_drain_when_stopping": "under hypercorn alone: starts the drain",
     "_pass_body": "passes an HTTP request's body to its route",
-    "task": "a task of a turn: search, call_tool or a timer",
+    "task": "a task of a turn: search or call_tool",
     "discard_messages": "reads what a client still sends after the end",
     "_handle_waiting": "the second half of the client reader on OpenAI's protocol",
     "finish_response_then_end": "started by a drain",

@@ -121,7 +121,6 @@ UPSTREAM_SEND_SECONDS_MAX = 10.0  # for one send; then the upstream counts as lo
 CLIENT_SEND_SECONDS_MAX = 5.0  # for one send; then the client is closed (I9)
 IDLE_CHECK_SECONDS_MAX = 5.0  # between two checks of the idle timeout while either side speaks
 WARNING_SECONDS_LEFT = (60, 10)  # when a session warns of its end; part of the contract
-TURN_TASKS_MAX = 256  # searches, tools and timers of one turn that have not started yet
 RESPONSE_CREATED_SECONDS_MAX = 15.0  # from response.create to response.created; then the client gets an error
 RESPONSE_STALL_SECONDS_MAX = 30.0  # an active response without audio; then it is abandoned
 RESPONSE_DONE_SECONDS_MAX = 3.0  # from an interruption to response.done; then cancelled by id, then abandoned

@@ -66,4 +66,4 @@ async def ask_once_more(session: SessionFixture, how: str) -> None:
         conversation = session.under_test._core
         assert not conversation.is_answering(trio.current_time()), "still answering"
         assert conversation.quiet_since(trio.current_time()) is not None
-        assert len(session.under_test._turn_tasks._turns) <= 1, "scopes of turns that are over"
+        assert len(session.under_test._turn_tasks._scopes) <= 1, "scopes of turns that are over"

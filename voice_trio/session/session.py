@@ -7,8 +7,8 @@
     ├─ upstream.run      until the upstream is lost; the next one gets the conversation
     │   ├─ listen        frames in → events
     │   └─ write         the only writer upstream; never inside a turn's scope
-    ├─ announce_deadline, watch_for_idleness
-    └─ turn 1, turn 2 …  each in its own cancel scope: searches, functions, the 200 ms
+    ├─ clock             timers of the conversation, warnings before the deadline, idleness
+    └─ turn 1, turn 2 …  searches and functions, each in a cancel scope that ends with its turn
 
 Nothing is decided here. Ending the session is one cancel. What must still be written is written in one shielded block
 with a time limit.
@@ -28,11 +28,12 @@ from voice_trio.conversation.managed.conversation import ManagedConversation
 from voice_trio.conversation.passthrough import PassthroughConversation
 from voice_trio.session.client.realtime_client import RealtimeClientConnection
 from voice_trio.session.client.voice_client import VoiceClientConnection
+from voice_trio.session.clock import SessionClock, announce_deadline, watch_for_idleness
 from voice_trio.session.endings import Ending
 from voice_trio.session.sidecar.sidecar import Sidecar, SidecarPlan
 from voice_trio.session.spend.cost_meter import CostMeter
 from voice_trio.session.summary import Summary
-from voice_trio.session.tasks import TurnTasks, announce_deadline, finish_response_then_end, watch_for_idleness
+from voice_trio.session.tasks import TurnTasks, finish_response_then_end
 from voice_trio.session.telemetry.turn_reports import make_observers
 from voice_trio.session.upstream.connect import connect
 from voice_trio.session.upstream.connection import UpstreamConnection
@@ -217,16 +218,17 @@ class Session:
     async def _live(self, sockets: trio.Nursery) -> None:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            self._turn_tasks = TurnTasks(nursery, self._knowledge, self)
+            clock = SessionClock()
+            nursery.start_soon(clock.run)
+            self._turn_tasks = TurnTasks(nursery, clock, self._knowledge, self)
             nursery.start_soon(self._client.listen)
             self._client.start_writing(sockets)
             upstream = await self._reach_upstream(sockets)
             if upstream is not None:
                 self._become_ready(upstream)
                 upstream = upstream.without_texts()
-                deadline, seconds = self._scope.deadline, self.config.duration_seconds
-                nursery.start_soon(announce_deadline, deadline, seconds, self._client)
-                nursery.start_soon(watch_for_idleness, self._core, self)
+                announce_deadline(clock, self._scope.deadline, self.config.duration_seconds, self._client)
+                watch_for_idleness(clock, self._core, self)
             while upstream is not None:
                 if self._sidecar is not None:
                     self._sidecar.start_if_needed(upstream, nursery, sockets)

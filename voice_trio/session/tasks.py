@@ -1,4 +1,4 @@
-"""The tasks of a session beside its connections: what works for a turn, and what ends a session by the clock."""
+"""The tasks of a session beside its connections: what works for a turn, and what ends a session in a drain."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import trio
 
 from voice_trio import limits
 from voice_trio.conversation import commands, events
-from voice_trio.conversation.session_events import SessionExpiring
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.knowledge import CachesPassages
 from voice_trio.session.endings import Ending
 
 if TYPE_CHECKING:
     from voice_trio.knowledge.knowledge import Knowledge
-    from voice_trio.session.ports import ClientConnection, DecisionCore, SessionPort
+    from voice_trio.session.clock import SessionClock
+    from voice_trio.session.ports import DecisionCore, SessionPort
 
 UNKNOWN_FUNCTION = '{"error":"there is no function of that name"}'
 
@@ -28,67 +28,58 @@ TaskCommand: TypeAlias = (
 
 
 class TurnTasks:
-    """The tasks of turns. Each turn has a cancel scope of its own; cancelling it ends all that works for the turn.
+    """The tasks of turns, and their timers. Each task has a cancel scope; the end of its turn cancels it.
 
-    `execute` is synchronous, so it can run between two commands: a task is handed over a channel to the turn's nursery,
-    which starts it at the next checkpoint.
+    `execute` is synchronous, so it can run between two commands: a task starts at the next checkpoint.
     """
 
-    def __init__(self, nursery: trio.Nursery, knowledge: Knowledge, host: SessionPort) -> None:
+    def __init__(self, nursery: trio.Nursery, clock: SessionClock, knowledge: Knowledge, host: SessionPort) -> None:
         self._nursery = nursery
+        self._clock = clock
         self._knowledge = knowledge
         self._host = host
-        self._turns: dict[int, tuple[trio.CancelScope, trio.MemorySendChannel[Task]]] = {}
+        self._scopes: dict[int, set[trio.CancelScope]] = {}
+        """Those of the tasks of each turn that is not over."""
 
     def execute(self, command: TaskCommand) -> None:
-        """Begin or end a turn, or start a task in its scope; a turn that is over starts nothing."""
+        """Begin or end a turn, or start a task or timer of it; a turn that is over starts nothing."""
         match command:
             case commands.BeginTurn(turn_id):
-                self._begin(turn_id)
+                self._scopes[turn_id] = set()
             case commands.EndTurn(turn_id, reason):
-                if turn_id in self._turns:
-                    scope, tasks = self._turns.pop(turn_id)
-                    tasks.close()
+                for scope in self._scopes.pop(turn_id, ()):
                     scope.cancel(reason=reason)
             case commands.StartSearch(turn_id):
                 self._start(turn_id, partial(search, command, self._knowledge, self._host))
             case commands.CallTool(turn_id):
                 self._start(turn_id, partial(call_tool, command, self._host))
             case commands.ScheduleEvent(at, event, turn_id):
-                self._start(turn_id, partial(self._feed_at, at, event))
+                self._clock.call_at(at, partial(self._feed, event, turn_id))
             case _:
                 assert_never(command)
 
-    def _begin(self, turn_id: int) -> None:
-        scope = trio.CancelScope()
-        send_task, receive_task = trio.open_memory_channel[Task](limits.TURN_TASKS_MAX)
-        self._turns[turn_id] = (scope, send_task)
-        self._nursery.start_soon(run_turn, scope, receive_task, name=f"turn {turn_id}")
+    def _start(self, turn_id: int, task: Task) -> None:
+        scopes = self._scopes.get(turn_id)
+        if scopes is not None:
+            scope = trio.CancelScope()
+            scopes.add(scope)
+            self._nursery.start_soon(run_in_scope, scope, scopes, task, name=f"turn {turn_id}")
 
-    def _start(self, turn_id: int | None, task: Task) -> None:
-        """Start a task in the turn's scope or, without a turn, for as long as the session lives."""
-        if turn_id is None:
-            self._nursery.start_soon(task)
-        elif turn_id in self._turns:
-            self._turns[turn_id][1].send_nowait(task)
-
-    async def _feed_at(self, at: float, event: events.Event) -> None:
-        await trio.sleep_until(at)
-        self._host.feed(event)
+    def _feed(self, event: events.Event, turn_id: int | None) -> None:
+        """A time has come: that of a turn which may be over by now, or of the session."""
+        if turn_id is None or turn_id in self._scopes:
+            self._host.feed(event)
 
 
-# A turn is a task with a cancel scope that is not the task's own: `BeginTurn` makes the scope, `EndTurn` cancels it,
-# and both run synchronously in the middle of other commands. Its work cannot be started directly in the turn's nursery,
-# which opens only when the task first runs. The channel holds it until then. The 200 ms of a turn are a
-# `ScheduleEvent`, hence a task here, beside the readers and writers, which never wait for it.
+# The scope of a turn's task is made before the task runs: a turn may end in the same moment in which it asks for a
+# search. The 200 ms of a turn are a `ScheduleEvent`, hence a time of the session's clock, which nothing waits for.
 
 
-async def run_turn(scope: trio.CancelScope, tasks: trio.MemoryReceiveChannel[Task]) -> None:
-    """Run a turn's tasks until the turn is over. A barge-in cancels `scope`."""
-    with scope, tasks:
-        async with trio.open_nursery() as nursery:
-            async for task in tasks:
-                nursery.start_soon(task)
+async def run_in_scope(scope: trio.CancelScope, scopes: set[trio.CancelScope], task: Task) -> None:
+    """Run a task of a turn, whose end cancels `scope`."""
+    with scope:
+        await task()
+    scopes.discard(scope)
 
 
 async def search(command: commands.StartSearch, knowledge: Knowledge, host: SessionPort) -> None:
@@ -111,28 +102,6 @@ async def call_tool(command: commands.CallTool, host: SessionPort) -> None:
         host.log.warning("unknown_function", name=command.name[:64])
     output = await tool(command.arguments) if tool else UNKNOWN_FUNCTION
     host.feed(events.ToolFinished(command.call_id, output))
-
-
-async def announce_deadline(deadline: float, duration_seconds: float, client: ClientConnection) -> None:
-    """Warn the client before the session's deadline (I7); the deadline itself is that of the session's scope."""
-    for seconds_left in limits.WARNING_SECONDS_LEFT:
-        if seconds_left < duration_seconds:
-            await trio.sleep_until(deadline - seconds_left)
-            client.send(SessionExpiring(seconds_left))
-
-
-async def watch_for_idleness(core: DecisionCore, host: SessionPort) -> None:
-    """End a session in which nothing has been said for `idle_seconds`."""
-    while True:
-        now = trio.current_time()
-        quiet_since = core.quiet_since(now)
-        if quiet_since is None:
-            await trio.sleep(min(limits.IDLE_CHECK_SECONDS_MAX, host.config.idle_seconds))
-        elif now - quiet_since < host.config.idle_seconds:
-            await trio.sleep_until(quiet_since + host.config.idle_seconds)
-        else:
-            host.end(Ending.IDLE)
-            return
 
 
 async def finish_response_then_end(core: DecisionCore, host: SessionPort) -> None:
