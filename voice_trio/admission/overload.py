@@ -21,9 +21,9 @@ class Overload:
     def __init__(self, lag_seconds_max: float = limits.LAG_NEWCOMERS_MS_MAX / 1000) -> None:
         self._lag_seconds_max = lag_seconds_max or math.inf
         self.is_high = False
-        """Those who talk would soon notice a further session."""
+        """A further session would soon delay those in progress."""
         self.is_extreme = False
-        """Each step is so late that those who talk notice it already."""
+        """Sessions in progress are delayed already."""
 
     def note(self, *, lag_p50: float, lag_p95: float, unsent_share: float) -> None:
         """Take a look: percentiles of the event loop's lag in seconds, and the share of sessions whose oldest frame

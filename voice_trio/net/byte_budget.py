@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # No deadlock, no starvation. Each connection may always hold a base amount, which suffices for every message but large
-# audio and pictures; within it nothing waits for anyone. Above it bytes are charged to the budget. There is one place
-# that waits, `reserve`, before the first byte above the base is read; and a large message is reserved as a whole, so
-# that a connection never waits in the middle of one. What is charged is therefore always on its way out: a message in
-# reception has a deadline, one that waits for the upstream has the upstream's. So every wait ends. Waiting connections
-# are served in their order, except that a user who holds a full share does not stop those behind. All connections of
-# one user together may hold a quarter, so that no user can take what the others need.
+# audio and pictures; within it nothing waits for another connection. Above it bytes are charged to the budget. There is
+# one place that waits, `reserve`, before the first byte above the base is read; and a large message is reserved as a
+# whole, so that a connection never waits in the middle of one. What is charged is therefore always on its way out: a
+# message in reception has a deadline, one that waits for the upstream has the upstream's. So every wait ends. Waiting
+# connections are served in their order, except that a user who holds a full share does not stop those behind. All
+# connections of one user together may hold a quarter, so that no user can take what the others need.
 
 
 class Place(Enum):

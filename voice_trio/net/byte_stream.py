@@ -17,9 +17,9 @@ from voice_trio import limits
 if TYPE_CHECKING:
     import socket
 
-# Why not `trio.SocketStream`. Its `receive_some` first reads in vain, which costs a system call and an exception, and
-# every `send_all` ends with a checkpoint, which costs a pass of the scheduler: itself a system call. Here a read waits
-# first, because in the steady state nothing is there yet; a write does not wait at all.
+# Why not `trio.SocketStream`. Its `receive_some` first reads in vain, which costs a system call and an exception. Every
+# `send_all` ends with a checkpoint, which costs a pass of the scheduler: itself a system call. Here a read waits first,
+# because in the steady state nothing is there yet; a write does not wait at all.
 
 
 class ByteStream(Protocol):

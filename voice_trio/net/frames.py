@@ -66,7 +66,7 @@ _BETWEEN_FRAMES = -1
 # for just that, and slices the payload out of the bytes as they came; nothing is buffered. Every other frame takes the
 # general way, `_parse`. There a control frame waits until all of it has come, 131 bytes at most. The payload of a data
 # frame moves to `_message` piece by piece, unmasked, and its text is validated at once. So each byte is copied a fixed
-# number of times, an invalid sequence ends the connection as soon as it is there, and `_message` holds what the peer
+# number of times, and an invalid sequence ends the connection as soon as it is there. `_message` holds what the peer
 # has sent, byte for byte: any number of tiny fragments takes no more memory than their bytes.
 
 

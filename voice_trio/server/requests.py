@@ -1,7 +1,6 @@
 """The HTTP requests of one connection, read and answered in order, up to an upgrade.
 
-The head of every request is read here, with a deadline and a bound, so that nothing but a head that was read in full
-reaches other code.
+The head of every request is read here, with a deadline and a bound. Other code gets only heads that were read in full.
 """
 
 from __future__ import annotations

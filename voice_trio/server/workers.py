@@ -5,8 +5,8 @@
     └─ supervise slot 0 … N-1   start a worker, wait for its end, start the next one
 
 The parent serves no connections; a worker is `voice_trio.cli.worker`, an ordinary server. All workers accept from the
-one socket, the least loaded first, so a worker that dies or hangs affects its own connections only. (With one socket
-for each, by SO_REUSEPORT, the kernel assigns connections by hash, and those assigned to a hanging worker wait.)
+one socket, the least loaded first, so a worker that dies or hangs affects its own connections only. With one socket for
+each (SO_REUSEPORT) the kernel would assign connections by hash, and those of a hanging worker would wait.
 
 Commands to workers go over a pair of sockets, not by signals: a terminal or a supervisor may signal the whole group,
 and then each worker would receive the same command twice. When the parent is gone that connection ends, and the

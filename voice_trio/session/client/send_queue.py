@@ -53,7 +53,7 @@ class SendQueue:
 
     # Writing at once. Nearly always nothing waits and the client reads: then `put` gives the frame to the link itself.
     # That costs one system call. A wake-up of the writer task would cost an event, a cancel scope and a pass of the
-    # scheduler. The short cut is taken only while the writer is parked and nothing is queued, so the order of frames,
+    # scheduler. The short cut is taken only while the writer is parked and nothing is queued. So the order of frames,
     # the lanes and the pacing are the same with and without it. The writer works when something waits: sound that is
     # held back, or what the link did not take. A link that always waits (ASGI) leaves everything to the writer.
 
@@ -210,8 +210,8 @@ class SendQueue:
 
     async def _write_frames(self) -> None:
         # The writer lives in the session's outer nursery. A cancelled send may tear the stream: the peer sees half a
-        # frame, and nothing can be written after it. Were the writer a task of the session, ending the session would
-        # cancel its send, and the error and the close code that tell the client why could no longer be sent. So only
+        # frame, and nothing can be written after it. If the writer were a task of the session, the session's end would
+        # cancel its send. The error and the close code that give the reason could then no longer be sent. So only
         # two things cancel a send: `finish`, which puts the frame back to be among the last ones, and the stall limit,
         # after which the client is given up. Some servers shield their sends (hypercorn does). There only
         # TCP_USER_TIMEOUT ends a stalled send, and `cancel_called` says that the limit was passed all the same.

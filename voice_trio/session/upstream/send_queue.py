@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Two queues, one order. On the voice protocol commands overtake audio: seconds of sound can wait after a connection
 # was slow, and a cancel or a truncation behind them would come too late. Audio never overtakes a command, so the order
 # of the commands among themselves is that of the conversation. A client of OpenAI's protocol orders its events itself,
-# a commit after its appends, so its commands are put behind its audio (`put_in_order`), except those about a response
+# a commit after its appends. So its commands are put behind its audio (`put_in_order`), except those about a response
 # that should be over already.
 
 
@@ -57,7 +57,7 @@ class UpstreamQueue:
         self._count_in_link(0)
 
     async def write(self, link: Link) -> str:
-        """Write what waits to `link` until it is of no more use; returns why. A cancellation gives the link up."""
+        """Write what waits until `link` is closed or too slow; returns why. A cancellation gives the link up."""
         while True:
             if not (self._commands or self._audio or link.is_behind):
                 await self._park(link)
