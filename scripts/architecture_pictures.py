@@ -64,9 +64,9 @@ NURSERIES = """
 one process | server/server.py:run_server
     signals, shutdown | server/server.py:_Shutdown.watch_signals
     rollout, budget, lag, heartbeat | server/process.py:_start_background_tasks
+    pings to all clients and upstreams | net/keepalive.py:keep_links_alive
     accept loop: a task for each connection | server/accept.py:serve
         one connection: requests, an upgrade, admission, its session | server/connection.py:serve_connection
-            ping the client | net/websocket.py:WebSocketLink._keep_alive
             renew the lease | admission/grant.py:SessionGrant.keep_lease
             write the record | session/telemetry/record_writer.py:RecordWriter.run
             session, outer nursery: its sockets; last messages within 2 s | session/session.py:Session.run

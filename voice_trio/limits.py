@@ -67,6 +67,7 @@ KEEPALIVE_INTERVAL_SECONDS = 5
 KEEPALIVE_PROBES_MAX = 3
 PING_SECONDS = 20.0  # between two WebSocket pings, below the idle timeout of common proxies (60 s)
 PONG_SECONDS_MAX = 10.0  # a later pong means a lost connection
+PING_CHECK_SECONDS = 1.0  # between two looks at which links of the process want a ping
 MESSAGES_WITHOUT_CHECKPOINT_MAX = 16  # from one read; then other tasks run, and a cancellation is noticed
 CLOSE_REASON_BYTES_MAX = 123  # RFC 6455 §5.5: a control frame has 125 bytes, two of which are the code
 

@@ -16,7 +16,8 @@ from websockets.frames import Opcode
 
 from tests.support.link_peers import ALL, BYTES_MAX, DIRECT, OWN, LinkPeer, WebSocketPeer, connected
 from voice_trio.errors import LinkClosed
-from voice_trio.net.websocket import Keepalive, WebSocketLink
+from voice_trio.net.keepalive import Keepalive, keep_links_alive
+from voice_trio.net.websocket import WebSocketLink
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -394,6 +395,24 @@ async def test_a_peer_that_answers_pings_stays_connected(kind: str, tls_certific
         await peer.send("still here")
         nursery.start_soon(link.aclose)
         await expect_closed(peer)
+
+
+@own_links
+async def test_one_task_keeps_the_links_of_a_process_alive(kind: str, tls_certificate: Tls) -> None:
+    async with trio.open_nursery() as process:
+        process.start_soon(keep_links_alive, Keepalive(0.1, 0.4))
+        await trio.testing.wait_all_tasks_blocked()
+        async with open_ends(kind, tls_certificate) as (link, peer), trio.open_nursery() as nursery:
+            assert isinstance(link, WebSocketLink)
+            link.keep_alive_in(nursery)
+            assert not nursery.child_tasks
+            with trio.move_on_after(0.9):
+                await peer.receive()  # answers pings
+            nursery.start_soon(peer.send, "still here")
+            assert await link.receive() == "still here"
+            assert await expect_closed(link) == (None, "")  # no pong any more
+            await link.aclose()
+        process.cancel_scope.cancel()
 
 
 @own_links

@@ -12,7 +12,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketReque
 
 from voice_trio.errors import LinkClosed, ModelRefused, ModelUnavailable
 from voice_trio.net.dial import UpstreamDial, make_dial
-from voice_trio.net.websocket import Keepalive
+from voice_trio.net.keepalive import Keepalive
 
 Handler = Callable[[WebSocketRequest], Awaitable[None]]
 

@@ -21,12 +21,13 @@ from voice_trio.errors import ModelUnavailable
 from voice_trio.net.byte_stream import TcpStream
 from voice_trio.net.refusals import connect_error, refusal_error, tls_error
 from voice_trio.net.tls import open_tls
-from voice_trio.net.websocket import Keepalive, WebSocketLink
+from voice_trio.net.websocket import WebSocketLink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voice_trio.net.byte_stream import ByteStream
+    from voice_trio.net.keepalive import Keepalive
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
@@ -57,7 +58,7 @@ class UpstreamDial:
             self._headers["OpenAI-Safety-Identifier"] = safety_identifier
 
     async def __call__(self, nursery: trio.Nursery) -> WebSocketLink:
-        """Open a link that is kept alive in `nursery`; raises `ModelUnavailable` or `ModelRefused`.
+        """Open a link that is kept alive, if need be in `nursery`; raises `ModelUnavailable` or `ModelRefused`.
 
         The caller bounds the time. A cancelled call leaves no task and no socket.
         """

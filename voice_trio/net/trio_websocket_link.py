@@ -18,9 +18,9 @@ from wsproto.utilities import ProtocolError
 from voice_trio import limits
 from voice_trio.errors import LinkClosed, ModelUnavailable
 from voice_trio.net.dial import shared_ssl_context
+from voice_trio.net.keepalive import Keepalive
 from voice_trio.net.link import Link
 from voice_trio.net.refusals import connect_error, leaf_errors, refusal_error, tls_error
-from voice_trio.net.websocket import Keepalive
 
 if TYPE_CHECKING:
     import ssl

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,6 +17,7 @@ from voice_trio import limits
 from voice_trio.errors import LinkClosed
 from voice_trio.net.frames import CloseFrame, Ping, Pong, ProtocolFault, WebSocketProtocol
 from voice_trio.net.inflow import Inflow
+from voice_trio.net.keepalive import Keepalive, LinkKeeper, running_keeper
 from voice_trio.net.link import Link
 
 if TYPE_CHECKING:
@@ -27,14 +27,6 @@ log = structlog.get_logger(__name__)
 
 TOO_SLOW = 1013
 """The close code for a large message that comes too slowly."""
-
-
-@dataclass(frozen=True, slots=True)
-class Keepalive:
-    """A ping every `interval_seconds`; without a pong within `pong_seconds_max` the connection counts as lost."""
-
-    interval_seconds: float = limits.PING_SECONDS
-    pong_seconds_max: float = limits.PONG_SECONDS_MAX
 
 
 # The fast path. In the steady state a relayed frame costs two system calls on each side, and one pass of the scheduler:
@@ -66,9 +58,11 @@ class WebSocketLink(Link):
         self._is_goodbye_sent = False
         self._is_reading = False
         self._was_heard = False
+        self._is_pinged = False
         self._pong_due: Ping | None = None
         self._returned = 0
         self._ended = trio.Event()
+        self._keeper: LinkKeeper | None = None
         self._keeping_alive = trio.CancelScope()
         self._keepalive_over = trio.Event()
         self._keepalive_over.set()
@@ -172,34 +166,46 @@ class WebSocketLink(Link):
         await self._keepalive_over.wait()
 
     def keep_alive_in(self, nursery: trio.Nursery, keepalive: Keepalive | None = None) -> None:
-        """Ping the peer from a task in `nursery` until the link is closed.
+        """Ping the peer until the link is closed: from the process's `keep_links_alive`, or from a task in `nursery`.
 
         A peer that does not answer has lost the connection. No answer is expected while nothing is received here,
         because a pong would wait unread.
         """
+        self._keeper = None if keepalive else running_keeper()
+        if self._keeper is not None:
+            self._keeper.add(self)
+            return
         self._keepalive_over = trio.Event()
         nursery.start_soon(self._keep_alive, keepalive or Keepalive())
 
     async def _keep_alive(self, keepalive: Keepalive) -> None:
         try:
             with self._keeping_alive:
-                while True:
-                    await self._ping(keepalive)
+                seconds: float | None = keepalive.interval_seconds
+                while seconds is not None:
+                    await trio.sleep(seconds)
+                    seconds = self.ping_or_lose(keepalive)
         finally:
             self._keepalive_over.set()
 
-    async def _ping(self, keepalive: Keepalive) -> None:
-        """Wait for the next ping, send it, and lose a connection in which nothing is heard afterwards."""
-        await trio.sleep(keepalive.interval_seconds)
-        if self._stream.unsent:
-            return  # the peer reads nothing now, and the sender has a limit of its own
-        self._was_heard = False
-        with suppress(OSError):
-            self._stream.send_nowait(self._protocol.ping(b""))
-        await trio.sleep(keepalive.pong_seconds_max)
-        if self._is_reading and not self._was_heard:
-            log.warning("pong_timed_out", timeout_s=keepalive.pong_seconds_max)
-            self._lose(LinkClosed())
+    def ping_or_lose(self, keepalive: Keepalive) -> float | None:
+        """Do what `KeptAlive` says: nothing heard after a ping means that the connection is lost."""
+        if self._is_pinged:
+            self._is_pinged = False
+            if self._is_reading and not self._was_heard:
+                log.warning("pong_timed_out", timeout_s=keepalive.pong_seconds_max)
+                self._lose(LinkClosed())
+                return None
+        elif not self._stream.unsent:  # else the peer reads nothing now, and the sender has a limit of its own
+            self._was_heard = False
+            try:
+                self._stream.send_nowait(self._protocol.ping(b""))
+            except OSError:
+                if not self._is_reading:  # else a reader may still receive the peer's last bytes, which say why
+                    return None
+            self._is_pinged = True
+            return keepalive.pong_seconds_max
+        return keepalive.interval_seconds
 
     def _next_event(self) -> str | bytes | Ping | Pong | CloseFrame | None:
         if self._lost is not None or self._fault is not None:
@@ -284,6 +290,8 @@ class WebSocketLink(Link):
         self._end(how)
         self._stream.close()
         self._keeping_alive.cancel(reason="link closed")
+        if self._keeper is not None:
+            self._keeper.discard(self)
 
     def _note_failure(self, error: OSError) -> None:
         self._has_timed_out = self._has_timed_out or error.errno == errno.ETIMEDOUT

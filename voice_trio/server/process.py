@@ -23,6 +23,7 @@ from voice_trio.auth.tokens import TokenVerifier
 from voice_trio.billing.prices import load_prices
 from voice_trio.knowledge.open_knowledge import open_knowledge
 from voice_trio.net.byte_budget import ByteBudget
+from voice_trio.net.keepalive import keep_links_alive
 from voice_trio.observability.sentry import start_reports
 from voice_trio.observability.tracing import start_traces
 from voice_trio.observability.webhook import open_webhook
@@ -146,6 +147,7 @@ def _start_background_tasks(gateway: Gateway) -> None:
     start(follow_rollout, gateway.state, gateway.live)
     start(follow_takeovers, gateway.state, gateway.live)
     start(gateway.daily_budget.run)
+    start(keep_links_alive)
     start(watch_load, gateway)
     start(InstanceHeartbeat(gateway).run)
     if isinstance(peers, FolderWorkerPeers):

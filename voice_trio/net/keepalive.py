@@ -1,0 +1,78 @@
+"""Keeps the WebSockets of a whole process alive from one task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Never, Protocol
+
+import trio
+
+from voice_trio import limits
+
+
+@dataclass(frozen=True, slots=True)
+class Keepalive:
+    """A ping every `interval_seconds`; without a pong within `pong_seconds_max` the connection counts as lost."""
+
+    interval_seconds: float = limits.PING_SECONDS
+    pong_seconds_max: float = limits.PONG_SECONDS_MAX
+
+
+class KeptAlive(Protocol):
+    """A link that wants to be kept alive."""
+
+    def ping_or_lose(self, keepalive: Keepalive) -> float | None:
+        """Send the next ping, or lose a connection that has not answered one.
+
+        Returns the seconds until the next call; None if the connection is over.
+        """
+        ...
+
+
+# A gateway has two links for each session, and a task for each link would take 4 KiB to sleep. The process that has
+# `keep_links_alive` running makes do with one. Elsewhere (checks, tests) each link has a task of its own.
+
+
+class LinkKeeper:
+    """The links that one task keeps alive, and when it looks at each of them next."""
+
+    def __init__(self, keepalive: Keepalive) -> None:
+        self._keepalive = keepalive
+        self._due: dict[KeptAlive, float] = {}
+
+    def add(self, link: KeptAlive) -> None:
+        self._due[link] = trio.current_time() + self._keepalive.interval_seconds
+
+    def discard(self, link: KeptAlive) -> None:
+        """The link is closed. No effect the second time."""
+        self._due.pop(link, None)
+
+    async def run(self) -> Never:
+        """Look after the links, until cancelled."""
+        while True:
+            await trio.sleep(min(limits.PING_CHECK_SECONDS, self._keepalive.pong_seconds_max))
+            now = trio.current_time()
+            for link in [link for link, at in self._due.items() if at <= now]:
+                seconds = link.ping_or_lose(self._keepalive)
+                if seconds is None:
+                    self.discard(link)
+                else:
+                    self._due[link] = now + seconds
+
+
+_keeper: trio.lowlevel.RunVar[LinkKeeper | None] = trio.lowlevel.RunVar("link_keeper", default=None)
+
+
+def running_keeper() -> LinkKeeper | None:
+    """The keeper that runs in this event loop, if there is one."""
+    return _keeper.get()
+
+
+async def keep_links_alive(keepalive: Keepalive | None = None) -> Never:
+    """Look after every link that is opened meanwhile without a `Keepalive` of its own, until cancelled."""
+    keeper = LinkKeeper(keepalive or Keepalive())
+    token = _keeper.set(keeper)
+    try:
+        await keeper.run()
+    finally:
+        _keeper.reset(token)
