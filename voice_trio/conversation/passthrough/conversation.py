@@ -14,7 +14,6 @@ ourselves, and for sound that was interrupted (I5).
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from voice_trio.conversation import commands, events
@@ -66,8 +65,8 @@ class PassthroughConversation:
         self._response_handlers = PassthroughResponseHandlers(flow)
         self._failures = PassthroughFailures(flow)
         self._requests = RequestHandlers(flow)
-        self._stopped: deque[str] = deque(maxlen=ITEMS_REMEMBERED_MAX)  # items whose end the upstream announced
-        self._over: deque[str] = deque(maxlen=ITEMS_REMEMBERED_MAX)  # items that were committed, or cleared away
+        self._stopped: list[str] = []  # items whose end the upstream announced
+        self._over: list[str] = []  # items that were committed, or cleared away
 
     def handle(self, event: PassthroughInput, now: float) -> list[commands.Command]:
         """What follows from `event` at time `now` (seconds, never going back)."""
@@ -228,7 +227,7 @@ class PassthroughConversation:
         turn.texts.setdefault(event.item_id, "")
 
     def _on_speech_stopped(self, event: events.SpeechStopped) -> None:
-        self._stopped.append(event.item_id)
+        self._stopped = [*self._stopped, event.item_id][-ITEMS_REMEMBERED_MAX:]
         if self._flow.turn is not None and self._user_input.is_listening:
             self._flow.turn.stages.speech_stopped = self._flow.now
 
@@ -239,7 +238,7 @@ class PassthroughConversation:
         is_due = self._flow.response_is_due
         if turn is None or not self._user_input.is_listening:
             turn = self._flow.begin("committed", interrupts=False)
-        self._over.append(event.item_id)
+        self._over = [*self._over, event.item_id][-ITEMS_REMEMBERED_MAX:]
         by_upstream = event.item_id in self._stopped  # its turn detection announced the end of speech
         if not by_upstream:
             self._flow.commit_over()
@@ -260,7 +259,7 @@ class PassthroughConversation:
         """What was being said was not meant: the next words are another question's."""
         turn = self._flow.turn
         if turn is not None and self._user_input.is_listening:
-            self._over.extend(turn.texts)
+            self._over = [*self._over, *turn.texts][-ITEMS_REMEMBERED_MAX:]
             self._flow.finish("unanswered", "cleared")
 
     # What is heard

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 import trio
@@ -119,7 +118,7 @@ class ReceiveQueue:
 
     def __init__(self, account: ByteAccount) -> None:
         self._account = account
-        self._frames: deque[str | bytes] = deque()
+        self._frames: list[str | bytes] = []
         self._bytes = 0
         self._changed = trio.Event()
         self._is_taker_waiting = False
@@ -151,7 +150,7 @@ class ReceiveQueue:
         while not self._frames:
             await self._changed.wait()
         self._is_taker_waiting = False
-        frame = self._frames.popleft()
+        frame = self._frames.pop(0)
         self._bytes -= len(frame)
         self._notify()
         return frame
