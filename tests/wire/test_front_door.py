@@ -311,6 +311,23 @@ async def test_a_first_message_beyond_32_kib_is_refused_before_it_is_in_memory_F
             assert b"bad_message" in received
 
 
+@pytest.mark.parametrize(
+    ("frame", "code"), [(b"\xc1\x80\0\0\0\0", 1002), (b"\x81\x81\0\0\0\0\xff", 1007)], ids=["reserved bit", "not UTF-8"]
+)
+async def test_a_fault_before_the_token_is_closed_with_its_code_F7(tmp_path: Path, frame: bytes, code: int) -> None:
+    with trio.fail_after(30):
+        async with gateway(tmp_path) as deployment:
+            stream = await trio.open_tcp_stream(*deployment.address)
+            async with stream:
+                await stream.send_all(upgrade(VOICE) + frame)
+                received = b""
+                while chunk := await stream.receive_some():
+                    received += chunk
+    response, _, closing = received.partition(b"\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 101 ")
+    assert (closing[:1], closing[2:4]) == (b"\x88", code.to_bytes(2, "big"))
+
+
 async def test_a_refused_upgrade_is_read_by_a_client_that_goes_on_sending(tmp_path: Path) -> None:
     """Unread data would make the kernel send a reset, which may overtake the response."""
     with trio.fail_after(10):

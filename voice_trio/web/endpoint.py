@@ -63,6 +63,12 @@ class ConnectionAttempt:
         self.request.note_session()
         return link
 
+    async def close(self) -> None:
+        """Close without a session: if the client broke the protocol, with the code that tells how."""
+        if self._link is not None:
+            with suppress(LinkClosed):
+                await self._link.aclose()
+
     async def close_with_internal_error(self) -> None:
         """Close with 1011 after the upgrade, respond with 500 before it."""
         with trio.move_on_after(limits.SESSION_CLOSE_SECONDS_MAX, shield=True), suppress(LinkClosed):
@@ -98,8 +104,8 @@ class Endpoint(ABC):
         attempt = ConnectionAttempt(request, trusted_hops=self._settings.web.trusted_proxy_hops)
         try:
             await self._authenticate(attempt)
-        except LinkClosed:
-            pass  # the client left before it had a session
+        except LinkClosed:  # the client left before it had a session, or broke the protocol
+            await attempt.close()
         except Exception:  # a bug: the client gets an answer, the log has the error
             log.exception("endpoint_crashed")
             await attempt.close_with_internal_error()
