@@ -6,6 +6,7 @@ A session cannot tell which of them it has. The peers are other code, on real so
 from __future__ import annotations
 
 import random
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,11 @@ import trio
 import trio.testing
 from websockets.frames import Opcode
 
+from tests.support.byte_streams import connected_sockets
 from tests.support.link_peers import ALL, BYTES_MAX, DIRECT, OWN, LinkPeer, WebSocketPeer, connected
+from voice_trio import limits
 from voice_trio.errors import LinkClosed
+from voice_trio.net.byte_stream import TcpStream
 from voice_trio.net.keepalive import Keepalive, keep_links_alive
 from voice_trio.net.websocket import WebSocketLink
 
@@ -395,6 +399,39 @@ async def test_a_peer_that_answers_pings_stays_connected(kind: str, tls_certific
         await peer.send("still here")
         nursery.start_soon(link.aclose)
         await expect_closed(peer)
+
+
+async def test_a_pong_that_came_while_the_process_stood_still_counts() -> None:
+    with trio.fail_after(10):
+        for _ in range(8):  # which of two tasks runs first is random
+            ours, theirs = connected_sockets()
+            with theirs:
+                link = WebSocketLink(TcpStream(ours), is_client=False)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(expect_message, link, "x")
+                    link.keep_alive_in(nursery, Keepalive(0.01, 0.05))
+                    await trio.sleep(0.03)
+                    theirs.sendall(bytes.fromhex("8a8000000000"))
+                    time.sleep(0.1)  # noqa: ASYNC251  # the whole process stands still
+                    await trio.testing.wait_all_tasks_blocked()
+                    assert not link.is_lost
+                    theirs.sendall(bytes.fromhex("81810000000078"))
+                    await trio.testing.wait_all_tasks_blocked(0.01)
+                    nursery.cancel_scope.cancel()
+                await trio.to_thread.run_sync(theirs.close)
+                await link.aclose()
+
+
+@own_links
+async def test_closing_while_a_receive_pauses_for_too_many_pings_ends_both(kind: str, tls_certificate: Tls) -> None:
+    async with open_ends(kind, tls_certificate) as (link, peer):
+        assert isinstance(peer, WebSocketPeer)
+        for _ in range(int(limits.CONTROL_BURST) + 2):
+            await peer.send_frame(Opcode.PING, b"")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(expect_lost, link)
+            await trio.sleep(0.02)
+            await link.aclose()
 
 
 @own_links

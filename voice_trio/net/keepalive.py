@@ -33,6 +33,15 @@ class KeptAlive(Protocol):
 # `keep_links_alive` running makes do with one. Elsewhere (checks, tests) each link has a task of its own.
 
 
+async def sleep_for_readers(seconds: float) -> None:
+    """Sleep, and let the tasks run first that wait for something that has come.
+
+    After a pause of the whole process the deadline of a pong has passed, and the pong is there too.
+    """
+    await trio.sleep(seconds)
+    await trio.lowlevel.checkpoint()
+
+
 class LinkKeeper:
     """The links that one task keeps alive, and when it looks at each of them next."""
 
@@ -50,7 +59,7 @@ class LinkKeeper:
     async def run(self) -> Never:
         """Look after the links, until cancelled."""
         while True:
-            await trio.sleep(min(limits.PING_CHECK_SECONDS, self._keepalive.pong_seconds_max))
+            await sleep_for_readers(min(limits.PING_CHECK_SECONDS, self._keepalive.pong_seconds_max))
             now = trio.current_time()
             for link in [link for link, at in self._due.items() if at <= now]:
                 seconds = link.ping_or_lose(self._keepalive)

@@ -17,7 +17,7 @@ from voice_trio import limits
 from voice_trio.errors import LinkClosed
 from voice_trio.net.frames import CloseFrame, Ping, Pong, ProtocolFault, WebSocketProtocol
 from voice_trio.net.inflow import Inflow
-from voice_trio.net.keepalive import Keepalive, LinkKeeper, running_keeper
+from voice_trio.net.keepalive import Keepalive, LinkKeeper, running_keeper, sleep_for_readers
 from voice_trio.net.link import Link
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class WebSocketLink(Link):
         self._has_timed_out = False
         self._is_goodbye_sent = False
         self._is_reading = False
+        self._is_closing = False
         self._was_heard = False
         self._is_pinged = False
         self._pong_due: Ping | None = None
@@ -144,6 +145,8 @@ class WebSocketLink(Link):
                 await self._handle_control(event)
             elif self._lost is not None or self._fault is not None:
                 raise self._closed()
+            elif self._is_closing:
+                await self._ended.wait()  # `aclose` reads to the end
             else:
                 self._returned = 0
                 self._is_reading = True
@@ -183,7 +186,7 @@ class WebSocketLink(Link):
             with self._keeping_alive:
                 seconds: float | None = keepalive.interval_seconds
                 while seconds is not None:
-                    await trio.sleep(seconds)
+                    await sleep_for_readers(seconds)
                     seconds = self.ping_or_lose(keepalive)
         finally:
             self._keepalive_over.set()
@@ -271,7 +274,9 @@ class WebSocketLink(Link):
         while self._lost is None:
             if self._is_reading:
                 await self._ended.wait()  # another task sees how the peer ends
-            elif (event := self._event_before_close()) is None:
+                continue
+            self._is_closing = True
+            if (event := self._event_before_close()) is None:
                 self._take(await self._stream.receive())
             elif isinstance(event, CloseFrame):
                 self._end(LinkClosed(event.code, event.reason))
