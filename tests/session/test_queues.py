@@ -169,6 +169,42 @@ async def test_the_last_frames_follow_the_one_that_could_not_be_written(
     assert sending.link.texts == ["urgent", "last"]
 
 
+async def test_a_last_frame_that_waited_behind_a_control_frame_leaves_once(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    sending = SendQueueFixture(nursery)
+    await trio.testing.wait_all_tasks_blocked()
+    sending.link.stall()
+    assert sending.link.send_nowait("pong")
+    sending.queue.put(Frame("urgent", Lane.URGENT))
+    await trio.testing.wait_all_tasks_blocked()
+    sending.link.resume()
+    sending.link.stall()
+    await trio.testing.wait_all_tasks_blocked()
+    nursery.start_soon(
+        sending.queue.finish, lambda: [*(frame.text for frame in sending.queue.take_urgent()), "last"], 1000, ""
+    )
+    await trio.testing.wait_all_tasks_blocked()
+    sending.link.resume()
+    await trio.testing.wait_all_tasks_blocked()
+    assert sending.link.texts == ["pong", "urgent", "last"]
+
+
+async def test_an_upstream_that_is_lost_before_its_writer_wakes_is_no_bug(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    uplink, link = UpstreamQueue(), RecordingLink()
+    nursery.start_soon(uplink.write, link)
+    await trio.testing.wait_all_tasks_blocked()
+    link.stall()
+    uplink.put_command("cut in two")
+    link.lose_rest()
+    await trio.testing.wait_all_tasks_blocked()
+    link.resume()
+    uplink.put_command("next")
+    assert link.texts == ["next"]
+
+
 async def test_who_waits_for_a_frame_is_woken_by_it(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     sending, uplink, link = SendQueueFixture(nursery), UpstreamQueue(), RecordingLink()
     nursery.start_soon(uplink.write, link)

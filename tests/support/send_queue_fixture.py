@@ -55,8 +55,13 @@ class RecordingLink(Link):
             self._held = None
 
     async def send(self, message: str | bytes) -> None:
+        while not self.send_nowait(message):
+            await self.drain()
         await self.drain()
-        self._record(message)
+
+    def lose_rest(self) -> None:
+        """What was not sent in full is lost with the connection."""
+        self._held = None
 
     def _record(self, message: str | bytes) -> None:
         self.sent.append((str(message), trio.current_time() - self._began))

@@ -239,6 +239,12 @@ class SendQueue:
             self._note_waited(frame)
             return None
         now = trio.current_time()
+        if self._link.is_behind:  # with a control frame of its own
+            # Not in `send`: that could be cancelled when it has given the link the frame, which would then leave twice.
+            self.unsent_since = now
+            await self._link.drain()
+            self.unsent_since = None
+            return None
         taken = self.take(now)
         if isinstance(taken, float):
             return taken

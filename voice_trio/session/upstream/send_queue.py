@@ -61,6 +61,7 @@ class UpstreamQueue:
         while True:
             if not (self._commands or self._audio or link.is_behind):
                 await self._park(link)
+                continue  # the link may have been lost meanwhile, and the rest of a frame with it
             with trio.move_on_after(limits.UPSTREAM_SEND_SECONDS_MAX) as stall:
                 try:
                     await self._write_next(link)
