@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from voice_trio import limits
 from voice_trio.web.handshake import header_values
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def refusal(request: h11.Request) -> int | None:
         # `head` that h11 waits for.
         return 501
     headers = list(request.headers)
+    # h11 counts only a head of which a part is missing, so a longer one that came in one read would pass.
+    if _bytes_of(request) > limits.REQUEST_HEAD_BYTES_MAX:
+        return 431
     hosts = [value for name, value in headers if name == b"host"]
     if not _TARGET.fullmatch(request.target) or not all(_HOST.fullmatch(host) for host in hosts):
         return 400
@@ -35,6 +39,13 @@ def refusal(request: h11.Request) -> int | None:
     if is_chunked and (request.http_version != b"1.1" or header_values(headers, b"content-length")):
         return 400  # RFC 9112 §6.1: by two different lengths a request is smuggled past a proxy
     return None
+
+
+def _bytes_of(request: h11.Request) -> int:
+    """The size of the head as it is usually written."""
+    lines = [len(request.method) + len(request.target) + len("  HTTP/1.1\r\n")]
+    lines += [len(name) + len(value) + len(": \r\n") for name, value in request.headers]
+    return sum(lines) + len("\r\n")
 
 
 def path_and_query(request: h11.Request) -> bytes:
