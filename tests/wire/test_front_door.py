@@ -158,6 +158,7 @@ async def test_no_packet_ends_the_process_or_another_conversation_F1(tmp_path: P
             assert len(gaps) > spoken > 10
             assert (await door.bystander(nursery)).heard
             assert process.returncode is None
+            assert not process.events("endpoint_crashed")
             if kind == "hypercorn":
                 assert process.events("connection_failed")  # contained by `contain_failures`
             else:

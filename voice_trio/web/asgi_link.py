@@ -15,7 +15,7 @@ import trio
 from voice_trio import limits
 from voice_trio.errors import LinkClosed
 from voice_trio.web.handshake import ClientLink, OpeningRequest, head_of_scope, hide_secrets, json_headers
-from voice_trio.web.hypercorn_bridge import bound_messages, decline_compression, wait_until_stopping
+from voice_trio.web.hypercorn_bridge import UPGRADE_FAILURES, bound_messages, decline_compression, wait_until_stopping
 
 if TYPE_CHECKING:
     from voice_trio.web.gateway import Gateway
@@ -45,7 +45,8 @@ async def serve_websocket(
     await receive()  # websocket.connect
     if scope.get("http_version", "1.1") != "1.1":
         # HTTP/2 and later have flow control of their own, which hides a client that stops reading.
-        await request.respond(505, _ONLY_HTTP_1)
+        with suppress(LinkClosed):
+            await request.respond(505, _ONLY_HTTP_1)
         return
     try:
         async with trio.open_nursery() as nursery:
@@ -72,25 +73,34 @@ class AsgiOpeningRequest:
         self._can_respond = "websocket.http.response" in (scope.get("extensions") or {})
 
     async def accept(self, subprotocol: str | None, *, bytes_max: int) -> AsgiLink:
-        """Complete the upgrade; `subprotocol` is one of those that the client offered."""
+        """Complete the upgrade; `subprotocol` is one of those that the client offered.
+
+        Raises `LinkClosed`.
+        """
         self.link.bytes_max = bytes_max
-        await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
+        await self._answer({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
         return self.link
 
     async def respond(self, status: int, body: bytes, headers: Headers = ()) -> None:
         """Send a JSON response in place of the upgrade.
 
-        A server without the ASGI extension `websocket.http.response` sends 403 without a body.
+        A server without the ASGI extension `websocket.http.response` sends 403 without a body. Raises `LinkClosed`.
         """
         if not self._can_respond:
-            await self._send({"type": "websocket.close", "code": 1008, "reason": ""})
+            await self._answer({"type": "websocket.close", "code": 1008, "reason": ""})
             return
         head = [*json_headers(body), (b"connection", b"close"), *headers]
-        await self._send({"type": "websocket.http.response.start", "status": status, "headers": head})
-        await self._send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+        await self._answer({"type": "websocket.http.response.start", "status": status, "headers": head})
+        await self._answer({"type": "websocket.http.response.body", "body": body, "more_body": False})
 
     def note_session(self) -> None:
         """The server counts its connections itself."""
+
+    async def _answer(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except UPGRADE_FAILURES as error:
+            raise LinkClosed from error
 
 
 class AsgiLink(ClientLink):

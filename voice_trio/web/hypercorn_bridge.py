@@ -13,8 +13,11 @@ from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import h11
 import structlog
 import trio
+import wsproto.events
+import wsproto.utilities
 from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import WebsocketBuffer, WSStream
@@ -27,7 +30,6 @@ from hypercorn.utils import wrap_app
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    import wsproto.events
     from hypercorn.config import Config
     from hypercorn.protocol.events import Event
     from hypercorn.typing import ASGIFramework
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _STREAM_ID = 1
+
+UPGRADE_FAILURES = (h11.LocalProtocolError, wsproto.utilities.LocalProtocolError)
+"""What `send` raises for an upgrade behind which the client sent a frame too early: hypercorn has refused it."""
 
 
 @dataclass(frozen=True, slots=True)
