@@ -85,6 +85,20 @@ async def test_F6_tiny_fragments_beyond_the_rate_are_read_later(autojump_clock: 
     assert trio.current_time() == pytest.approx((control - limits.CONTROL_BURST) / limits.CONTROL_PER_SECOND, rel=0.6)
 
 
+@pytest.mark.parametrize("frame", [RawFrame(FIN | PONG), RawFrame(CONTINUATION, b"x")], ids=["pongs", "fragments"])
+async def test_F6_a_peer_that_must_be_slowed_down_for_half_a_minute_is_closed(
+    autojump_clock: MockClock, frame: RawFrame
+) -> None:
+    link, stream = make_link()
+    stream.put(frames(RawFrame(TEXT)))
+    for _ in range(1000):
+        stream.put(frames(*[frame] * 100))
+    with pytest.raises(LinkClosed) as closed:
+        await link.receive()
+    assert (closed.value.code, closed.value.reason) == (1008, "too many control frames or fragments")
+    assert trio.current_time() == pytest.approx(limits.CONTROL_SLOWED_SECONDS_MAX, abs=3)
+
+
 async def test_a_large_message_in_usual_fragments_is_not_slowed_down(autojump_clock: MockClock) -> None:
     link, stream = make_link()
     part = b"x" * 16_384

@@ -8,6 +8,7 @@ import trio
 
 from voice_trio import limits
 from voice_trio.net.byte_budget import Place
+from voice_trio.net.frame_format import POLICY_VIOLATION, ProtocolFault
 from voice_trio.net.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
@@ -32,13 +33,19 @@ class Inflow:
         self._protocol = protocol
         self._rate: TokenBucket | None = None
         self._fragments = 0
+        self._slowed_seconds = 0.0
 
     async def slow_down(self, frames: float = 1.0) -> None:
-        """Count control frames; waits while they come faster than allowed."""
+        """Count control frames; waits while they come faster than allowed. Raises `ProtocolFault` if they go on."""
         now = trio.current_time()
         if self._rate is None:
             self._rate = TokenBucket(limits.CONTROL_BURST, limits.CONTROL_PER_SECOND, now)
-        await trio.sleep(self._rate.take_and_wait(now, frames))
+        wait = self._rate.take_and_wait(now, frames)
+        # A peer that is read slowly may be gone, which only what it sent last would say.
+        self._slowed_seconds = self._slowed_seconds + wait if wait else 0.0
+        if self._slowed_seconds > limits.CONTROL_SLOWED_SECONDS_MAX:
+            raise ProtocolFault(POLICY_VIOLATION, "too many control frames or fragments")
+        await trio.sleep(wait)
 
     async def prepare_read(self, account: ByteAccount | None) -> None:
         """Wait until the next bytes may be read."""

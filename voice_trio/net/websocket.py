@@ -226,7 +226,11 @@ class WebSocketLink(Link):
 
     async def _receive_bounded(self) -> bytes:
         """The next bytes; raises `LinkClosed` when a large message, for which memory is reserved, comes too slowly."""
-        await self._inflow.prepare_read(self.account)
+        try:
+            await self._inflow.prepare_read(self.account)
+        except ProtocolFault as fault:
+            self._fault = fault
+            raise self._closed() from fault
         with trio.move_on_at(self._inflow.deadline):
             return await self._stream.receive()
         self._fault = ProtocolFault(TOO_SLOW, "Too slow")
@@ -258,7 +262,11 @@ class WebSocketLink(Link):
                         self._stream.send_nowait(self._protocol.close(code or 1000, ""))
                 self._end(LinkClosed(code, reason))
                 return
-        await self._inflow.slow_down()
+        try:
+            await self._inflow.slow_down()
+        except ProtocolFault as fault:
+            self._fault = fault
+            raise self._closed() from fault
 
     # Closing. Both sides send a close frame, then the socket may go. A socket that is closed with unread data makes
     # the kernel send a reset, which may overtake our close frame; so we read until the peer's close frame or the end
