@@ -131,6 +131,7 @@ POSITION_SECONDS_MAX = 0.3  # for a client's report of its playback position aft
 NOT_JSON_MAX = 10  # messages that are no JSON; then the connection ends
 CONTROL_BURST, CONTROL_PER_SECOND = 100.0, 50.0  # all events but audio; four playback positions a second are usual
 CONTROL_SLOWED_SECONDS_MAX = 30.0  # of slowing a WebSocket's control frames down without a break; then it closes
+CONTROL_BREAK_SECONDS = 1.0  # without slowing down are such a break; a busy process has many shorter ones
 FRAGMENTS_PER_CONTROL_FRAME = 20  # parsing one takes so much less time: 1,000 a second, 16 MiB/s in pieces of 16 KiB
 QUESTIONS_BURST, QUESTIONS_PER_SECOND = 5.0, 1.0  # each is searched
 ERRORS_BURST, ERRORS_PER_SECOND = 10.0, 1.0  # errors that a client gets; further ones are counted only

@@ -99,6 +99,21 @@ async def test_F6_a_peer_that_must_be_slowed_down_for_half_a_minute_is_closed(
     assert trio.current_time() == pytest.approx(limits.CONTROL_SLOWED_SECONDS_MAX, abs=3)
 
 
+async def test_F6_a_busy_process_forgets_no_slowing_down(autojump_clock: MockClock) -> None:
+    link, stream = make_link()
+
+    async def receive_late() -> None:
+        while True:
+            await link.receive()
+            autojump_clock.jump(0.5)
+            stream.put(frames(*[RawFrame(FIN | PONG)] * 50, RawFrame(FIN | TEXT)))
+
+    stream.put(frames(*[RawFrame(FIN | PONG)] * 150, RawFrame(FIN | TEXT)))
+    with pytest.raises(LinkClosed):
+        await receive_late()
+    assert trio.current_time() == pytest.approx(limits.CONTROL_SLOWED_SECONDS_MAX, abs=3)
+
+
 async def test_a_large_message_in_usual_fragments_is_not_slowed_down(autojump_clock: MockClock) -> None:
     link, stream = make_link()
     part = b"x" * 16_384

@@ -33,7 +33,8 @@ class Inflow:
         self._protocol = protocol
         self._rate: TokenBucket | None = None
         self._fragments = 0
-        self._slowed_seconds = 0.0
+        self._slowed_since = float("-inf")
+        self._slowed_until = float("-inf")
 
     async def slow_down(self, frames: float = 1.0) -> None:
         """Count control frames; waits while they come faster than allowed. Raises `ProtocolFault` if they go on."""
@@ -42,9 +43,12 @@ class Inflow:
             self._rate = TokenBucket(limits.CONTROL_BURST, limits.CONTROL_PER_SECOND, now)
         wait = self._rate.take_and_wait(now, frames)
         # A peer that is read slowly may be gone, which only what it sent last would say.
-        self._slowed_seconds = self._slowed_seconds + wait if wait else 0.0
-        if self._slowed_seconds > limits.CONTROL_SLOWED_SECONDS_MAX:
-            raise ProtocolFault(POLICY_VIOLATION, "too many control frames or fragments")
+        if wait:
+            if now > self._slowed_until + limits.CONTROL_BREAK_SECONDS:
+                self._slowed_since = now
+            self._slowed_until = now + wait
+            if self._slowed_until - self._slowed_since > limits.CONTROL_SLOWED_SECONDS_MAX:
+                raise ProtocolFault(POLICY_VIOLATION, "too many control frames or fragments")
         await trio.sleep(wait)
 
     async def prepare_read(self, account: ByteAccount | None) -> None:
