@@ -55,7 +55,7 @@ class WebSocketLink(Link):
         self._lost: LinkClosed | None = None
         """How the peer ended the connection."""
         self._has_timed_out = False
-        self._is_goodbye_sent = False
+        self._is_close_sent = False
         self._is_reading = False
         self._is_closing = False
         self._was_heard = False
@@ -91,7 +91,7 @@ class WebSocketLink(Link):
 
         Raises `LinkClosed`.
         """
-        if self._lost is not None or self._is_goodbye_sent:
+        if self._lost is not None or self._is_close_sent:
             raise self._closed()
         if self._stream.unsent:
             return False
@@ -256,8 +256,8 @@ class WebSocketLink(Link):
             case Pong():
                 pass  # `_was_heard` says all
             case CloseFrame(code, reason):
-                if not self._is_goodbye_sent:
-                    self._is_goodbye_sent = True
+                if not self._is_close_sent:
+                    self._is_close_sent = True
                     with suppress(OSError):
                         self._stream.send_nowait(self._protocol.close(code or 1000, ""))
                 self._end(LinkClosed(code, reason))
@@ -275,8 +275,8 @@ class WebSocketLink(Link):
     async def _shake_hands(self, code: int, reason: str) -> None:
         if self._fault is not None and code != self._fault.code:  # a caller that knows the fault words it better
             code, reason = self._fault.code, self._fault.reason
-        if not self._is_goodbye_sent and self._lost is None:
-            self._is_goodbye_sent = True
+        if not self._is_close_sent and self._lost is None:
+            self._is_close_sent = True
             self._stream.send_nowait(self._protocol.close(code, reason))
         await self._stream.drain()
         while self._lost is None:

@@ -139,7 +139,7 @@ class Limits(Group):
     concurrent_per_user: int = env(
         "MAX_CONCURRENT_SESSIONS_PER_USER", 2, "sessions a user may have open, on all instances", ge=1, le=10_000
     )
-    concurrent: int = env("MAX_CONCURRENT_SESSIONS", 60, "sessions one process holds", ge=1, le=100_000)
+    concurrent: int = env("MAX_CONCURRENT_SESSIONS", 120, "sessions one process holds", ge=1, le=100_000)
     loop_lag_ms: float = env(
         "MAX_LOOP_LAG_MS",
         limits.LAG_NEWCOMERS_MS_MAX,

@@ -23,7 +23,7 @@ const CLOSE_AFTER_MS = 100; // for the fade of the audio that is playing
 const UNSENT_BYTES_MAX = 256 * 1024; // about 5 s of microphone audio that the network has not taken; more is dropped
 const REFUSAL_REMEMBERED_MS = 60_000;
 /** Close codes after which the client must not reconnect: the session is over, refused, or violated the protocol. */
-const FINAL_CLOSES = new Set([1000, 1007, 1008, 1009, 4001, 4002, 4003]);
+const FINAL_CLOSES = new Set([1000, 1002, 1007, 1008, 1009, 4001, 4002, 4003]);
 
 /** The states a conversation is in; see `VoiceClient.state`. */
 export const STATES = Object.freeze(["idle", "connecting", "listening", "thinking", "speaking", "error"]);
