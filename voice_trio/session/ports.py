@@ -58,7 +58,7 @@ class SessionPort(Protocol):
         """Sound has been written to the client: known at once, also while another event is being handled."""
         ...
 
-    def execute(self, command: Command) -> None:
+    def execute(self, command: Command, now: float) -> None:
         """Execute a command that comes from beside the conversation."""
         ...
 

@@ -161,7 +161,7 @@ class Session:
             handle(event, now)
         issued = self._core.handle(event, now)
         for command in issued:
-            self._execute(command, now)
+            self.execute(command, now)
         issued.clear()  # else the last frame of sound would stay in memory until the next event
 
     def audio_sent(self, item_id: str, duration_ms: float, now: float) -> None:
@@ -177,11 +177,8 @@ class Session:
         for handle in self._observers.by_event.get(type(event), ()):
             handle(event, now)
 
-    def execute(self, command: commands.Command) -> None:
-        """Execute a command that comes from beside the conversation."""
-        self._execute(command, trio.current_time())
-
-    def _execute(self, command: commands.Command, now: float) -> None:
+    def execute(self, command: commands.Command, now: float) -> None:
+        """Execute a command of the conversation, or of a part that works beside it."""
         observed = command.command if isinstance(command, commands.SendToUpstream) else command
         for handle in self._observers.by_command.get(type(observed), ()):
             handle(observed, now)
@@ -287,7 +284,7 @@ class Session:
         if ending is Ending.BUDGET_EXHAUSTED:
             self._silence_client(now)
         for command in self._core.close(now):
-            self._execute(command, now)
+            self.execute(command, now)
         self._observers.session_closing(now)
         return ending
 
@@ -295,7 +292,7 @@ class Session:
         """Stop playback at the client now, not when all that was sent is played out."""
         for command in self._core.handle(events.Interrupt(), now):
             if isinstance(command, commands.SendToClient | commands.CountUsage | commands.ReportTurn):
-                self._execute(command, now)
+                self.execute(command, now)
 
     async def _close(self, ending: Ending) -> None:
         async with trio.open_nursery() as nursery:

@@ -126,7 +126,7 @@ class Sidecar:
             nursery.start_soon(self._write, link)
         self._link = None
         for bill in self._utterances.disconnected():
-            self._host.execute(bill)
+            self._host.execute(bill, trio.current_time())
         with trio.move_on_after(limits.LINK_CLOSE_SECONDS_MAX, shield=True):
             await link.aclose()
 
@@ -152,7 +152,7 @@ class Sidecar:
 
     def _hand_over(self, outcome: events.TranscriptDelta | events.TranscriptCompleted | commands.CountUsage) -> None:
         if isinstance(outcome, commands.CountUsage):
-            self._host.execute(outcome)
+            self._host.execute(outcome, trio.current_time())
         else:
             self._host.feed(outcome)
 
