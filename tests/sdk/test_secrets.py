@@ -15,6 +15,7 @@ from tests.support.sdk_gateway import IS_DIRECT
 from voice_trio import limits
 from voice_trio.auth.signed_tokens import ClientSecrets
 from voice_trio.auth.tokens import User
+from voice_trio.net.trio_websocket_link import open_link
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ async def test_an_expired_secret_opens_nothing(plain: SdkTarget) -> None:
 async def test_a_secret_opens_no_session_of_the_voice_protocol(plain: SdkTarget) -> None:
     url = plain.url.replace("/realtime", "/ws/voice").partition("?")[0]
     with trio.fail_after(10):
-        async with open_websocket_url(f"{url}?token={secret_with('')}") as socket:
-            told = json.loads(await socket.get_message())
+        async with trio.open_nursery() as nursery:
+            link = await open_link(nursery, f"{url}?token={secret_with('')}")
+            told = json.loads(await link.receive())
+            await link.aclose()
     assert told["error"]["code"] == "token_invalid"

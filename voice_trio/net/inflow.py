@@ -13,7 +13,12 @@ from voice_trio.net.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from voice_trio.net.byte_budget import ByteAccount
+    from voice_trio.net.byte_stream import ByteStream
     from voice_trio.net.frames import WebSocketProtocol
+
+
+TOO_SLOW = 1013
+"""The close code for a large message that comes too slowly."""
 
 
 class Inflow:
@@ -50,6 +55,21 @@ class Inflow:
             if self._slowed_until - self._slowed_since > limits.CONTROL_SLOWED_SECONDS_MAX:
                 raise ProtocolFault(POLICY_VIOLATION, "too many control frames or fragments")
         await trio.sleep(wait)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the next read may have to wait: for the rate of fragments, or for the memory of a large message."""
+        return self._protocol.fragments > self._fragments or self._protocol.is_within_message or self.reserved > 0
+
+    async def receive(self, stream: ByteStream, account: ByteAccount | None) -> bytes:
+        """Wait until the next bytes may be read, and for them; raises `ProtocolFault`, and `OSError`.
+
+        A large message, for which memory is reserved, must not come too slowly (`TOO_SLOW`).
+        """
+        await self.prepare_read(account)
+        with trio.move_on_at(self.deadline):
+            return await stream.receive()
+        raise ProtocolFault(TOO_SLOW, "Too slow")
 
     async def prepare_read(self, account: ByteAccount | None) -> None:
         """Wait until the next bytes may be read."""

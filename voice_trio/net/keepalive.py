@@ -72,6 +72,14 @@ class LinkKeeper:
 _keeper: trio.lowlevel.RunVar[LinkKeeper | None] = trio.lowlevel.RunVar("link_keeper", default=None)
 
 
+async def keep_link_alive(link: KeptAlive, keepalive: Keepalive) -> None:
+    """Look after one link, until its connection is over."""
+    seconds: float | None = keepalive.interval_seconds
+    while seconds is not None:
+        await sleep_for_readers(seconds)
+        seconds = link.ping_or_lose(keepalive)
+
+
 def running_keeper() -> LinkKeeper | None:
     """The keeper that runs in this event loop, if there is one."""
     return _keeper.get()

@@ -16,18 +16,14 @@ import trio
 from voice_trio import limits
 from voice_trio.errors import LinkClosed
 from voice_trio.net.frames import CloseFrame, Ping, Pong, ProtocolFault, WebSocketProtocol
-from voice_trio.net.inflow import Inflow
-from voice_trio.net.keepalive import Keepalive, LinkKeeper, running_keeper, sleep_for_readers
+from voice_trio.net.inflow import TOO_SLOW, Inflow
+from voice_trio.net.keepalive import Keepalive, LinkKeeper, keep_link_alive, running_keeper
 from voice_trio.net.link import Link
 
 if TYPE_CHECKING:
     from voice_trio.net.byte_stream import ByteStream
 
 log = structlog.get_logger(__name__)
-
-TOO_SLOW = 1013
-"""The close code for a large message that comes too slowly."""
-
 
 # The fast path. In the steady state a relayed frame costs two system calls on each side, and one pass of the scheduler:
 #
@@ -151,7 +147,7 @@ class WebSocketLink(Link):
                 self._returned = 0
                 self._is_reading = True
                 try:
-                    data = await (self._receive_bounded() if self._is_bounded else self._stream.receive())
+                    data = await (self._receive_bounded() if self._inflow.is_bounded else self._stream.receive())
                 except OSError as error:
                     self._note_failure(error)
                     data = b""
@@ -184,10 +180,7 @@ class WebSocketLink(Link):
     async def _keep_alive(self, keepalive: Keepalive) -> None:
         try:
             with self._keeping_alive:
-                seconds: float | None = keepalive.interval_seconds
-                while seconds is not None:
-                    await sleep_for_readers(seconds)
-                    seconds = self.ping_or_lose(keepalive)
+                await keep_link_alive(self, keepalive)
         finally:
             self._keepalive_over.set()
 
@@ -216,26 +209,15 @@ class WebSocketLink(Link):
         try:
             return self._protocol.next_event()
         except ProtocolFault as fault:
-            self._fault = fault
-            raise self._closed() from fault
-
-    @property
-    def _is_bounded(self) -> bool:
-        """Whether the next read may have to wait for the rate of fragments, or for the memory of a large message."""
-        return self._protocol.fragments > 0 or self._protocol.is_within_message or self._inflow.reserved > 0
+            raise self._failed(fault) from fault
 
     async def _receive_bounded(self) -> bytes:
-        """The next bytes; raises `LinkClosed` when a large message, for which memory is reserved, comes too slowly."""
+        """The next bytes, when they may be read; raises `LinkClosed` for a peer that sends too much or too slowly."""
         try:
-            await self._inflow.prepare_read(self.account)
+            return await self._inflow.receive(self._stream, self.account)
         except ProtocolFault as fault:
-            self._fault = fault
-            raise self._closed() from fault
-        with trio.move_on_at(self._inflow.deadline):
-            return await self._stream.receive()
-        self._fault = ProtocolFault(TOO_SLOW, "Too slow")
-        self._has_timed_out = True
-        raise self._closed()
+            self._has_timed_out = fault.code == TOO_SLOW
+            raise self._failed(fault) from fault
 
     def _take(self, data: bytes) -> None:
         """Give what was read to the parser; raises `LinkClosed` at the end of the stream."""
@@ -265,8 +247,7 @@ class WebSocketLink(Link):
         try:
             await self._inflow.slow_down()
         except ProtocolFault as fault:
-            self._fault = fault
-            raise self._closed() from fault
+            raise self._failed(fault) from fault
 
     # Closing. Both sides send a close frame, then the socket may go. A socket that is closed with unread data makes
     # the kernel send a reset, which may overtake our close frame; so we read until the peer's close frame or the end
@@ -305,6 +286,10 @@ class WebSocketLink(Link):
         self._keeping_alive.cancel(reason="link closed")
         if self._keeper is not None:
             self._keeper.discard(self)
+
+    def _failed(self, fault: ProtocolFault) -> LinkClosed:
+        self._fault = fault
+        return self._closed()
 
     def _note_failure(self, error: OSError) -> None:
         self._has_timed_out = self._has_timed_out or error.errno == errno.ETIMEDOUT

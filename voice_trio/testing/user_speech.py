@@ -94,7 +94,10 @@ def complete(session: ModelSession, item_id: str, text: str) -> None:
 
 
 async def hear(session: ModelSession, said: SpokenUtterance) -> str:
-    """Send the events of an utterance up to its commit; tasks of the session send what comes later."""
+    """Send the events of an utterance up to its commit; tasks of the session send what comes later.
+
+    A session that is over in the meantime hears no more.
+    """
     began = trio.current_time()
     item_id = start_speech(session)
     model = session.config.transcription_model
@@ -104,8 +107,10 @@ async def hear(session: ModelSession, said: SpokenUtterance) -> str:
         await trio.sleep_until(began + at)
         hear_piece(session, item_id, piece)
     await trio.sleep_until(began + said.committed_at)
+    if session.over.is_set():
+        return item_id
     stop_speech(session, item_id)
-    if model is not None and not session.over.is_set():
+    if model is not None:
         late = timed[len(early) :]
         session.nursery.start_soon(_understand_the_rest, session, item_id, said, late, began)
     return item_id
