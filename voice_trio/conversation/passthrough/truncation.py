@@ -7,6 +7,7 @@ Pure; it knows items and milliseconds, neither turns nor responses.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cachetools import FIFOCache
@@ -25,12 +26,21 @@ ITEMS_REMEMBERED_MAX = 256
 """Clients truncate what they played last; older items are of no interest."""
 
 
+@dataclass(slots=True)
+class _Received:
+    """How much sound of an item has come."""
+
+    item_id: str
+    ms: float = 0.0
+
+
 class PassthroughTruncation:
     """`received` grows with every response; `interrupted` items wait for `settle`."""
 
     def __init__(self, out: Outbound) -> None:
         self._out = out
-        self._received_ms: FIFOCache[str, float] = FIFOCache(ITEMS_REMEMBERED_MAX)
+        self._received: FIFOCache[str, _Received] = FIFOCache(ITEMS_REMEMBERED_MAX)
+        self._latest = _Received("")
         self._pending: dict[str, float] = {}  # item → heard ms
         # Items truncated and items deleted by us → whether the acknowledgement is to be hidden.
         self._truncated: FIFOCache[str, bool] = FIFOCache(ITEMS_REMEMBERED_MAX)
@@ -38,7 +48,9 @@ class PassthroughTruncation:
 
     def receive(self, item_id: str, duration_ms: float, *, is_heard: bool) -> None:
         """Sound of an item came from the upstream; `is_heard` unless it comes after the interruption."""
-        self._received_ms[item_id] = self._received_ms.get(item_id, 0.0) + duration_ms
+        if item_id != self._latest.item_id:
+            self._latest = self._received.setdefault(item_id, _Received(item_id))
+        self._latest.ms += duration_ms
         if not is_heard and item_id not in self._truncated:
             self._pending.setdefault(item_id, 0.0)
 
@@ -52,7 +64,7 @@ class PassthroughTruncation:
         """Truncate or delete each pending item, once."""
         pending, self._pending = self._pending, {}
         for item_id, heard_ms in pending.items():
-            end_ms = truncation_end_ms(heard_ms, self._received_ms.get(item_id, 0.0))
+            end_ms = truncation_end_ms(heard_ms, self._received_ms(item_id) or 0.0)
             if end_ms is not None:
                 (self._truncated if end_ms else self._deleted)[item_id] = True
                 send_truncation(self._out, item_id, end_ms)
@@ -64,7 +76,7 @@ class PassthroughTruncation:
             return
         self._pending.pop(event.item_id, None)
         end_ms = event.audio_end_ms
-        if (received_ms := self._received_ms.get(event.item_id)) is not None:
+        if (received_ms := self._received_ms(event.item_id)) is not None:
             end_ms = min(end_ms, int(received_ms))  # more would be an error: clients' clocks run a little ahead
             self._truncated[event.item_id] = False
         place = {"item_id": event.item_id, "content_index": event.content_index, "audio_end_ms": end_ms}
@@ -82,6 +94,10 @@ class PassthroughTruncation:
     def hides_deletion(self, item_id: str) -> bool:
         """Whether the acknowledgement is for a deletion of ours; true only once for each."""
         return _take(self._deleted, item_id)
+
+    def _received_ms(self, item_id: str) -> float | None:
+        received = self._received.get(item_id)
+        return None if received is None else received.ms
 
 
 def _take(items: FIFOCache[str, bool], item_id: str) -> bool:
