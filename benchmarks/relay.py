@@ -21,10 +21,9 @@ while all talk, and its slope from the fewest to the most sessions. "flush" is t
 is interrupted every 10 s, which begins another turn with its search. Figures are medians of the rounds; ratios are
 medians of each round's ratio.
 
-Last measured on 2026-11-30 on a shared machine of 2 cores, load average 3 to 5, one round of 6 s, µs a trip: plain
-upstream, 40 / 200 / 300 sessions: voice 127 / 91 / 86, openai 138 / 87 / 91, splice 101 / 68 / 70, fastapi 153 / 107 /
-107, fastapi-sansio 126 / 88 / 93. TLS, 40 / 200: voice 180 / 93, openai 179 / 99, splice 188 / 105, fastapi 211 / 120.
-300 sessions by the voice protocol take 65 % of the core; P99 of a trip is 2.0 ms, the splice's is 1.2.
+Last measured on 2026-11-30 on an idle machine of 2 cores, medians of 3 rounds of 4 s, µs a trip: plain upstream, 40 /
+200 / 300 sessions: voice 142 / 81 / 75, openai 143 / 83 / 77, splice 120 / 72 / 63, fastapi 171 / 109 / 94. TLS, 200,
+one round: voice 92, openai 92, splice 92, fastapi 106. All figures: docs/performance.md.
 """
 
 from __future__ import annotations
