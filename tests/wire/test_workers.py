@@ -123,7 +123,7 @@ async def test_two_workers_are_one_instance(tmp_path: Path, redis: RedisServer) 
                 assert await metric(deployment, 'voice_trio_sessions_total{ending="client_ended"}') == len(callers)
                 assert await metric(deployment, 'voice_trio_stage_seconds_count{stage="commit_to_ask"}') == len(callers)
                 assert await metric(deployment, "voice_trio_workers") == 2
-                assert await metric(deployment, "voice_trio_places") == 120
+                assert await metric(deployment, "voice_trio_places") == 240
             body = (await deployment.get("/metrics")).body
             assert await complaints_of_promtool(body) == b""
             stats = (await deployment.get("/v1/voice/stats", token("root", is_admin=True))).json
