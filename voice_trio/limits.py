@@ -54,7 +54,6 @@ SPARE_DESCRIPTORS = 64  # of the open-file limit: files, databases, connections 
 DESCRIPTORS_PER_SESSION = 3  # client, upstream, and a sidecar or an upstream that is being replaced
 TLS_HANDSHAKE_SECONDS_MAX = 10.0  # of a client
 REQUEST_HEAD_SECONDS_MAX = 10.0  # from the first byte of a request's head (of the first: from the accept) to its end
-REQUEST_HEAD_BYTES_MAX = 32 * 1024  # as much as a query may have
 KEEP_ALIVE_SECONDS_MAX = 60.0  # between two requests of a connection: longer than a scraper's usual interval of 15 s
 BODY_SILENCE_SECONDS_MAX = 30.0  # between two reads of a request's body
 BODY_SECONDS_MAX = 120.0  # for a whole body: BODY_BYTES_MAX at 9 KB/s
@@ -71,7 +70,7 @@ PING_CHECK_SECONDS = 1.0  # between two looks at which links of the process want
 MESSAGES_WITHOUT_CHECKPOINT_MAX = 16  # from one read; then other tasks run, and a cancellation is noticed
 CLOSE_REASON_BYTES_MAX = 123  # RFC 6455 §5.5: a control frame has 125 bytes, two of which are the code
 
-HEAD_BYTES_MAX = 32 * 1024  # of a request's or a response's head: its tokens are bounded by 8 KiB each
+HEAD_BYTES_MAX = 32 * 1024  # of a request's or a response's head: as much as a query may have
 ERROR_BODY_BYTES_MAX = 64 * 1024  # read of an HTTP response in place of an upgrade
 
 # Messages. A bound on each message and on each queue bounds the memory of a session.

@@ -13,6 +13,7 @@ from tests.support.websocket_frames import (
     CONTINUATION,
     FIN,
     PING,
+    SIDES,
     TEXT,
     RawFrame,
     bytewise,
@@ -24,8 +25,6 @@ from tests.support.websocket_frames import (
     text,
 )
 from voice_trio.net.frames import CloseFrame, Event, Ping, Pong, ProtocolFault, WebSocketProtocol
-
-SIDES = pytest.mark.parametrize("is_client", [False, True], ids=["server", "client"])
 
 TEXTS = st.text(max_size=20) | st.builds(lambda part, times: part * times, st.text(max_size=9), st.integers(0, 9000))
 BINARIES = st.binary(max_size=20) | st.builds(

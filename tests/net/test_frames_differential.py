@@ -27,6 +27,7 @@ from tests.support.websocket_frames import (
     FIN,
     PING,
     PONG,
+    SIDES,
     TEXT,
     RawFrame,
     Received,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 MESSAGE_BYTES_MAX = 400
 NO_CODE = 1005
 PROTOCOL_ERROR, INVALID_TEXT, TOO_BIG = 1002, 1007, 1009
-SIDES = pytest.mark.parametrize("is_client", [False, True], ids=["server", "client"])
 
 # Eight messages follow each stream. They complete a frame whose header announces more bytes than it has. An end that
 # has not received the last of them, and reports neither a fault nor a close, is still waiting for the rest of a frame.

@@ -13,6 +13,7 @@ from tests.support.websocket_frames import (
     CONTINUATION,
     FIN,
     PING,
+    SIDES,
     TEXT,
     RawFrame,
     Received,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 READ_BYTES = 65_536
-SIDES = pytest.mark.parametrize("is_client", [False, True], ids=["server", "client"])
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -20,6 +20,7 @@ from tests.support.websocket_frames import (
     FIN,
     PING,
     PONG,
+    SIDES,
     TEXT,
     RawFrame,
     Received,
@@ -179,7 +180,6 @@ CASES = [
     for category in (framing, pings_and_pongs, reserved_bits, opcodes, fragmentation, closing, limits)
     for case in category()
 ]
-SIDES = pytest.mark.parametrize("is_client", [False, True], ids=["server", "client"])
 
 
 def outcome(pieces: list[bytes], *, is_client: bool) -> Received:

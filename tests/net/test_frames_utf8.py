@@ -13,6 +13,7 @@ from tests.support.websocket_frames import (
     CONTINUATION,
     FIN,
     PING,
+    SIDES,
     TEXT,
     RawFrame,
     Received,
@@ -26,7 +27,6 @@ from tests.support.websocket_frames import (
 from voice_trio.net.frames import Ping
 
 INVALID_TEXT = 1007
-SIDES = pytest.mark.parametrize("is_client", [False, True], ids=["server", "client"])
 
 # The well-formed sequences of the Unicode standard (table 3-7): first byte, then the range of each byte after it.
 WELL_FORMED = [

@@ -118,7 +118,7 @@ async def test_after_a_body_that_the_application_does_not_read_the_connection_cl
         (400, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
         (400, b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n"),
         (400, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"),  # and then the client leaves
-        (431, b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * limits.REQUEST_HEAD_BYTES_MAX),
+        (431, b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * limits.HEAD_BYTES_MAX),
         (501, b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n"),
         (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"),
         (505, b"GET / HTTP/3.0\r\nHost: x\r\n\r\n"),
@@ -139,7 +139,7 @@ async def test_what_is_no_request_is_refused_and_the_connection_closed(before: b
 @pytest.mark.parametrize("segment_bytes", [1000, 1 << 20])
 async def test_a_head_may_have_32_kib_and_not_one_byte_more_however_it_comes(segment_bytes: int) -> None:
     head = b"GET / HTTP/1.1\r\nHost: x\r\nA: %b\r\n\r\n"
-    filler = b"a" * (limits.REQUEST_HEAD_BYTES_MAX - len(head % b""))
+    filler = b"a" * (limits.HEAD_BYTES_MAX - len(head % b""))
     for packet, response in ((head % filler, ok(b"GET / ")), (head % (filler + b"a"), b"HTTP/1.1 431 ")):
         segments = [packet[at : at + segment_bytes] for at in range(0, len(packet), segment_bytes)]
         assert (await exchange(*segments))[0].startswith(response)

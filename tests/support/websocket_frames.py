@@ -6,10 +6,14 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
+
 from voice_trio.net.frames import Event, ProtocolFault, WebSocketProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+SIDES = pytest.mark.parametrize("is_client", [False, True], ids=["server", "client"])
 
 FIN = 0x80
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA

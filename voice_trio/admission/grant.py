@@ -128,7 +128,7 @@ class Capacity:
 
     @property
     def _delays_others(self) -> bool:
-        """Without a session in progress an overload has another cause, and nobody is delayed."""
+        """Whether sessions in progress are, or would be, delayed; without any the overload has another cause."""
         return self.is_overloaded and self._taken > 0
 
     def drain(self) -> None:

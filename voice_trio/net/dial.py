@@ -132,6 +132,11 @@ async def _connect(url: str, ssl_context: ssl.SSLContext | None) -> ByteStream:
         raise tls_error(host, error) from error
 
 
+def accept_key(key: str) -> bytes:
+    """The `Sec-WebSocket-Accept` that responds to a `Sec-WebSocket-Key` (RFC 6455 §4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key.encode() + _ACCEPT_GUID, usedforsecurity=False).digest())
+
+
 async def _upgrade(stream: ByteStream, url: str, headers: Mapping[str, str]) -> bytes:
     """Upgrade the connection; returns what the server sent after its response. Raises `OSError` at an early end."""
     parts = urlsplit(url)
@@ -188,8 +193,7 @@ async def _read_body(http: h11.Connection, stream: ByteStream) -> bytes:
 def _check_accepted(response: h11.InformationalResponse, key: str) -> None:
     """RFC 6455 §4.1: what the response must have, and must not have."""
     headers = {name: value for name, value in response.headers}
-    expected = base64.b64encode(hashlib.sha1(key.encode() + _ACCEPT_GUID, usedforsecurity=False).digest())
-    if headers.get(b"sec-websocket-accept", b"") != expected:
+    if headers.get(b"sec-websocket-accept", b"") != accept_key(key):
         raise ModelUnavailable("the server did not accept the WebSocket")
     if b"sec-websocket-extensions" in headers or b"sec-websocket-protocol" in headers:
         raise ModelUnavailable("the server chose an extension or a subprotocol that was not offered")

@@ -30,7 +30,7 @@ def refusal(request: h11.Request) -> int | None:
         return 501
     headers = list(request.headers)
     # h11 counts only a head of which a part is missing, so a longer one that came in one read would pass.
-    if _bytes_of(request) > limits.REQUEST_HEAD_BYTES_MAX:
+    if _bytes_of(request) > limits.HEAD_BYTES_MAX:
         return 431
     hosts = [value for name, value in headers if name == b"host"]
     if not _TARGET.fullmatch(request.target) or not all(_HOST.fullmatch(host) for host in hosts):

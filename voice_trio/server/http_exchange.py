@@ -6,11 +6,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import h11
-import msgspec
 import trio
 
 from voice_trio import limits
-from voice_trio.web.handshake import json_headers
+from voice_trio.web.handshake import error_body, json_headers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +106,7 @@ async def respond_with_error(http: h11.Connection, stream: ByteStream, status: i
     if http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
         return
     message = _MESSAGES.get(status, _MESSAGES[400])
-    body = msgspec.json.encode({"error": {"code": "bad_request", "message": message}})
+    body = error_body("bad_request", message)
     headers = [*json_headers(body), (b"connection", b"close")]
     await _send(http, stream, h11.Response(status_code=status, headers=headers))
     if not is_head:

@@ -62,7 +62,7 @@ class Requests:
         self._services = services
         self._client = client
         self._server = server
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.REQUEST_HEAD_BYTES_MAX)
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.HEAD_BYTES_MAX)
 
     async def serve_until_upgrade(self) -> tuple[h11.Request, bytes] | None:
         """The upgrade, and what came behind it; None when the connection is over without one."""

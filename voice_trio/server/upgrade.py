@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-import msgspec
 import trio
 
 from voice_trio import limits
 from voice_trio.errors import LinkClosed
+from voice_trio.net.dial import accept_key
 from voice_trio.net.websocket import WebSocketLink
 from voice_trio.server.head_rules import path_and_query
-from voice_trio.web.handshake import RequestHead, header_values, json_headers
+from voice_trio.web.handshake import RequestHead, error_body, header_values, json_headers
 
 if TYPE_CHECKING:
     import h11
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 _VERSION = "13"
 _KEY_BYTES = 16
-_ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 
 def is_upgrade(request: h11.Request) -> bool:
@@ -106,12 +104,11 @@ class UpgradeRequest:
 
     async def accept(self, subprotocol: str | None, *, bytes_max: int) -> WebSocketLink:
         """Complete the upgrade; `subprotocol` is one of those offered. Raises `LinkClosed`."""
-        key = header_values(self.head.headers, b"sec-websocket-key")[0].encode()
-        digest = hashlib.sha1(key + _ACCEPT_GUID, usedforsecurity=False).digest()
+        key = header_values(self.head.headers, b"sec-websocket-key")[0]
         headers = [
             (b"upgrade", b"websocket"),
             (b"connection", b"Upgrade"),
-            (b"sec-websocket-accept", base64.b64encode(digest)),
+            (b"sec-websocket-accept", accept_key(key)),
         ]
         if subprotocol is not None:
             headers.append((b"sec-websocket-protocol", subprotocol.encode("latin-1")))
@@ -131,7 +128,7 @@ class UpgradeRequest:
 
     async def respond_with_error(self, error: UpgradeError) -> None:
         """Send the response to an upgrade that is not valid."""
-        body = msgspec.json.encode({"error": {"code": "bad_request", "message": error.message}})
+        body = error_body("bad_request", error.message)
         await self.respond(error.status, body, error.headers)
 
     def note_session(self) -> None:

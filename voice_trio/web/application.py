@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-import msgspec
-
 from voice_trio.web.asgi_link import serve_websocket
-from voice_trio.web.handshake import hide_secrets, json_headers
+from voice_trio.web.handshake import error_body, hide_secrets, json_headers
 from voice_trio.web.realtime_endpoint import RealtimeEndpoint
 from voice_trio.web.routes import make_http_app
 from voice_trio.web.voice_endpoint import VoiceEndpoint
@@ -72,16 +70,18 @@ class _NoEndpoint:
         self._path = path
 
     async def __call__(self, request: OpeningRequest) -> None:
-        await request.respond(404, _error("not_found", f"There is no WebSocket here.{_right_path_hint(self._path)}"))
+        await request.respond(
+            404, error_body("not_found", f"There is no WebSocket here.{_right_path_hint(self._path)}")
+        )
 
 
 async def _respond_upgrade_required(path: str, send: Send) -> None:
     """Respond to a request on the path of a WebSocket: often a proxy has removed the headers of an upgrade."""
     if path in WEBSOCKET_PATHS:
-        status, body = 426, _error("upgrade_required", _UPGRADE_REQUIRED)
+        status, body = 426, error_body("upgrade_required", _UPGRADE_REQUIRED)
         extra = [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
     else:
-        status, body = 404, _error("not_found", f"There is nothing at this path.{_right_path_hint(path)}")
+        status, body = 404, error_body("not_found", f"There is nothing at this path.{_right_path_hint(path)}")
         extra = []
     await send({"type": "http.response.start", "status": status, "headers": json_headers(body) + extra})
     await send({"type": "http.response.body", "body": body, "more_body": False})
@@ -96,10 +96,6 @@ def _websocket_path(path: str) -> str | None:
 def _right_path_hint(path: str) -> str:
     meant = _websocket_path(path)
     return f" The WebSocket is at {meant} (no double or trailing slash)." if meant else ""
-
-
-def _error(code: str, message: str) -> bytes:
-    return msgspec.json.encode({"error": {"code": code, "message": message}})
 
 
 async def _complete_lifespan(receive: Receive, send: Send) -> None:

@@ -14,7 +14,7 @@ import trio
 
 from voice_trio import limits
 from voice_trio.errors import LinkClosed
-from voice_trio.web.handshake import ClientLink, OpeningRequest, head_of_scope, hide_secrets, json_headers
+from voice_trio.web.handshake import ClientLink, OpeningRequest, error_body, head_of_scope, hide_secrets, json_headers
 from voice_trio.web.hypercorn_bridge import UPGRADE_FAILURES, bound_messages, decline_compression, wait_until_stopping
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 TOO_BIG = 1009
 ABNORMAL_CLOSURE = 1006
-_ONLY_HTTP_1 = b'{"error":{"code":"not_allowed","message":"WebSockets are served over HTTP/1.1 only."}}'
+_ONLY_HTTP_1 = error_body("not_allowed", "WebSockets are served over HTTP/1.1 only.")
 
 
 async def serve_websocket(

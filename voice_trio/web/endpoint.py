@@ -20,7 +20,7 @@ from voice_trio.session.endings import Ending
 from voice_trio.session.session import Session
 from voice_trio.session.telemetry.record_writer import RecordWriter
 from voice_trio.session.telemetry.turn_reports import TurnTraces
-from voice_trio.web.handshake import read_handshake
+from voice_trio.web.handshake import error_body, read_handshake
 from voice_trio.web.session_config import record_for, sidecar_for
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-_INTERNAL_ERROR = b'{"error":{"code":"internal_error","message":"Something went wrong on our side."}}'
+_INTERNAL_ERROR = error_body("internal_error", "Something went wrong on our side.")
 
 
 class ConnectionAttempt:

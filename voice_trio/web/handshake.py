@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, unquote_plus
 
+import msgspec
+
 from voice_trio import limits
 from voice_trio.admission.client_address import client_address
 from voice_trio.net.link import Link
@@ -132,6 +134,11 @@ def _name(parameter: bytes) -> str:
 def header_values(headers: Headers, name: bytes) -> list[str]:
     """The values of every header called `name`, which is lower case, in order."""
     return [value.decode("latin-1") for key, value in headers if key.lower() == name]
+
+
+def error_body(code: str, message: str) -> bytes:
+    """An error in JSON, in the form of the voice protocol's `error` event."""
+    return msgspec.json.encode({"error": {"code": code, "message": message}})
 
 
 def json_headers(body: bytes) -> list[tuple[bytes, bytes]]:

@@ -227,7 +227,7 @@ class PassthroughConversation:
         turn.texts.setdefault(event.item_id, "")
 
     def _on_speech_stopped(self, event: events.SpeechStopped) -> None:
-        self._stopped = [*self._stopped, event.item_id][-ITEMS_REMEMBERED_MAX:]
+        self._stopped = _remember(self._stopped, event.item_id)
         if self._flow.turn is not None and self._user_input.is_listening:
             self._flow.turn.stages.speech_stopped = self._flow.now
 
@@ -238,7 +238,7 @@ class PassthroughConversation:
         is_due = self._flow.response_is_due
         if turn is None or not self._user_input.is_listening:
             turn = self._flow.begin("committed", interrupts=False)
-        self._over = [*self._over, event.item_id][-ITEMS_REMEMBERED_MAX:]
+        self._over = _remember(self._over, event.item_id)
         by_upstream = event.item_id in self._stopped  # its turn detection announced the end of speech
         if not by_upstream:
             self._flow.commit_over()
@@ -259,7 +259,7 @@ class PassthroughConversation:
         """What was being said was not meant: the next words are another question's."""
         turn = self._flow.turn
         if turn is not None and self._user_input.is_listening:
-            self._over = [*self._over, *turn.texts][-ITEMS_REMEMBERED_MAX:]
+            self._over = _remember(self._over, *turn.texts)
             self._flow.finish("unanswered", "cleared")
 
     # What is heard
@@ -270,3 +270,7 @@ class PassthroughConversation:
             return
         if self._responses.open is None and self._flow.is_heard(turn):
             self._flow.finish(turn.status)
+
+
+def _remember(known: list[str], *item_ids: str) -> list[str]:
+    return [*known, *item_ids][-ITEMS_REMEMBERED_MAX:]
