@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.admission_fixture import AdmissionFixture, token
+from tests.support.admission_fixture import SECRET, AdmissionFixture, token
+from voice_trio.auth.signed_tokens import ResumeTokens
+from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -54,3 +56,13 @@ async def test_when_everything_is_wrong_the_first_check_is_the_one_that_speaks(a
         *("feature_disabled", "token_invalid", "plan_required", "not_in_rollout", "rate_limited"),
         *("too_many_sessions", "draining"),
     ]
+
+
+async def test_a_resume_needs_a_user_token_that_is_valid_now_F17(
+    autojump_clock: MockClock, fixture: AdmissionFixture
+) -> None:
+    resume = ResumeTokens(load_settings({"JWT_SECRET": SECRET}).signing_secret).issue("ann", "vs_1", 600)
+
+    assert (await fixture.refusal(token(exp=1), resume=resume)).code == "token_invalid"
+    assert (await fixture.refusal(None, resume=resume)).code == "token_invalid"
+    assert (await fixture.refusal(token(), resume=resume)).code == "resume_invalid"  # past the token: no such session

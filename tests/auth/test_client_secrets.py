@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -38,6 +39,14 @@ def test_it_is_good_until_it_says_and_can_be_used_again() -> None:
         assert secrets(at).read(secret.value).user == ADA
     with pytest.raises(TokenInvalid, match="expired"):
         secrets(1600).read(secret.value)
+
+
+@pytest.mark.parametrize(("token_ends", "secret_ends"), [(1002.9, 1002), (1600, 1600), (9000, 1600), (None, 1600)])
+def test_it_ends_with_the_token_that_it_was_made_from_F17(token_ends: float | None, secret_ends: int) -> None:
+    secret = secrets(1000).issue(replace(ADA, token_expires_at=token_ends), seconds=600)
+    assert secret.expires_at == secret_ends
+    with pytest.raises(TokenInvalid, match="expired"):
+        secrets(secret_ends).read(secret.value)
 
 
 def test_a_secret_signed_by_somebody_else_is_refused() -> None:

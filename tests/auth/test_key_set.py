@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
+import structlog.testing
 import trio
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from voice_trio import limits
 from voice_trio.auth.key_set import KeySet
@@ -129,3 +130,53 @@ async def test_a_caller_who_leaves_during_the_fetch_leaves_no_lock_behind(
     await trio.sleep(5.0)
 
     assert (await key_set.key("k1")).key_id == "k1"
+
+
+def published(key: Any, key_id: str, **more: str) -> dict[str, Any]:
+    algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPublicKey) else jwt.algorithms.ECAlgorithm
+    return {**json.loads(algorithm.to_jwk(key)), "kid": key_id, **more}
+
+
+def rsa_key(bits: int) -> rsa.RSAPublicKey:
+    return rsa.generate_private_key(65537, bits).public_key()
+
+
+def ec_key(curve: ec.EllipticCurve) -> ec.EllipticCurvePublicKey:
+    return ec.generate_private_key(curve).public_key()
+
+
+WEAK = [
+    published(rsa_key(1024), "short"),
+    published(ec_key(ec.SECP256K1()), "koblitz"),
+    published(ec_key(ec.SECP384R1()), "other curve", alg="ES256"),
+]
+GOOD = [
+    published(rsa_key(2048), "rsa", alg="PS256"),
+    published(ec_key(ec.SECP256R1()), "256"),
+    published(ec_key(ec.SECP384R1()), "384", alg="ES384"),
+    published(ec_key(ec.SECP521R1()), "521"),
+]
+
+
+@pytest.mark.parametrize("others", [GOOD, []])
+async def test_weak_keys_are_not_used_and_named_once_F17(
+    autojump_clock: MockClock, others: list[dict[str, Any]]
+) -> None:
+    async def fetch() -> jwt.PyJWKSet:
+        await trio.lowlevel.checkpoint()
+        return jwt.PyJWKSet(WEAK + others)
+
+    key_set = KeySet(fetch)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            for weak in WEAK:
+                with pytest.raises(TokenInvalid, match="unknown key"):
+                    await key_set.key(weak["kid"])
+            await trio.sleep(limits.JWKS_FRESH_SECONDS + 1)
+    assert {entry["key_id"]: entry["reason"] for entry in logs} == {
+        "short": "RSA of 1024 bits, at least 2048 are needed",
+        "koblitz": "curve secp256k1 for ES256K",
+        "other curve": "curve secp384r1 for ES256",
+    }
+    assert len(logs) == 3
+    assert [(await key_set.key(key["kid"])).key_id for key in others] == [key["kid"] for key in others]

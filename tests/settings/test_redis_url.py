@@ -88,7 +88,12 @@ def test_no_text_is_more_than_wrong(text: str) -> None:
 
 
 def test_instances_that_share_redis_must_share_a_signing_secret() -> None:
-    shared = {"JWT_JWKS_URL": "https://id.example/keys", "REDIS_URL": "redis://cache", "ENABLE_VOICE_REALTIME": "true"}
+    shared = {
+        "JWT_JWKS_URL": "https://id.example/keys",
+        "JWT_AUDIENCE": "voice",
+        "REDIS_URL": "redis://cache",
+        "ENABLE_VOICE_REALTIME": "true",
+    }
     with pytest.raises(ConfigurationError, match="VOICE_SIGNING_SECRET: must be set with JWT_JWKS_URL only and REDIS"):
         load_settings(shared)
 

@@ -61,6 +61,14 @@ async def test_a_users_token_buys_a_secret_for_ten_minutes(autojump_clock: MockC
     assert read_secret(answer["value"]) == SecretClaims(User("ada", plan="elite"))
 
 
+@pytest.mark.parametrize("left", [2, 300])
+async def test_a_secret_ends_with_the_token_that_it_was_made_from_F17(autojump_clock: MockClock, left: int) -> None:
+    asked = {"expires_after": {"anchor": "created_at", "seconds": 7200}}
+    short = issue_token(settings().tokens, User("ada", plan="elite"), seconds_valid=left)
+    _, _, answer = await ask(asked, {"Authorization": f"Bearer {short}"})
+    assert left - 2 <= answer["expires_at"] - time.time() <= left
+
+
 async def test_azures_header_does_as_well(autojump_clock: MockClock) -> None:
     status, _, answer = await ask(shown=None, headers={"api-key": token()})
     assert status == 200
@@ -77,7 +85,7 @@ async def test_openais_own_types_read_the_answer(autojump_clock: MockClock) -> N
         "audio": {"output": {"voice": "cedar"}, "input": {"turn_detection": {"type": "semantic_vad"}}},
         "tools": [{"type": "function", "name": "look_up", "parameters": {"type": "object"}}],
     }
-    asked = {"expires_after": {"anchor": "created_at", "seconds": 7200}, "session": preset}
+    asked = {"expires_after": {"anchor": "created_at", "seconds": 3000}, "session": preset}
     _, _, answer = await ask(asked)
 
     told = ClientSecretCreateResponse.model_validate(answer)
@@ -86,7 +94,7 @@ async def test_openais_own_types_read_the_answer(autojump_clock: MockClock) -> N
     assert told.session.audio.output is not None
     assert (told.session.audio.output.voice, told.session.audio.output.speed) == ("cedar", 1.0)
     assert (told.session.model, told.session.instructions) == (settings().upstream.model, "")
-    assert abs(told.expires_at - time.time() - 7200) < 5
+    assert abs(told.expires_at - time.time() - 3000) < 5
     assert read_secret(told.value).session == preset
 
 

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 STATS = "/v1/voice/stats"
 WRONG = "guess-guess-guess"
+METRICS_TOKEN = "a bearer of Prometheus"
 
 
 @pytest.mark.parametrize(("path", "kind"), [(STATS, "administrator"), ("/metrics", "metrics")])
 async def test_F9_wrong_tokens_are_counted_limited_and_logged_once(
     autojump_clock: MockClock, nursery: trio.Nursery, path: str, kind: str
 ) -> None:
-    gateway = make_gateway(nursery, METRICS_TOKEN="meter")
+    gateway = make_gateway(nursery, METRICS_TOKEN=METRICS_TOKEN)
     client = make_http_app(gateway).test_client()
     with structlog.testing.capture_logs() as logs:
         answers = [await client.get(path, headers=bearer(WRONG)) for _ in range(200)]
@@ -40,13 +41,13 @@ async def test_F9_wrong_tokens_are_counted_limited_and_logged_once(
 async def test_a_right_token_passes_meanwhile_and_a_wrong_one_is_refused_with_401_after_a_minute(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    client = make_http_app(make_gateway(nursery, METRICS_TOKEN="meter")).test_client()
+    client = make_http_app(make_gateway(nursery, METRICS_TOKEN=METRICS_TOKEN)).test_client()
     for _ in range(50):
         await client.get(STATS, headers=bearer(WRONG))
     administrator = issue_token(settings().tokens, User("root", is_admin=True))
     right = [
         await client.get(STATS, headers=bearer(administrator)),
-        await client.get("/metrics", headers=bearer("meter")),
+        await client.get("/metrics", headers=bearer(METRICS_TOKEN)),
     ]
     assert [answer.status_code for answer in right] == [200, 200]
     assert (await client.get(STATS, headers=bearer(token()))).status_code == 403

@@ -13,6 +13,7 @@ from voice_trio.errors import ModelUnavailable
 if TYPE_CHECKING:
     from pathlib import Path
 
+METRICS_TOKEN = "a bearer of Prometheus"
 QUICKLY: dict[str, Any] = {
     "first_word_after": 0.05,
     "word_every": 0.05,
@@ -270,14 +271,14 @@ async def test_after_a_reset_nothing_is_left_within_a_second_I8(tmp_path: Path) 
 
 async def test_health_readiness_liveness_and_metrics(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with gateway(tmp_path, METRICS_TOKEN="meter") as deployment, trio.open_nursery() as nursery:
+        async with gateway(tmp_path, METRICS_TOKEN=METRICS_TOKEN) as deployment, trio.open_nursery() as nursery:
             health = await deployment.get("/api/v1/voice/health")
             assert (health.status, health.json["status"]) == (200, "healthy")
             assert health.json["redis"]["using_fallback"] is False
             assert (await deployment.get("/livez")).status == (await deployment.get("/readyz")).status == 200
             assert (await deployment.get("/metrics")).status == 401
             await (await deployment.join(nursery)).hears("connection.ready")
-            metrics = await deployment.get("/metrics", "meter")
+            metrics = await deployment.get("/metrics", METRICS_TOKEN)
             assert b"voice_trio_active_sessions 1.0" in metrics.body
             assert (await deployment.get("/")).status == 404
             nursery.cancel_scope.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 import trio
-from cryptography.hazmat.primitives.asymmetric import ec
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from voice_trio.auth.plans import Entitlement, open_plans
 from voice_trio.auth.tokens import TokenVerifier, User
+from voice_trio.cli import main
 from voice_trio.errors import PlanUnverified, TokenUncheckable
 from voice_trio.settings import load_settings
 
@@ -64,7 +67,7 @@ def token() -> str:
 
 async def test_a_token_is_checked_with_the_keys_that_the_provider_publishes_fetched_once() -> None:
     async with site_with(KEYS) as provider:
-        verifier = TokenVerifier(load_settings({"JWT_JWKS_URL": provider.url}).tokens)
+        verifier = TokenVerifier(load_settings({"JWT_JWKS_URL": provider.url, "JWT_ALLOW_ANY_AUDIENCE": "true"}).tokens)
 
         async with trio.open_nursery() as nursery:
             for _ in range(10):
@@ -78,13 +81,15 @@ async def test_a_token_is_checked_with_the_keys_that_the_provider_publishes_fetc
 async def test_a_provider_that_publishes_nonsense_makes_a_token_uncheckable(document: object) -> None:
     async with site_with(document) as provider:
         with pytest.raises(TokenUncheckable):
-            await TokenVerifier(load_settings({"JWT_JWKS_URL": provider.url}).tokens).verify(token())
+            await TokenVerifier(
+                load_settings({"JWT_JWKS_URL": provider.url, "JWT_ALLOW_ANY_AUDIENCE": "true"}).tokens
+            ).verify(token())
 
 
 async def test_a_caller_who_will_not_wait_for_a_provider_that_hangs_leaves_at_once() -> None:
     async with site_with(KEYS) as provider:
         provider.hangs = True
-        verifier = TokenVerifier(load_settings({"JWT_JWKS_URL": provider.url}).tokens)
+        verifier = TokenVerifier(load_settings({"JWT_JWKS_URL": provider.url, "JWT_ALLOW_ANY_AUDIENCE": "true"}).tokens)
 
         began = time.monotonic()
         with trio.move_on_after(0.2) as scope:
@@ -113,3 +118,20 @@ async def test_a_plan_service_that_is_not_there_is_a_plan_unverified() -> None:
         async with open_plans(gone) as plans:
             with pytest.raises(PlanUnverified):
                 await plans.entitlement(User("ann"), "anns-token")
+
+
+async def test_check_names_weak_keys_and_fails_without_a_suitable_one_F17() -> None:
+    weak = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 1024).public_key()))
+    document = {"keys": [weak | {"kid": "old"}, *KEYS["keys"]]}
+    async with site_with(document) as provider:
+        mixed = await check(provider.url)
+        provider.document = {"keys": [weak | {"kid": "old"}]}
+        alone = await check(provider.url)
+    assert re.search(r"ok\s+tokens.* 1 of 2 keys are suitable; old is not used \(RSA of 1024 bits", mixed)
+    assert re.search(r"FAILED\s+tokens.* 0 of 1 keys are suitable", alone)
+
+
+async def check(url: str) -> str:
+    environ = {"JWT_JWKS_URL": url, "JWT_ISSUER": "us", "COLUMNS": "300", "OPENAI_API_KEY": ""}
+    result = await trio.to_thread.run_sync(lambda: CliRunner().invoke(main, ["check"], env=environ))
+    return result.stdout

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 KEY = "sk-proj-THEKEYTHATCOSTS"
 CONFIGURED = {
     "OPENAI_API_KEY": KEY,
-    "METRICS_TOKEN": "metrics-token-of-ours",
+    "METRICS_TOKEN": "metrics-bearer-that-is-ours",
     "VOICE_SIGNING_SECRET": "a signing secret that is long enough, really",
     "SENTRY_DSN": "http://sentrykeysentrykey@127.0.0.1:9/1",
     "REDIS_URL": "redis://user:redispassword@127.0.0.1:9/0",

@@ -212,7 +212,7 @@ async def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
             capture_stdout=True,
             capture_stderr=True,
             check=False,
-            env={"JWT_SECRET": "x" * 40},
+            env={"JWT_SECRET": "a secret of this test alone which is long enough"},
         )
         assert result.returncode == 1
         assert re.fullmatch(

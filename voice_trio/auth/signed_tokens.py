@@ -52,8 +52,13 @@ class ClientSecrets:
         self._unix_time = unix_time
 
     def issue(self, user: User, *, seconds: int, session: Mapping[str, Any] | None = None) -> ClientSecret:
-        """A secret that expires in `seconds`; raises `BadMessage` for a `session` that is too large."""
+        """A secret that expires in `seconds`, or with the user's token if that is earlier.
+
+        Raises `BadMessage` for a `session` that is too large.
+        """
         expires = int(self._unix_time()) + seconds
+        if user.token_expires_at is not None:
+            expires = min(expires, int(user.token_expires_at))
         claims = {
             "typ": CLIENT_SECRET_TYPE,
             "sub": user.id,

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -42,6 +42,8 @@ class User:
     is_admin: bool = False
     voice: str | None = None
     voice_speed: float | None = None
+    token_expires_at: float | None = field(default=None, compare=False)
+    """Unix time; None if no token names the user."""
 
 
 class TokenVerifier:
@@ -70,7 +72,7 @@ class TokenVerifier:
         claims = await self._verified_claims(token, header)
         if _is_internal(claims):
             raise TokenInvalid("this is not a user's token")
-        return user_from_claims(claims)
+        return replace(user_from_claims(claims), token_expires_at=float(claims["exp"]))
 
     async def _verified_claims(self, token: str, header: dict[str, Any]) -> dict[str, Any]:
         algorithm = header.get("alg")

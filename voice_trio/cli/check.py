@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from voice_trio.auth.key_set import examine_keys, key_fetcher
 from voice_trio.auth.tokens import User
 from voice_trio.cli.shared_state import only_errors_logged
-from voice_trio.errors import ConfigurationError, KnowledgeUnavailable, ModelUnavailable
+from voice_trio.errors import ConfigurationError, KnowledgeUnavailable, ModelUnavailable, TokenUncheckable
 from voice_trio.knowledge.open_knowledge import open_knowledge
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 from voice_trio.net.dial import make_dial
@@ -48,7 +49,10 @@ class Finding:
 @click.option("--sentry", is_flag=True, help="Send a test event to SENTRY_DSN too.")
 @click.pass_context
 def check(ctx: click.Context, sentry: bool) -> None:
-    """Try the upstream (connection, key, handshake), the knowledge base and Redis; exit code 1 if one fails."""
+    """Try the keys of tokens, the upstream (connection, key, handshake), the knowledge base and Redis.
+
+    Exit code 1 if one fails.
+    """
     try:
         settings = load_settings()
     except ConfigurationError as error:
@@ -63,8 +67,13 @@ def check(ctx: click.Context, sentry: bool) -> None:
 
 async def _check_all(settings: Settings) -> list[Finding]:
     findings = []
-    parts = (("upstream", _check_upstream), ("knowledge", _check_knowledge), ("redis", _check_redis))
-    for part, look in parts:
+    parts = {
+        "tokens": _check_tokens,
+        "upstream": _check_upstream,
+        "knowledge": _check_knowledge,
+        "redis": _check_redis,
+    }
+    for part, look in parts.items():
         findings.append(await _timed(part, look, settings))
     return findings
 
@@ -78,6 +87,29 @@ async def _timed(part: str, look: Callable[[Settings], Awaitable[tuple[bool, str
 def _settings_finding(settings: Settings) -> Finding:
     state = "switched on" if settings.access.enabled else "switched off (ENABLE_VOICE_REALTIME)"
     return Finding("settings", is_ok=True, detail="; ".join([state, *settings.warnings]))
+
+
+async def _check_tokens(settings: Settings) -> tuple[bool, str]:
+    """The strength of what verifies tokens; a secret that is too weak is a wrong setting, which is found before."""
+    tokens = settings.tokens
+    details, is_ok = [], True
+    if tokens.jwt_secrets:
+        shortest = min(len(secret.get_secret_value().encode()) for secret in tokens.jwt_secrets)
+        details.append(f"JWT_SECRET: {len(tokens.jwt_secrets)}, of at least {shortest} bytes")
+    if tokens.jwks_url is not None:
+        is_ok, keys = await _check_key_set(tokens.jwks_url)
+        details.append(keys)
+    return is_ok, "; ".join(details) or "none can be verified: neither JWT_SECRET nor JWT_JWKS_URL is set"
+
+
+async def _check_key_set(url: str) -> tuple[bool, str]:
+    try:
+        count, weak = await examine_keys(key_fetcher(url))
+    except TokenUncheckable as error:
+        return False, f"{url}: {error}"
+    found = f"{url}: {count - len(weak)} of {count} keys are suitable"
+    unused = [f"{key_id} is not used ({reason})" for key_id, reason in weak]
+    return len(weak) < count, "; ".join([found, *unused])
 
 
 async def _check_upstream(settings: Settings) -> tuple[bool, str]:

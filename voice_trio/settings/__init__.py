@@ -35,6 +35,7 @@ from voice_trio.settings.reading import (
     unknown_name_warnings,
     variables_of,
 )
+from voice_trio.settings.secret_strength import HMAC_KEY_BYTES_MIN, secret_fault
 from voice_trio.settings.service import (
     CLIENT_SETTINGS,
     HMAC_ALGORITHMS,
@@ -70,9 +71,6 @@ __all__ = [
     "load_settings",
     "markdown_table",
 ]
-
-SECRET_BYTES_MIN = 32
-"""RFC 7518 §3.2: an HS256 key has at least as many bytes as the hash."""
 
 OUR_PREFIXES = (
     *("VOICE_", "ENABLE_VOICE", "OPENAI_REALTIME_", "OPENAI_TRANSCRIPTION_", "UPSTREAM_", "JWT_", "RAG_"),
@@ -129,7 +127,8 @@ def load_settings(environ: Mapping[str, str] = os.environ, /, **defaults: str) -
         faults += found
     instructions, found = _read_instructions(groups["voice"])
     secret = _signing_secret(groups["tokens"])
-    settings = Settings(**groups, instructions=instructions, signing_secret=secret, warnings=tuple(_warnings(given)))
+    warnings = (*_warnings(given), *_audience_warnings(groups["tokens"]))
+    settings = Settings(**groups, instructions=instructions, signing_secret=secret, warnings=warnings)
     faults += found + _faults_between(settings, {fault.name for fault in faults})
     if faults:
         raise ConfigurationError("wrong settings:\n" + "\n".join(f"  {fault}" for fault in faults))
@@ -200,6 +199,26 @@ def _algorithms_fit_their_keys(settings: Settings) -> str:
     return ""
 
 
+def _secrets_are_strong(settings: Settings) -> str:
+    tokens = settings.tokens
+    names = [name for name in tokens.algorithms if name in HMAC_ALGORITHMS]
+    longest = max(names, key=lambda name: HMAC_KEY_BYTES_MIN[name], default="HS256")
+    for number, secret in enumerate(tokens.jwt_secrets, 1):
+        if fault := secret_fault(secret.get_secret_value(), HMAC_KEY_BYTES_MIN[longest], longest):
+            return fault if len(tokens.jwt_secrets) == 1 else f"secret {number}: {fault}"
+    return ""
+
+
+def _tokens_are_for_this_service(settings: Settings) -> str:
+    tokens = settings.tokens
+    if tokens.jwks_url is None or tokens.audience or tokens.issuer or tokens.allow_any_audience:
+        return ""
+    return (
+        "must be set (or JWT_ISSUER) with JWT_JWKS_URL: else each token of that provider passes, also one made for "
+        "another service; JWT_ALLOW_ANY_AUDIENCE=true accepts that"
+    )
+
+
 def _instances_share_a_signing_secret(settings: Settings) -> str:
     tokens, shared = settings.tokens, settings.shared
     if tokens.jwks_url and not tokens.jwt_secrets and shared.redis_url and shared.redis_enabled:
@@ -218,6 +237,8 @@ def _prices_can_be_read(settings: Settings) -> str:
 _RULES: tuple[tuple[tuple[str, ...], Callable[[Settings], str]], ...] = (
     (("JWT_SECRET", "JWT_JWKS_URL", "ENABLE_VOICE_REALTIME"), _tokens_can_be_verified),
     (("VOICE_PRICES_FILE",), _prices_can_be_read),
+    (("JWT_SECRET", "JWT_ALGORITHMS"), _secrets_are_strong),
+    (("JWT_AUDIENCE", "JWT_ISSUER", "JWT_JWKS_URL", "JWT_ALLOW_ANY_AUDIENCE"), _tokens_are_for_this_service),
     (("JWT_ALGORITHMS", "JWT_SECRET", "JWT_JWKS_URL"), _algorithms_fit_their_keys),
     (
         ("VOICE_SIGNING_SECRET", "JWT_SECRET", "JWT_JWKS_URL", "REDIS_URL", "REDIS_ENABLED"),
@@ -228,13 +249,14 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Settings], str]], ...] = (
 
 def _warnings(given: Mapping[str, str]) -> Iterator[str]:
     yield from unknown_name_warnings(given, [variable.name for variable in all_variables()], OUR_PREFIXES)
-    yield from _weak_secret_warnings(given)
     if "VOICE_INSTRUCTIONS" in given and "VOICE_INSTRUCTIONS_FILE" in given:
         yield "VOICE_INSTRUCTIONS has no effect beside VOICE_INSTRUCTIONS_FILE"
 
 
-def _weak_secret_warnings(given: Mapping[str, str]) -> Iterator[str]:
-    for name in ("JWT_SECRET", "VOICE_SIGNING_SECRET"):
-        parts = [part.strip() for part in given.get(name, "").split(",") if part.strip()]
-        if any(len(part.encode()) < SECRET_BYTES_MIN for part in parts):
-            yield f"{name} is short: at least {SECRET_BYTES_MIN} random bytes are right"
+def _audience_warnings(tokens: Tokens) -> Iterator[str]:
+    if tokens.jwks_url is None or tokens.audience:
+        return
+    if tokens.issuer:
+        yield "JWT_AUDIENCE is not set: tokens that JWT_ISSUER made for other services are accepted too"
+    elif tokens.allow_any_audience:
+        yield "JWT_ALLOW_ANY_AUDIENCE: every token of the JWT_JWKS_URL provider is accepted, also for other services"

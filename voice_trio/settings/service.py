@@ -16,6 +16,7 @@ import voice_trio
 from voice_trio import limits
 from voice_trio.settings.reading import CommaList, Group, HttpUrl, SecretList, any_case, check_url, env
 from voice_trio.settings.redis_url import parse_redis_url
+from voice_trio.settings.secret_strength import BEARER_BYTES_MIN, HMAC_KEY_BYTES_MIN, secret_fault
 
 HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
 KEY_PAIR_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -35,6 +36,17 @@ def _shared_secrets(given: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if any("-----BEGIN" in secret.get_secret_value() for secret in given):
         raise ValueError("must be shared secrets, not a PEM key: public keys come by JWT_JWKS_URL")
     return given
+
+
+def _strong(bytes_min: int, use: str) -> AfterValidator:
+    """A validator of one secret; `use` names what needs `bytes_min` bytes."""
+
+    def check(secret: SecretStr) -> SecretStr:
+        if fault := secret_fault(secret.get_secret_value(), bytes_min, use):
+            raise ValueError(fault)
+        return secret
+
+    return AfterValidator(check)
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
@@ -73,7 +85,9 @@ class Tokens(Group):
     """The verification of user tokens."""
 
     jwt_secrets: Annotated[SecretList, AfterValidator(_shared_secrets)] = env(
-        "JWT_SECRET", (), "shared secrets of HS* tokens, comma-separated for rotation: the first signs, all verify"
+        "JWT_SECRET",
+        (),
+        "shared secrets of HS* tokens, at least 32 bytes; comma-separated for rotation: the first signs, all verify",
     )
     jwks_url: HttpUrl | None = env("JWT_JWKS_URL", None, "URL of the public keys of RS/PS/ES/EdDSA tokens")
     algorithms_given: Annotated[CommaList, AfterValidator(_known_algorithms)] = env(
@@ -82,9 +96,16 @@ class Tokens(Group):
         "the only algorithms accepted: HS* only with a secret, all others only with `JWT_JWKS_URL`",
         shown="`HS256` with a secret, `RS256,ES256` with `JWT_JWKS_URL`",
     )
-    audience: str | None = env("JWT_AUDIENCE", None, "when set, the claim `aud` must contain it")
+    audience: str | None = env(
+        "JWT_AUDIENCE", None, "when set, the claim `aud` must contain it; this or `JWT_ISSUER` is required with JWKS"
+    )
     issuer: str | None = env("JWT_ISSUER", None, "when set, the claim `iss` must equal it")
-    signing_secret_given: SecretStr | None = env(
+    allow_any_audience: bool = env(
+        "JWT_ALLOW_ANY_AUDIENCE",
+        False,
+        "accept every token of the `JWT_JWKS_URL` provider, also those made for other services; warns at each start",
+    )
+    signing_secret_given: Annotated[SecretStr, _strong(HMAC_KEY_BYTES_MIN["HS256"], "HMAC-SHA256")] | None = env(
         "VOICE_SIGNING_SECRET",
         None,
         "signs resume tokens and client secrets; required with JWKS only plus Redis",
@@ -213,7 +234,7 @@ class Shared(Group):
     webhook_url: HttpUrl | None = env(
         "VOICE_WEBHOOK_URL", None, "URL to which each session's record is sent at its end; unset: none"
     )
-    webhook_secret: SecretStr | None = env(
+    webhook_secret: Annotated[SecretStr, _strong(BEARER_BYTES_MIN, "HMAC-SHA256")] | None = env(
         "VOICE_WEBHOOK_SECRET", None, "signs these requests (HMAC-SHA256 in `X-Voice-Signature`); unset: unsigned"
     )
 
@@ -225,7 +246,9 @@ class Web(Group):
     allowed_origins: Annotated[CommaList, AfterValidator(_origins)] = env(
         "ALLOWED_ORIGINS", ("*",), "origins whose pages may connect; a request without `Origin` is accepted"
     )
-    metrics_token: SecretStr | None = env("METRICS_TOKEN", None, "bearer that `GET /metrics` requires, if set")
+    metrics_token: Annotated[SecretStr, _strong(BEARER_BYTES_MIN, "a bearer token")] | None = env(
+        "METRICS_TOKEN", None, "bearer that `GET /metrics` requires, if set"
+    )
     trusted_proxy_hops: int = env(
         "TRUSTED_PROXY_HOPS",
         0,
