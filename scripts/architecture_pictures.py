@@ -63,7 +63,7 @@ PURPOSES = {
 NURSERIES = """
 one process | server/server.py:run_server
     signals, shutdown | server/server.py:_Shutdown.watch_signals
-    rollout, budget, lag, heartbeat | server/process.py:_start_background_tasks
+    rollout, budget, lag, heartbeat | server/process.py:start_background_tasks
     pings to all clients and upstreams | net/keepalive.py:keep_links_alive
     accept loop: a task for each connection | server/accept.py:serve
         one connection: requests, an upgrade, admission, its session | server/connection.py:serve_connection

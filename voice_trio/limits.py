@@ -46,6 +46,11 @@ SNAPSHOT_BYTES_MAX = 64 * MIB  # of such statistics
 ACCEPT_STEP_SECONDS = 0.003  # a worker waits so long for each connection that it has more than the least loaded one
 ACCEPT_SECONDS_MAX = 0.015  # for that wait in all; no connection is noticeably late
 
+# Tasks beside the sessions. One that fails is started again.
+BACKGROUND_PAUSE_SECONDS = 1.0  # before the next run; doubles with each failure
+BACKGROUND_PAUSE_SECONDS_MAX = 30.0
+BACKGROUND_PROVEN_SECONDS = 60.0  # a run of this length resets the pause
+
 # Sockets. A listening socket passes its options on to the connections that it accepts.
 LISTEN_BACKLOG = 256  # connections that wait to be accepted
 ACCEPT_PAUSE_SECONDS = 0.1  # after a connection that could not be accepted for want of descriptors or memory

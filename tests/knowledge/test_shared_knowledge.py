@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from voice_trio import limits
 from voice_trio.conversation.retrieval.passage import Passage
@@ -283,3 +284,15 @@ async def test_a_disk_that_stands_still_holds_up_no_cancellation_and_one_thread_
             disk.move()
         assert [passage.id for passage in await net.search("deep water", 5)] == ["3"]
     assert disk.at_once == 1
+
+
+async def test_a_store_that_fails_in_any_way_fails_this_search_only_F58(
+    autojump_clock: trio.testing.MockClock, scene: Scene
+) -> None:
+    scene.store.fail(RuntimeError("can't start new thread"))
+    with capture_logs() as logged:
+        assert await scene.fails("light") == 0
+    assert [line["event"] for line in logged] == ["search_failed"]
+    scene.store.answer_after(0)
+    (found,) = await scene.shared.search("light", 5)  # the nursery of the searches still stands
+    assert found.title == "Light"

@@ -204,6 +204,23 @@ async def test_a_port_that_accepts_and_never_answers_costs_no_more_than_the_time
             assert not await knowledge.is_available()
 
 
+class DefectiveWeaviate(WeaviateKnowledge):
+    """Its connection fails as the client library should not: two threads that import it at once deadlock."""
+
+    def _connected(self) -> Any:
+        raise RuntimeError("deadlock detected by _ModuleLock('weaviate')")
+
+
+async def test_an_error_of_any_kind_makes_it_unavailable_and_ends_nothing_else_F58() -> None:
+    knowledge = DefectiveWeaviate(WeaviateAddress.of("http://127.0.0.1:1"))
+    with trio.fail_after(20):
+        assert not await knowledge.is_available()
+        with pytest.raises(KnowledgeUnavailable, match="RuntimeError: deadlock detected"):
+            await knowledge.search("brooder", 1)
+        with pytest.raises(KnowledgeUnavailable, match="RuntimeError: deadlock detected"):
+            await knowledge.look_up(["5c8f3b7e-0b5e-4a7e-9a39-6d0a2f1c7d11"])
+
+
 def test_the_client_library_is_imported_only_when_it_is_needed() -> None:
     code = "import sys, voice_trio.knowledge.weaviate.knowledge; sys.exit('weaviate' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -66,6 +66,5 @@ async def _serve_alone(settings: Settings, bind: str, certfile: str | None, keyf
     # Imported here: a parent of workers needs none of it.
     from voice_trio.server.server import Tls, collect_garbage_rarely, run_server
 
-    collect_garbage_rarely()
     tls = Tls(certfile, keyfile) if certfile and keyfile else None
-    return await run_server(settings, open_listener(bind), tls=tls)
+    return await run_server(settings, open_listener(bind), tls=tls, when_started=collect_garbage_rarely)

@@ -48,8 +48,8 @@ def worker(
         shared = SharedFolder(folder)
         shared.share_metrics(slot)
         this = Worker(FolderWorkerPeers(shared, slot, count), socket.socket(fileno=parent))
-        collect_garbage_rarely()
-        exit_code = trio.run(partial(run_server, settings, socket.socket(fileno=listener), tls=tls, worker=this))
+        run = partial(run_server, tls=tls, worker=this, when_started=collect_garbage_rarely)
+        exit_code = trio.run(run, settings, socket.socket(fileno=listener))
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
     ctx.exit(exit_code)

@@ -14,7 +14,9 @@ from voice_trio.knowledge.passage_cache.file import PassageCacheFile, passage_ca
 from voice_trio.knowledge.passage_cache.revalidation import revalidate_forever
 from voice_trio.knowledge.shared_knowledge import SharedKnowledge
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
+from voice_trio.knowledge.weaviate.client_library import import_client_library
 from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge
+from voice_trio.net.background import keep_running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,9 +41,10 @@ async def open_knowledge(settings: Settings) -> AsyncIterator[Knowledge]:
             embedded.close()
         return
     store, passage_cache = weaviate_of(settings), passage_cache_of(settings)
+    import_client_library()  # before anything can ask for it in several threads
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(revalidate_forever, passage_cache, store)
+            nursery.start_soon(keep_running, revalidate_forever, passage_cache, store)
             seconds_max = settings.retrieval.search_timeout_ms / 1000
             yield SharedKnowledge(store, nursery, passage_cache=passage_cache, search_seconds_max=seconds_max)
             nursery.cancel_scope.cancel(reason="the process ends")

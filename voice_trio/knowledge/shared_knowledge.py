@@ -186,6 +186,10 @@ class SharedKnowledge:
             search.error = None
         except KnowledgeUnavailable as error:
             search.error = str(error)
+        except Exception:
+            self._breaker.fail(trio.current_time())
+            search.error = "the search failed"
+            log.exception("search_failed")
         finally:
             del self._searches[key]
             search.done.set()
@@ -206,5 +210,5 @@ class SharedKnowledge:
     async def _put(self, passages: tuple[Passage, ...]) -> None:
         try:
             await self._passage_cache.put(passages)
-        except KnowledgeUnavailable as error:
-            log.warning("passages_not_cached", reason=str(error))
+        except Exception as error:  # of whatever kind: this task has no caller, and the passages were found
+            log.warning("passages_not_cached", reason=str(error) or type(error).__name__)

@@ -21,6 +21,7 @@ import structlog
 import trio
 
 from voice_trio import limits
+from voice_trio.net.background import keep_running
 from voice_trio.state.session_record import SessionRecord, encode_record
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Webhook:
             return
         async with httpx2.AsyncClient(timeout=None, follow_redirects=False) as client, trio.open_nursery() as nursery:
             for _ in range(limits.WEBHOOK_SENDERS):
-                nursery.start_soon(self._send_queued, client, self._url)
+                nursery.start_soon(keep_running, self._send_queued, client, self._url)
 
     async def wait_idle(self) -> None:
         """Wait until no record is queued or under way; the caller bounds the time."""
@@ -132,7 +133,7 @@ async def open_webhook(settings: Settings) -> AsyncIterator[Webhook]:
     shared = settings.shared
     webhook = Webhook(shared.webhook_url, shared.webhook_secret, store_transcripts=shared.store_transcripts)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(webhook.run)
+        nursery.start_soon(keep_running, webhook.run)
         try:
             yield webhook
         finally:

@@ -20,6 +20,7 @@ import structlog
 import trio
 
 from voice_trio import limits
+from voice_trio.net.background import keep_running
 from voice_trio.server.connection import serve_connection
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ async def serve(
     async with trio.open_nursery() as handlers:
         with listener:
             async with trio.open_nursery() as accepting:
-                accepting.start_soon(acceptor.run, handlers, services)
+                accepting.start_soon(keep_running, acceptor.run, handlers, services)
                 task_status.started()
                 await shutdown_trigger()
                 accepting.cancel_scope.cancel(reason="the server stops")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Never
 
 import structlog
@@ -22,6 +23,7 @@ from voice_trio.auth.plans import open_plans
 from voice_trio.auth.tokens import TokenVerifier
 from voice_trio.billing.prices import load_prices
 from voice_trio.knowledge.open_knowledge import open_knowledge
+from voice_trio.net.background import keep_running
 from voice_trio.net.byte_budget import ByteBudget
 from voice_trio.net.keepalive import keep_links_alive
 from voice_trio.observability.sentry import start_reports
@@ -38,7 +40,7 @@ from voice_trio.web.process_stats import NoWorkerPeers
 from voice_trio.web.statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from voice_trio.auth.plans import Plans
     from voice_trio.billing.prices import Prices
@@ -73,7 +75,7 @@ async def open_gateway(
     try:
         async with _open_services(settings) as services, trio.open_nursery() as nursery:
             gateway = _make_gateway(settings, services, prices, reports, peers or NoWorkerPeers(), nursery)
-            _start_background_tasks(gateway)
+            start_background_tasks(gateway)
             yield gateway
             with trio.move_on_after(limits.FLUSH_SECONDS_MAX, shield=True):
                 await gateway.daily_budget.share()
@@ -141,18 +143,22 @@ def _make_gateway(
     )
 
 
-def _start_background_tasks(gateway: Gateway) -> None:
-    start, peers = gateway.nursery.start_soon, gateway.peers
-    start(_check_knowledge, gateway.knowledge, gateway.settings)
-    start(follow_rollout, gateway.state, gateway.live)
-    start(follow_takeovers, gateway.state, gateway.live)
-    start(gateway.daily_budget.run)
-    start(keep_links_alive)
-    start(watch_load, gateway)
-    start(InstanceHeartbeat(gateway).run)
+def start_background_tasks(gateway: Gateway) -> None:
+    """Start each task so that its failure ends neither the process nor the other tasks."""
+    peers = gateway.peers
+    tasks: list[Callable[[], Awaitable[object]]] = [
+        partial(_check_knowledge, gateway.knowledge, gateway.settings),
+        partial(follow_rollout, gateway.state, gateway.live),
+        partial(follow_takeovers, gateway.state, gateway.live),
+        gateway.daily_budget.run,
+        keep_links_alive,
+        partial(watch_load, gateway),
+        InstanceHeartbeat(gateway).run,
+    ]
     if isinstance(peers, FolderWorkerPeers):
-        start(peers.serve, gateway.snapshot)
-        start(_refresh_gauges, gateway.statistics)
+        tasks += [partial(peers.serve, gateway.snapshot), partial(_refresh_gauges, gateway.statistics)]
+    for task in tasks:
+        gateway.nursery.start_soon(keep_running, task)
 
 
 async def _check_knowledge(knowledge: Knowledge, settings: Settings) -> None:

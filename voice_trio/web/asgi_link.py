@@ -14,6 +14,7 @@ import trio
 
 from voice_trio import limits
 from voice_trio.errors import LinkClosed
+from voice_trio.net.background import contain
 from voice_trio.web.handshake import ClientLink, OpeningRequest, error_body, head_of_scope, hide_secrets, json_headers
 from voice_trio.web.hypercorn_bridge import UPGRADE_FAILURES, bound_messages, decline_compression, wait_until_stopping
 
@@ -54,7 +55,7 @@ async def serve_websocket(
             await endpoint(request)
             nursery.cancel_scope.cancel(reason="connection over")
     finally:
-        gateway.nursery.start_soon(request.link.discard_messages, limits.DISCARD_SECONDS_MAX)
+        gateway.nursery.start_soon(contain, request.link.discard_messages, limits.DISCARD_SECONDS_MAX)
 
 
 async def _drain_when_stopping(gateway: Gateway, send: Send) -> None:

@@ -9,6 +9,7 @@ import structlog
 import trio
 
 from voice_trio import limits
+from voice_trio.net.background import contain
 from voice_trio.session.endings import Ending
 
 if TYPE_CHECKING:
@@ -112,4 +113,4 @@ async def follow_takeovers(state: State, live: LiveSessions) -> Never:
     """Evict each session that another instance resumes; runs until cancelled."""
     async with trio.open_nursery() as nursery:
         while True:
-            nursery.start_soon(live.evict, await state.wait_takeover())
+            nursery.start_soon(contain, live.evict, await state.wait_takeover())

@@ -75,7 +75,7 @@ class SqliteKnowledge:
         """Whether there is a readable base now; never raises."""
         try:
             return await self._read(_can_read, if_missing=False)
-        except KnowledgeUnavailable:
+        except Exception:  # of whatever kind: a health check must not end its caller
             return False
 
     async def stats(self) -> KnowledgeStats:
@@ -98,6 +98,8 @@ class SqliteKnowledge:
         job = ReaderJob()
         try:
             return await self._threads.read(self._run, job, function, if_missing)
+        except RuntimeError as error:  # the process has as many threads as it may have
+            raise KnowledgeUnavailable(str(error)) from error
         finally:
             job.interrupt()
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from voice_trio import limits
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.knowledge.weaviate.knowledge import connect, foreign_errors, short_text
+from voice_trio.knowledge.weaviate.client_library import foreign_errors, short_text
+from voice_trio.knowledge.weaviate.knowledge import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

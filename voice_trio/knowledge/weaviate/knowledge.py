@@ -1,8 +1,8 @@
 """A knowledge base in Weaviate: hybrid search through its own client library, in worker threads.
 
-It connects at the first search or look-up, and imports the client library, which is slow to import, only then. A
-cancelled search is abandoned; its thread ends by the timeout of the library. While Weaviate's gRPC port is closed, the
-library retries for about a minute in such a thread. For that reason a circuit breaker belongs in front.
+It connects at the first search or look-up. A cancelled search is abandoned; its thread ends by the timeout of the
+library. While Weaviate's gRPC port is closed, the library retries for about a minute in such a thread. For that reason
+a circuit breaker belongs in front. Whatever the library raises becomes `KnowledgeUnavailable` here.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from voice_trio import limits
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
+from voice_trio.knowledge.weaviate.client_library import import_client_library, mapping_every_error
 from voice_trio.net.threads import Bulkhead
 
 if TYPE_CHECKING:
@@ -112,7 +113,10 @@ class WeaviateKnowledge:
 
     async def is_available(self) -> bool:
         """Whether Weaviate reports that it is ready; never raises. Takes at most the time of a search."""
-        return await self._health_thread.read(self._is_ready)
+        try:
+            return await self._health_thread.read(self._is_ready)
+        except Exception:  # of whatever kind: a health check must not end its caller
+            return False
 
     def close(self) -> None:
         """Close the connections; the next search makes new ones."""
@@ -127,35 +131,30 @@ class WeaviateKnowledge:
         return self._threads.busy
 
     def _search(self, query: str, limit: int) -> tuple[tuple[Passage, ...], float, float]:
-        from weaviate.classes.query import MetadataQuery
-
         began_at = time.monotonic()
-        try:
+        with mapping_every_error():
+            import_client_library()
+            from weaviate.classes.query import MetadataQuery
+
             found = (
                 self._connected()
                 .collections.use(self._collection)
                 .query.hybrid(query, alpha=self._alpha, limit=limit, return_metadata=MetadataQuery(score=True))
             )
             passages = tuple(self._passage(each) for each in found.objects)
-        except foreign_errors() as error:
-            raise KnowledgeUnavailable(f"weaviate: {short_text(error)}") from error
         return tuple(passage for passage in passages if passage.text.strip()), began_at, time.monotonic()
 
     def _look_up(self, ids: Sequence[str]) -> tuple[Passage, ...]:
-        from weaviate.exceptions import InsufficientPermissionsError
+        with mapping_every_error():
+            import_client_library()
+            from weaviate.exceptions import InsufficientPermissionsError
 
-        try:
-            objects = (
-                self._connected()
-                .collections.use(self._collection)
-                .query.fetch_objects_by_ids([uuid.UUID(each) for each in ids], limit=len(ids))
-                .objects
-            )
-        except InsufficientPermissionsError:
-            return ()  # for this key the passages do not exist any more
-        except foreign_errors() as error:
-            raise KnowledgeUnavailable(f"weaviate: {short_text(error)}") from error
-        return tuple(passage for passage in map(self._passage, objects) if passage.text.strip())
+            query = self._connected().collections.use(self._collection).query
+            try:
+                found = query.fetch_objects_by_ids([uuid.UUID(each) for each in ids], limit=len(ids))
+            except InsufficientPermissionsError:
+                return ()  # for this key the passages do not exist any more
+            return tuple(passage for passage in map(self._passage, found.objects) if passage.text.strip())
 
     def _passage(self, found: Any) -> Passage:
         properties = {name: value for name, value in found.properties.items() if isinstance(value, str)}
@@ -165,12 +164,7 @@ class WeaviateKnowledge:
         return Passage(str(found.uuid), title, text, source, found.metadata.score or 0.0)
 
     def _is_ready(self) -> bool:
-        try:
-            return bool(self._connected().is_ready())
-        except KnowledgeUnavailable:
-            return False
-        except foreign_errors():
-            return False
+        return bool(self._connected().is_ready())
 
     def _connected(self) -> WeaviateClient:
         """The client; the first caller connects it, others wait for that at most the time of a search."""
@@ -188,6 +182,7 @@ class WeaviateKnowledge:
 
 def connect(address: WeaviateAddress, api_key: str | None, seconds_max: float) -> WeaviateClient:
     """A connected client whose calls take `seconds_max` at most; blocks. Raises the types of `foreign_errors`."""
+    import_client_library()
     import weaviate
     from weaviate.classes.init import AdditionalConfig, Auth, Timeout
 
@@ -204,17 +199,6 @@ def connect(address: WeaviateAddress, api_key: str | None, seconds_max: float) -
         ),
         skip_init_checks=True,  # these checks request the package index for newer versions
     )
-
-
-def foreign_errors() -> tuple[type[Exception], ...]:
-    """The errors of the client library for a server that is unavailable, slow or misconfigured."""
-    from weaviate.exceptions import WeaviateBaseError
-
-    return (WeaviateBaseError, OSError, ValueError, KeyError, AttributeError)
-
-
-def short_text(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
 
 def _cloud_grpc_host(host: str) -> str:

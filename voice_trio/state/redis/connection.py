@@ -68,6 +68,9 @@ class RedisConnection:
                         if failed.fault is RedisFault.BROKEN:  # the call failed, not the connection
                             raise
                         self.mark_down(failed.fault)
+                    except Exception as error:  # of whatever kind: callers expect a call to fail, and go on without it
+                        log.exception("redis_call_failed")
+                        raise RedisFailed(RedisFault.BROKEN) from error
             finally:
                 self._calls.discard(call_scope)
         if self.is_up:

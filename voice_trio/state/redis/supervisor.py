@@ -18,6 +18,7 @@ import trio
 
 from voice_trio import limits
 from voice_trio.errors import StateUnavailable
+from voice_trio.net.background import contain, keep_running
 from voice_trio.net.threads import Bulkhead
 from voice_trio.state.redis.driver import RedisFailed, RedisFault
 from voice_trio.state.redis.pending_writes import LocalState, WriteReplay
@@ -99,11 +100,11 @@ class RedisSupervisor:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled; reports as started after the first check of Redis."""
-        await self._reconnect()
+        await contain(self._reconnect)
         task_status.started()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._maintain)
-            nursery.start_soon(self._poll)
+            nursery.start_soon(keep_running, self._maintain)
+            nursery.start_soon(keep_running, self._poll)
 
     async def flush(self) -> None:
         """Write what is pending, if Redis is up. The caller bounds the time."""
