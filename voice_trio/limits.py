@@ -148,6 +148,9 @@ AUDIO_SPEED_MAX = 2.0  # times real time in the long run
 CLIENT_FRAMES_QUEUED_MAX = 1000  # received and not handled yet
 CLIENT_BYTES_QUEUED_MAX = 16 * MIB
 
+CLIENT_TOOLS_BYTES_MAX = 128 * 1024  # of a client's functions as JSON, which each response reads again
+CLIENT_PICTURE_CHARS_MAX = 15 * MIB  # of one data URL: OpenAI's largest event
+
 # What a session queues, in seconds of audio, messages and bytes.
 CLIENT_AUDIO_QUEUED_SECONDS_MAX = 240.0  # to a client: the longest response is about 205 s (4,096 tokens of 50 ms)
 CLIENT_FRAMES_TO_SEND_MAX = 20_000  # that much audio in pieces of 20 ms with their text, and some more

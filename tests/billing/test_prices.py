@@ -93,6 +93,43 @@ def test_a_negative_count_is_named_and_everything_else_is_counted() -> None:
     assert cost.usd == PRICES.of_response(MODEL, usage(1000, out=(0, 10))).usd
 
 
+@pytest.mark.parametrize("written", [1000, 1000.0, 999.5, "1000", "1000.0", " 1e3 "])
+def test_a_count_is_read_however_it_is_written_F15(written: object) -> None:
+    reported = {"output_tokens": written, "output_token_details": {"audio_tokens": written}}
+    assert PRICES.of_response(MODEL, reported) == Cost(Decimal("0.064"))
+
+
+@pytest.mark.parametrize("written", [2.84, "2.84", "2.840", " 2.84"])
+def test_seconds_are_read_however_they_are_written_F15(written: object) -> None:
+    cost = PRICES.of_transcription("gpt-realtime-whisper", {"type": "duration", "seconds": written})
+    assert cost == Cost(Decimal("0.000804666667"))
+
+
+UNREADABLE = [True, -5, -0.5, "-5", float("nan"), "NaN", float("inf"), "1e400", 10**12, "many", "", "9" * 50, [5], {}]
+
+
+@pytest.mark.parametrize("written", UNREADABLE)
+def test_what_cannot_be_read_is_marked_and_the_readable_rest_is_counted_F15(written: object) -> None:
+    reported = {"input_tokens": written, "output_tokens": 100, "output_token_details": {"audio_tokens": 100}}
+    cost = PRICES.of_response(MODEL, reported)
+    assert (cost.usd, cost.is_estimate, cost.is_unreadable) == (Decimal("0.0064"), True, True)
+    by_second = PRICES.of_transcription("gpt-realtime-whisper", {"type": "duration", "seconds": written})
+    assert (by_second.usd, by_second.is_estimate, by_second.is_unreadable) == (Decimal(0), True, True)
+
+
+def test_an_unreadable_usage_costs_at_least_what_is_expected_F15() -> None:
+    expected = PRICES.estimated_response(MODEL, UsageEstimate(output_audio_seconds=3.0))
+    unreadable = PRICES.of_response(MODEL, {"output_tokens": float("nan")})
+    assert unreadable.or_estimate(expected) == Cost(expected.usd, is_estimate=True, warnings=("usage_malformed",))
+    readable = PRICES.of_response(MODEL, {"output_token_details": {"audio_tokens": 1}})
+    assert readable.or_estimate(expected) == readable
+
+
+def test_tokens_that_stand_only_in_the_total_are_taken_for_output() -> None:
+    cost = PRICES.of_response(MODEL, {"total_tokens": 110, "input_token_details": {"text_tokens": 10}})
+    assert cost == Cost((10 * Decimal(4) + 100 * Decimal(64)) / 10**6, is_estimate=True)
+
+
 def test_more_cached_than_read_is_named_and_counts_as_all_of_it() -> None:
     cost = PRICES.of_response(MODEL, usage(100, cached=(200, 0)))
     assert cost.warnings == ("usage_inconsistent",)

@@ -125,6 +125,18 @@ def test_a_response_create_that_is_refused_is_an_error_the_client_sees() -> None
     assert scene.errors() == ["answer_failed"]
 
 
+def test_a_response_that_the_session_denies_ends_its_turn_with_an_error_and_the_next_one_is_asked_for_F13() -> None:
+    scene = Scene()
+    scene.ask()
+    scene.feed(events.ResponseDenied(scene.last(commands.CreateResponse).event_id))
+    assert scene.errors() == ["budget_exhausted"]
+    scene.until(20.0)
+    assert [record.status for record in scene.records()] == ["failed"]
+    assert scene.errors() == ["budget_exhausted"]
+    scene.ask("and how warm in the second week")
+    assert len(scene.to_upstream(commands.CreateResponse)) == 2
+
+
 def test_errors_about_our_own_housekeeping_stay_ours() -> None:
     scene = Scene()
     scene.ask()

@@ -84,12 +84,25 @@ def test_I1_an_interrupted_response_that_is_never_done_is_cancelled_by_id_and_th
 
 def test_too_many_responses_out_of_band_are_refused() -> None:
     conversation = PassthroughConversation(Policy())
-    for _ in range(16):
+    for _ in range(4):
         assert asked(conversation.handle(requests.ResponseRequested({}, out_of_band=True), 0.0)) == 1
     issued = conversation.handle(requests.ResponseRequested({}, out_of_band=True, event_id="mine"), 0.0)
     (told,) = [c.event for c in issued if isinstance(c, commands.SendToClient)]
     assert isinstance(told, commands.RequestRefused)
     assert told.event_id == "mine"
+
+
+@pytest.mark.parametrize("out_of_band", [False, True])
+def test_a_response_that_the_session_denies_is_refused_under_the_clients_event_id_F13(out_of_band: bool) -> None:
+    conversation = PassthroughConversation(Policy())
+    wanted = requests.ResponseRequested({}, out_of_band=out_of_band, event_id="mine")
+    (create,) = to_upstream(conversation.handle(wanted, 0.0), commands.CreateClientResponse)
+    issued = conversation.handle(events.ResponseDenied(create.event_id), 0.0)
+    (told,) = [c.event for c in issued if isinstance(c, commands.SendToClient)]
+    assert isinstance(told, commands.RequestRefused)
+    assert (told.code, told.event_id) == ("budget_exhausted", "mine")
+    assert not conversation.is_answering(0.0)
+    assert asked(conversation.handle(wanted, 1.0)) == 1
 
 
 def fire(conversation: PassthroughConversation, timer: commands.ScheduleEvent) -> list[commands.Command]:

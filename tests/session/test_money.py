@@ -5,18 +5,19 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import trio
 
 from tests.support.budget_fixture import Budgets
 from tests.support.session_fixture import SESSION_CONFIG, SessionFixture
 from voice_trio import limits
 from voice_trio.conversation import commands, events
+from voice_trio.protocols.realtime import read_event
 from voice_trio.session.endings import Ending
 from voice_trio.session.observers import TranscriptionModelChanged
 from voice_trio.state.state import Spenders
 
 if TYPE_CHECKING:
-    import pytest
     from trio.testing import MockClock
 
     from voice_trio.session.spend.cost_meter import SessionBill
@@ -183,6 +184,27 @@ def test_a_usage_of_null_is_estimated_too() -> None:
     assert bill.cost.is_estimate
     assert bill.cost.warnings == ("usage_missing",)
     assert bill.cost.usd > 0
+
+
+@pytest.mark.parametrize("usage", [{}, {"output_tokens": True}, {"output_tokens": "many"}, {"text": "none"}])
+def test_a_usage_that_says_nothing_is_estimated_F15(usage: dict[str, Any]) -> None:
+    bill = Budgets().open_bill()
+    begin(bill, 1, "r1")
+    bill.on_event(events.ResponseAudioDelta("r1", "a1", "", 1000.0), 0.0)
+    bill.on_command(commands.CountUsage("response", "r1", usage), 0.0)
+    assert bill.cost.is_estimate
+    assert bill.cost.usd >= Decimal(20 * 64) / 10**6
+
+
+@pytest.mark.parametrize("usage", ['"all"', "[5]", "7", "true"])
+def test_a_usage_that_is_no_object_does_not_cost_the_event_F15(usage: str) -> None:
+    done = read_event('{"type":"response.done","response":{"id":"r1","status":"completed","usage":' + usage + "}}")
+    assert isinstance(done, events.ResponseDone)
+    assert (done.status, done.usage) == ("completed", None)
+    kind = "conversation.item.input_audio_transcription.completed"
+    words = read_event(f'{{"type":"{kind}","item_id":"i1","transcript":"hello","usage":{usage}}}')
+    assert isinstance(words, events.TranscriptCompleted)
+    assert (words.transcript, words.usage) == ("hello", None)
 
 
 async def test_a_whole_session_ends_in_mid_answer_when_its_budget_is_spent(

@@ -68,6 +68,7 @@ async def test_what_it_can_do_without_is_left_out(
     asked = passthrough.model.heard("session.update")[-1].event["session"]
     assert asked == {
         "type": "realtime",
+        "max_output_tokens": 5,  # lower than the gateway's own
         "audio": {
             "input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high", "create_response": False}},
             "output": {"voice": "cedar"},

@@ -226,15 +226,15 @@ async def test_only_what_holds_is_shown() -> None:
     wish = {
         "type": "realtime",
         "instructions": "Be merry.",
-        "max_output_tokens": 5,
+        "max_output_tokens": "inf",
         "audio": {"output": {"speed": 1.2}},
     }
     _, _, answer = await ask({"session": wish})
     shown = answer["session"]
     assert (shown["instructions"], shown["max_output_tokens"], shown["audio"]["output"]["speed"]) == (
         "Be merry.",
-        "inf",
+        4096,
         1.2,
     )
     _, _, answer = await ask({"session": wish}, variables={"VOICE_CLIENT_CONFIG": "none"})
-    assert answer["session"]["instructions"] == ""
+    assert (answer["session"]["instructions"], answer["session"]["max_output_tokens"]) == ("", 4096)

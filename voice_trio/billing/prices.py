@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from voice_trio.billing.usage import UsageFaults, input_tokens, output_tokens, seconds_of
+from voice_trio.billing.usage import UNREADABLE, UsageFaults, input_tokens, output_tokens, seconds_of
 from voice_trio.settings.price_table import MODALITIES, PriceTable, Rates, SpeechRates, read_price_table
 
 if TYPE_CHECKING:
@@ -40,6 +40,17 @@ class Cost:
     is_estimate: bool = False
     warnings: tuple[str, ...] = ()
 
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether a reported value could not be counted: the cost may lack what it stands for."""
+        return not UNREADABLE.isdisjoint(self.warnings)
+
+    def or_estimate(self, estimate: Cost) -> Cost:
+        """This cost if all of it could be read, else the higher of the two, as an estimate."""
+        if not self.is_unreadable:
+            return self
+        return Cost(max(self.usd, estimate.usd), is_estimate=True, warnings=self.warnings)
+
     def __add__(self, other: Cost) -> Cost:
         names = dict.fromkeys((*self.warnings, *other.warnings))
         return Cost(self.usd + other.usd, self.is_estimate or other.is_estimate, tuple(names))
@@ -53,6 +64,7 @@ class UsageEstimate:
     input_audio_tokens: int = 0
     output_audio_seconds: float = 0.0
     output_characters: int = 0
+    input_image_tokens: int = 0
 
 
 class Prices:
@@ -115,6 +127,7 @@ class Prices:
         tokens = [
             (estimate.input_text_tokens, rates["text"].input),
             (estimate.input_audio_tokens, rates["audio"].input),
+            (estimate.input_image_tokens, rates["image"].input),
             (spoken, rates["audio"].output),
             (written, rates["text"].output),
         ]
@@ -163,12 +176,12 @@ def _speech_cost(rates: SpeechRates, seconds: Decimal, faults: UsageFaults, *, i
     if rates.per_minute is None:
         return _cost([(round(seconds * USER_TOKENS_PER_SECOND), rates.audio)], faults, is_estimate=True)
     usd = (seconds * rates.per_minute / 60).quantize(GRAIN)
-    return Cost(usd, is_estimate, tuple(dict.fromkeys(faults.names)))
+    return Cost(usd, is_estimate or faults.is_unreadable, tuple(dict.fromkeys(faults.names)))
 
 
 def _cost(tokens: list[tuple[int, Decimal]], faults: UsageFaults, *, is_estimate: bool) -> Cost:
     usd = sum((count * rate / _MILLION for count, rate in tokens), Decimal(0)).quantize(GRAIN)
-    return Cost(usd, is_estimate, tuple(dict.fromkeys(faults.names)))
+    return Cost(usd, is_estimate or faults.is_unreadable, tuple(dict.fromkeys(faults.names)))
 
 
 def _find(table: Mapping[str, Any], model: str) -> Any:

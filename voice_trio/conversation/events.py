@@ -303,6 +303,13 @@ class UpstreamLost:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseDenied:
+    """The session sent no `response.create` for this response: what is left of a budget is reserved by others."""
+
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseStalled:
     """An active response may have been without an event for long."""
 
@@ -353,6 +360,6 @@ TimerEvent: TypeAlias = (
 )
 """What a `ScheduleEvent` asked for; it may come when it means nothing any more."""
 
-InternalEvent: TypeAlias = WorkEvent | TimerEvent | UpstreamReady | UpstreamLost
+InternalEvent: TypeAlias = WorkEvent | TimerEvent | UpstreamReady | UpstreamLost | ResponseDenied
 
 Event: TypeAlias = UpstreamEvent | ClientEvent | InternalEvent

@@ -15,6 +15,10 @@ TOOL_ROUNDS_MAX = 4  # after so many rounds of function calls in one turn, the m
 SESSION_EXPIRED = "session_expired"
 ALREADY_ACTIVE = "conversation_already_has_active_response"
 
+# A response that the session did not admit: what is left of a budget is reserved by other responses.
+BUDGET_EXHAUSTED = "budget_exhausted"
+BUDGET_RESERVED_MESSAGE = "Other answers are using what is left of the budget. Please ask again in a moment."
+
 # With these, another connection for this account would be refused as well.
 FATAL_CODES = frozenset(
     {

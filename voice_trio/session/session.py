@@ -186,7 +186,7 @@ class Session:
             case commands.SendToClient(event):
                 self._client.send(event, now)
             case commands.SendToUpstream(upstream_command):
-                self._upstream.send_command(upstream_command)
+                self._send_upstream(upstream_command, now)
             case (
                 commands.BeginTurn()
                 | commands.EndTurn()
@@ -211,6 +211,13 @@ class Session:
                 self.end(Ending.UPSTREAM_UNAVAILABLE)
             case _:
                 assert_never(command)
+
+    def _send_upstream(self, command: commands.UpstreamCommand, now: float) -> None:
+        """Send what the cost meter admits; a denial comes as an event of its own, as the upstream's refusal would."""
+        if self._cost_meter.admits(command):
+            self._upstream.send_command(command)
+        else:
+            self._turn_tasks.execute(commands.ScheduleEvent(now, events.ResponseDenied(command.event_id)))
 
     async def _live(self, sockets: trio.Nursery) -> None:
         async with trio.open_nursery() as nursery:

@@ -102,6 +102,13 @@ class Assistant(Group):
     noise_reduction: Annotated[
         Literal["near_field", "far_field", "off"], any_case("near_field", "far_field", "off")
     ] = env("VOICE_NOISE_REDUCTION", "near_field", "`near_field` (headset), `far_field` (laptop, room) or `off`")
+    max_output_tokens: int = env(
+        "VOICE_MAX_OUTPUT_TOKENS",
+        4096,
+        "tokens of one response at most; a client of OpenAI's protocol may lower it, not raise it",
+        ge=1,
+        le=4096,
+    )
     vad_silence_ms: int = env("VOICE_VAD_SILENCE_MS", 500, "ms of silence that end an utterance", ge=50, le=10_000)
     vad_threshold: float = env(
         "VOICE_VAD_THRESHOLD", 0.5, "activation threshold of speech detection, 0 to 1", ge=0, le=1

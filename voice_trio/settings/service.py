@@ -20,9 +20,12 @@ from voice_trio.settings.secret_strength import BEARER_BYTES_MIN, HMAC_KEY_BYTES
 
 HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
 KEY_PAIR_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-SAFE_CLIENT_SETTINGS = ("voice", "speed", "turn_detection", "tools", "output_modalities", "language", "instructions")
+SAFE_CLIENT_SETTINGS = (
+    *("voice", "speed", "turn_detection", "tools", "output_modalities", "language", "instructions"),
+    "max_output_tokens",  # a client can only lower it
+)
 """What a client of `/v1/realtime` may set by default; VOICE_CLIENT_CONFIG overrides it."""
-CLIENT_SETTINGS = (*SAFE_CLIENT_SETTINGS, "noise_reduction", "max_output_tokens", "reasoning", "transcription_model")
+CLIENT_SETTINGS = (*SAFE_CLIENT_SETTINGS, "noise_reduction", "reasoning", "transcription_model")
 
 
 def _known_algorithms(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -114,6 +114,7 @@ class _ClientSecretRoutes:
         config = realtime_config_for(user, self._settings)
         # `expires_at` is 0: the session has not begun.
         fresh = sessions.new_session(f"sess_{secrets.token_hex(12)}", config.model, 0, voice=config.voice)
+        fresh["max_output_tokens"] = config.max_output_tokens
         client_settings = ClientSettings(config, frozenset(self._settings.web.client_config))
         if preset is not None:
             fresh = sessions.merged(fresh, client_settings.request_update("preset", preset))

@@ -93,4 +93,5 @@ def realtime_config_for(user: User, settings: Settings) -> RealtimeConfig:
         threshold=voice.vad_threshold,
         noise_reduction=None if voice.noise_reduction == "off" else voice.noise_reduction,
         reasoning_effort=voice.reasoning_effort,
+        max_output_tokens=voice.max_output_tokens,
     )

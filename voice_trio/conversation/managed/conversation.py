@@ -76,7 +76,7 @@ class ManagedConversation:
                 self._on_interrupt(event)
             case events.TextInput() | events.PlaybackPosition() | events.LanguageDetected():
                 self._on_client(event)
-            case events.UpstreamError() | events.UpstreamReady() | events.UpstreamLost():
+            case events.UpstreamError() | events.UpstreamReady() | events.UpstreamLost() | events.ResponseDenied():
                 self._failures.on_event(event)
             case events.ItemTruncated() | events.ItemDeleted() | events.OtherUpstreamEvent():
                 issued.append(commands.SendToClient(event))

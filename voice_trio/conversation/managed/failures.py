@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from voice_trio.conversation import commands, events
-from voice_trio.conversation.policy import ALREADY_ACTIVE, FATAL_CODES, RESPONSE_ATTEMPTS_MAX, SESSION_EXPIRED
+from voice_trio.conversation.policy import (
+    ALREADY_ACTIVE,
+    BUDGET_EXHAUSTED,
+    BUDGET_RESERVED_MESSAGE,
+    FATAL_CODES,
+    RESPONSE_ATTEMPTS_MAX,
+    SESSION_EXPIRED,
+)
 from voice_trio.conversation.turn.turn import TurnState
 
 if TYPE_CHECKING:
@@ -23,8 +30,12 @@ class ManagedFailures:
         self._responses = flow.responses
         self._lost_speech_of: int | None = None
 
-    def on_event(self, event: events.UpstreamError | events.UpstreamReady | events.UpstreamLost) -> None:
+    def on_event(
+        self, event: events.UpstreamError | events.UpstreamReady | events.UpstreamLost | events.ResponseDenied
+    ) -> None:
         match event:
+            case events.ResponseDenied():
+                self._on_denied(event)
             case events.UpstreamError():
                 self._on_error(event)
             case events.UpstreamReady():
@@ -78,6 +89,12 @@ class ManagedFailures:
             return
         self._flow.notify("answer_failed", "The model refused to answer. Please ask again.")
         self._flow.finish("failed")
+
+    def _on_denied(self, event: events.ResponseDenied) -> None:
+        response = self._responses.refused(event.tag)
+        if response is not None and not response.interrupted:
+            self._flow.notify(BUDGET_EXHAUSTED, BUDGET_RESERVED_MESSAGE)
+            self._flow.finish("failed")
 
     def on_creation_overdue(self, event: events.CreationOverdue) -> None:
         latest = self._responses.latest

@@ -47,6 +47,7 @@ PassthroughInput: TypeAlias = (
     | events.Interrupt
     | events.UpstreamReady
     | events.UpstreamLost
+    | events.ResponseDenied
 )
 """What this policy is given. It never calls tools or asks for a position, so their results and timers do not occur."""
 
@@ -105,8 +106,8 @@ class PassthroughConversation:
                 self._response_handlers.on_other(event, now)
             case events.ItemTruncated() | events.ItemDeleted():
                 self._on_item_changed(event)
-            case events.UpstreamError():
-                self._failures.on_upstream_error(event)
+            case events.UpstreamError() | events.ResponseDenied():
+                self._failures.on_event(event)
             case events.Interrupt():
                 self._flow.interrupt()
             case events.UpstreamReady() | events.UpstreamLost():

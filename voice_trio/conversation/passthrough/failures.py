@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from voice_trio.conversation import commands, events
-from voice_trio.conversation.policy import FATAL_CODES, SESSION_EXPIRED
+from voice_trio.conversation.policy import BUDGET_EXHAUSTED, BUDGET_RESERVED_MESSAGE, FATAL_CODES, SESSION_EXPIRED
 
 if TYPE_CHECKING:
     from voice_trio.conversation.passthrough.responses import FailedRequest
@@ -20,7 +20,16 @@ class PassthroughFailures:
         self._out = flow.out
         self._responses = flow.responses
 
-    def on_upstream_error(self, event: events.UpstreamError) -> None:
+    def on_event(self, event: events.UpstreamError | events.ResponseDenied) -> None:
+        match event:
+            case events.UpstreamError():
+                self._on_upstream_error(event)
+            case events.ResponseDenied():
+                self._on_denied(event)
+            case _:
+                assert_never(event)
+
+    def _on_upstream_error(self, event: events.UpstreamError) -> None:
         self._out.warn(event.code or "error", event.message)
         if event.code in FATAL_CODES:
             self._out.issued.append(commands.EndSession(event.code))
@@ -46,6 +55,14 @@ class PassthroughFailures:
         failed = self._responses.take_failed(tag, overdue=False)
         if failed is not None:
             self._out.to_client(commands.UpstreamErrorForwarded(event, failed.client_event_id))
+            self._finish_turn_of(failed, "failed")
+
+    def _on_denied(self, event: events.ResponseDenied) -> None:
+        """The session did not send a `response.create`: its budget is reserved by other responses."""
+        failed = self._responses.take_failed(event.tag, overdue=False)
+        if failed is not None:
+            refusal = commands.RequestRefused(BUDGET_EXHAUSTED, BUDGET_RESERVED_MESSAGE, failed.client_event_id)
+            self._out.to_client(refusal)
             self._finish_turn_of(failed, "failed")
 
     def on_creation_overdue(self, event: events.CreationOverdue) -> None:

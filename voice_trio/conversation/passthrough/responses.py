@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from voice_trio.conversation.turn.playback import Heard
     from voice_trio.conversation.turn.turn import Turn
 
-OUT_OF_BAND_MAX = 16
-"""Responses outside of the conversation that one client may have running."""
+OUT_OF_BAND_MAX = 4
+"""Responses outside of the conversation that one client may have running: each is paid, and none waits for another."""
 METADATA_PAIRS_MAX = 16
 """OpenAI's; where a client uses all of them there is no room for our tag."""
 

@@ -1,6 +1,7 @@
 """OpenAI's own protocol, as the gateway speaks it to clients: their requests pass, nothing of the gateway's does.
 
 client_settings   which parts of its session a client may set, and what goes upstream for them
+request_content   items and function tools, built anew from the fields that are checked
 event_reader      a client's frames, checked and reduced to what may pass
 event_writer      the upstream's frames without the gateway's own items, and errors in OpenAI's shapes
 """

@@ -14,6 +14,7 @@ import msgspec
 
 from voice_trio.conversation.passthrough.requests import TurnPolicyUpdated
 from voice_trio.errors import InvalidEvent
+from voice_trio.protocols.openai_client.request_content import function_choice, function_tools
 from voice_trio.protocols.realtime.sessions import PCM_24K
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from voice_trio.protocols.realtime import RealtimeConfig
 
 INSTRUCTIONS_CHARACTERS_MAX = 32_000
-TOOLS_MAX = 128
 PENDING_MAX = 64
 SETTING_NAMES = frozenset(
     {
@@ -180,10 +180,11 @@ class ClientSettings:
         changes: _Changes = {}
         if "instructions" in asked and self.may_instruct:
             changes["instructions"] = asked["instructions"] or ""
-        if "tools" in self._allowed and asked.get("tools") is not None:
-            changes["tools"] = asked["tools"]
-        if "tools" in self._allowed and asked.get("tool_choice") is not None:
-            changes["tool_choice"] = asked["tool_choice"]
+        tools = self._tools(asked, "session")
+        if "tools" in tools:
+            changes["tools"] = tools["tools"]
+        if "tool_choice" in tools:
+            changes["tool_choice"] = tools["tool_choice"]
         audio_input = (asked.get("audio") or {}).get("input") or {}
         if "turn_detection" in audio_input and "turn_detection" in self._allowed:
             changes["turn_policy"] = _turn_policy(audio_input["turn_detection"])
@@ -201,19 +202,26 @@ class ClientSettings:
             return {}
         settings: _Json = {}
         if asked.get("tools") is not None:
-            settings["tools"] = _functions(asked["tools"], f"{where}.tools")
-        choice = asked.get("tool_choice")
-        if choice is not None:
-            if isinstance(choice, dict) and choice.get("type") != "function":
-                raise InvalidEvent("Only a function can be chosen.", param=f"{where}.tool_choice")
-            settings["tool_choice"] = choice
+            settings["tools"] = function_tools(asked["tools"], f"{where}.tools")
+        if asked.get("tool_choice") is not None:
+            settings["tool_choice"] = function_choice(asked["tool_choice"], f"{where}.tool_choice")
         if asked.get("parallel_tool_calls") is not None:
             settings["parallel_tool_calls"] = asked["parallel_tool_calls"]
         return settings
 
     def _unchanged(self, asked: Mapping[str, Any]) -> _Json:
         names = {"output_modalities", "max_output_tokens", "reasoning"} & self._allowed
-        return {name: asked[name] for name in sorted(names) if asked.get(name) is not None}
+        given = {name: asked[name] for name in sorted(names) if asked.get(name) is not None}
+        if "max_output_tokens" in given:
+            given["max_output_tokens"] = self._capped(given["max_output_tokens"])
+        if "reasoning" in given:
+            given["reasoning"] = _kept(given["reasoning"], "effort")
+        return given
+
+    def _capped(self, tokens: int | str) -> int:
+        """A client may lower the gateway's bound on the output of a response, and not raise it."""
+        highest = self._config.max_output_tokens
+        return min(tokens, highest) if isinstance(tokens, int) else highest
 
     def _audio_input(self, asked: Mapping[str, Any]) -> _Json:
         _check_format(asked.get("format"), "session.audio.input.format")
@@ -224,7 +232,8 @@ class ClientSettings:
         if asked.get("transcription") is not None:
             settings["transcription"] = self._transcription(asked["transcription"])
         if "noise_reduction" in asked and "noise_reduction" in self._allowed:
-            settings["noise_reduction"] = asked["noise_reduction"]
+            noise_reduction = asked["noise_reduction"]
+            settings["noise_reduction"] = noise_reduction and _kept(noise_reduction, "type", "strength")
         return settings
 
     def _transcription(self, asked: Mapping[str, Any]) -> _Json:
@@ -238,16 +247,14 @@ class ClientSettings:
     def _audio_output(self, asked: Mapping[str, Any], where: str) -> _Json:
         _check_format(asked.get("format"), f"{where}.audio.output.format")
         names = [name for name in ("voice", "speed") if name in self._allowed]
-        return {name: asked[name] for name in names if asked.get(name) is not None}
+        given = {name: asked[name] for name in names if asked.get(name) is not None}
+        if isinstance(given.get("voice"), dict):
+            given["voice"] = _kept(given["voice"], "id")
+        return given
 
 
-def _functions(tools: Sequence[Any], param: str) -> list[_Json]:
-    if len(tools) > TOOLS_MAX:
-        raise InvalidEvent(f"More than {TOOLS_MAX} tools.", param=param)
-    for index, tool in enumerate(tools):
-        if not isinstance(tool, dict) or tool.get("type") != "function":
-            raise InvalidEvent("Only tools of type 'function' are supported.", param=f"{param}[{index}].type")
-    return list(tools)
+def _kept(values: Mapping[str, Any], *names: str) -> _Json:
+    return {name: values[name] for name in names if name in values}
 
 
 def _turn_detection(asked: Mapping[str, Any] | None) -> _Json | None:

@@ -15,6 +15,7 @@ from voice_trio.conversation.passthrough import requests
 from voice_trio.conversation.response_slot import TAG
 from voice_trio.errors import EventTooLarge, InvalidEvent
 from voice_trio.protocols.audio import BYTES_PER_MS, BYTES_PER_SAMPLE, AudioAppended, audio_ms
+from voice_trio.protocols.openai_client.request_content import item_content, picture_bytes
 from voice_trio.protocols.realtime import client_events
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class ClientEventReader:
         if is_large:
             _check_large(frame)
         event = client_events.read_client_event(frame)
-        if is_large and not _may_be_large(event):
+        if is_large and not _may_be_large(event, _size(frame)):
             raise EventTooLarge(_TOO_LARGE)
         try:
             return self._to_event(event)
@@ -119,7 +120,7 @@ class ClientEventReader:
             self._check_visible(after, "item_create", "previous_item_id")
         self._check_role(item, "item.role")
         place = {} if after is None else {"previous_item_id": after}
-        body = {"type": "conversation.item.create", **place, "item": msgspec.to_builtins(item)}
+        body = {"type": "conversation.item.create", **place, "item": item_content(item, "item")}
         role = item.role or "" if item.type == "message" else ""
         return requests.ItemCreateRequested(body, item.id, item.text, role, event_id=event.event_id)
 
@@ -134,7 +135,11 @@ class ClientEventReader:
                 self._check_visible(item.id, "item_retrieve", f"response.input[{index}].id")
         if response.metadata and TAG in response.metadata:
             raise InvalidEvent(f"The metadata key '{TAG}' is reserved.", param=f"response.metadata.{TAG}")
-        body = self._settings.response_body(msgspec.to_builtins(response))
+        asked = msgspec.to_builtins(response)
+        if response.input is not None:
+            items = enumerate(response.input)
+            asked["input"] = [item_content(item, f"response.input[{index}]") for index, item in items]
+        body = self._settings.response_body(asked)
         return requests.ResponseRequested(body, out_of_band=response.conversation == "none", event_id=event_id)
 
     def _check_role(self, item: Item, param: str) -> None:
@@ -183,8 +188,8 @@ def _check_large(frame: str | bytes) -> None:
         raise EventTooLarge(_TOO_LARGE)
 
 
-def _may_be_large(event: client_events.ClientEvent) -> bool:
-    """Whether an event appends audio or has a picture."""
+def _may_be_large(event: client_events.ClientEvent, size: int) -> bool:
+    """Whether an event appends audio, or would be small without its pictures: text beside them costs as any other."""
     if isinstance(event, client_events.CreateItem):
-        return any(part.type == "input_image" for part in event.item.content or ())
+        return size - picture_bytes(event.item) <= SMALL_BYTES_MAX
     return isinstance(event, client_events.AppendAudio)

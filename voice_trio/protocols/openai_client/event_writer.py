@@ -95,7 +95,8 @@ class ClientEventWriter:
                 return _with_event_id(error.wire, event_id)
             case commands.RequestRefused():
                 kind = "server_error" if notice.is_ours else "invalid_request_error"
-                return self._error(kind, notice.code, notice.message, notice.param, notice.event_id)
+                code = _CODES.get(notice.code, notice.code)
+                return self._error(kind, code, notice.message, notice.param, notice.event_id)
             case commands.TruncateAck(item_id=item_id, content_index=index, audio_end_ms=end_ms):
                 cut = {"item_id": item_id, "content_index": index, "audio_end_ms": end_ms}
                 return self._event("conversation.item.truncated", **cut)

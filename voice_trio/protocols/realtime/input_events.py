@@ -30,6 +30,11 @@ class ServerEvent(msgspec.Struct, tag_field="type", omit_defaults=True, kw_only=
     """One event of a Realtime server, without its `event_id`. Fields that are `None` by default are left out."""
 
 
+def read_usage(usage: Any) -> dict[str, Any] | None:
+    """The usage of an event; None if it is no object, so that it is estimated."""
+    return usage if isinstance(usage, dict) else None
+
+
 class SessionCreated(ServerEvent, tag="session.created"):
     session: Session
 
@@ -153,10 +158,12 @@ class TranscriptionCompleted(ServerEvent, tag="conversation.item.input_audio_tra
     item_id: str
     content_index: int | None = None
     transcript: str
-    usage: dict[str, Any] | None = None
+    usage: Any = None
+    """An object; anything else is no usage, and must not cost the event."""
 
     def to_event(self, wire: str) -> events.TranscriptCompleted:
-        return events.TranscriptCompleted(self.item_id, self.transcript, self.usage, self.content_index or 0, wire=wire)
+        usage = read_usage(self.usage)
+        return events.TranscriptCompleted(self.item_id, self.transcript, usage, self.content_index or 0, wire=wire)
 
 
 class TranscriptionFailed(ServerEvent, tag="conversation.item.input_audio_transcription.failed"):

@@ -13,7 +13,13 @@ import msgspec
 from voice_trio.conversation import events
 from voice_trio.errors import BadMessage
 from voice_trio.protocols.audio import BYTES_PER_MS, decode_audio
-from voice_trio.protocols.realtime.input_events import ErrorDetails, InputEvent, ServerEvent, WriteOnly
+from voice_trio.protocols.realtime.input_events import (
+    ErrorDetails,
+    InputEvent,
+    ServerEvent,
+    WriteOnly,
+    read_usage,
+)
 from voice_trio.protocols.realtime.items import Item
 
 if TYPE_CHECKING:
@@ -124,7 +130,8 @@ class Response(msgspec.Struct, kw_only=True):
     output_modalities: WriteOnly[list[str]] = msgspec.field(default_factory=lambda: ["audio"])
     max_output_tokens: WriteOnly[int | str] = "inf"
     audio: WriteOnly[dict[str, Any] | None] = None
-    usage: dict[str, Any] | None = None
+    usage: Any = None
+    """An object; anything else is no usage, and must not cost the event."""
     metadata: dict[str, Any] | None = None
 
 
@@ -142,7 +149,7 @@ class ResponseDone(ServerEvent, tag="response.done"):
         response, details = self.response, self.response.status_details or StatusDetails()
         code = details.error.code_or_type if details.error else ""
         status, reason = response.status or "completed", details.reason or ""
-        return events.ResponseDone(response.id, status, reason, code, response.usage, wire=wire)
+        return events.ResponseDone(response.id, status, reason, code, read_usage(response.usage), wire=wire)
 
 
 class _Id(msgspec.Struct):

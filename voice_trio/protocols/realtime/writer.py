@@ -50,6 +50,8 @@ class RealtimeConfig:
     noise_reduction: str | None = "near_field"
     reasoning_effort: str | None = None
     tools: Sequence[Mapping[str, Any]] = ()
+    max_output_tokens: int = 4096
+    """Of one response, 1–4096."""
 
 
 def takes_reasoning_effort(model: str) -> bool:
@@ -82,6 +84,7 @@ def session_update(config: RealtimeConfig, event_id: str = "vt_session") -> str:
         },
         "tools": list(config.tools),
         "tool_choice": "auto",
+        "max_output_tokens": config.max_output_tokens,
     }
     if config.reasoning_effort and takes_reasoning_effort(config.model):
         session["reasoning"] = {"effort": config.reasoning_effort}

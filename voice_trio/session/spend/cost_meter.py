@@ -8,6 +8,7 @@ import structlog
 
 from voice_trio.billing.prices import CHARACTERS_PER_TOKEN, Cost
 from voice_trio.billing.spending import ZERO, BudgetLevel, SessionCosts
+from voice_trio.billing.usage import is_reported
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.response_slot import TAG
 from voice_trio.conversation.session_events import BudgetWarning
@@ -39,6 +40,15 @@ class CostMeter(Observer):
     def cost_of_turn(self, turn_id: int) -> Cost:
         """What a turn has cost so far."""
         return Cost()
+
+    @property
+    def reserved_micro_usd(self) -> int:
+        """What is reserved for responses and transcriptions that are not billed yet, in millionths of a US dollar."""
+        return 0
+
+    def admits(self, command: commands.UpstreamCommand) -> bool:
+        """Whether `command` may leave; it reserves the expected cost of a response. Called once, before it is sent."""
+        return True
 
     def open(self, warn: Callable[[BudgetWarning], None], on_budget_exhausted: Callable[[], None]) -> None:
         """The session is ready. From now on, and perhaps at once, budgets warn it and end it by these callbacks."""
@@ -186,18 +196,21 @@ class SessionBill(CostMeter):
         self._check_session_budget()
 
     def _price_response(self, response_id: str, usage: Mapping[str, object] | None) -> Cost:
-        estimate = self._estimator.estimate(response_id)
+        prices = self._budgets.prices
+        estimate = prices.estimated_response(self._model, self._estimator.estimate(response_id))
         self._estimator.settle_response(response_id, usage)
-        if usage is None:
-            return self._budgets.prices.estimated_response(self._model, estimate)
-        return self._budgets.prices.of_response(self._model, usage)
+        if usage is None or not is_reported(usage):
+            return estimate
+        return prices.of_response(self._model, usage).or_estimate(estimate)
 
     def _price_transcription(self, kind: str, source_id: str, usage: Mapping[str, object] | None) -> Cost:
         seconds = self._estimator.seconds_of(source_id)
         self._estimator.settle_item(source_id)
-        if usage is None:
-            return self._budgets.prices.estimated_transcription(self._model_of(kind), seconds)
-        return self._budgets.prices.of_transcription(self._model_of(kind), usage)
+        prices, model = self._budgets.prices, self._model_of(kind)
+        estimate = prices.estimated_transcription(model, seconds)
+        if usage is None or not is_reported(usage):
+            return estimate
+        return prices.of_transcription(model, usage).or_estimate(estimate)
 
     def _bill_estimates(self) -> None:
         for response_id in self._estimator.responses:

@@ -12,6 +12,7 @@ import msgspec
 import trio
 
 from voice_trio.billing.spending import micro_usd
+from voice_trio.billing.usage import read_number
 from voice_trio.conversation.turn.history import History, Said
 from voice_trio.errors import StateUnavailable
 from voice_trio.session.endings import Ending
@@ -119,11 +120,11 @@ def _words(items: tuple[tuple[str, str], ...]) -> tuple[RecordedItem, ...]:
 
 
 def _counts(usage: Mapping[str, object], prefix: str = "") -> dict[str, int]:
-    """Every whole number in a usage, by its path."""
+    """Every whole number in a usage, by its path, however it is written."""
     counts: dict[str, int] = {}
     for name, value in usage.items():
         if isinstance(value, dict):
             counts |= _counts(value, f"{prefix}{name}.")
-        elif isinstance(value, int) and not isinstance(value, bool):
-            counts[prefix + name] = value
+        elif (number := read_number(value)) is not None and number == int(number):
+            counts[prefix + name] = int(number)
     return counts
