@@ -129,11 +129,11 @@ def test_I1_passthrough_answers_a_request_whose_response_stalls_with_an_error() 
         playbook
         >> wait(0.2)
         << commands.CancelResponse(anything(), "r1")
+        << events.ResponseDone("r1", "incomplete", "stalled")
         << commands.RequestRefused("server_error", message, "mine", is_ours=True)
         << commands.EndTurn(1, "incomplete")
         << commands.ReportTurn(anything())
         >> CANCELLED
-        << CANCELLED
     )
 
 

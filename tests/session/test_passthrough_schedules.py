@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.realtime_session_fixture import RealtimeSessionFixture
+from tests.support.response_ends import check_I14_every_response_ends
 from tests.support.session_stories import (
     Deed,
     answers,
@@ -30,7 +31,21 @@ from voice_trio.testing.script import Answer
 SECONDS = 60.0
 WORDS = ["brooder", "winter", "ducks", "light", "layers", "water", "feed", "chicks"]
 
-DEEDS = ["speak", "speak", "write", "ask", "cancel", "cut", "aside", "slow", "stall", "function", "clear", "commit"]
+DEEDS = [
+    "speak",
+    "speak",
+    "write",
+    "ask",
+    "cancel",
+    "cut",
+    "aside",
+    "slow",
+    "stall",
+    "function",
+    "clear",
+    "commit",
+    "drop",
+]
 
 deeds = st.lists(
     st.builds(
@@ -95,11 +110,13 @@ async def play(story: Story) -> None:
         await client.begin()
         for deed in story.deeds:
             await trio.sleep(deed.after)
-            await client.do(deed)
+            if not session.over.is_set():
+                await client.do(deed)
         session.client.read_again()
         await trio.sleep(20.0)
         await client.check_never_silent()
         await session.over.wait()
+        await session.client.is_closed()  # it has read what was written last
         check(session, story)
         nursery.cancel_scope.cancel()
 
@@ -177,6 +194,9 @@ class Client:
                 await session.send("input_audio_buffer.commit")
             case "cut":
                 await self._cut(deed.size)
+            case "drop" if deed.size < 3:  # the session ends with it: now and then is enough
+                await session.model.drop()
+                await session.over.wait()
 
     async def _ask(self, **response: Any) -> None:
         name = f"ask_{len(self._asked)}"
@@ -192,8 +212,10 @@ class Client:
             await self._session.cut(item_id, size * 300)
 
     async def check_never_silent(self) -> None:
-        """Whatever was asked for has its response by now, or an error that names it."""
+        """Whatever was asked for has its response by now, or an error that names it; or the session is over."""
         session = self._session
+        if session.over.is_set():
+            return
         answered = {
             (entry.event["response"]["metadata"] or {}).get("name")
             for entry in session.client.heard_of("response.done")
@@ -213,6 +235,7 @@ def check(session: RealtimeSessionFixture, story: Story) -> None:
     check_I5_silence(session, story)
     check_I6(session)
     assert session.ended_at <= SECONDS + 2.0 + 0.001, "I7"
+    check_I14_every_response_ends(session)
     for entry in session.client.heard:
         assert '"vt' not in msgspec.json.encode(entry.event).decode(), "nothing of ours is seen"
     refused = [entry.event["error"] for entry in session.model.said if entry.type == "error"]

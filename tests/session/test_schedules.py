@@ -12,6 +12,7 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.response_ends import check_I14_every_response_ends
 from tests.support.session_fixture import SessionFixture
 from tests.support.session_stories import Story, check_I1_one_answer_at_a_time, check_I6_truncations, do, stories
 from voice_trio import limits
@@ -49,6 +50,7 @@ async def play(story: Story) -> None:
         await trio.sleep(12.0)
         session.client.read_again()
         await session.over.wait()
+        await session.client.is_closed()  # it has read what was written last
         check(session)
         if not story.reports and not {"report", "cut"} & {deed.what for deed in story.deeds}:
             check_that_who_never_reports_is_at_most_a_second_behind(session)
@@ -62,6 +64,7 @@ def check(session: SessionFixture) -> None:
     assert session.client.audio_after_flush == [], "I5"
     check_I6_truncations(session)
     assert session.ended_at <= SECONDS + 2.0 + 0.001, "I7"
+    check_I14_every_response_ends(session)
     assert session.summary.ending is not None
     refused = [entry.event["error"] for entry in session.model.said if entry.type == "error"]
     harmless = {"response_cancel_not_active"}

@@ -173,9 +173,10 @@ class ItemDeleted(FromUpstream):
 
 @dataclass(frozen=True, slots=True)
 class OtherUpstreamEvent(FromUpstream):
-    """Any other event of the upstream; it only shows that the upstream is at work."""
+    """Any other event of the upstream; it only shows that the upstream, or its response of that id, is at work."""
 
     type: str
+    response_id: str = ""
 
 
 InputEvent: TypeAlias = (

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from voice_trio.conversation import commands, events
+from voice_trio.conversation.announced import AnnouncedResponses
 from voice_trio.conversation.turn.playback import CLOCK_SLACK_SECONDS, Playback
 
 if TYPE_CHECKING:
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from voice_trio.conversation.turn.turn import Turn
 
 TAG = "vt"  # the metadata key by which a response is known to be ours
+
+# Reasons of a `response.done`. The first two are the upstream's own words for a cancelled response.
+TURN_DETECTED = "turn_detected"
+CLIENT_CANCELLED = "client_cancelled"
+UPSTREAM_LOST = "upstream_lost"
+STALLED = "stalled"
 
 
 class ResponseState(Enum):
@@ -36,6 +43,8 @@ class Response:
     response_id: str | None = None
     interrupted: bool = False
     """Nothing more of it is forwarded as sound."""
+    interrupted_by: str = TURN_DETECTED
+    """By what, as the upstream would say in the `reason` of its `response.done`."""
     cancel_resent: bool = False
     active_at: float = 0.0
     """When the upstream last said something of it."""
@@ -70,6 +79,9 @@ R = TypeVar("R", bound=Response)
 # **Stalled.** An active response without any sign of life for `stall_seconds_max` is cancelled by id and not waited
 # for.
 #
+# **Given up.** Where the slot waits no longer for a `response.done`, the client still does. It gets one from the
+# gateway then, and nothing of that response afterwards (I14): `AnnouncedResponses`.
+#
 # Event names and rules: https://platform.openai.com/docs/api-reference/realtime-server-events
 
 
@@ -84,6 +96,7 @@ class ResponseSlot(Generic[R]):
         self._blocked = False
         self.open: R | None = None
         self.latest: R | None = None
+        self.announced = AnnouncedResponses(out)
         self.playback = Playback()
         """The sound of `latest`, as far as it was forwarded."""
 
@@ -162,6 +175,7 @@ class ResponseSlot(Generic[R]):
         """There was nothing to cancel: its `response.done` was lost, or is not coming."""
         self._unsolicited.discard(response_id)
         self._close_by_id(response_id)
+        self.announced.give_up(response_id, "cancelled", CLIENT_CANCELLED)
 
     # What takes too long
 
@@ -184,10 +198,13 @@ class ResponseSlot(Generic[R]):
             self._given_up.add(tag)
         self._out.warn("done_missing", "an interrupted response was never reported done")
         self._close(response)
+        self.announced.give_up(response.response_id, "cancelled", response.interrupted_by)
 
     def unsolicited_overdue(self, response_id: str) -> None:
         """It was cancelled and its `response.done` did not come: the slot waits no longer."""
-        self._unsolicited.discard(response_id)
+        if response_id in self._unsolicited:
+            self._unsolicited.discard(response_id)
+            self.announced.give_up(response_id, "cancelled", CLIENT_CANCELLED)
 
     def stalled(self, tag: str, now: float) -> R | None:
         """The response that has come to a standstill, if it is this one: cancelled by id, and not waited for."""
@@ -199,12 +216,18 @@ class ResponseSlot(Generic[R]):
             return None
         self.cancel(response.response_id)
         self._close(response)
+        self.announced.give_up(response.response_id, "incomplete", STALLED)
         self._out.warn("answer_stalled", "an active response said nothing for long; cancelled")
         return response
 
     def upstream_lost(self) -> R | None:
         """All that the upstream was doing is gone; the response it was working on, unless it was interrupted."""
         response, self.open = self.open, None
+        for response_id in self.announced.open_ids:
+            if response is not None and response.response_id == response_id and response.interrupted:
+                self.announced.give_up(response_id, "cancelled", response.interrupted_by)
+            else:
+                self.announced.give_up(response_id, "incomplete", UPSTREAM_LOST)
         self._unsolicited.clear()
         self._blocked = False
         if self.latest is not None:

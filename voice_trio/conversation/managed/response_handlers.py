@@ -43,9 +43,8 @@ class ManagedResponseHandlers:
     def _on_created(self, event: events.ResponseCreated, now: float) -> None:
         response = self._responses.created(event.response_id, event.metadata.get(TAG), now)
         if response is not None and not response.interrupted:
-            response.announced = True
             response.turn.stages.response_created = now
-            self._out.to_client(event)
+            self._responses.announced.begin(event)
 
     def _on_item_added(self, event: events.OutputItemAdded) -> None:
         response = self._responses.find(event.response_id)
@@ -81,11 +80,9 @@ class ManagedResponseHandlers:
     def _on_done(self, event: events.ResponseDone, now: float) -> None:
         self._out.issued.append(commands.CountUsage("response", event.response_id, event.usage))
         response = self._responses.done(event.response_id)
-        if response is not None:
-            if event.status != "completed":
-                response.calls.clear()  # a cut response asks for nothing
-            if response.announced:
-                self._out.to_client(event)
+        if response is not None and event.status != "completed":
+            response.calls.clear()  # a cut response asks for nothing
+        self._responses.announced.end(event)
         if event.error_code in FATAL_CODES:
             self._out.issued.append(commands.EndSession(event.error_code))
         if response is None or response.interrupted:

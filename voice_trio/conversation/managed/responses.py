@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 class ManagedResponse(Response):
     """A response of the gateway's own asking."""
 
-    announced: bool = False
-    """The client was sent `response.created`, so it will be sent `response.done`."""
     calls: dict[str, str | None] = field(default_factory=dict)
     """Function calls by id, with their outputs as they come in."""
 

@@ -9,6 +9,7 @@ from voice_trio.conversation.managed.responses import ManagedResponses
 from voice_trio.conversation.managed.truncation import ManagedTruncation
 from voice_trio.conversation.outbound import Outbound
 from voice_trio.conversation.policy import TOOL_ROUNDS_MAX
+from voice_trio.conversation.response_slot import CLIENT_CANCELLED, TURN_DETECTED
 from voice_trio.conversation.turn.turn import Turn, TurnState
 from voice_trio.conversation.turn.turn_flow import TurnFlow
 
@@ -89,6 +90,7 @@ class ManagedTurnFlow(TurnFlow[ManagedResponses]):
         self.truncation.begin(response, now, client_knows=client_knows)
         response.calls.clear()
         response.interrupted = True
+        response.interrupted_by = CLIENT_CANCELLED if cancel else TURN_DETECTED
         if response is responses.open:
             if cancel and response.response_id is not None:
                 responses.cancel(response.response_id)

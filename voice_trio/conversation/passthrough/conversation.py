@@ -111,7 +111,7 @@ class PassthroughConversation:
             case events.Interrupt():
                 self._flow.interrupt()
             case events.UpstreamReady() | events.UpstreamLost():
-                pass  # the session ends: only its client could tell another upstream what was said
+                self._on_upstream_changed(event)
             case _:
                 self._on_timer(event)
         self._flow.advance()
@@ -202,6 +202,11 @@ class PassthroughConversation:
                 self._flow.commit_over(event.number)
             case _:
                 assert_never(event)
+
+    def _on_upstream_changed(self, event: events.UpstreamReady | events.UpstreamLost) -> None:
+        """The session ends with its upstream: only the client could tell another one what was said."""
+        if isinstance(event, events.UpstreamLost):
+            self._responses.upstream_lost()
 
     def _on_item_changed(self, event: events.ItemTruncated | events.ItemDeleted) -> None:
         """Acknowledgements of our own truncations and deletions stay hidden."""

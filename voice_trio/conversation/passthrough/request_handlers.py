@@ -9,6 +9,7 @@ from voice_trio.conversation import commands, events
 from voice_trio.conversation.passthrough import requests
 from voice_trio.conversation.passthrough.turn_flow import ALREADY_ACTIVE_MESSAGE
 from voice_trio.conversation.policy import ALREADY_ACTIVE
+from voice_trio.conversation.response_slot import CLIENT_CANCELLED
 
 if TYPE_CHECKING:
     from voice_trio.conversation.passthrough.turn_flow import PassthroughTurnFlow
@@ -105,7 +106,7 @@ class RequestHandlers:
             self._flow.drop_held()
             return
         if response is not None and event.response_id in (None, response.response_id):
-            self._flow.interrupt()
+            self._flow.interrupt(CLIENT_CANCELLED)
         elif event.response_id is None:
             self._flow.drop_due_response()
         if meant is not None or response is None:

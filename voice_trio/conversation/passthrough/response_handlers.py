@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.policy import FATAL_CODES
+from voice_trio.conversation.response_slot import UPSTREAM_LOST
 
 if TYPE_CHECKING:
     from voice_trio.conversation.passthrough.turn_flow import PassthroughTurnFlow
@@ -17,13 +18,15 @@ class PassthroughResponseHandlers:
     def __init__(self, flow: PassthroughTurnFlow) -> None:
         self._flow = flow
         self._out, self._responses, self._truncation = flow.out, flow.responses, flow.truncation
+        self._announced = flow.responses.announced
 
     def forward_audio(self, event: events.ResponseAudioDelta, now: float) -> bool:
         """A piece of sound; True if it was passed to the client, which makes nothing else possible."""
         response = self._responses.find(event.response_id)
         if response is None:
             if self._responses.is_known(event.response_id):  # out of band: no sound of the conversation's
-                self._out.to_client(events.OtherUpstreamEvent("response.output_audio.delta", wire=event.wire))
+                kind = "response.output_audio.delta"
+                self._out.to_client(events.OtherUpstreamEvent(kind, event.response_id, wire=event.wire))
             return False
         self._truncation.receive(event.item_id, event.duration_ms, is_heard=not response.interrupted)
         if response.interrupted:
@@ -38,6 +41,8 @@ class PassthroughResponseHandlers:
         return True
 
     def on_event(self, event: events.ResponseEvent, now: float) -> None:
+        if self._announced.is_over(event.response_id) and not isinstance(event, events.ResponseDone):
+            return  # it was given up, and the client has its end
         response = self._responses.find(event.response_id)
         if response is not None:
             response.active_at = now
@@ -62,23 +67,27 @@ class PassthroughResponseHandlers:
 
     def on_other(self, event: events.OtherUpstreamEvent, now: float) -> None:
         """Written output and arguments of functions come as other events; they show that the response goes on."""
-        if self._responses.open is not None and event.type.startswith("response."):
-            self._responses.open.active_at = now
+        if self._announced.is_over(event.response_id):
+            return
+        response = self._responses.find(event.response_id) if event.response_id else self._responses.open
+        if response is not None and event.type.startswith("response."):
+            response.active_at = now
         self._out.to_client(event)
 
     def _on_created(self, event: events.ResponseCreated, now: float) -> None:
         response = self._responses.begin(event, now)
         if response is not None:
             response.turn.stages.response_created = now
-        self._out.to_client(event)
+        self._announced.begin(event)
 
     def _on_done(self, event: events.ResponseDone, now: float) -> None:
         self._out.issued.append(commands.CountUsage("response", event.response_id, event.usage))
         response = self._responses.done(event.response_id)
         if event.error_code in FATAL_CODES:
+            self._announced.give_up(event.response_id, "failed", UPSTREAM_LOST)
             self._out.issued.append(commands.EndSession(event.error_code))
             return
-        self._out.to_client(event)
+        self._announced.end(event)
         if response is None:
             return
         self._flow.active_at = now

@@ -104,6 +104,10 @@ class PassthroughResponses(ResponseSlot[PassthroughResponse]):
         self._out_of_band.pop(response_id, None)
         return ResponseSlot.done(self, response_id)
 
+    def upstream_lost(self) -> PassthroughResponse | None:
+        self._out_of_band.clear()
+        return ResponseSlot.upstream_lost(self)
+
     def take_failed(self, tag: str, *, overdue: bool) -> FailedRequest | None:
         """The upstream refused a response, or is `overdue` to create it; `None` if it is there, or long over."""
         if tag in self._untagged:
@@ -113,14 +117,14 @@ class PassthroughResponses(ResponseSlot[PassthroughResponse]):
         response = self.give_up_uncreated(tag) if overdue else self.refused(tag)
         return None if response is None else FailedRequest(response, response.client_event_id)
 
-    def silence(self, now: float) -> None:
+    def silence(self, now: float, reason: str) -> None:
         """No more sound of the response is forwarded; if the upstream goes on with it, its end is awaited."""
         if self.latest is not None:
             self.latest.heard = self.playback.heard(now)
         self.playback.clear()
         response = self.open
         if response is not None:
-            response.interrupted = True
+            response.interrupted, response.interrupted_by = True, reason
             if response.response_id is not None:  # else it is cancelled when it is created
                 self.expect_done(response, now)
 

@@ -13,6 +13,7 @@ from voice_trio.conversation.outbound import Outbound
 from voice_trio.conversation.passthrough.responses import PassthroughResponses
 from voice_trio.conversation.passthrough.truncation import PassthroughTruncation
 from voice_trio.conversation.policy import ALREADY_ACTIVE
+from voice_trio.conversation.response_slot import CLIENT_CANCELLED, TURN_DETECTED
 from voice_trio.conversation.turn.turn import TurnState
 from voice_trio.conversation.turn.turn_flow import TurnFlow
 
@@ -78,14 +79,14 @@ class PassthroughTurnFlow(TurnFlow[PassthroughResponses]):
         self.response_is_due = False
         return self.user_input.begin()
 
-    def interrupt(self) -> bool:
+    def interrupt(self, reason: str = TURN_DETECTED) -> bool:
         """Silence the response now; false if there was nothing to silence."""
         playback = self.responses.playback
         if not self.responses.is_audible(self.now):
             return False
         heard = playback.heard(self.now)
         self.truncation.interrupted(heard)
-        self.responses.silence(self.now)
+        self.responses.silence(self.now, reason)
         at = heard[-1] if heard else None
         self.out.to_client(commands.PlaybackFlush(at.item_id if at else "", int(at.heard_ms) if at else 0))
         return True
@@ -101,7 +102,7 @@ class PassthroughTurnFlow(TurnFlow[PassthroughResponses]):
             return
         turn = self.turn
         self._ask(turn if turn is not None and turn.is_unasked else self._turn_without_question())
-        self.responses.silence(self.now)
+        self.responses.silence(self.now, CLIENT_CANCELLED)
 
     def drop_due_response(self) -> None:
         if self.response_is_due:

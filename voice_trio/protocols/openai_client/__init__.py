@@ -4,6 +4,7 @@ client_settings   which parts of its session a client may set, and what goes ups
 request_content   items and function tools, built anew from the fields that are checked
 event_reader      a client's frames, checked and reduced to what may pass
 event_writer      the upstream's frames without the gateway's own items, and errors in OpenAI's shapes
+response_ends     the last events of responses that the upstream does not end any more
 """
 
 from __future__ import annotations

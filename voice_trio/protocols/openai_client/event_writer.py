@@ -13,8 +13,11 @@ from cachetools import FIFOCache
 
 from voice_trio.conversation import commands, events, session_events
 from voice_trio.conversation.response_slot import TAG
+from voice_trio.protocols.openai_client.response_ends import OpenResponses
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from voice_trio.errors import InvalidEvent
     from voice_trio.protocols.openai_client.client_settings import ClientSettings
     from voice_trio.protocols.realtime import SessionState
@@ -43,6 +46,7 @@ class ClientEventWriter:
         self._prefix_in_json = f'"{id_prefix}'
         # Hidden item → the client's item before it.
         self._visible_before: FIFOCache[str, str | None] = FIFOCache(HIDDEN_ITEMS_MAX)
+        self._responses = OpenResponses()
         self._events = 0
 
     def write(self, event: session_events.ToClient) -> str | None:
@@ -51,8 +55,14 @@ class ClientEventWriter:
             return event.wire
         if isinstance(event, VoiceOnly):
             return None
+        if isinstance(event, events.FromUpstream):
+            self._responses.note(event)
         match event:
-            case events.ResponseCreated() | events.ResponseDone():
+            case events.ResponseCreated(response_id=response_id):
+                created = self._without_tag(event.wire)
+                self._responses.begin(response_id, created)
+                return created
+            case events.ResponseDone():
                 return self._without_tag(event.wire)
             case events.TranscriptDelta() | events.TranscriptCompleted() | events.TranscriptFailed():
                 return event.wire if self._settings.wants_transcripts else None
@@ -73,6 +83,11 @@ class ClientEventWriter:
                 return self._notice(event)
             case _:
                 assert_never(event)
+
+    def end_response(self, done: events.ResponseDone) -> Iterator[str]:
+        """The frames that end a response which the upstream does not end; `response.done` is the last one."""
+        for fields in self._responses.end(done):
+            yield self._event(**fields)
 
     def session(self, state: SessionState, kind: str, expires_at: float) -> str:
         """`session.created` or `session.updated`, as the client sees its session; `expires_at` is Unix time."""
@@ -144,8 +159,8 @@ class ClientEventWriter:
         error = {"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}
         return self._event("error", error=error)
 
-    def _event(self, kind: str, **fields: Any) -> str:
-        return _encode({"type": kind, "event_id": self._new_id(), **fields})
+    def _event(self, type: str, **fields: Any) -> str:
+        return _encode({"type": type, "event_id": self._new_id(), **fields})
 
     def _new_id(self) -> str:
         self._events += 1

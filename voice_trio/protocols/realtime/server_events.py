@@ -218,14 +218,16 @@ _Meaningful: TypeAlias = (
 def _other_event(wire: str, why: msgspec.ValidationError) -> events.OtherUpstreamEvent | events.ResponseDone:
     """An event without meaning to a conversation; a malformed one with a meaning raises, except for `response.done`."""
     try:
-        kind = _envelope_decoder.decode(wire).type
+        envelope = _envelope_decoder.decode(wire)
+        kind = envelope.type
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadMessage("the upstream's frame is no event") from error
     if kind == "response.done" and (done := _malformed_done(wire)) is not None:
         return done
     if kind in _MEANINGFUL_TYPES:
         raise BadMessage(f"the upstream's {kind} is malformed: {why}") from why
-    return events.OtherUpstreamEvent(kind, wire=wire)
+    response_id = envelope.response_id if isinstance(envelope.response_id, str) else ""
+    return events.OtherUpstreamEvent(kind, response_id, wire=wire)
 
 
 def _malformed_done(wire: str) -> events.ResponseDone | None:
@@ -239,6 +241,7 @@ def _malformed_done(wire: str) -> events.ResponseDone | None:
 
 class _Envelope(msgspec.Struct):
     type: str
+    response_id: Any = None
 
 
 class _DoneEnvelope(msgspec.Struct):

@@ -172,14 +172,28 @@ class RealtimeClientConnection:
             return
         if isinstance(event, commands.UpstreamErrorForwarded):
             self._host.summary.errors[event.error.code] += 1
+        if isinstance(event, events.ResponseDone) and not event.wire:
+            self._queue_end(event, now)
+            return
         text = self._encoder.write(event)
         if text is None:
             return
         if isinstance(event, events.ResponseAudioDelta):
             frame = Frame(text, Lane.RESPONSE, event.item_id, event.duration_ms, dies_with_response=True)
-            self._queue.put(frame, now)
         else:
+            frame = Frame(text)
+            if isinstance(event, events.ResponseCreated):
+                frame.begins = event.response_id
+            elif isinstance(event, events.ResponseDone):
+                frame.ends = event.response_id
+        self._queue.put(frame, now)
+
+    def _queue_end(self, done: events.ResponseDone, now: float | None) -> None:
+        """The upstream does not end this response: what a client may wait for, and `response.done` as the last."""
+        *parts, last = self._encoder.end_response(done)
+        for text in parts:
             self._queue.put(Frame(text), now)
+        self._queue.put(Frame(last, ends=done.response_id), now)
 
     async def close(self, ending: Ending) -> None:
         """Write the error that explains the ending, if there is one, and close; the caller bounds it."""
@@ -188,8 +202,15 @@ class RealtimeClientConnection:
         await self._queue.finish(lambda: self._last_frames(ending), code, reason)
 
     def _last_frames(self, ending: Ending) -> Iterator[str]:
+        error_code, is_ours, _ = _CLOSING_ERRORS.get(ending, ("server_error", True, 0))
+        if ending is not Ending.CLIENT_LEFT:
+            rest, unended = self._queue.take_rest()
+            yield from rest
+            for response_id in unended:
+                yield from self._encoder.end_response(
+                    events.ResponseDone(response_id, "failed", ending.value.name, error_code)
+                )
         if ending in _CLOSING_ERRORS:
-            error_code, is_ours, _ = _CLOSING_ERRORS[ending]
             message = _MESSAGES.get(ending) or ending.value.message or f"{ending.value.close_reason}."
             yield self._encoder.closing_error(error_code, message, is_ours=is_ours)
 

@@ -43,6 +43,10 @@ class Frame:
     """Dropped by a flush."""
     flush_at: float | None = None
     """Of a flush: when it was queued."""
+    begins: str = ""
+    """The response whose `response.created` it is."""
+    ends: str = ""
+    """The response whose `response.done` it is."""
 
 
 class SendQueue:
@@ -81,6 +85,7 @@ class SendQueue:
         self._changed = trio.Event()
         self._is_parked = False
         self._has_stalled = False
+        self._unended: dict[str, None] = {}  # responses that the client saw begin: their end has not been written
         self._writing = trio.CancelScope()
         self._written: trio.Event | None = None
 
@@ -185,11 +190,35 @@ class SendQueue:
         self._urgent.clear()
         return frames
 
+    # The end of a session. What is queued is dropped then, but each response that the client saw begin still gets its
+    # end (I14): the one that is queued, unless sound of it would be missing, else one that says it is incomplete.
+
+    def take_ends(self) -> dict[str, str]:
+        """The responses that the client saw begin, each with its queued end, or an empty text."""
+        ends = {} if self._audio_ms else {frame.ends: frame.text for frame in self._queued() if frame.ends}
+        return {response_id: ends.get(response_id, "") for response_id in self._unended}
+
+    def take_rest(self) -> tuple[list[str], list[str]]:
+        """What is queued, without sound, and the responses that have then begun and not ended."""
+        rest = [frame for frame in self._queued() if not frame.dies_with_response]
+        unended = dict(self._unended)
+        for frame in rest:
+            if frame.begins:
+                unended[frame.begins] = None
+            unended.pop(frame.ends, None)
+        return [frame.text for frame in rest] if self._unended else [], list(unended) if self._unended else []
+
+    def _queued(self) -> list[Frame]:
+        """All that waits but urgent frames, in order."""
+        return [frame for _, frame in sorted([*self._response, *self._other], key=lambda entry: entry[0])]
+
     async def finish(self, last_frames: Callable[[], Iterable[str]], code: int, reason: str) -> None:
         """Stop writing, write the last frames and close the link; the caller bounds it."""
         if self._written is not None:
             self._writing.cancel(reason=reason)
             await self._written.wait()  # one writer at a time
+        if self._behind is not None:
+            self._note_written(self._behind, trio.current_time())  # the rest of it leaves before anything else
         try:
             if not self._has_stalled:  # else they would only wait behind what the client does not read
                 for text in last_frames():
@@ -283,3 +312,7 @@ class SendQueue:
             self._host.audio_sent(frame.item_id, frame.audio_ms, now)
         elif frame.flush_at is not None:
             self._host.observe(FlushSent(frame.flush_at))
+        elif frame.begins:
+            self._unended[frame.begins] = None
+        elif frame.ends:
+            self._unended.pop(frame.ends, None)

@@ -120,7 +120,12 @@ class VoiceClientConnection:
         text = writer.write(event)
         if text is not None:
             lane, dies_with_response = _LANES.get(type(event), (Lane.OTHER, False))
-            self._queue.put(Frame(text, lane, dies_with_response=dies_with_response, flush_at=flush_at), now)
+            frame = Frame(text, lane, dies_with_response=dies_with_response, flush_at=flush_at)
+            if isinstance(event, events.ResponseCreated):
+                frame.begins = event.response_id
+            elif isinstance(event, events.ResponseDone):
+                frame.ends = event.response_id
+            self._queue.put(frame, now)
 
     async def close(self, ending: Ending) -> None:
         """Write what must still be said, and close; the caller bounds it."""
@@ -131,6 +136,8 @@ class VoiceClientConnection:
             return
         close_frame = ending.value
         yield from (frame.text for frame in self._queue.take_urgent())
+        for response_id, done in self._queue.take_ends().items():
+            yield done or writer.write(events.ResponseDone(response_id, "incomplete", close_frame.name)) or ""
         if ending is Ending.TIMEOUT:
             message = f"The session has reached its limit of {self._host.config.duration_seconds:g} seconds."
             yield writer.write(session_events.SessionTimeout(message)) or ""
