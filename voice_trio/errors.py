@@ -7,6 +7,7 @@
     │   └── InvalidEvent        … a Realtime event; the server answers with an `error` that names the field
     │       └── EventTooLarge   … that is fatal: its type may not be so large
     ├── TokenInvalid            a token is missing, malformed, expired or of another issuer
+    │   ├── TokenNotAccepted    … although its signature verifies: it has expired, or is for another service
     │   └── TokenUncheckable    … not the client's fault: the signing keys could not be fetched
     ├── PlanUnverified          the plan service failed, or its response is malformed
     ├── LinkClosed              the connection is closed or lost
@@ -59,6 +60,17 @@ class EventTooLarge(InvalidEvent):
 
 class TokenInvalid(VoiceTrioError):
     """A token is missing, malformed, expired or of another issuer; the message never quotes it."""
+
+
+class TokenNotAccepted(TokenInvalid):
+    """The signature verifies, but not the claims: no guess, so it does not count as a failed token of its address.
+
+    `user_id` is the user that the token names, "" if it names none.
+    """
+
+    def __init__(self, message: str, user_id: str = "") -> None:
+        super().__init__(message)
+        self.user_id = user_id
 
 
 class TokenUncheckable(TokenInvalid):

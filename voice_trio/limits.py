@@ -112,11 +112,13 @@ CLIENT_SECRET_SECONDS_MIN, CLIENT_SECRET_SECONDS_MAX = 10, 7200  # OpenAI's, fro
 CLIENT_SECRET_SECONDS = 600  # the default; OpenAI's too
 CLIENT_SECRET_SESSION_BYTES_MAX = 4096  # of presets: the secret is one header, of which proxies accept 8 KiB
 ATTEMPTS_PER_MINUTE = 20  # of one user, with any result
-FAILED_TOKENS_PER_MINUTE = 10  # from one address; beyond it no session's token is verified, an operator's still is
+FAILED_TOKENS_PER_MINUTE = 30  # from one address, that did not verify; a token that verifies passes all the same
 UPSTREAM_FAILURES_PER_MINUTE = 2  # sessions of one user without an upstream; then it is not dialled
 RESUME_SECONDS_LEFT_MIN = 1.0  # a session with less time left is not resumed
 RECENT_KEYS_MAX = 10_000  # users or addresses whose recent events are counted; the oldest are evicted
-REPEATED_REFUSALS = 3  # a client that is refused so often within a minute is logged as one that repeats
+REPEATED_REFUSALS = 3  # of one token or user in a minute; from then on at the handshake, or with a late close
+REPEATED_REFUSAL_SECONDS = 2.0  # between such a refusal after the upgrade and its close: a client that loops is slow
+REPEATED_REFUSALS_HELD_MAX = 64  # connections of a process that wait so; further ones close at once
 
 # Sessions.
 ATTEMPT_SECONDS_MAX = 8.0  # one attempt to connect to the upstream, with its handshake

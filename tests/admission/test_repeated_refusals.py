@@ -1,4 +1,4 @@
-"""Attempts and refusals counted by user, token and address: later ones come at the handshake."""
+"""Attempts are counted by user, refusals by user and token: later refusals come at the handshake, or close late."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.support.admission_fixture import HOME, AdmissionFixture, address_number, summary, token
+from tests.support.admission_fixture import AdmissionFixture, address_number, summary, token
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -29,29 +29,27 @@ async def test_a_user_may_try_twenty_times_a_minute(autojump_clock: MockClock, f
     await fixture.grant(token())
 
 
-async def test_failed_tokens_of_one_address_end_at_the_handshake_and_leave_others_alone(
+async def test_the_thirty_first_guess_of_an_address_in_a_minute_is_refused_at_the_handshake(
     autojump_clock: MockClock, fixture: AdmissionFixture
 ) -> None:
-    for number in range(10):
+    for number in range(30):
         assert (await fixture.refusal(f"guess-{number}")).code == "token_invalid"
-    verified = fixture.verifier.verified
 
-    refusal = await fixture.refusal(token())
+    refusal = await fixture.refusal("guess-30")
     assert (refusal.code, refusal.at_handshake, refusal.handshake_status) == ("rate_limited", True, 429)
-    assert fixture.verifier.verified == verified
-    await fixture.grant(token(), address="203.0.113.6")
+    assert (await fixture.refusal("guess-31", address="203.0.113.6")).code == "token_invalid"
     await trio.sleep(60.0)
-    await fixture.grant(token())
+    assert (await fixture.refusal("guess-32")).code == "token_invalid"
 
 
-@pytest.mark.parametrize("same", ["token", "user", "address"])
+@pytest.mark.parametrize("same", ["token", "user"])
 async def test_from_the_third_refusal_on_it_comes_at_the_handshake(
     autojump_clock: MockClock, fixture: AdmissionFixture, same: str
 ) -> None:
     def attempt_number(number: int) -> tuple[str, str]:
         user = "ann" if same == "user" else f"user-{number}"
         shown = "one-token" if same == "token" else token(user, plan="free", n=number)
-        return shown, HOME if same == "address" else address_number(number)
+        return shown, address_number(number)
 
     refused = [await fixture.refusal(*attempt_number(number)) for number in range(4)]
 
@@ -87,38 +85,31 @@ async def test_refusals_before_it_do_not_keep_a_good_token_out(
     await fixture.grant(token())
 
 
-async def test_before_a_token_is_shown_nothing_is_refused_that_might_be_good(
+async def test_a_refusal_after_the_upgrade_says_how_long_to_wait_from_the_third_on(
     autojump_clock: MockClock, fixture: AdmissionFixture
 ) -> None:
-    for _ in range(3):
-        await fixture.refusal("rubbish")
+    refused = [await fixture.refusal(token(plan="free"), is_late=True) for _ in range(4)]
 
-    assert await fixture.admission.refuse_before_token(HOME) is None
+    assert [refusal.at_handshake for refusal in refused] == [False] * 4
+    assert [refusal.is_repeated for refusal in refused] == [False, False, True, True]
+    assert [refusal.retry_after for refusal in refused] == [None, None, 60, 60]
 
 
-async def test_callers_who_show_their_token_late_are_stopped_at_the_handshake_for_a_minute(
+async def test_clients_that_never_show_a_token_are_slowed_by_address_and_apart_from_failed_tokens(
     autojump_clock: MockClock, fixture: AdmissionFixture
 ) -> None:
-    for _ in range(2):
-        assert await fixture.admission.refuse_before_token(HOME) is None
-        await fixture.refusal(None, is_late=True)
-        await trio.sleep(1.0)
+    refused = [await fixture.refusal(None, is_late=True) for _ in range(31)]
 
-    refusal = await fixture.admission.refuse_before_token(HOME)
-    assert refusal is not None
-    assert (refusal.at_handshake, refusal.handshake_status, refusal.retry_after) == (True, 429, 58)
-    assert await fixture.admission.refuse_before_token("203.0.113.6") is None
-    await fixture.grant(token())
-    await trio.sleep(58.0)
-    assert await fixture.admission.refuse_before_token(HOME) is None
+    assert {(refusal.code, refusal.http_status) for refusal in refused} == {("token_invalid", 401)}
+    assert [refusal.is_repeated for refusal in refused] == [False] * 30 + [True]
+    assert (await fixture.refusal("a-first-guess")).code == "token_invalid"
 
 
-async def test_switched_off_a_caller_without_token_hears_so_at_once_and_then_at_the_handshake(
-    autojump_clock: MockClock,
-) -> None:
+async def test_switched_off_repeated_refusals_are_those_of_one_token(autojump_clock: MockClock) -> None:
     fixture = AdmissionFixture(ENABLE_VOICE_REALTIME="false")
 
-    codes = [await fixture.admission.refuse_before_token(HOME) for _ in range(3)]
+    refused = [await fixture.refusal(token(), is_late=True) for _ in range(3)]
 
-    assert [refusal.code for refusal in codes if refusal] == ["feature_disabled"] * 3
-    assert [refusal.at_handshake for refusal in codes if refusal] == [False, False, True]
+    assert [refusal.code for refusal in refused] == ["feature_disabled"] * 3
+    assert [refusal.is_repeated for refusal in refused] == [False, False, True]
+    assert not (await fixture.refusal(token("bob"), is_late=True)).is_repeated

@@ -75,6 +75,12 @@ async def test_azures_header_does_as_well(autojump_clock: MockClock) -> None:
     assert read_secret(answer["value"]).user.id == "ada"
 
 
+@pytest.mark.parametrize("header", ["Authorization", "api-key"])
+async def test_blanks_around_the_token_do_not_matter_F19(autojump_clock: MockClock, header: str) -> None:
+    shown = f"{token()} " if header == "api-key" else f"Bearer \t{token()} "
+    assert (await ask(shown=None, headers={header: shown}))[0] == 200
+
+
 async def test_a_token_in_the_address_is_none(autojump_clock: MockClock) -> None:
     assert (await ask(shown=None, path=f"{PATH}?token={token()}"))[0] == 401
 
@@ -174,7 +180,7 @@ async def test_who_asks_too_often_is_told_when_to_come_again(autojump_clock: Moc
 
 async def test_failed_tokens_count_for_the_address_behind_the_proxy(autojump_clock: MockClock) -> None:
     elsewhere = {"X-Forwarded-For": "203.0.113.9"}
-    status, _, _ = await ask(headers=elsewhere, shown="rubbish", times=11, variables={"TRUSTED_PROXY_HOPS": "1"})
+    status, _, _ = await ask(headers=elsewhere, shown="rubbish", times=31, variables={"TRUSTED_PROXY_HOPS": "1"})
     assert status == 429
 
 

@@ -27,6 +27,32 @@ def test_an_empty_token_in_the_address_counts_as_none() -> None:
     assert read(scope(b"token="), 0).token is None
 
 
+@pytest.mark.parametrize(
+    ("query", "header", "offered"),
+    [
+        (b"token=%0Aa.b.c%20%0D%0A", None, ""),
+        (b"token=+a.b.c+", None, ""),
+        (b"token=%20%0A", (b"authorization", b"Bearer \ta.b.c\r\n"), ""),
+        (b"", (b"authorization", b" bearer  a.b.c "), ""),
+        (b"", (b"api-key", b"a.b.c \n"), ""),
+        (b"", (b"api-key", b" "), "openai-insecure-api-key.a.b.c "),
+    ],
+)
+def test_blanks_and_newlines_around_a_token_do_not_matter_F19(
+    query: bytes, header: tuple[bytes, bytes] | None, offered: str
+) -> None:
+    request = scope(query, *([header] if header else [])) | {"subprotocols": [" realtime", offered]}
+    shaken = read(request, 0)
+    assert "a.b.c" in (shaken.token, shaken.key)
+    assert shaken.token in ("a.b.c", None)
+    assert shaken.key in ("a.b.c", None)
+
+
+def test_blanks_around_a_resume_token_do_not_matter_F19() -> None:
+    assert read(scope(b"resume=r.e.s%0A"), 0).resume == "r.e.s"
+    assert read(scope(b"resume=%0A"), 0).resume == ""
+
+
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", "abc"])
 def test_other_authorizations_are_no_token(header: str) -> None:
     assert bearer(header) is None

@@ -51,6 +51,8 @@ async def test_a_right_token_passes_meanwhile_and_a_wrong_one_is_refused_with_40
     ]
     assert [answer.status_code for answer in right] == [200, 200]
     assert (await client.get(STATS, headers=bearer(token()))).status_code == 403
+    expired = issue_token(settings().tokens, User("root", is_admin=True), seconds_valid=-5.0)
+    assert (await client.get(STATS, headers=bearer(expired))).status_code == 401
     await trio.sleep(limits.MINUTE_SECONDS)
     assert (await client.get(STATS, headers=bearer(WRONG))).status_code == 401
 

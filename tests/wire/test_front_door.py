@@ -34,17 +34,17 @@ ROUNDS = 25
 """Of each packet, at once and again behind another request: 50 in all."""
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 OUTCOMES = {
-    "a byte above 127 in Sec-WebSocket-Protocol": {101, 429},  # 429: too many attempts without a token
-    "a byte above 127 in Sec-WebSocket-Extensions": {101, 429},
-    "a byte above 127 in Connection": {101, 429},
-    "a byte above 127 in Upgrade": {101, 429},
+    "a byte above 127 in Sec-WebSocket-Protocol": {101},
+    "a byte above 127 in Sec-WebSocket-Extensions": {101},
+    "a byte above 127 in Connection": {101},
+    "a byte above 127 in Upgrade": {101},
     "a byte above 127 in the key": {400},
     "a frame behind an upgrade to nowhere": {404},
-    "a frame behind an upgrade without a token": {401, 429},
-    "a frame behind an upgrade that is accepted": {101, 429},
+    "a frame behind an upgrade without a token": {401},
+    "a frame behind an upgrade that is accepted": {101},
     "a body on an upgrade": {400},
     "a chunked body on an upgrade": {400},
-    "a first message of 1 MB before the 101": {101, 429},
+    "a first message of 1 MB before the 101": {101},
     "HTTP/2 with CONNECT and no path": {505},
     "HTTP/2 with a path above 127": {505},
     "an h2c upgrade": {200},
@@ -336,4 +336,4 @@ async def test_a_refused_upgrade_is_read_by_a_client_that_goes_on_sending(tmp_pa
             for _ in range(20):
                 async with await trio.open_tcp_stream(*deployment.address) as stream:
                     await stream.send_all(upgrade(REALTIME) + first_message(200_000))
-                    assert await receive_response(stream) in (401, 429)
+                    assert await receive_response(stream) == 401

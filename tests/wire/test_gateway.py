@@ -235,8 +235,14 @@ async def test_a_model_that_cannot_be_reached_is_not_dialled_for_ever(tmp_path: 
                     await client.authenticate(token())
                 closed = await client.is_closed()
                 assert (closed.code, closed.reason) == (1011, "OpenAI connection failed")
-            with pytest.raises(ModelUnavailable, match="HTTP 429"):
-                await deployment.join(nursery, shown=None if late else "")
+            if late:
+                client = await deployment.join(nursery, shown=None)
+                await client.authenticate(token())
+                error = (await client.hears("error")).event["error"]
+                assert (error["code"], error["retry_after"]) == ("upstream_unavailable", 60)
+            else:
+                with pytest.raises(ModelUnavailable, match="HTTP 429"):
+                    await deployment.join(nursery)
             assert deployment.model.connections == 2
             nursery.cancel_scope.cancel()
 

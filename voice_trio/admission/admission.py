@@ -9,6 +9,7 @@ nothing of sockets: a refusal is a value.
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import trio
@@ -88,7 +89,8 @@ class Admission:
         """Admit the client at `address` that presents `token`, or say why not. When cancelled nothing stays taken.
 
         Call it before the upgrade if the handshake carries a token: only then can a refusal with `at_handshake` be an
-        HTTP response. `is_late` says that the token came after the upgrade, or never.
+        HTTP response. `is_late` says that the token came after the upgrade, or never. A request with a resume token of
+        ours is not refused at the handshake: it belongs to a client that was admitted before.
 
         With a `resume` token the session that it names continues: it passes all checks but the limits, and consumes no
         slots. A connection of this process that still holds the session is ended first, by `evict`.
@@ -109,20 +111,9 @@ class Admission:
         except StateUnavailable:
             return refusals.at_capacity()
 
-    async def refuse_before_token(self, address: str) -> Refusal | None:
-        """For a handshake without a token: a refusal that needs none, or None if the client may send one later.
-
-        Without `at_handshake` the refusal belongs right after the upgrade.
-        """
-        attempt = AdmissionAttempt(None, address, is_late=True)
-        try:
-            refusal = await self._authenticator.check_without_token(address)
-        except StateUnavailable:
-            refusal = refusals.at_capacity()
-        if refusal is not None:
-            return self._refusals.remember(refusal, attempt.identifiers())
-        wait = self._refusals.wait_seconds("address without token", address)
-        return refusals.refused_repeatedly(wait) if wait > 0 else None
+    def resumed_session(self, resume: str | None) -> str:
+        """The id of the session that a resume token of ours names, expired or not; "" for any other token."""
+        return (resume and self._resume_tokens.session_id(resume.strip())) or ""
 
     def note_upstream_unavailable(
         self, grant: SessionGrant, token: str | None, address: str, *, is_late: bool
@@ -130,7 +121,7 @@ class Admission:
         """The upstream could not be reached for this session: returns the refusal, and remembers it like any other."""
         attempt = AdmissionAttempt(token, address, is_late, user=grant.user)
         self._upstream_failures.note(grant.user.id)
-        return self._refusals.remember(refusals.upstream_unavailable(), attempt.identifiers())
+        return self._remember(refusals.upstream_unavailable(), attempt)
 
     async def _decide(self, attempt: AdmissionAttempt) -> SessionGrant | Refusal:
         try:
@@ -148,7 +139,14 @@ class Admission:
             return refusals.at_capacity()  # limits that cannot be read cannot be kept
 
     def _remembered(self, outcome: _Outcome | Refusal, attempt: AdmissionAttempt) -> _Outcome | Refusal:
-        return self._refusals.remember(outcome, attempt.identifiers()) if isinstance(outcome, Refusal) else outcome
+        return self._remember(outcome, attempt) if isinstance(outcome, Refusal) else outcome
+
+    def _remember(self, refusal: Refusal, attempt: AdmissionAttempt) -> Refusal:
+        refusal = self._refusals.remember(refusal, attempt.identifiers())
+        resumed = self.resumed_session(attempt.resume)
+        at_handshake = refusal.at_handshake and not attempt.is_late and not resumed
+        user = attempt.user or attempt.signed_for
+        return replace(refusal, at_handshake=at_handshake, user=user, session_id=resumed)
 
     async def _resume(self, user: User, token: str) -> SessionGrant | Refusal:
         """Continue a session: its clock stood still while it was disconnected, and it consumes no new slots."""

@@ -1,6 +1,8 @@
 """Authenticates a client: feature flag → token → plan → rollout. Consumes no rate slot, lease or place.
 
-The first check that fails gives the refusal. Failed tokens are counted by address, attempts by user.
+The first check that fails gives the refusal. Attempts are counted by user, and tokens that do not verify by address.
+An address may be that of many users, so its count refuses further bad tokens only (I13): a token that verifies passes
+all the same. Nor does a token count whose signature verifies, such as an expired one: it is no guess.
 """
 
 from __future__ import annotations
@@ -14,13 +16,14 @@ from voice_trio import limits
 from voice_trio.admission import refusals
 from voice_trio.admission.refusals import RecentEvents, Refusal
 from voice_trio.auth.signed_tokens import PREFIX, ClientSecrets
-from voice_trio.errors import PlanUnverified, TokenInvalid, TokenUncheckable
+from voice_trio.auth.tokens import User
+from voice_trio.errors import PlanUnverified, TokenInvalid, TokenNotAccepted, TokenUncheckable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voice_trio.auth.plans import Plans
-    from voice_trio.auth.tokens import TokenVerifier, User
+    from voice_trio.auth.tokens import TokenVerifier
     from voice_trio.settings import Settings
     from voice_trio.state.rollout import Rollout
     from voice_trio.state.state import State
@@ -30,8 +33,9 @@ if TYPE_CHECKING:
 class AdmissionAttempt:
     """One request for a session: what the client presented, and what the checks have found so far.
 
-    `is_late` says that the token came after the upgrade, or never; `takes_secrets`, that a client secret may take the
-    place of a token. `user` and `preset` are filled in by the token check.
+    Blanks and newlines around a token are removed: they come from files and from copying. `is_late` says that the token
+    came after the upgrade, or never; `takes_secrets`, that a client secret may take the place of a token. The fields
+    from `user` on are filled in by the checks.
     """
 
     token: str | None
@@ -41,6 +45,12 @@ class AdmissionAttempt:
     takes_secrets: bool = False
     user: User | None = None
     preset: Mapping[str, Any] | None = None
+    signed_for: User | None = None
+    """The user of a token that is not accepted although its signature verifies; for logs only."""
+
+    def __post_init__(self) -> None:
+        self.token = self.token and self.token.strip()
+        self.resume = self.resume and self.resume.strip()
 
     @property
     def has_client_secret(self) -> bool:
@@ -48,17 +58,9 @@ class AdmissionAttempt:
         return self.takes_secrets and (self.token or "").startswith(PREFIX)
 
     def identifiers(self) -> list[tuple[str, str]]:
-        """(kind, value) pairs by which a repeated refusal is recognised."""
-        pairs = [("address", self.address)]
-        if self.token:
-            pairs.append(("token", self.token))
-        if self.user is not None:
-            pairs.append(("user", self.user.id))
-        if self.resume:
-            pairs.append(("resume token", self.resume))
-        if self.is_late:
-            pairs.append(("address without token", self.address))
-        return pairs
+        """(kind, value) pairs by which a repeated refusal is recognised; never an address, which users may share."""
+        pairs = [("token", self.token)] if self.token else []
+        return pairs if self.user is None else [*pairs, ("user", self.user.id)]
 
 
 class Authenticator:
@@ -76,26 +78,15 @@ class Authenticator:
     async def authenticate(self, attempt: AdmissionAttempt) -> User | Refusal:
         """The user with their plan and voice, or a refusal. Raises `StateUnavailable` without a rollout document."""
         rollout = await self._state.rollout()
-        refusal = self._check_flag(rollout) or self._check_address(attempt.address)
-        if refusal is not None:
+        if (refusal := self._check_flag(rollout)) is not None:
             return refusal
         user = await self._verify_token(attempt)
         return user if isinstance(user, Refusal) else await self._check_plan_and_rollout(user, attempt, rollout)
-
-    async def check_without_token(self, address: str) -> Refusal | None:
-        """The refusal by flag or address, if there is one. Raises `StateUnavailable` as `authenticate` does."""
-        return self._check_flag(await self._state.rollout()) or self._check_address(address)
 
     def _check_flag(self, rollout: Rollout) -> Refusal | None:
         if not self._is_enabled:
             return refusals.feature_disabled()
         return None if rollout.enabled else refusals.feature_disabled(rollout.message)
-
-    def _check_address(self, address: str) -> Refusal | None:
-        wait = self._failed_tokens.wait_seconds(address)
-        if wait == 0:
-            return None
-        return replace(refusals.too_many_attempts(limits.FAILED_TOKENS_PER_MINUTE, wait), at_handshake=True)
 
     async def _verify_token(self, attempt: AdmissionAttempt) -> User | Refusal:
         try:
@@ -103,15 +94,28 @@ class Authenticator:
                 user = await self._read_token(attempt)
         except (TokenUncheckable, trio.TooSlowError):
             return refusals.token_uncheckable(limits.TOKEN_SECONDS_MAX)
-        except TokenInvalid as error:
-            self._failed_tokens.note(attempt.address)
+        except TokenNotAccepted as error:
+            attempt.signed_for = User(error.user_id) if error.user_id else None
             return refusals.token_invalid(str(error))
+        except TokenInvalid as error:
+            return self._refuse_token(attempt, str(error))
         attempt.user = user
         wait = self._attempts.wait_seconds(user.id)
         if wait > 0:
             return refusals.too_many_attempts(limits.ATTEMPTS_PER_MINUTE, wait)
         self._attempts.note(user.id)
         return user
+
+    def _refuse_token(self, attempt: AdmissionAttempt, what: str) -> Refusal:
+        """Refuse a token that did not verify, or none at all; each is counted by address, apart from the other."""
+        key = (attempt.address, bool(attempt.token))
+        wait = self._failed_tokens.wait_seconds(key)
+        self._failed_tokens.note(key)
+        if wait == 0:
+            return refusals.token_invalid(what)
+        if not attempt.token:
+            return refusals.token_invalid(what).repeated(wait)
+        return refusals.too_many_attempts(limits.FAILED_TOKENS_PER_MINUTE, wait).repeated(wait)
 
     async def _read_token(self, attempt: AdmissionAttempt) -> User:
         if not attempt.has_client_secret:
@@ -131,6 +135,7 @@ class Authenticator:
             except (PlanUnverified, trio.TooSlowError):
                 return refusals.plan_unverified()
             user = replace(user, plan=entitled.plan, voice=entitled.voice, voice_speed=entitled.voice_speed)
+            attempt.user = user
         if not rollout.includes_plan(user.plan):
             return refusals.plan_required(rollout.plans)
         if not rollout.includes_user(user.id, user.email):

@@ -1,12 +1,16 @@
-"""The client's address behind our proxies, also for logs, and whether the origin of a page is allowed. Pure."""
+"""The client's address behind our proxies, also for logs, and whether the origin of a page is allowed."""
 
 from __future__ import annotations
 
 import ipaddress
 from typing import TYPE_CHECKING
 
+import structlog
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+log = structlog.get_logger(__name__)
 
 IPV6_NETWORK_BITS = 64
 """The network of one subscriber, who can use every address in it."""
@@ -37,6 +41,20 @@ def mask_address(address: str) -> str:
         return UNKNOWN_ADDRESS
     bits = 24 if parsed.version == 4 else 48
     return str(ipaddress.ip_network((parsed.ip, bits), strict=False).network_address)
+
+
+class ForwardedForWarning:
+    """Warns that X-Forwarded-For is sent while no proxy is trusted; once in a process, which shares one of these."""
+
+    def __init__(self) -> None:
+        self._is_due = True
+
+    def look_at(self, peer: str, headers: Iterable[tuple[bytes, bytes]], trusted_hops: int) -> None:
+        """Look at the headers of a request from `peer`."""
+        if self._is_due and trusted_hops == 0 and any(name.lower() == b"x-forwarded-for" for name, _ in headers):
+            self._is_due = False
+            detail = "TRUSTED_PROXY_HOPS is 0: all clients behind a proxy count as one address"
+            log.warning("forwarded_for_ignored", client=mask_address(peer), detail=detail)
 
 
 def origin_is_allowed(origin: str | None, allowed: Sequence[str]) -> bool:

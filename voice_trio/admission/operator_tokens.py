@@ -1,7 +1,7 @@
 """The tokens of operators: an administrator's, and the one that `/metrics` may require. Knows nothing of HTTP.
 
 Tokens that do not verify are counted by address. Beyond the limit such a token is refused with a time to wait; one that
-verifies passes all the same, because several people may share an address.
+verifies passes all the same, and one that has expired is not counted, because several people may share an address.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from voice_trio import limits
 from voice_trio.admission import refusals
 from voice_trio.admission.client_address import mask_address
 from voice_trio.admission.refusals import RecentEvents, Refusal
-from voice_trio.errors import TokenInvalid, TokenUncheckable
+from voice_trio.errors import TokenInvalid, TokenNotAccepted, TokenUncheckable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,9 @@ class OperatorTokens:
                 user = await self._verifier.verify(token)
         except (TokenUncheckable, trio.TooSlowError):
             return refusals.token_uncheckable(limits.TOKEN_SECONDS_MAX)
+        except TokenNotAccepted as error:
+            self._report("administrator", address)
+            return refusals.token_invalid(str(error))
         except TokenInvalid as error:
             return self._refuse("administrator", address, str(error))
         return user if user.is_admin else refusals.not_administrator()
@@ -54,12 +57,15 @@ class OperatorTokens:
         return self._refuse("metrics", address, "a bearer token is needed")
 
     def _refuse(self, kind: str, address: str, what: str) -> Refusal:
-        self._on_failure(kind)
+        self._report(kind, address)
         wait = self._failures.wait_seconds(address)
         self._failures.note(address)
-        if not self._logged.wait_seconds(address):
-            self._logged.note(address)
-            log.warning("operator_token_refused", kind=kind, client=mask_address(address))
         if wait:
             return refusals.too_many_attempts(limits.FAILED_TOKENS_PER_MINUTE, wait)
         return refusals.token_invalid(what)
+
+    def _report(self, kind: str, address: str) -> None:
+        self._on_failure(kind)
+        if not self._logged.wait_seconds(address):
+            self._logged.note(address)
+            log.warning("operator_token_refused", kind=kind, client=mask_address(address))

@@ -6,7 +6,7 @@ import hashlib
 import math
 import secrets
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -16,6 +16,8 @@ from voice_trio import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
+
+    from voice_trio.auth.tokens import User
 
 _LATER_CODES = frozenset(
     {
@@ -31,7 +33,8 @@ class Refusal:
 
     `code`, `message` and `retry_after` (whole seconds) go into the `error` event, `close_code` and `reason` into the
     close frame. `http_status` is for protocols that refuse before the upgrade. With `at_handshake` the voice protocol
-    refuses there too, by an HTTP response with `handshake_status` and `Retry-After: retry_after`.
+    refuses there too, by an HTTP response with `handshake_status` and `Retry-After: retry_after`. If a repeated
+    refusal comes after the upgrade, the close waits.
     """
 
     code: str
@@ -41,11 +44,21 @@ class Refusal:
     http_status: int
     retry_after: int | None = None
     at_handshake: bool = False
+    is_repeated: bool = False
+    user: User | None = field(default=None, compare=False, repr=False)
+    """Who was refused, for logs and metrics; None if no token said so."""
+    session_id: str = field(default="", compare=False)
+    """The session that was not resumed, for logs."""
 
     @property
     def handshake_status(self) -> int:
         """429 if a later attempt may succeed, else 403."""
         return 429 if self.code in _LATER_CODES else 403
+
+    def repeated(self, seconds: float) -> Refusal:
+        """The same as a repeated refusal: at the handshake, and for the next `seconds` unless it has its own time."""
+        wait = self.retry_after or _whole_seconds(seconds)
+        return replace(self, at_handshake=True, is_repeated=True, retry_after=wait)
 
 
 def feature_disabled(message: str = "") -> Refusal:
@@ -104,13 +117,6 @@ def too_many_attempts(attempts_per_minute: int, retry_after: float) -> Refusal:
     return Refusal("rate_limited", 1008, reason, "Too many attempts. Please wait.", 429, _whole_seconds(retry_after))
 
 
-def refused_repeatedly(retry_after: float) -> Refusal:
-    """Clients at this address, which send their token after the upgrade, were refused repeatedly."""
-    reason = "Rate limit exceeded (refused repeatedly)"
-    text = "Too many refused attempts. Please wait."
-    return Refusal("rate_limited", 1008, reason, text, 429, _whole_seconds(retry_after), at_handshake=True)
-
-
 def too_many_sessions(concurrent: int) -> Refusal:
     """The user's concurrent sessions have reached their maximum."""
     text = f"At most {concurrent} voice sessions can be open at a time. Please end one first."
@@ -145,10 +151,12 @@ def upstream_unavailable() -> Refusal:
 
 
 class RefusalMemory:
-    """Recognises clients that are refused repeatedly, by hashes of their identifiers; never stores a token.
+    """Recognises tokens and users that are refused repeatedly, by hashes; never stores a token.
 
     The first two refusals within a minute are close frames with a readable reason. Later ones are HTTP responses at
-    the handshake: many clients reconnect after each close frame, but not after an HTTP response.
+    the handshake: many clients reconnect after each close frame, but not after an HTTP response. It changes the form
+    of a refusal only: a client that would be admitted is never asked for here. Addresses are not remembered, because
+    many users may share one (I13).
     """
 
     def __init__(self) -> None:
@@ -157,15 +165,14 @@ class RefusalMemory:
         self._pepper = secrets.token_bytes(16)
 
     def remember(self, refusal: Refusal, identifiers: Iterable[tuple[str, str]]) -> Refusal:
-        """Note `refusal` under each (kind, value) pair; returns it with `at_handshake` set if it is a repeated one."""
+        """Note `refusal` under each (kind, value) pair; returns it as a repeated one if it is."""
         keys = [self._key(kind, value) for kind, value in identifiers]
         is_repeated = any(self._recent.wait_seconds(key) > 0 for key in keys)
         for key in keys:
             self._recent.note(key)
         if not is_repeated:
             return refusal
-        wait = max(self._recent.wait_seconds(key) for key in keys)
-        return replace(refusal, at_handshake=True, retry_after=refusal.retry_after or _whole_seconds(wait))
+        return refusal.repeated(max(self._recent.wait_seconds(key) for key in keys))
 
     def wait_seconds(self, kind: str, value: str) -> float:
         """Seconds during which another refusal of this client would be a repeated one; 0 if it would not be."""

@@ -16,7 +16,7 @@ import jwt
 
 from voice_trio import limits
 from voice_trio.auth.tokens import CLIENT_SECRET_TYPE, RESUME_TYPE, User, user_from_claims
-from voice_trio.errors import BadMessage, TokenInvalid
+from voice_trio.errors import BadMessage, TokenInvalid, TokenNotAccepted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -95,7 +95,7 @@ class ClientSecrets:
         if claims["typ"] != CLIENT_SECRET_TYPE:
             raise TokenInvalid("not a client secret of ours")
         if is_expired:
-            raise TokenInvalid("the client secret has expired")
+            raise TokenNotAccepted("the client secret has expired", str(claims["sub"]))
         return SecretClaims(user_from_claims(claims), claims.get("session"))
 
 
@@ -127,6 +127,20 @@ class ResumeTokens:
 
     def read(self, token: str, user_id: str) -> str:
         """The id of the session; raises `TokenInvalid`, whose message never quotes the token, if it is not valid."""
+        claims = self._verified(token)
+        if claims["sub"] != user_id or float(claims["exp"]) <= self._unix_time():
+            raise TokenInvalid("the resume token is another user's, or has expired")
+        return str(claims["sid"])
+
+    def session_id(self, token: str) -> str | None:
+        """The id of the session that a token of ours names, whoever presents it and when; None for any other token."""
+        try:
+            return str(self._verified(token)["sid"])
+        except TokenInvalid:
+            return None
+
+    def _verified(self, token: str) -> dict[str, Any]:
+        """The claims of a token that this gateway has signed; raises `TokenInvalid`."""
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
@@ -134,9 +148,9 @@ class ResumeTokens:
                 algorithms=[ALGORITHM],
                 options={"require": ["exp", "sub", "sid", "typ"], "verify_exp": False},
             )
-            is_expired = float(claims["exp"]) <= self._unix_time()
+            float(claims["exp"])
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise TokenInvalid("not a resume token of ours") from error
-        if claims["typ"] != RESUME_TYPE or claims["sub"] != user_id or is_expired:
-            raise TokenInvalid("the resume token is another user's, or has expired")
-        return str(claims["sid"])
+        if claims["typ"] != RESUME_TYPE:
+            raise TokenInvalid("not a resume token of ours")
+        return claims

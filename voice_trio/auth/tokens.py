@@ -17,7 +17,7 @@ import jwt
 
 from voice_trio import limits
 from voice_trio.auth.key_set import KeySet, key_fetcher
-from voice_trio.errors import ConfigurationError, TokenInvalid
+from voice_trio.errors import ConfigurationError, TokenInvalid, TokenNotAccepted
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -58,8 +58,8 @@ class TokenVerifier:
     async def verify(self, token: str) -> User:
         """The user of a token.
 
-        Raises `TokenInvalid`, whose message gives the reason and never quotes the token; its subclass
-        `TokenUncheckable` if the keys could not be fetched.
+        Raises `TokenInvalid`, whose message gives the reason and never quotes the token; its subclasses
+        `TokenNotAccepted` if the signature verifies, `TokenUncheckable` if the keys could not be fetched.
         """
         if not token or len(token) > limits.TOKEN_CHARS_MAX:
             raise TokenInvalid("the token is missing" if not token else "the token is too long")
@@ -72,7 +72,10 @@ class TokenVerifier:
         claims = await self._verified_claims(token, header)
         if _is_internal(claims):
             raise TokenInvalid("this is not a user's token")
-        return replace(user_from_claims(claims), token_expires_at=float(claims["exp"]))
+        try:
+            return replace(user_from_claims(claims), token_expires_at=float(claims["exp"]))
+        except TokenInvalid as error:
+            raise TokenNotAccepted(str(error)) from error
 
     async def _verified_claims(self, token: str, header: dict[str, Any]) -> dict[str, Any]:
         algorithm = header.get("alg")
@@ -111,12 +114,14 @@ class TokenVerifier:
             is_expired = float(claims["exp"]) <= time.time()
         except jwt.InvalidSignatureError as error:
             raise _WrongSignatureError("the signature is wrong") from error
+        except _CLAIM_ERRORS as error:
+            raise TokenNotAccepted(_error_text(error), _user_id_of_signed(token)) from error
         except jwt.PyJWTError as error:
             raise TokenInvalid(_error_text(error)) from error
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise TokenInvalid("the token is malformed") from error
         if is_expired:
-            raise TokenInvalid("the token has expired")
+            raise TokenNotAccepted("the token has expired", _user_id(claims))
         return claims
 
 
@@ -124,25 +129,46 @@ class _WrongSignatureError(TokenInvalid):
     """The signature may match another secret."""
 
 
+# PyJWT verifies the signature before it looks at any claim.
+_CLAIM_ERRORS = (
+    jwt.ExpiredSignatureError,
+    jwt.ImmatureSignatureError,
+    jwt.InvalidAudienceError,
+    jwt.InvalidIssuedAtError,
+    jwt.InvalidIssuerError,
+    jwt.MissingRequiredClaimError,
+)
+
+
 def user_from_claims(claims: dict[str, Any]) -> User:
     """The user of verified claims: `user_id`, else `sub`; a claim of a wrong type counts as absent."""
-    user_id = claims.get("user_id")
-    if user_id is None or user_id == "":
-        user_id = claims.get("sub")
-    if (
-        isinstance(user_id, bool)
-        or not isinstance(user_id, str | int)
-        or not 0 < len(str(user_id)) <= limits.ID_CHARS_MAX
-    ):
+    user_id = _user_id(claims)
+    if not user_id:
         raise TokenInvalid("the token names no user")
     return User(
-        id=str(user_id),
+        id=user_id,
         email=_text(claims.get("email")) or "",
         plan=_text(claims.get("plan")) or "",
         is_admin=claims.get("is_admin") is True,
         voice=_text(claims.get("voice")),
         voice_speed=voice_speed(claims.get("voice_speed")),
     )
+
+
+def _user_id(claims: dict[str, Any]) -> str:
+    """The user's id; "" if there is none."""
+    user_id = claims.get("user_id")
+    if user_id is None or user_id == "":
+        user_id = claims.get("sub")
+    if isinstance(user_id, bool) or not isinstance(user_id, str | int):
+        return ""
+    text = str(user_id)
+    return text if len(text) <= limits.ID_CHARS_MAX else ""
+
+
+def _user_id_of_signed(token: str) -> str:
+    """The user's id in a token whose signature has been verified."""
+    return _user_id(jwt.decode(token, options={"verify_signature": False}))
 
 
 def voice_speed(value: object) -> float | None:

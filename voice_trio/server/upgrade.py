@@ -20,6 +20,8 @@ from voice_trio.server.head_rules import path_and_query
 from voice_trio.web.handshake import RequestHead, error_body, header_values, json_headers
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import h11
 
     from voice_trio.net.byte_stream import ByteStream
@@ -130,6 +132,15 @@ class UpgradeRequest:
         """Send the response to an upgrade that is not valid."""
         body = error_body("bad_request", error.message)
         await self.respond(error.status, body, error.headers)
+
+    def waiting(self, seconds_max: float) -> AbstractContextManager[trio.CancelScope]:
+        """A block that waits for the client; it is cancelled after `seconds_max`, or to make room for another one."""
+        return self._slot.receiving(seconds_max)
+
+    @property
+    def has_made_room(self) -> bool:
+        """Whether such a block was cancelled to make room: the connection should end."""
+        return self._slot.is_released
 
     def note_session(self) -> None:
         """A session begins: the connection no longer counts among those without one."""

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from voice_trio.web.asgi_link import serve_websocket
-from voice_trio.web.handshake import error_body, hide_secrets, json_headers
+from voice_trio.web.handshake import error_body, head_of_scope, hide_secrets, json_headers
 from voice_trio.web.realtime_endpoint import RealtimeEndpoint
 from voice_trio.web.routes import make_http_app
 from voice_trio.web.voice_endpoint import VoiceEndpoint
@@ -53,6 +53,10 @@ class Application:
                 hide_secrets(scope)
                 await _respond_upgrade_required(scope["path"], send)
             case "http":
+                head = head_of_scope(scope)
+                self._gateway.forwarded_for.look_at(
+                    head.peer, head.headers, self._gateway.settings.web.trusted_proxy_hops
+                )
                 hide_secrets(scope)
                 await self._http(
                     cast("HypercornScope", scope), cast("ASGIReceiveCallable", receive), cast("ASGISendCallable", send)

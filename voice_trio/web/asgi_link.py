@@ -7,7 +7,7 @@ connections: `server.connection`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import trio
@@ -19,6 +19,8 @@ from voice_trio.web.handshake import ClientLink, OpeningRequest, error_body, hea
 from voice_trio.web.hypercorn_bridge import UPGRADE_FAILURES, bound_messages, decline_compression, wait_until_stopping
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from voice_trio.web.gateway import Gateway
     from voice_trio.web.handshake import Headers
 
@@ -93,6 +95,17 @@ class AsgiOpeningRequest:
         head = [*json_headers(body), (b"connection", b"close"), *headers]
         await self._answer({"type": "websocket.http.response.start", "status": status, "headers": head})
         await self._answer({"type": "websocket.http.response.body", "body": body, "more_body": False})
+
+    @contextmanager
+    def waiting(self, seconds_max: float) -> Iterator[trio.CancelScope]:
+        """A block that waits for the client; it is cancelled after `seconds_max`."""
+        with trio.move_on_after(seconds_max) as scope:
+            yield scope
+
+    @property
+    def has_made_room(self) -> bool:
+        """False: the server bounds its connections itself."""
+        return False
 
     def note_session(self) -> None:
         """The server counts its connections itself."""

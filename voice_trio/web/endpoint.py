@@ -101,7 +101,9 @@ class Endpoint(ABC):
 
     async def __call__(self, request: OpeningRequest) -> None:
         """Serve one connection from its opening request to its end; raises nothing but cancellation."""
-        attempt = ConnectionAttempt(request, trusted_hops=self._settings.web.trusted_proxy_hops)
+        trusted_hops = self._settings.web.trusted_proxy_hops
+        self._gateway.forwarded_for.look_at(request.head.peer, request.head.headers, trusted_hops)
+        attempt = ConnectionAttempt(request, trusted_hops=trusted_hops)
         try:
             await self._authenticate(attempt)
         except LinkClosed:  # the client left before it had a session, or broke the protocol

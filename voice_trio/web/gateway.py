@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from voice_trio.admission.client_address import ForwardedForWarning
 from voice_trio.net.byte_budget import ByteBudget
 from voice_trio.observability.tracing import NoTraces
 from voice_trio.web.process_stats import NoWorkerPeers, Snapshot, WorkerFacts
@@ -49,6 +50,7 @@ class Gateway:
     peers: WorkerPeers = field(default_factory=NoWorkerPeers)
     traces: Traces = field(default_factory=NoTraces)
     byte_budget: ByteBudget = field(default_factory=ByteBudget)
+    forwarded_for: ForwardedForWarning = field(default_factory=ForwardedForWarning)
 
     def snapshot(self) -> Snapshot:
         """The counts and the present state of this process."""

@@ -18,6 +18,9 @@ from voice_trio.net.link import Link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+    from contextlib import AbstractContextManager
+
+    import trio
 
     Headers = Sequence[tuple[bytes, bytes]]
 
@@ -71,6 +74,15 @@ class OpeningRequest(Protocol):
         """Send a JSON response in place of the upgrade, and close the connection. Raises `LinkClosed`."""
         ...
 
+    def waiting(self, seconds_max: float) -> AbstractContextManager[trio.CancelScope]:
+        """A block that waits for the client; it is cancelled after `seconds_max`, or to make room for another one."""
+        ...
+
+    @property
+    def has_made_room(self) -> bool:
+        """Whether such a block was cancelled to make room: the connection should end."""
+        ...
+
     def note_session(self) -> None:
         """A session begins: the connection no longer counts among those without one."""
         ...
@@ -95,23 +107,27 @@ class Handshake:
 def read_handshake(head: RequestHead, trusted_hops: int) -> Handshake:
     """What `head` says; a token in the query takes precedence over one in a header."""
     headers, offered = head.headers, head.subprotocols
-    query = parse_qs(head.query[: limits.QUERY_BYTES_MAX].decode("latin-1"), keep_blank_values=True)
+    parsed = parse_qs(head.query[: limits.QUERY_BYTES_MAX].decode("latin-1"), keep_blank_values=True)
+    # Blanks and newlines around a value come from files and from copying; no value may begin or end with one.
+    query = {name: [value.strip() for value in values] for name, values in parsed.items()}
     authorization = bearer(next(iter(header_values(headers, b"authorization")), ""))
+    api_key = next(iter(header_values(headers, b"api-key")), "").strip()
     return Handshake(
         address=client_address(head.peer, header_values(headers, b"x-forwarded-for"), trusted_hops),
         origin=next(iter(header_values(headers, b"origin")), None),
         token=query.get("token", [""])[0] or authorization,
         resume=query.get("resume", [None])[0],
         subprotocol=REALTIME if REALTIME in offered else None,
-        key=authorization or next(iter(header_values(headers, b"api-key")), None) or _offered_token(offered),
+        key=authorization or api_key or _offered_token(offered),
         parameters={name: values[0] for name, values in query.items() if name not in SECRET_PARAMETERS},
     )
 
 
 def _offered_token(subprotocols: Iterable[str]) -> str | None:
     """The subprotocol is the only header that a page can set on a browser's WebSocket."""
-    tokens = (name.removeprefix(_SUBPROTOCOL_TOKEN) for name in subprotocols if name.startswith(_SUBPROTOCOL_TOKEN))
-    return next(tokens, None) or None
+    names = [name.strip() for name in subprotocols]
+    tokens = (name.removeprefix(_SUBPROTOCOL_TOKEN) for name in names if name.startswith(_SUBPROTOCOL_TOKEN))
+    return next(tokens, "").strip() or None
 
 
 def bearer(authorization: str) -> str | None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from voice_trio import limits
-from voice_trio.admission import refusals
 from voice_trio.admission.client_address import origin_is_allowed
 from voice_trio.protocols.openai_client import refusal_json
 from voice_trio.web.endpoint import Endpoint
@@ -49,9 +48,6 @@ class RealtimeEndpoint(Endpoint):
             log.info("refused", code=error.code, at_handshake=True)
             await self._respond(attempt, error.code, error.message, error.status, param=error.param)
             return
-        if early := await self._refuse_without_token(attempt):
-            await self._refuse(attempt, early)
-            return
         outcome = await self._gateway.admission.admit(handshake.key, handshake.address, client_secrets=True)
         await self._run_or_refuse(attempt, outcome)
 
@@ -65,13 +61,6 @@ class RealtimeEndpoint(Endpoint):
         if self._model(attempt) is None:
             return _RequestError("model_not_found", "This model is not available.", 403, "model")
         return None
-
-    async def _refuse_without_token(self, attempt: ConnectionAttempt) -> Refusal | None:
-        """The refusal of a request without any token; it costs no look at the limits."""
-        if attempt.handshake.key:
-            return None
-        early = await self._gateway.admission.refuse_before_token(attempt.handshake.address)
-        return early or refusals.token_invalid("the token is missing")
 
     async def _refuse(self, attempt: ConnectionAttempt, refusal: Refusal) -> None:
         self._note(refusal, at_handshake=True)

@@ -1,0 +1,155 @@
+"""Refusals at the voice endpoint: their form for one client, and that its neighbours see nothing of them (F10)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog.testing
+import trio
+
+from tests.support.asgi_server import AsgiClient
+from tests.support.gateway_fixture import make_gateway, settings, token
+from voice_trio import limits
+from voice_trio.auth.signed_tokens import ResumeTokens
+from voice_trio.auth.tokens import User, issue_token
+from voice_trio.web.application import Application
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+    from voice_trio.web.gateway import Gateway
+
+AWAY = {"OPENAI_REALTIME_URL": "wss://api.openai.com/v1/realtime"}
+"""Without a key: who is admitted is told `upstream_unavailable`, without a socket."""
+
+
+class Door:
+    """A gateway that refuses everybody for one reason or another."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self._application = Application(gateway)
+
+    async def connect(self, shown: str, query: str = "", *, late: bool = True, **scope: Any) -> AsgiClient:
+        """A client that has been refused; it shows its token in the first message, unless it is not `late`."""
+        client = AsgiClient(query if late else f"token={shown}&{query}", **scope)
+        if late:
+            client.says(json.dumps({"type": "auth", "token": shown}))
+        client.is_left()  # it answers the close frame at once
+        await client.run(self.gateway, self._application)
+        return client
+
+
+def error(client: AsgiClient) -> dict[str, Any]:
+    [frame] = [message["text"] for message in client.sent if message["type"] == "websocket.send"]
+    told: dict[str, Any] = json.loads(frame)["error"]
+    return told
+
+
+def resume_of(user: str) -> str:
+    return ResumeTokens(settings().signing_secret).issue(user, "vs_1", 600)
+
+
+@pytest.mark.parametrize("kind", ["plan", "rollout"])
+async def test_two_refused_neighbours_do_not_keep_a_third_out_F10(
+    autojump_clock: MockClock, nursery: trio.Nursery, kind: str
+) -> None:
+    variables = AWAY if kind == "plan" else AWAY | {"VOICE_ROLLOUT_PERCENT": "10"}
+    door = Door(make_gateway(nursery, **variables))
+    included = (await door.gateway.state.rollout()).includes_user
+    good = next(user for user in (f"user-{number}" for number in range(99)) if included(user, ""))
+    others = [f"other-{number}" for number in range(9) if kind == "plan" or not included(f"other-{number}", "")]
+    for user in others[:5]:
+        refused = await door.connect(token(user, plan="free" if kind == "plan" else "elite"))
+        assert error(refused)["code"] == ("plan_required" if kind == "plan" else "not_in_rollout")
+
+    third = await door.connect(token(good))
+    assert error(third)["code"] == "upstream_unavailable"  # admitted: what refuses it now is the upstream
+    resumed = await door.connect(token(good), f"resume={resume_of(good)}")
+    assert error(resumed)["code"] in ("resume_invalid", "upstream_unavailable")
+
+
+async def test_a_repeated_refusal_after_the_upgrade_closes_two_seconds_after_its_error_F10(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    door = Door(make_gateway(nursery))
+    took, waits = [], []
+    for _ in range(4):
+        began = trio.current_time()
+        client = await door.connect(token(plan="free"))
+        took.append(trio.current_time() - began)
+        waits.append(error(client).get("retry_after"))
+        assert client.closed == (4003, "Voice is reserved for plans elite, intelia")
+
+    assert took == [0.0, 0.0, 2.0, 2.0]
+    assert waits == [None, None, 60, 58]
+
+
+async def test_only_some_refusals_wait_at_a_time_F10(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    door = Door(make_gateway(nursery))
+    for _ in range(2):
+        await door.connect(token(plan="free"))
+    ended: list[float] = []
+
+    async def refused() -> None:
+        await door.connect(token(plan="free"))
+        ended.append(trio.current_time())
+
+    async with trio.open_nursery() as crowd:
+        for _ in range(limits.REPEATED_REFUSALS_HELD_MAX + 10):
+            crowd.start_soon(refused)
+
+    assert ended.count(0.0) == 10
+    assert ended.count(2.0) == limits.REPEATED_REFUSALS_HELD_MAX
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_resume_is_refused_after_the_upgrade_however_often_F10(
+    autojump_clock: MockClock, nursery: trio.Nursery, late: bool
+) -> None:
+    door = Door(make_gateway(nursery, ALLOWED_ORIGINS="https://a.example"))
+    elsewhere = [(b"origin", b"https://b.example")]
+    for _ in range(4):
+        client = await door.connect(token(), f"resume={resume_of('ada')}", late=late)
+        assert client.sent[0]["type"] == "websocket.accept"
+        assert client.closed == (1008, "Resume not possible")
+    client = await door.connect(token(), f"resume={resume_of('ada')}", late=late, headers=elsewhere)
+    assert client.closed == (1008, "Origin not allowed")
+    client = await door.connect(token(), "resume=x", late=late, headers=elsewhere)
+    assert client.sent[0]["status"] == 403
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {} ", "\r\n{}\t", "\u00a0{}"])
+async def test_blanks_around_a_token_do_not_matter_in_the_first_message_F19(
+    autojump_clock: MockClock, nursery: trio.Nursery, around: str
+) -> None:
+    door = Door(make_gateway(nursery, **AWAY))
+    assert error(await door.connect(around.format(token())))["code"] == "upstream_unavailable"
+
+
+async def test_one_warning_says_that_a_proxy_is_not_trusted_F10(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    forwarded = [(b"X-Forwarded-For", b"203.0.113.9")]
+    for hops, warnings in (("0", 1), ("1", 0)):
+        door = Door(make_gateway(nursery, TRUSTED_PROXY_HOPS=hops))
+        with structlog.testing.capture_logs() as logs:
+            for path in ("/v1/ws/voice", "/v1/realtime"):
+                await door.connect("rubbish", path=path)
+                await door.connect("rubbish", path=path, headers=forwarded)
+                await door.connect("rubbish", path=path, headers=forwarded)
+        told = [entry for entry in logs if entry["event"] == "forwarded_for_ignored"]
+        assert [(entry["log_level"], entry["client"]) for entry in told] == [("warning", "10.0.0.0")] * warnings
+
+
+async def test_an_expired_token_is_told_so_behind_an_address_that_guesses_F10(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    door = Door(make_gateway(nursery))
+    for number in range(40):
+        await door.connect(f"guess-{number}")
+    expired = issue_token(settings().tokens, User("ada"), seconds_valid=-5.0)
+    assert error(await door.connect(expired)) == {"code": "token_invalid", "message": "The token has expired."}
+    assert error(await door.connect("guess-again"))["code"] == "rate_limited"
