@@ -11,6 +11,7 @@ import trio
 
 from tests.support.turn_records import turn
 from voice_trio.billing.prices import Cost
+from voice_trio.conversation import commands
 from voice_trio.errors import StateUnavailable
 from voice_trio.session.endings import Ending
 from voice_trio.session.summary import Summary
@@ -24,6 +25,8 @@ from voice_trio.state.state import Quotas
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
+    from voice_trio.conversation.turn.record import TurnRecord
+
 NEW = SessionRecord(session_id="vs_1", user_id="ada", instance="", started=1_800_000_000.0, duration_seconds=600.0)
 
 
@@ -34,6 +37,10 @@ class AwayState(MemoryState):
 
 def a_state(kind: type[MemoryState] = MemoryState) -> MemoryState:
     return kind(Quotas(5, 2), first_rollout(load_settings({}).access))
+
+
+def report(keeper: RecordWriter, finished: TurnRecord) -> None:
+    keeper.on_command(commands.ReportTurn(finished), 0.0)
 
 
 async def record(state: MemoryState) -> SessionRecord:
@@ -51,7 +58,7 @@ async def test_it_is_written_when_ready_after_each_turn_and_at_the_end(
     keeper.session_ready(Summary("vs_1"))
     await trio.sleep(2)
     assert (await record(state)).turns == ()
-    keeper.on_turn(turn())
+    report(keeper, turn())
     await trio.sleep(1)
     kept = await record(state)
     assert (kept.turns[0].said[0].text, kept.turns[0].heard[0].text) == ("hello", "hello to")
@@ -87,14 +94,14 @@ async def test_a_resumed_sessions_time_and_turns_add_up(autojump_clock: MockCloc
     state = a_state()
     first = RecordWriter(state, NEW)
     first.session_ready(Summary("vs_1"))
-    first.on_turn(turn(number=1))
+    report(first, turn(number=1))
     await trio.sleep(10)
     first.session_ended(Summary("vs_1", ending=Ending.CLIENT_LEFT))
     await first.write_last()
     await trio.sleep(1000)
     second = RecordWriter(state, await record(state))
     second.session_ready(Summary("vs_1"))
-    second.on_turn(turn(number=2))
+    report(second, turn(number=2))
     await trio.sleep(5)
     second.session_ended(Summary("vs_1", ending=Ending.CLIENT_LEFT))
     await second.write_last()
@@ -108,7 +115,7 @@ async def test_a_state_that_is_away_disturbs_nobody(autojump_clock: MockClock, n
     nursery.start_soon(keeper.run)
     keeper.session_ready(Summary("vs_1"))
     await trio.sleep(1)
-    keeper.on_turn(turn())
+    report(keeper, turn())
     await trio.sleep(1)
     keeper.session_ended(Summary("vs_1", ending=Ending.CLIENT_LEFT))
     await keeper.write_last()
@@ -118,7 +125,7 @@ async def test_a_joined_turn_is_no_turn_of_its_own(autojump_clock: MockClock) ->
     state = a_state()
     keeper = RecordWriter(state, NEW)
     keeper.session_ready(Summary("vs_1"))
-    keeper.on_turn(turn("joined"))
+    report(keeper, turn("joined"))
     await keeper.write_last()
     assert (await record(state)).turns == ()
 
@@ -130,7 +137,7 @@ async def test_what_it_cost_is_in_the_record_from_turn_to_turn_with_what_it_cost
     keeper = RecordWriter(state, msgspec.structs.replace(NEW, cost_micro_usd=1_000))
     keeper.session_ready(summary)
     summary.cost = Cost(Decimal("0.0025"))
-    keeper.on_turn(turn())
+    report(keeper, turn())
     await keeper.write_last()
     assert (await record(state)).cost_micro_usd == 3_500
     summary.cost, summary.ending = Cost(Decimal("0.004")), Ending.BUDGET_EXHAUSTED

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from voice_trio.conversation.passthrough import requests
     from voice_trio.conversation.turn.record import TurnRecord
+    from voice_trio.conversation.turn.snapshot import OpenTurn
 
 M = TypeVar("M", bound=commands.UpstreamCommand)
 C = TypeVar("C")
@@ -44,6 +45,8 @@ class Core(Protocol):
     def is_answering(self, now: float) -> bool: ...
 
     def quiet_since(self, now: float) -> float | None: ...
+
+    def open_turns(self, now: float) -> tuple[OpenTurn, ...]: ...
 
 
 CoreT = TypeVar("CoreT", bound=Core)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from voice_trio.conversation.events import Event, UpstreamEvent
     from voice_trio.conversation.passthrough.requests import Request
     from voice_trio.conversation.session_events import ToClient
+    from voice_trio.conversation.turn.snapshot import OpenTurn
     from voice_trio.net.link import Link
     from voice_trio.protocols.realtime import SessionState
     from voice_trio.session.config import SessionConfig
@@ -92,6 +93,10 @@ class DecisionCore(Protocol):
 
     def quiet_since(self, now: float) -> float | None:
         """Since when nothing has been said by either side; `None` while something is. Changes with time alone."""
+        ...
+
+    def open_turns(self, now: float) -> tuple[OpenTurn, ...]:
+        """The turns that are not reported yet, oldest first, in the words known so far; changes nothing."""
         ...
 
 

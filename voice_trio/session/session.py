@@ -41,6 +41,7 @@ from voice_trio.session.upstream.connection import UpstreamConnection
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voice_trio.conversation.turn.snapshot import OpenTurn
     from voice_trio.knowledge.knowledge import Knowledge
     from voice_trio.net.link import Link
     from voice_trio.session.config import SessionConfig
@@ -122,6 +123,10 @@ class Session:
     def unsent_since(self) -> float | None:
         """Since when a frame waits for the client to read; None while none does."""
         return self._client.unsent_since
+
+    def open_turns(self) -> tuple[OpenTurn, ...]:
+        """The turns that are not reported yet, oldest first, in the words known so far."""
+        return self._core.open_turns(trio.current_time())
 
     def end(self, ending: Ending) -> None:
         """End the session; the first reason given is the one that counts."""

@@ -11,6 +11,13 @@ import msgspec
 
 from voice_trio import limits
 
+OPEN = "open"
+"""The status of a turn that was not over when the record was written."""
+LOST = "lost"
+"""The status of a turn that was open when its instance was killed; it holds what was said and heard until then."""
+_REVISIONS = 1_000_000
+"""Of one connection at most; those of the next begin above, so that a connection that was replaced changes nothing."""
+
 
 class RecordedItem(msgspec.Struct, frozen=True, kw_only=True):
     """One item of the conversation with its upstream id, so that a resumed session can create it again upstream."""
@@ -46,22 +53,46 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
     voice: str | None = None
     turns: tuple[RecordedTurn, ...] = ()
+    turn_count: int = 0
+    """All turns, the one that is open included, and those for which `turns` has no room or which it may not hold."""
     usage: Usage = msgspec.field(default_factory=dict)
     cost_micro_usd: int = 0
+    reserved_micro_usd: int = 0
+    """What was expected to be billed beyond that for responses in progress; 0 once the session is over."""
     end_reason: str | None = None
     """None while the session is open."""
     resumable: bool = True
     """False after `session.end`, the duration limit or a spent budget: the session cannot be resumed."""
     revision: int = 0
-    """A store ignores a revision that is not higher than the stored one: two instances may write the same session."""
+    """A store ignores a revision that is not higher than the stored one: two instances may write the same session.
+
+    Millions count the connections: whatever the last one still writes is below the present one's.
+    """
 
     @property
     def seconds_left(self) -> float:
         """Seconds for which it may still be connected."""
         return max(0.0, self.duration_seconds - self.connected_seconds)
 
+    def taken_up(self) -> SessionRecord:
+        """The record with which the next connection begins.
+
+        After a kill a turn may be open, which will not be reported any more, and a reserve, for which no bill will
+        come: it is counted as cost.
+        """
+        turns = tuple(
+            msgspec.structs.replace(turn, status=LOST) if turn.status == OPEN else turn for turn in self.turns
+        )
+        return msgspec.structs.replace(
+            self,
+            turns=turns,
+            cost_micro_usd=self.cost_micro_usd + self.reserved_micro_usd,
+            reserved_micro_usd=0,
+            revision=(self.revision // _REVISIONS + 1) * _REVISIONS,
+        )
+
     def without_text(self) -> SessionRecord:
-        """The same record without any text of the conversation."""
+        """The same record without any text of the conversation; of its turns only their number remains."""
         return msgspec.structs.replace(self, turns=())
 
 

@@ -151,10 +151,11 @@ class Endpoint(ABC):
         dial = make_dial(upstream.url, config.model.model, key, config.user)
         traces = TurnTraces(gateway.reports, gateway.traces, config.session_id, config.user)
         observers = (writer, gateway.statistics, traces)
-        spent_before = 0 if grant.resumed is None else grant.resumed.cost_micro_usd
-        bill = gateway.daily_budget.open(config, spent_before_micro_usd=spent_before)
+        bill = gateway.daily_budget.open(config, spent_before_micro_usd=writer.cost_before_micro_usd)
         sidecar = sidecar_for(config.user, self._settings)
-        return Session(link, dial, gateway.knowledge, config, observers=observers, cost_meter=bill, sidecar=sidecar)
+        session = Session(link, dial, gateway.knowledge, config, observers=observers, cost_meter=bill, sidecar=sidecar)
+        writer.follow(session.open_turns, bill)
+        return session
 
     async def _run_session(self, grant: SessionGrant, session: Session, writer: RecordWriter) -> None:
         with (

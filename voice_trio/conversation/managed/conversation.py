@@ -18,12 +18,14 @@ from voice_trio.conversation.managed.failures import ManagedFailures
 from voice_trio.conversation.managed.response_handlers import ManagedResponseHandlers
 from voice_trio.conversation.managed.turn_flow import ManagedTurnFlow
 from voice_trio.conversation.turn.history import History, Said
+from voice_trio.conversation.turn.snapshot import open_turns
 from voice_trio.conversation.turn.turn import TurnState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from voice_trio.conversation.policy import Policy
+    from voice_trio.conversation.turn.snapshot import OpenTurn
 
 
 class ManagedConversation:
@@ -106,7 +108,7 @@ class ManagedConversation:
         """What was said and heard in all turns that are over."""
         return iter(self._flow.history)
 
-    # Two queries beside `handle`: what they tell changes with time alone, between events.
+    # Queries beside `handle`: what they tell changes with time alone, between events.
 
     def is_answering(self, now: float) -> bool:
         """Whether a response is due, being generated or being heard."""
@@ -116,6 +118,10 @@ class ManagedConversation:
         """Since when neither side has said anything; `None` while one does."""
         is_busy = self._user_input.is_listening or self.is_answering(now)
         return None if is_busy else self._flow.active_at
+
+    def open_turns(self, now: float) -> tuple[OpenTurn, ...]:
+        """The turns that are not reported yet, oldest first, in the words known so far."""
+        return open_turns(self._flow.unreported(now))
 
     # Dispatch
 

@@ -131,6 +131,15 @@ class ManagedTurnFlow(TurnFlow[ManagedResponses]):
             self.history.add(record)
             self.out.issued.append(commands.ReportTurn(record))
 
+    def unreported(self, now: float) -> list[tuple[Turn, Sequence[Heard]]]:
+        """An interrupted turn whose truncation is not settled, and the current one."""
+        pending = self.truncation.pending
+        if pending is None:
+            return super().unreported(now)
+        interrupted = pending.response.turn
+        others = [(turn, heard) for turn, heard in super().unreported(now) if turn is not interrupted]
+        return [(interrupted, pending.heard()), *others]
+
     def notify(self, code: str, message: str) -> None:
         self.out.to_client(commands.ErrorNotice(code, message))
 

@@ -22,10 +22,12 @@ from voice_trio.conversation.passthrough.failures import PassthroughFailures
 from voice_trio.conversation.passthrough.request_handlers import RequestHandlers
 from voice_trio.conversation.passthrough.response_handlers import PassthroughResponseHandlers
 from voice_trio.conversation.passthrough.turn_flow import PassthroughTurnFlow
+from voice_trio.conversation.turn.snapshot import open_turns
 from voice_trio.conversation.turn.turn import TurnState
 
 if TYPE_CHECKING:
     from voice_trio.conversation.policy import Policy
+    from voice_trio.conversation.turn.snapshot import OpenTurn
 
 ITEMS_REMEMBERED_MAX = 32  # words come late by seconds, not by minutes
 
@@ -135,7 +137,7 @@ class PassthroughConversation:
         self._flow.report_finished()
         return [command for command in issued if isinstance(command, commands.ReportTurn)]
 
-    # Two queries beside `handle`: what they tell changes with time alone, between events.
+    # Queries beside `handle`: what they tell changes with time alone, between events.
 
     def is_answering(self, now: float) -> bool:
         """Whether a response is due, being generated or, by the clock, being heard."""
@@ -147,6 +149,10 @@ class PassthroughConversation:
         # Without turn detection no event says when speech has ended: there each word counts by itself.
         is_speaking = self._user_input.is_listening and self._requests.turn_policy.detects_turns
         return None if is_speaking or self.is_answering(now) else self._flow.active_at
+
+    def open_turns(self, now: float) -> tuple[OpenTurn, ...]:
+        """The turns that are not reported yet, oldest first, in the words known so far."""
+        return open_turns(self._flow.unreported(now))
 
     # Dispatch
 

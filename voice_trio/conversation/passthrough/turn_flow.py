@@ -18,8 +18,11 @@ from voice_trio.conversation.turn.turn import TurnState
 from voice_trio.conversation.turn.turn_flow import TurnFlow
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from voice_trio.conversation.passthrough import requests
     from voice_trio.conversation.policy import Policy
+    from voice_trio.conversation.turn.playback import Heard
     from voice_trio.conversation.turn.turn import Turn
 
 ALREADY_ACTIVE_MESSAGE = "Conversation already has an active response in progress."
@@ -128,12 +131,20 @@ class PassthroughTurnFlow(TurnFlow[PassthroughResponses]):
     def report_finished(self) -> None:
         """Report turns that are over, with what is known by now of what was heard."""
         for turn, status in self._reports:
-            response = self.responses.latest
-            heard = []
-            if response is not None and response.turn is turn:
-                heard = self.responses.playback.heard(self.now) if response.heard is None else response.heard
-            self.report(turn, status, heard)
+            self.report(turn, status, self._heard_of(turn, self.now))
         self._reports.clear()
+
+    def unreported(self, now: float) -> list[tuple[Turn, Sequence[Heard]]]:
+        """Turns that are over and whose truncation is not settled, and the current one."""
+        turns = [turn for turn, _ in self._reports]
+        turns += [turn for turn, _ in super().unreported(now) if turn not in turns]
+        return [(turn, self._heard_of(turn, now)) for turn in turns]
+
+    def _heard_of(self, turn: Turn, now: float) -> Sequence[Heard]:
+        response = self.responses.latest
+        if response is None or response.turn is not turn:
+            return []
+        return self.responses.playback.heard(now) if response.heard is None else response.heard
 
     def note_commit(self) -> int:
         """The client has committed by itself: no response is asked for before the upstream has answered that."""

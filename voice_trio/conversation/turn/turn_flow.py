@@ -57,6 +57,14 @@ class TurnFlow(Generic[S]):
             turn.reported = True
             self.out.issued.append(commands.ReportTurn(turn.record(status, heard)))
 
+    def unreported(self, now: float) -> list[tuple[Turn, Sequence[Heard]]]:
+        """The current turn, unless it is reported, with what was heard of it; and one that the next will continue."""
+        turn, latest = self.turn, self.responses.latest
+        if turn is None or (turn.reported and turn.status != "joined"):
+            return []
+        is_latest = latest is not None and latest.turn is turn
+        return [(turn, self.responses.playback.heard(now) if is_latest else [])]
+
     def insert_context(self, turn: Turn, after: str | None) -> None:
         """The context that was chosen for `turn`, if any, after the item `after` (`None`: last), once."""
         if turn.context is not None and not turn.context_sent:

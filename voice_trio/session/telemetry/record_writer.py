@@ -1,72 +1,135 @@
-"""Keeps a session's record in the shared state: written when the session is ready, after each turn and at its end.
+"""Keeps a session's record in the shared state: a little ahead of what a kill could lose (I17).
 
 Writing is a task of its own, so the session never waits for it. After a slow write only the newest state is written.
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, assert_never
 
 import msgspec
 import trio
+from cachetools import FIFOCache
 
+from voice_trio import limits
 from voice_trio.billing.spending import micro_usd
 from voice_trio.billing.usage import read_number
-from voice_trio.conversation.turn.history import History, Said
+from voice_trio.conversation import commands, events
+from voice_trio.conversation.turn.history import ITEMS_MAX, History, Said
 from voice_trio.errors import StateUnavailable
 from voice_trio.session.endings import Ending
 from voice_trio.session.observers import Observer
-from voice_trio.state.session_record import RecordedItem, RecordedTurn, SessionRecord
+from voice_trio.session.spend.cost_meter import CostMeter
+from voice_trio.state.session_record import OPEN, RecordedItem, RecordedTurn, SessionRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from voice_trio.conversation.turn.record import TurnRecord
+    from voice_trio.conversation.turn.snapshot import OpenTurn
     from voice_trio.session.summary import Summary
+    from voice_trio.state.session_record import Usage
     from voice_trio.state.state import State
 
+    Items: TypeAlias = tuple[tuple[str, str], ...]
+    RecordedCommand: TypeAlias = (
+        commands.BeginTurn | commands.CreateResponse | commands.CreateClientResponse | commands.ReportTurn
+    )
+
 NOT_TO_BE_RESUMED = frozenset({Ending.CLIENT_ENDED, Ending.TIMEOUT, Ending.BUDGET_EXHAUSTED})
+
+
+# When the record is written. At once after what decides how the conversation goes on: a commit, `response.create`, a
+# final transcript, `response.done`, a turn that is over, and the session's beginning and end. Beside that, while a turn
+# is open, the record is compared with the conversation every `RECORD_LOOK_SECONDS`, and written if more has been said
+# or heard. So sound costs no call: neither a frame of it nor a word makes this observer do anything.
+#
+# An open turn is the last one of the record, with the status `open`; its report takes its place. The conversation is
+# asked for it only when a write begins, so each write has the newest state.
 
 
 class RecordWriter(Observer):
     """An observer; `run` writes what it has seen. `record` is that of a new session, or of the one that is resumed."""
 
+    event_types: ClassVar = (
+        events.SpeechCommitted,
+        events.TextInput,
+        events.TranscriptCompleted,
+        events.ResponseDone,
+        events.UpstreamLost,
+    )
+    command_types: ClassVar = (
+        commands.BeginTurn,
+        commands.CreateResponse,
+        commands.CreateClientResponse,
+        commands.ReportTurn,
+    )
+
     def __init__(self, state: State, record: SessionRecord, *, clock: Callable[[], float] = trio.current_time) -> None:
         self._state = state
         self._clock = clock
-        self._ready_at: float | None = None
-        self._connected_before = record.connected_seconds
-        self._cost_before = record.cost_micro_usd
-        self._summary: Summary | None = None
+        self._before = record = record.taken_up() if record.revision else record
         self._record = msgspec.structs.replace(record, instance=state.instance, end_reason=None)
+        self._written_revision = record.revision
+        self._turns = _FinishedTurns(record)
+        self._unreported: set[int] = set()
+        self._open_turns: Callable[[], tuple[OpenTurn, ...]] = tuple
+        self._meter = CostMeter()
+        self._ready_at: float | None = None
+        self._summary: Summary | None = None
         self._changed = trio.Event()
+
+    def follow(self, open_turns: Callable[[], tuple[OpenTurn, ...]], meter: CostMeter) -> None:
+        """Write ahead what `open_turns` returns, the turns that are not reported yet, and what `meter` has reserved."""
+        self._open_turns, self._meter = open_turns, meter
+
+    @property
+    def record(self) -> SessionRecord | None:
+        """The session as of the newest write, or of its end; None if it was never ready."""
+        return None if self._ready_at is None else self._record
+
+    @property
+    def cost_before_micro_usd(self) -> int:
+        """What the session cost before this connection."""
+        return self._before.cost_micro_usd
 
     def session_ready(self, summary: Summary) -> None:
         self._ready_at = self._clock()
         self._summary = summary
-        self._note()
+        self._revise(self._drafted())
+        self._changed.set()
 
-    def on_turn(self, record: TurnRecord) -> None:
-        if record.status == "joined":
-            return
-        turn = RecordedTurn(said=_words(record.said_items), heard=_words(record.heard_items), status=record.status)
-        self._record = msgspec.structs.replace(self._record, turns=(*self._record.turns, turn))
-        self._note()
+    def on_event(self, event: object, now: float) -> None:
+        """The conversation handles the event next; words and cost are read when the write begins."""
+        if isinstance(event, events.TranscriptCompleted):
+            self._turns.correct(event.item_id, event.transcript)
+        self._changed.set()
+
+    def on_command(self, command: RecordedCommand, now: float) -> None:
+        match command:
+            case commands.BeginTurn(turn_id):
+                self._unreported.add(turn_id)
+            case commands.ReportTurn(record):
+                self._unreported.discard(record.turn_id)
+                self._turns.add(record)
+            case commands.CreateResponse() | commands.CreateClientResponse():
+                pass
+            case _:
+                assert_never(command)
+        self._changed.set()
 
     def session_ended(self, summary: Summary) -> None:
         ending = summary.ending
-        usage = dict(self._record.usage)
-        for _, counts in summary.usages.values():
-            for name, count in _counts(counts or {}).items():
-                usage[name] = usage.get(name, 0) + count
+        self._summary = summary
         self._record = msgspec.structs.replace(
             self._record,
-            usage=usage,
             end_reason=ending.value.name if ending else None,
             resumable=ending not in NOT_TO_BE_RESUMED,
         )
-        self._note()
+        self._revise(self._drafted())
 
     # One slot, not a queue: each write holds the whole record, so a newer one makes an older one superfluous. A store
     # that is slow or away costs intermediate states and never the last one, and memory does not grow.
@@ -74,34 +137,104 @@ class RecordWriter(Observer):
     async def run(self) -> None:
         """Write each new state, until cancelled."""
         while True:
-            await self._changed.wait()
+            with trio.move_on_after(limits.RECORD_LOOK_SECONDS if self._unreported else math.inf):
+                await self._changed.wait()
             self._changed = trio.Event()
-            await self._write()
-
-    @property
-    def record(self) -> SessionRecord | None:
-        """The session as it stands; None if it was never ready."""
-        return None if self._ready_at is None else self._record
+            if self._look():
+                await self._write()
+                await trio.sleep(limits.RECORD_PAUSE_SECONDS)
 
     async def write_last(self) -> None:
         """Write the end, if the session was ever ready; the caller bounds it."""
         if self._ready_at is not None:
+            self._look()
             await self._write()
 
     async def _write(self) -> None:
+        self._written_revision = self._record.revision
         with suppress(StateUnavailable):
             await self._state.put_record(self._record)
 
-    def _note(self) -> None:
-        connected = 0.0 if self._ready_at is None else self._clock() - self._ready_at
-        spent = 0 if self._summary is None else micro_usd(self._summary.cost.usd)
-        self._record = msgspec.structs.replace(
+    def _look(self) -> bool:
+        """Bring the record up to date; True if it has something that is not written yet."""
+        if self._ready_at is None:
+            return False
+        drafted = self._drafted()
+        if drafted != self._record:
+            self._revise(drafted)
+        return self._record.revision != self._written_revision
+
+    def _drafted(self) -> SessionRecord:
+        """The record with what the conversation and the bill say now; equal to the last one if that is nothing new."""
+        is_over = self._record.end_reason is not None
+        status = "ended" if is_over else OPEN
+        open_turns = [self._turns.recorded(turn.said_items, turn.heard_items, status) for turn in self._open_turns()]
+        cost = 0 if self._summary is None else micro_usd(self._summary.cost.usd)
+        return msgspec.structs.replace(
             self._record,
-            connected_seconds=self._connected_before + connected,
-            cost_micro_usd=self._cost_before + spent,
-            revision=self._record.revision + 1,
+            turns=(*self._turns, *open_turns),
+            turn_count=self._turns.count + len(open_turns),
+            usage=self._usage(),
+            cost_micro_usd=self._before.cost_micro_usd + cost,
+            reserved_micro_usd=0 if is_over else self._meter.reserved_micro_usd,
         )
-        self._changed.set()
+
+    def _revise(self, record: SessionRecord) -> None:
+        connected = 0.0 if self._ready_at is None else self._clock() - self._ready_at
+        self._record = msgspec.structs.replace(
+            record, connected_seconds=self._before.connected_seconds + connected, revision=record.revision + 1
+        )
+
+    def _usage(self) -> Usage:
+        usage = dict(self._before.usage)
+        for _, counts in () if self._summary is None else self._summary.usages.values():
+            for name, count in _counts(counts or {}).items():
+                usage[name] = usage.get(name, 0) + count
+        return usage
+
+
+class _FinishedTurns:
+    """The turns that are over, as far as a record has room for them, with transcripts that came late."""
+
+    def __init__(self, record: SessionRecord) -> None:
+        self.count = record.turn_count
+        """With those for which there is no room."""
+        self._turns = deque(record.turns)
+        self._bytes = sum(map(_size, self._turns))
+        self._transcripts: FIFOCache[str, str] = FIFOCache(ITEMS_MAX)
+
+    def __iter__(self) -> Iterator[RecordedTurn]:
+        return iter(self._turns)
+
+    def add(self, record: TurnRecord) -> None:
+        """A turn is over; a merged one goes on as the next."""
+        if record.status == "joined":
+            return
+        self.count += 1
+        self._turns.append(self.recorded(record.said_items, record.heard_items, record.status))
+        self._bytes += _size(self._turns[-1])
+        while self._bytes > limits.RECORD_BYTES_MAX and len(self._turns) > 1:
+            self._bytes -= _size(self._turns.popleft())
+
+    def correct(self, item_id: str, transcript: str) -> None:
+        """The final transcript of a user item; it may come before its turn is over, or long after."""
+        self._transcripts[item_id] = transcript
+        for index, turn in enumerate(self._turns):
+            if any(item.item_id == item_id for item in turn.said):
+                said = tuple((item.item_id, item.text) for item in turn.said)
+                self._turns[index] = msgspec.structs.replace(turn, said=self._words(said))
+
+    def recorded(self, said: Items, heard: Items, status: str) -> RecordedTurn:
+        """A turn of these items; those without words are left out."""
+        return RecordedTurn(said=self._words(said), heard=self._words(heard), status=status)
+
+    def _words(self, items: Items) -> tuple[RecordedItem, ...]:
+        texts = ((item_id, self._transcripts.get(item_id, text).strip()) for item_id, text in items)
+        return tuple(
+            RecordedItem(item_id=item_id, text=text[: limits.RECORD_ITEM_CHARACTERS_MAX])
+            for item_id, text in texts
+            if text
+        )
 
 
 def history_of(record: SessionRecord) -> tuple[Said, ...]:
@@ -115,8 +248,9 @@ def history_of(record: SessionRecord) -> tuple[Said, ...]:
     return tuple(history)
 
 
-def _words(items: tuple[tuple[str, str], ...]) -> tuple[RecordedItem, ...]:
-    return tuple(RecordedItem(item_id=item_id, text=text) for item_id, text in items if text)
+def _size(turn: RecordedTurn) -> int:
+    """About the bytes of a turn in a record of ASCII text; `encode_record` counts exactly."""
+    return sum(len(item.item_id) + len(item.text) + 32 for item in (*turn.said, *turn.heard))
 
 
 def _counts(usage: Mapping[str, object], prefix: str = "") -> dict[str, int]:

@@ -1,0 +1,240 @@
+"""A gateway is killed at each point of a turn, and the session goes on at another one that shares its Redis (I17)."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from tests.support.deployment import (
+    SERVE_COMMAND,
+    Deployment,
+    GatewayProcess,
+    environment,
+    fill_knowledge,
+    model_on_tcp,
+)
+from tests.support.redis_servers import RedisServer, redis_server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from voice_trio.testing import FakeClient, ScriptedModel
+
+QUESTION = "how warm must the brooder be in winter"
+WORD_MS = 250
+ANSWER = " ".join(f"word{number}" for number in range(10, 70))
+ANSWER_MS = 60 * WORD_MS
+LOST_SECONDS_MAX = 2.0
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    with redis_server() as server:
+        yield server
+
+
+@dataclass
+class Gateways:
+    """Gateways beside one Redis and one model; the next one starts while the present one is in use."""
+
+    model: ScriptedModel
+    environ: dict[str, str]
+    nursery: trio.Nursery
+    present: Deployment = field(init=False)
+    _starting: GatewayProcess = field(init=False)
+    _started: trio.Event = field(init=False)
+
+    async def start(self) -> None:
+        self._start_next()
+        await self.advance()
+
+    async def advance(self) -> Deployment:
+        """The next gateway, which takes the place of the present one."""
+        await self._started.wait()
+        self.present = Deployment(self._starting.port, self.model, self._starting)
+        self._start_next()
+        return self.present
+
+    def _start_next(self) -> None:
+        self._starting, self._started = GatewayProcess(SERVE_COMMAND, self.environ), trio.Event()
+        self.nursery.start_soon(self._run, self._starting, self._started)
+
+    async def _run(self, process: GatewayProcess, started: trio.Event) -> None:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(process.run)
+            started.set()
+
+
+@asynccontextmanager
+async def gateways(tmp_path: Path, redis: RedisServer, **variables: str) -> AsyncIterator[Gateways]:
+    knowledge = tmp_path / "knowledge.sqlite3"
+    fill_knowledge(knowledge)
+    async with model_on_tcp() as (model, model_url), trio.open_nursery() as nursery:
+        environ = environment(model_url, knowledge, LOG_FORMAT="json", REDIS_URL=redis.url, **variables)
+        all_of_them = Gateways(model, environ, nursery)
+        await all_of_them.start()
+        yield all_of_them
+        nursery.cancel_scope.cancel()
+
+
+@dataclass
+class Caller:
+    """A client in the midst of a turn."""
+
+    model: ScriptedModel
+    client: FakeClient
+
+    async def say(self, words: str) -> str:
+        item_id = self.model.start_speech()
+        for word in words.split():
+            self.model.hear_piece(item_id, f" {word}")
+        return item_id
+
+    async def ask(self) -> None:
+        """The whole question, to its final transcript."""
+        item_id = await self.say(QUESTION)
+        self.model.stop_speech(item_id)
+        self.model.complete_transcript(item_id, QUESTION)
+
+    def answer(self, pace: float) -> None:
+        self.model.answers_with(ANSWER, audio_ms=ANSWER_MS, pace=pace, first_audio_after=0.0)
+
+    @property
+    def heard_ms(self) -> float:
+        deltas = self.client.heard_of("response.audio.delta")
+        return self.client.audio_heard_ms(deltas[0].event["item_id"]) if deltas else 0.0
+
+
+async def before_the_commit(caller: Caller) -> str:
+    await caller.say("how warm must")
+    await trio.sleep(2.0)
+    return "how warm must"
+
+
+async def after_the_commit(caller: Caller) -> str:
+    caller.model.waits_to_be_told()
+    caller.model.stop_speech(await caller.say(QUESTION))
+    await trio.sleep(0.15)
+    return QUESTION
+
+
+async def after_the_request(caller: Caller) -> str:
+    caller.model.waits_to_be_told()
+    await caller.ask()
+    await caller.model.hears("response.create")
+    await trio.sleep(0.15)
+    return QUESTION
+
+
+async def at_the_first_sound(caller: Caller) -> str:
+    caller.answer(pace=1.0)
+    await caller.ask()
+    await caller.client.hears("response.audio.delta")
+    await trio.sleep(0.15)
+    return QUESTION
+
+
+async def after_five_seconds_of_sound(caller: Caller) -> str:
+    caller.answer(pace=4.0)
+    await caller.ask()
+    await caller.client.hears("response.audio.delta")
+    await trio.sleep(5.0)
+    return QUESTION
+
+
+async def when_the_answer_is_complete(caller: Caller) -> str:
+    caller.answer(pace=100.0)
+    await caller.ask()
+    await caller.model.says("response.done")
+    await trio.sleep(0.15)
+    return QUESTION
+
+
+POINTS = (
+    before_the_commit,
+    after_the_commit,
+    after_the_request,
+    at_the_first_sound,
+    after_five_seconds_of_sound,
+    when_the_answer_is_complete,
+)
+
+
+async def ready(client: FakeClient) -> dict[str, Any]:
+    event: dict[str, Any] = (await client.hears("connection.ready")).event
+    await client.hears("session.updated")
+    return event
+
+
+def told(model: ScriptedModel, role: str) -> str:
+    """What the newest model session was told of one side."""
+    parts = [part for item in model.items if item["role"] == role for part in item["content"]]
+    return " ".join(part.get("text") or part.get("transcript") or "" for part in parts)
+
+
+async def kill(process: GatewayProcess) -> None:
+    await trio.lowlevel.checkpoint()
+    process.kill()
+
+
+async def loses_at_most_two_seconds(
+    gateways: Gateways,
+    nursery: trio.Nursery,
+    point: Callable[[Caller], Awaitable[str]],
+    end: Callable[[GatewayProcess], Awaitable[None]],
+) -> None:
+    """A session, `point` of its first turn, the `end` of its gateway, and the same session at the next gateway."""
+    gateways.model.behave()
+    client = await gateways.present.join(nursery)
+    left = await ready(client)
+    caller = Caller(gateways.model, client)
+    question = await point(caller)
+    assert gateways.present.process is not None
+    await end(gateways.present.process)
+    heard_ms = caller.heard_ms
+    await client.is_closed()
+    following = await gateways.advance()
+    second = await following.join(nursery, f"{following.url}?resume={left['resume_token']}")
+    assert (await ready(second))["session_id"] == left["session_id"]
+    gateways.model.answers_with("Yes.", audio_ms=50)
+    await second.type("and for ducks?")
+    await second.hears("response.done")
+
+    assert told(gateways.model, "user") == f"{question} and for ducks?"
+    known = told(gateways.model, "assistant").removesuffix("Yes.").rstrip()
+    known_ms = len(known) / len(ANSWER) * ANSWER_MS
+    assert ANSWER.startswith(known)
+    assert heard_ms - LOST_SECONDS_MAX * 1000 <= known_ms <= heard_ms + WORD_MS, (heard_ms, known)
+    await second.end_session()
+    await second.is_closed()
+
+
+async def test_I17_a_kill_at_any_point_of_a_turn_loses_at_most_two_seconds_F62(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    with trio.fail_after(50):
+        async with gateways(tmp_path, redis) as all_of_them, trio.open_nursery() as nursery:
+            for point in POINTS:
+                await loses_at_most_two_seconds(all_of_them, nursery, point, kill)
+            nursery.cancel_scope.cancel()
+
+
+async def signal_twice(process: GatewayProcess) -> None:
+    process.signal(signal.SIGTERM)
+    await trio.sleep(0.5)  # two at once would be one
+    process.signal(signal.SIGTERM)
+
+
+async def test_I17_a_second_sigterm_in_mid_answer_loses_at_most_two_seconds_F62(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    with trio.fail_after(30):
+        async with gateways(tmp_path, redis) as all_of_them, trio.open_nursery() as nursery:
+            await loses_at_most_two_seconds(all_of_them, nursery, after_five_seconds_of_sound, signal_twice)
+            nursery.cancel_scope.cancel()
