@@ -13,6 +13,7 @@
     ├── LinkClosed              the connection is closed or lost
     ├── ModelUnavailable        the upstream is unreachable or refused; a retry may succeed
     │   └── ModelRefused        … a retry cannot succeed: wrong key, no quota, unknown model
+    │       └── SettingsRefused … for the settings of this session, which says nothing about others
     ├── KnowledgeUnavailable    a search failed; the turn continues without context
     ├── StateUnavailable        shared state failed; admission decides by local state
     └── UnreadableDocument      a file that `knowledge import` cannot read; the import continues with the next
@@ -98,6 +99,10 @@ class ModelUnavailable(VoiceTrioError):
 
 class ModelRefused(ModelUnavailable):
     """The upstream refused in a way that no retry can cure: wrong key, no quota, unknown model."""
+
+
+class SettingsRefused(ModelRefused):
+    """The upstream refused the settings of one session, which says nothing about the sessions of others."""
 
 
 class KnowledgeUnavailable(VoiceTrioError):

@@ -113,7 +113,6 @@ CLIENT_SECRET_SECONDS = 600  # the default; OpenAI's too
 CLIENT_SECRET_SESSION_BYTES_MAX = 4096  # of presets: the secret is one header, of which proxies accept 8 KiB
 ATTEMPTS_PER_MINUTE = 20  # of one user, with any result
 FAILED_TOKENS_PER_MINUTE = 30  # from one address, that did not verify; a token that verifies passes all the same
-UPSTREAM_FAILURES_PER_MINUTE = 2  # sessions of one user without an upstream; then it is not dialled
 RESUME_SECONDS_LEFT_MIN = 1.0  # a session with less time left is not resumed
 RECENT_KEYS_MAX = 10_000  # users or addresses whose recent events are counted; the oldest are evicted
 REPEATED_REFUSALS = 3  # of one token or user in a minute; from then on at the handshake, or with a late close
@@ -121,9 +120,16 @@ REPEATED_REFUSAL_SECONDS = 2.0  # between such a refusal after the upgrade and i
 REPEATED_REFUSALS_HELD_MAX = 64  # connections of a process that wait so; further ones close at once
 
 # Sessions.
-ATTEMPT_SECONDS_MAX = 8.0  # one attempt to connect to the upstream, with its handshake
+ATTEMPT_SECONDS_MAX = 4.0  # one first attempt to connect to the upstream, with its handshake; usual is below 1 s
 CONNECT_SECONDS_MAX = 60.0  # all attempts to connect to the upstream together
-RECOVERIES_MAX = 10  # lost upstream connections in one session; then it ends
+RECOVERY_SECONDS = 30.0  # the default of UPSTREAM_RECOVERY_SECONDS: a restart, or a failover, takes that long
+RECOVERY_ATTEMPT_SECONDS_MAX = 3.0  # one attempt to replace a lost upstream: the user waits
+RECOVERY_PAUSE_SECONDS = 0.3  # after the first failed attempt of a session, and of an open breaker; doubles each time
+RECOVERY_PAUSE_SECONDS_MAX = 4.0  # so an upstream that is back is found within so long
+UPSTREAM_PROVEN_SECONDS = 5.0  # a connection that is lost earlier counts as a failed attempt: the pauses grow on
+UPSTREAM_FAILURES_MAX = 5  # in a row over sessions; then the breaker of the process opens
+UPSTREAM_DIALS_MAX = 16  # connections to the upstream that a process opens at once
+RECOVERIES_MAX = 10  # lost upstream connections of one session within a minute; then it ends
 UPSTREAM_SEND_SECONDS_MAX = 10.0  # for one send; then the upstream counts as lost
 CLIENT_SEND_SECONDS_MAX = 5.0  # for one send; then the client is closed (I9)
 IDLE_CHECK_SECONDS_MAX = 5.0  # between two checks of the idle timeout while either side speaks

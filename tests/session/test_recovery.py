@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from tests.support.session_fixture import SessionFixture, contexts
-from voice_trio.errors import ModelRefused, ModelUnavailable
+from voice_trio.errors import ModelRefused
 from voice_trio.session.endings import Ending
+from voice_trio.testing.client import FakeClient
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -86,7 +88,7 @@ async def test_no_audio_goes_to_the_next_model_before_it_has_promised_not_to_ans
     await trio.sleep(2.0)
     session.model.never_ready()
     await session.model.drop()
-    await trio.sleep(3.0)
+    await trio.sleep(6.0)
     assert [entry for entry in session.model.heard("input_audio_buffer.append") if entry.session == 1] == []
     session.model.behave()
     await session.client.hears("session.recovered")
@@ -95,16 +97,96 @@ async def test_no_audio_goes_to_the_next_model_before_it_has_promised_not_to_ans
     assert len(kept) >= 5.0 / 0.04
 
 
-async def test_after_the_last_attempt_the_client_is_told_and_closed(
+async def test_F59_an_upstream_that_stays_away_is_looked_for_thirty_seconds_and_the_client_is_told(
     autojump_clock: MockClock, session: SessionFixture
 ) -> None:
     await session.ready()
-    for _ in range(3):
-        session.model.refuse_next_connection(ModelUnavailable("down"))
+    session.upstream_is_away_for(100.0)
     await session.model.drop()
     closed = await session.client.is_closed()
-    assert closed.code == 1011
+    assert (session.now, closed.code) == (30.0, 1011)
     assert session.told()[-2:] == ["session.recovering", "error"]
+
+
+async def test_F59_an_upstream_that_is_away_for_six_seconds_closes_nobody(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    sessions = [SessionFixture(nursery) for _ in range(20)]
+    for session in sessions:
+        await session.ready()
+        session.upstream_is_away_for(6.0)
+    for session in sessions:
+        await session.model.drop()
+    for session in sessions:
+        recovered = await session.client.hears("session.recovered")
+        assert 6.0 <= recovered.at <= 6.0 + 4.0
+        await session.asks(QUESTION)
+        assert (await session.client.hears("response.done")).event["status"] == "completed"
+        assert session.told().count("error") == 0
+
+
+async def test_F59_an_upstream_that_hangs_is_tried_every_few_seconds_and_never_twice_at_once(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    await session.ready()
+    session.model.never_ready()
+    await session.model.drop()
+    await session.until(20.0)
+    session.model.behave()
+    recovered = await session.client.hears("session.recovered")
+    assert 20.0 <= recovered.at <= 20.0 + 3.0 + 4.0
+    assert 4 <= session.model.connections <= 8  # attempts of 3 s, pauses of 0.15 to 4 s
+    assert session.upstreams_left_open == 0
+
+
+async def test_F59_typed_text_during_a_recovery_is_answered_after_it(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    await session.ready()
+    session.upstream_is_away_for(6.0)
+    await session.model.drop()
+    await trio.sleep(1.0)
+    await session.client.type(QUESTION)
+    done = await session.client.hears("response.done")
+    assert done.event["status"] == "completed"
+    assert said(session)[0] == ("user", QUESTION)
+    assert session.told().count("error") == 0
+
+
+async def test_F59_an_interruption_during_a_recovery_leaves_the_session_alive(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    session.model.answers_with("a long answer of many words " * 10, audio_ms=20_000, pace=1.0)
+    await session.ready()
+    await session.asks(QUESTION)
+    await session.client.hears("response.audio.delta")
+    await trio.sleep(2.0)
+    session.upstream_is_away_for(6.0)
+    await session.model.drop()
+    await trio.sleep(1.0)
+    await session.client.interrupt()
+    assert (await session.client.hears("response.done")).event["status"] == "incomplete"
+    await session.client.hears("session.recovered")
+    session.model.answers_with("Sixteen hours.")
+    await session.asks("how many hours of light do layers need")
+    await session.client.hears("response.done")
+    assert session.told()[-1] == "response.done"
+
+
+async def test_F59_a_client_that_ends_or_leaves_during_a_recovery_ends_the_session_at_once(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    for leave, ending in ((FakeClient.end_session, Ending.CLIENT_ENDED), (FakeClient.hang_up, Ending.CLIENT_LEFT)):
+        session = SessionFixture(nursery)
+        await session.ready()
+        session.model.never_ready()
+        await session.model.drop()
+        await trio.sleep(1.0)
+        left_at = session.now
+        await leave(session.client)
+        await session.over.wait()
+        assert session.summary.ending is ending
+        assert session.ended_at - left_at < 1.0
 
 
 async def test_what_no_retry_cures_is_not_retried(autojump_clock: MockClock, session: SessionFixture) -> None:
@@ -135,14 +217,42 @@ async def test_an_upstream_that_takes_nothing_for_ten_seconds_is_replaced(
     assert recovering.at == pytest.approx(10.0, abs=0.1)
 
 
-async def test_an_upstream_that_is_lost_again_and_again_is_given_up(
+async def test_an_upstream_that_is_lost_again_and_again_within_a_minute_is_given_up(
     autojump_clock: MockClock, session: SessionFixture
 ) -> None:
     await session.ready()
     while not session.over.is_set():
         await session.model.drop()
-        await trio.sleep(2.0)
+        await trio.sleep(5.9)
     assert session.model.connections == 11
+    assert session.summary.ending is Ending.UPSTREAM_LOST
+
+
+async def test_F59_recoveries_that_lasted_end_no_session(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    session = SessionFixture(nursery, idle_seconds=1_000)
+    await session.ready()
+    for _ in range(25):
+        await session.model.drop()
+        await session.client.hears("session.recovered")
+        await trio.sleep(7.0)
+    assert session.under_test.summary.recoveries == 25
+    assert not session.over.is_set()
+
+
+async def test_F65_an_upstream_that_accepts_and_drops_at_once_is_asked_with_growing_pauses(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    await session.ready()
+    dropped_at = []
+    while not session.over.is_set():
+        dropped_at.append(session.now)
+        await session.model.drop()
+        with trio.move_on_after(10.0):
+            await session.client.hears("session.recovered")
+    pauses = [later - earlier for earlier, later in itertools.pairwise(dropped_at[:-1])]
+    assert pauses[0] == 0.0
+    assert all(0.15 * 2**number <= pause <= 0.3 * 2**number for number, pause in enumerate(pauses[1:4]))
+    assert all(2.0 <= pause <= 4.0 for pause in pauses[6:])
     assert session.summary.ending is Ending.UPSTREAM_LOST
 
 

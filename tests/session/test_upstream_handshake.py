@@ -100,7 +100,7 @@ async def test_a_server_that_never_gets_ready_is_tried_three_times(
     await session.over.wait()
     assert session.model.connections == 3
     assert session.summary.ending is Ending.UPSTREAM_UNAVAILABLE
-    assert session.now == pytest.approx(24 + 1.5, abs=0.8)
+    assert session.now == pytest.approx(12 + 1.5, abs=0.8)
 
 
 async def test_a_setting_the_server_refuses_is_named_and_is_no_matter_of_transcription(

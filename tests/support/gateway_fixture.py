@@ -13,6 +13,7 @@ from voice_trio.knowledge.knowledge import MemoryKnowledge
 from voice_trio.observability.sentry import NoReports
 from voice_trio.observability.webhook import Webhook
 from voice_trio.session.spend.daily_budget import DailyBudget
+from voice_trio.session.upstream.breaker import UpstreamBreaker
 from voice_trio.settings import Settings, load_settings
 from voice_trio.state.memory_state import MemoryState
 from voice_trio.state.rollout import first_rollout
@@ -46,6 +47,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
     daily_budget = DailyBudget(load_prices(), state, configured.limits, on_cost=statistics.count_cost)
     statistics.watch_daily_spend(daily_budget)
     statistics.metrics.watch_process(capacity, state)
+    breaker = UpstreamBreaker()
     admission = Admission(
         settings=configured,
         verifier=verifier,
@@ -54,6 +56,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
         capacity=capacity,
         evict=live.evict,
         budget=daily_budget,
+        upstream=breaker,
     )
     return Gateway(
         settings=configured,
@@ -67,6 +70,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
         live=live,
         statistics=statistics,
         reports=NoReports(),
-        health=Health(configured, knowledge, capacity, statistics, state),
+        health=Health(configured, knowledge, capacity, statistics, state, breaker),
         nursery=nursery,
+        breaker=breaker,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from voice_trio.conversation.retrieval.passage import Passage
+from voice_trio.errors import ModelUnavailable
 from voice_trio.knowledge.knowledge import MemoryKnowledge
 from voice_trio.protocols.realtime import RealtimeConfig
 from voice_trio.session.config import SessionConfig
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from voice_trio.net.link import Link
     from voice_trio.session.spend.cost_meter import CostMeter
     from voice_trio.session.summary import Summary
+    from voice_trio.session.upstream.breaker import UpstreamAccess
 
 PATIENCE_SECONDS = 5_000.0
 UNIX_TIME = 1_800_000_000.0
@@ -53,6 +56,7 @@ class SessionFixture(Observer):
         sidecar: str = "off",
         cost_meter: CostMeter | None = None,
         observers: Sequence[Observer] = (),
+        access: UpstreamAccess | None = None,
         **config: Any,
     ) -> None:
         ours, theirs = memory_link_pair()
@@ -71,10 +75,13 @@ class SessionFixture(Observer):
             unix_time=lambda: UNIX_TIME,
             cost_meter=cost_meter,
             sidecar=None if sidecar == "off" else SidecarPlan(self._dial_transcriber, always=sidecar == "on"),
+            access=access,
         )
         self.expects_crash = False
         self.was_told_ready = False
         self.ended_at = float("nan")
+        self.upstreams_left_open = 0  # when another one was dialled
+        self._upstream_away_until = -math.inf
         self._began_at = trio.current_time()
         self._nursery = nursery
         nursery.start_soon(self.client.run)
@@ -82,6 +89,9 @@ class SessionFixture(Observer):
         nursery.start_soon(self._fail_when_idle)
 
     async def _dial(self, nursery: trio.Nursery) -> Link:
+        self.upstreams_left_open += self.model.connections - len(self.model.losses)
+        if trio.current_time() < self._upstream_away_until:
+            raise ModelUnavailable("away")
         return self.model.connect()
 
     async def _dial_transcriber(self, nursery: trio.Nursery) -> Link:
@@ -121,6 +131,10 @@ class SessionFixture(Observer):
 
     async def until(self, at: float) -> None:
         await trio.sleep_until(self._began_at + at)
+
+    def upstream_is_away_for(self, seconds: float) -> None:
+        """Refuse every connection to the upstream that is opened meanwhile."""
+        self._upstream_away_until = trio.current_time() + seconds
 
     def soon(self, function: Any, *args: Any, **kwargs: Any) -> None:
         """Do something meanwhile."""

@@ -11,6 +11,7 @@ from voice_trio.admission.grant import Capacity
 from voice_trio.knowledge.knowledge import MemoryKnowledge
 from voice_trio.session.endings import Ending
 from voice_trio.session.summary import Summary
+from voice_trio.session.upstream.breaker import UpstreamBreaker
 from voice_trio.state.memory_state import MemoryState
 from voice_trio.state.rollout import first_rollout
 from voice_trio.state.state import Quotas
@@ -34,11 +35,14 @@ class Knowledge(MemoryKnowledge):
         return self.answers
 
 
-def health(knowledge: Knowledge, capacity: Capacity | None = None, **variables: str) -> tuple[Health, Statistics]:
+def health(
+    knowledge: Knowledge, capacity: Capacity | None = None, breaker: UpstreamBreaker | None = None, **variables: str
+) -> tuple[Health, Statistics]:
     statistics = Statistics(lambda: 0)
     configured = settings(**variables)
     state = MemoryState(Quotas.of(configured.limits), first_rollout(configured.access))
-    return Health(configured, knowledge, capacity or Capacity(5), statistics, state), statistics
+    breaker = breaker or UpstreamBreaker()
+    return Health(configured, knowledge, capacity or Capacity(5), statistics, state, breaker), statistics
 
 
 async def test_it_looks_once_in_five_seconds_however_many_ask(autojump_clock: MockClock) -> None:
@@ -99,3 +103,19 @@ async def test_an_overload_is_not_ready_and_says_why(autojump_clock: MockClock) 
     capacity.overload.note(lag_p50=0.2, lag_p95=0.2, unsent_share=0.0)
     assert (before, asked.unready) == (None, "overloaded")
     assert "voice_trio_overloaded 1.0" in statistics.metrics.exposition().decode()
+
+
+async def test_F65_it_is_degraded_while_the_upstream_fails_and_until_a_connection_has_lasted(
+    autojump_clock: MockClock,
+) -> None:
+    breaker = UpstreamBreaker()
+    asked, _ = health(Knowledge(), breaker=breaker, OPENAI_API_KEY="sk-test")
+    assert (await asked.report())["status"] == "healthy"
+    for number in range(5):
+        assert not breaker.note_lost(f"user{number}", trio.current_time())
+    assert (await asked.report())["status"] == "degraded"
+    await trio.sleep(1.0)
+    await breaker.dial("user1", trio.lowlevel.checkpoint, waits=True)
+    assert (await asked.report())["status"] == "degraded"
+    await trio.sleep(5.1)
+    assert (await asked.report())["status"] == "healthy"

@@ -224,27 +224,31 @@ async def test_a_first_message_over_the_limit_is_told_so(tmp_path: Path) -> None
             nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("late", [False, True])
-async def test_a_model_that_cannot_be_reached_is_not_dialled_for_ever(tmp_path: Path, late: bool) -> None:
+async def test_F65_a_model_that_cannot_be_reached_is_not_dialled_for_ever(tmp_path: Path) -> None:
     with trio.fail_after(20):
         async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:
             deployment.model.refuse_key()
-            for _ in range(2):
-                client = await deployment.join(nursery, shown=None if late else "")
-                if late:
-                    await client.authenticate(token())
-                closed = await client.is_closed()
-                assert (closed.code, closed.reason) == (1011, "OpenAI connection failed")
-            if late:
-                client = await deployment.join(nursery, shown=None)
-                await client.authenticate(token())
-                error = (await client.hears("error")).event["error"]
-                assert (error["code"], error["retry_after"]) == ("upstream_unavailable", 60)
-            else:
-                with pytest.raises(ModelUnavailable, match="HTTP 429"):
-                    await deployment.join(nursery)
-            assert deployment.model.connections == 2
+            told = [await told_unavailable(deployment, nursery, f"user{number}") for number in range(15)]
+            assert told[:5] == [{}] * 5
+            assert {"retry_after": 1} in told
+            assert deployment.model.connections < 15
+            assert (await deployment.get("/v1/voice/health")).json["status"] == "degraded"
+            assert b"voice_trio_upstream_failing 1.0" in (await deployment.get("/metrics")).body
+            deployment.model.behave()
+            await trio.sleep(4.0)  # the longest pause
+            client = await deployment.join(nursery)
+            await client.hears("connection.ready")
             nursery.cancel_scope.cancel()
+
+
+async def told_unavailable(deployment: Deployment, nursery: trio.Nursery, user: str) -> dict[str, Any]:
+    """What the error event of the refusal has beside its code and its message."""
+    client = await deployment.join(nursery, shown=token(user))
+    assert (await client.is_closed()).code == 1011
+    error = dict(client.heard_of("error")[0].event["error"])
+    assert error.pop("code") == "upstream_unavailable"
+    assert error.pop("message")
+    return error
 
 
 async def test_a_message_at_the_limit_is_only_complained_about(tmp_path: Path) -> None:

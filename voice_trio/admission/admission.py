@@ -18,7 +18,7 @@ from voice_trio import limits
 from voice_trio.admission import refusals
 from voice_trio.admission.authentication import AdmissionAttempt, Authenticator
 from voice_trio.admission.grant import SessionGrant
-from voice_trio.admission.refusals import RecentEvents, Refusal, RefusalMemory
+from voice_trio.admission.refusals import Refusal, RefusalMemory
 from voice_trio.auth.signed_tokens import ResumeTokens
 from voice_trio.errors import StateUnavailable, TokenInvalid
 from voice_trio.state.state import Granted, Limit, LimitReached
@@ -43,6 +43,14 @@ class BudgetStatus(Protocol):
     def seconds_to_midnight(self) -> float: ...
 
 
+class UpstreamStatus(Protocol):
+    """Whether the upstream can be reached, as far as is known."""
+
+    def seconds_to_probe(self, user: str) -> float:
+        """Seconds for which no connection is opened for `user`; 0 if one would be opened now."""
+        ...
+
+
 async def _evict_none(session_id: str) -> None:
     await trio.lowlevel.checkpoint()
 
@@ -63,6 +71,7 @@ class Admission:
         capacity: Capacity,
         evict: Callable[[str], Awaitable[None]] = _evict_none,
         budget: BudgetStatus | None = None,
+        upstream: UpstreamStatus | None = None,
     ) -> None:
         """`evict` ends the connection of this process that holds a session, and returns once it is released."""
         self._limits = settings.limits
@@ -71,11 +80,9 @@ class Admission:
         self._capacity = capacity
         self._evict = evict
         self._budget = budget
+        self._upstream = upstream
         self._resume_tokens = ResumeTokens(settings.signing_secret)
         self._refusals = RefusalMemory()
-        self._upstream_failures = RecentEvents(
-            limit=limits.UPSTREAM_FAILURES_PER_MINUTE, window_seconds=limits.MINUTE_SECONDS
-        )
 
     async def admit(
         self,
@@ -115,14 +122,6 @@ class Admission:
         """The id of the session that a resume token of ours names, expired or not; "" for any other token."""
         return (resume and self._resume_tokens.session_id(resume.strip())) or ""
 
-    def note_upstream_unavailable(
-        self, grant: SessionGrant, token: str | None, address: str, *, is_late: bool
-    ) -> Refusal:
-        """The upstream could not be reached for this session: returns the refusal, and remembers it like any other."""
-        attempt = AdmissionAttempt(token, address, is_late, user=grant.user)
-        self._upstream_failures.note(grant.user.id)
-        return self._remember(refusals.upstream_unavailable(), attempt)
-
     async def _decide(self, attempt: AdmissionAttempt) -> SessionGrant | Refusal:
         try:
             user = await self._authenticator.authenticate(attempt)
@@ -130,8 +129,8 @@ class Admission:
                 return user
             if self._budget is not None and self._budget.is_exhausted:
                 return refusals.budget_exhausted(self._budget.seconds_to_midnight)
-            if self._upstream_failures.wait_seconds(user.id) > 0:
-                return refusals.upstream_unavailable()  # another dial at once would most likely fail too
+            if self._upstream is not None and (wait := self._upstream.seconds_to_probe(user.id)) > 0:
+                return refusals.upstream_unavailable(wait)
             if attempt.resume is not None:
                 return await self._resume(user, attempt.resume)
             return await self._take_slots(user, attempt.preset)
@@ -142,7 +141,8 @@ class Admission:
         return self._remember(outcome, attempt) if isinstance(outcome, Refusal) else outcome
 
     def _remember(self, refusal: Refusal, attempt: AdmissionAttempt) -> Refusal:
-        refusal = self._refusals.remember(refusal, attempt.identifiers())
+        if refusal.code != refusals.UPSTREAM_UNAVAILABLE:  # an upstream's failure blames no caller
+            refusal = self._refusals.remember(refusal, attempt.identifiers())
         resumed = self.resumed_session(attempt.resume)
         at_handshake = refusal.at_handshake and not attempt.is_late and not resumed
         user = attempt.user or attempt.signed_for

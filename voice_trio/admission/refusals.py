@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
     from voice_trio.auth.tokens import User
 
+UPSTREAM_UNAVAILABLE = "upstream_unavailable"
+"""The code of the one refusal that is never remembered: it says nothing about the client."""
 _LATER_CODES = frozenset(
     {
-        *("rate_limited", "too_many_sessions", "at_capacity", "draining", "plan_unverified", "upstream_unavailable"),
+        *("rate_limited", "too_many_sessions", "at_capacity", "draining", "plan_unverified", UPSTREAM_UNAVAILABLE),
         "budget_exhausted",
     }
 )
@@ -144,10 +146,11 @@ def no_resume() -> Refusal:
     return Refusal("resume_invalid", 1008, "Resume not possible", "This session cannot be resumed.", 403)
 
 
-def upstream_unavailable() -> Refusal:
-    """The upstream cannot be reached, refuses our key, or is not configured."""
+def upstream_unavailable(retry_after: float | None = None) -> Refusal:
+    """The upstream cannot be reached, refuses our key, or is not configured; it is tried again in `retry_after` s."""
     text = "The assistant cannot be reached just now. Please try again."
-    return Refusal("upstream_unavailable", 1011, "OpenAI connection failed", text, 503)
+    seconds = None if retry_after is None else _whole_seconds(retry_after)
+    return Refusal(UPSTREAM_UNAVAILABLE, 1011, "OpenAI connection failed", text, 503, seconds)
 
 
 class RefusalMemory:

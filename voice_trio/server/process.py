@@ -31,6 +31,7 @@ from voice_trio.observability.tracing import start_traces
 from voice_trio.observability.webhook import open_webhook
 from voice_trio.server.shared import FolderWorkerPeers
 from voice_trio.session.spend.daily_budget import DailyBudget
+from voice_trio.session.upstream.breaker import UpstreamBreaker
 from voice_trio.state.open_state import open_state
 from voice_trio.web.gateway import Gateway
 from voice_trio.web.health import Health
@@ -109,9 +110,14 @@ def _make_gateway(
     daily_budget = DailyBudget(prices, state, settings.limits, on_cost=statistics.count_cost)
     statistics.watch_daily_spend(daily_budget)
     statistics.metrics.watch_process(capacity, state, peers.count)
-    byte_budget = ByteBudget()
+    byte_budget, breaker = ByteBudget(), UpstreamBreaker()
     statistics.metrics.gauge(
         "large_message_bytes", "Held of clients' messages above 1 MiB a connection.", lambda: float(byte_budget.used)
+    )
+    statistics.metrics.gauge(
+        "upstream_failing",
+        "1 from the opening of the breaker to the upstream until a connection has lasted.",
+        lambda: float(breaker.is_failing),
     )
     return Gateway(
         settings=settings,
@@ -124,6 +130,7 @@ def _make_gateway(
             capacity=capacity,
             evict=live.evict,
             budget=daily_budget,
+            upstream=breaker,
         ),
         capacity=capacity,
         daily_budget=daily_budget,
@@ -133,10 +140,11 @@ def _make_gateway(
         live=live,
         statistics=statistics,
         reports=reports,
-        health=Health(settings, services.knowledge, capacity, statistics, state),
+        health=Health(settings, services.knowledge, capacity, statistics, state, breaker),
         nursery=nursery,
         peers=peers,
         byte_budget=byte_budget,
+        breaker=breaker,
         traces=start_traces(
             instance=state.instance, version=settings.observability.app_version, model=settings.upstream.model
         ),

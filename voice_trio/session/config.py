@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,12 +21,16 @@ Tool: TypeAlias = Callable[[str], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often to try to connect. The pause between attempts grows by `backoff_factor`, less up to half of it."""
+    """How often to try to connect. The pause between attempts grows by `backoff_factor`, less up to half of it.
 
-    attempts_max: int = 3
+    Without `attempts_max` attempts go on until the caller's scope ends them.
+    """
+
+    attempts_max: int | None = 3
     attempt_seconds_max: float = limits.ATTEMPT_SECONDS_MAX
     backoff_seconds: float = 0.5
     backoff_factor: float = 2.0
+    backoff_seconds_max: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ class SessionConfig:
     search_seconds_max: float = limits.SEARCH_SECONDS_MAX
     policy: Policy = field(default_factory=Policy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    recovery_seconds: float = limits.RECOVERY_SECONDS
+    """How long a lost upstream is looked for."""
     tools: Mapping[str, Tool] = field(default_factory=dict)
     metrics: bool = False
     """Whether the client asked for `turn.metrics`."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, assert_never
 import structlog
 import trio
 
-from voice_trio import errors, limits
+from voice_trio import limits
 from voice_trio.conversation import commands, events, session_events
 from voice_trio.conversation.managed.conversation import ManagedConversation
 from voice_trio.conversation.passthrough import PassthroughConversation
@@ -35,8 +35,9 @@ from voice_trio.session.spend.cost_meter import CostMeter
 from voice_trio.session.summary import Summary
 from voice_trio.session.tasks import TurnTasks, finish_response_then_end
 from voice_trio.session.telemetry.turn_reports import make_observers
-from voice_trio.session.upstream.connect import connect
+from voice_trio.session.upstream.breaker import UpstreamAccess, UpstreamBreaker
 from voice_trio.session.upstream.connection import UpstreamConnection
+from voice_trio.session.upstream.recovery import UpstreamRecovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +53,8 @@ if TYPE_CHECKING:
 class Session:
     """Runs once. `end` and `drain` may be called at any time by any task of the same event loop.
 
-    `observers` see its events, commands and turns, after those of its own; `cost_meter` is one of them.
+    `observers` see its events, commands and turns, after those of its own; `cost_meter` is one of them. `access` is its
+    way to the upstream; without it the session has a breaker of its own.
     """
 
     def __init__(
@@ -65,12 +67,12 @@ class Session:
         observers: tuple[Observer, ...] = (),
         cost_meter: CostMeter | None = None,
         sidecar: SidecarPlan | None = None,
+        access: UpstreamAccess | None = None,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
         self.summary = Summary(config.session_id, config.user)
         self.log = structlog.get_logger(__name__).bind(session_id=config.session_id)
-        self._dial = dial
         self._knowledge = knowledge
         self._unix_time = unix_time
         self._scope = trio.CancelScope()
@@ -85,6 +87,13 @@ class Session:
         )
         self._sidecar = None if sidecar is None else Sidecar(sidecar, self)
         self._upstream = UpstreamConnection(self, self._sidecar, lambda state: self._client.describe(state))
+        self._recovery = UpstreamRecovery(
+            dial,
+            access or UpstreamAccess(UpstreamBreaker(), ""),
+            self,
+            self._upstream,
+            lambda event: self._client.send(event),
+        )
         self._core: DecisionCore
         self._client: ClientConnection
         now = trio.current_time()
@@ -232,7 +241,7 @@ class Session:
             self._turn_tasks = TurnTasks(nursery, clock, self._knowledge, self)
             nursery.start_soon(self._client.listen)
             self._client.start_writing(sockets)
-            upstream = await self._reach_upstream(sockets)
+            upstream = await self._recovery.connect(sockets)
             if upstream is not None:
                 self._become_ready(upstream)
                 upstream = upstream.without_texts()
@@ -242,38 +251,7 @@ class Session:
                 if self._sidecar is not None:
                     self._sidecar.start_if_needed(upstream, nursery, sockets)
                 await self._upstream.run(upstream)
-                upstream = await self._recover(sockets)
-
-    # Recovery. The conversation keeps what was said, so a new upstream can take the place of a lost one: `UpstreamLost`
-    # ends what the old one was doing, `UpstreamReady` makes the conversation write its history to the new one. The
-    # audio of the last seconds waits in the upstream's queue meanwhile. A client of OpenAI's protocol keeps its own
-    # state of the upstream's items and responses, which a new upstream does not have: its session ends.
-
-    async def _recover(self, sockets: trio.Nursery) -> ConnectedUpstream | None:
-        """The upstream was lost: connect to another one and replay the conversation, or end the session."""
-        self.feed(events.UpstreamLost())
-        with trio.move_on_after(limits.SESSION_CLOSE_SECONDS_MAX):
-            await self._upstream.close()
-        self.summary.recoveries += 1
-        if self.config.passthrough is not None or self.summary.recoveries > limits.RECOVERIES_MAX:
-            self.end(Ending.UPSTREAM_LOST)
-            return None
-        self._client.send(session_events.SessionRecovering())
-        upstream = await self._reach_upstream(sockets, Ending.UPSTREAM_LOST)
-        if upstream is not None:
-            self.summary.transcription_fallback |= upstream.transcription_fallback
-            self._client.send(session_events.SessionRecovered())
-        return upstream
-
-    async def _reach_upstream(
-        self, sockets: trio.Nursery, otherwise: Ending = Ending.UPSTREAM_UNAVAILABLE
-    ) -> ConnectedUpstream | None:
-        try:
-            return await connect(self._dial, sockets, self.config.model, self.config.retry)
-        except errors.ModelUnavailable as error:
-            self.log.error("upstream_unavailable", reason=str(error))
-            self.end(otherwise)
-            return None
+                upstream = await self._recovery.replace(sockets)
 
     def _become_ready(self, upstream: ConnectedUpstream) -> None:
         self._ready_at = trio.current_time()

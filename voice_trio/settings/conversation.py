@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from platformdirs import user_data_path
 from pydantic import SecretStr  # noqa: TC002 - pydantic reads the annotations when the module loads
 
+from voice_trio import limits
 from voice_trio.settings.reading import Group, HttpUrl, SocketUrl, any_case, env
 
 DEFAULT_INSTRUCTIONS = """\
@@ -49,9 +50,18 @@ class Upstream(Group):
         "must stream during speech for early retrieval; if refused, `gpt-transcribe` is tried once, health `degraded`",
         max_length=200,
     )
-    attempts_max: int = env("UPSTREAM_MAX_ATTEMPTS", 3, "attempts to connect", ge=1, le=20)
+    attempts_max: int = env(
+        "UPSTREAM_MAX_ATTEMPTS", 3, "attempts to connect when a session begins, of at most 4 s each", ge=1, le=20
+    )
     backoff_factor: float = env(
-        "UPSTREAM_BACKOFF_FACTOR", 2.0, "factor by which each pause between attempts grows", ge=1, le=10
+        "UPSTREAM_BACKOFF_FACTOR", 2.0, "factor by which each pause between these attempts grows", ge=1, le=10
+    )
+    recovery_seconds: float = env(
+        "UPSTREAM_RECOVERY_SECONDS",
+        limits.RECOVERY_SECONDS,
+        "seconds that a session looks for another upstream when it has lost its own; then it ends, to be resumed",
+        ge=1,
+        le=600,
     )
     sidecar_transcription: Annotated[Literal["auto", "on", "off"], any_case("auto", "on", "off")] = env(
         "VOICE_SIDECAR_TRANSCRIPTION",

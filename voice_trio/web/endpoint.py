@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 import trio
 
 from voice_trio import limits
+from voice_trio.admission import refusals
 from voice_trio.admission.refusals import Refusal
 from voice_trio.errors import LinkClosed
 from voice_trio.net.dial import make_dial
-from voice_trio.session.endings import Ending
 from voice_trio.session.session import Session
 from voice_trio.session.telemetry.record_writer import RecordWriter
 from voice_trio.session.telemetry.turn_reports import TurnTraces
+from voice_trio.session.upstream.breaker import UpstreamAccess
 from voice_trio.web.handshake import error_body, read_handshake
 from voice_trio.web.session_config import record_for, sidecar_for
 
@@ -41,8 +43,6 @@ class ConnectionAttempt:
     def __init__(self, request: OpeningRequest, *, trusted_hops: int) -> None:
         self.request = request
         self.handshake = read_handshake(request.head, trusted_hops)
-        self.late_token: str | None = None
-        """The token in the first message, if the handshake had none."""
         self._link: ClientLink | None = None
 
     @property
@@ -126,10 +126,8 @@ class Endpoint(ABC):
                     with self._gateway.byte_budget.open(outcome.user.id) as link.account:
                         session = self._make_session(attempt, link, outcome, writer)
                         await self._run_session(outcome, session, writer)
-                    if session.summary.ending is Ending.UPSTREAM_UNAVAILABLE and not session.summary.was_ready:
-                        self._note_upstream_unavailable(attempt, outcome)
                 else:
-                    await self._refuse(attempt, self._note_upstream_unavailable(attempt, outcome))
+                    await self._refuse(attempt, replace(refusals.upstream_unavailable(), user=outcome.user))
             finally:
                 was_ready = session is not None and session.summary.was_ready
                 with trio.move_on_after(limits.RELEASE_SECONDS_MAX, shield=True):
@@ -153,7 +151,17 @@ class Endpoint(ABC):
         observers = (writer, gateway.statistics, traces)
         bill = gateway.daily_budget.open(config, spent_before_micro_usd=writer.cost_before_micro_usd)
         sidecar = sidecar_for(config.user, self._settings)
-        session = Session(link, dial, gateway.knowledge, config, observers=observers, cost_meter=bill, sidecar=sidecar)
+        access = UpstreamAccess(gateway.breaker, grant.user.id)
+        session = Session(
+            link,
+            dial,
+            gateway.knowledge,
+            config,
+            observers=observers,
+            cost_meter=bill,
+            sidecar=sidecar,
+            access=access,
+        )
         writer.follow(session.open_turns, bill)
         return session
 
@@ -175,9 +183,3 @@ class Endpoint(ABC):
     def _note(self, refusal: Refusal, *, at_handshake: bool) -> None:
         self._gateway.statistics.count_refusal(refusal.code)
         log.info("refused", code=refusal.code, at_handshake=at_handshake)
-
-    def _note_upstream_unavailable(self, attempt: ConnectionAttempt, grant: SessionGrant) -> Refusal:
-        early_token = attempt.handshake.token
-        return self._gateway.admission.note_upstream_unavailable(
-            grant, early_token or attempt.late_token, attempt.handshake.address, is_late=early_token is None
-        )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from voice_trio.admission.client_address import ForwardedForWarning
 from voice_trio.net.byte_budget import ByteBudget
 from voice_trio.observability.tracing import NoTraces
+from voice_trio.session.upstream.breaker import UpstreamBreaker
 from voice_trio.web.process_stats import NoWorkerPeers, Snapshot, WorkerFacts
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Gateway:
     traces: Traces = field(default_factory=NoTraces)
     byte_budget: ByteBudget = field(default_factory=ByteBudget)
     forwarded_for: ForwardedForWarning = field(default_factory=ForwardedForWarning)
+    breaker: UpstreamBreaker = field(default_factory=UpstreamBreaker)
 
     def snapshot(self) -> Snapshot:
         """The counts and the present state of this process."""

@@ -13,6 +13,7 @@ from voice_trio import limits
 if TYPE_CHECKING:
     from voice_trio.admission.grant import Capacity
     from voice_trio.knowledge.knowledge import Knowledge
+    from voice_trio.session.upstream.breaker import UpstreamBreaker
     from voice_trio.settings import Settings
     from voice_trio.state.state import State, StateHealth
     from voice_trio.web.statistics import Statistics
@@ -28,8 +29,15 @@ class Health:
     """Checks on request, at most every `HEALTH_FRESH_SECONDS`; concurrent requests share one check."""
 
     def __init__(
-        self, settings: Settings, knowledge: Knowledge, capacity: Capacity, statistics: Statistics, state: State
+        self,
+        settings: Settings,
+        knowledge: Knowledge,
+        capacity: Capacity,
+        statistics: Statistics,
+        state: State,
+        breaker: UpstreamBreaker,
     ) -> None:
+        self._breaker = breaker
         self._state = state
         self._settings = settings
         self._knowledge = knowledge
@@ -75,6 +83,7 @@ class Health:
             and knowledge.is_available
             and self._state.health.fault is None
             and not self._statistics.upstream_failed
+            and not self._breaker.is_failing
             and not self._statistics.transcription_fallback
         )
         return "healthy" if is_healthy else "degraded"

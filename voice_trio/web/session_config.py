@@ -61,6 +61,7 @@ def session_config_for(grant: SessionGrant, settings: Settings) -> SessionConfig
             passage_cache=settings.weaviate.url is not None,
         ),
         retry=RetryPolicy(attempts_max=settings.upstream.attempts_max, backoff_factor=settings.upstream.backoff_factor),
+        recovery_seconds=settings.upstream.recovery_seconds,
     )
 
 

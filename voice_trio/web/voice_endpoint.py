@@ -62,7 +62,7 @@ class VoiceEndpoint(Endpoint):
         handshake = attempt.handshake
         link = await attempt.accept()
         try:
-            token = attempt.late_token = await _first_message_token(attempt.request, link)
+            token = await _first_message_token(attempt.request, link)
         except LinkClosed as closed:
             if closed.code != TOO_BIG:
                 raise

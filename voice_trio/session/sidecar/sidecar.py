@@ -11,6 +11,7 @@ sound it is sent and which of its words are used.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -23,7 +24,7 @@ from voice_trio.protocols.realtime import read_event
 from voice_trio.protocols.realtime.writer import never_streams, transcription_update
 from voice_trio.session.observers import SidecarAudioSent
 from voice_trio.session.sidecar.utterances import SidecarUtterances
-from voice_trio.session.upstream.connect import UPDATE_ID, connect_with_retry, send_with_timeout, wait_for_state
+from voice_trio.session.upstream.connect import UPDATE_ID, open_once, send_with_timeout, wait_for_state, with_retries
 
 if TYPE_CHECKING:
     from voice_trio.net.link import Link
@@ -100,7 +101,10 @@ class Sidecar:
         pause = limits.SIDECAR_RETRY_SECONDS
         for _ in range(limits.SIDECAR_CONNECTIONS_MAX):
             try:
-                link = await connect_with_retry(dial, sockets, self._handshake, self._host.config.retry)
+                retry = self._host.config.retry
+                link = await with_retries(
+                    partial(open_once, dial, sockets, self._handshake, retry.attempt_seconds_max), retry
+                )
             except ModelUnavailable as error:
                 self._host.log.warning("sidecar_unavailable", reason=str(error))
                 break

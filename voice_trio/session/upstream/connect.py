@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -13,9 +12,10 @@ import trio
 from voice_trio import limits
 from voice_trio.conversation.events import UpstreamError
 from voice_trio.conversation.policy import FATAL_CODES
-from voice_trio.errors import BadMessage, LinkClosed, ModelRefused, ModelUnavailable
+from voice_trio.errors import BadMessage, LinkClosed, ModelRefused, ModelUnavailable, SettingsRefused
 from voice_trio.protocols.realtime import SessionState, read_event, session_update
 from voice_trio.session.ports import ConnectedUpstream
+from voice_trio.session.upstream.breaker import with_jitter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,31 +34,37 @@ UPDATE_ID = "vt_session"
 
 async def connect(dial: Dial, nursery: trio.Nursery, config: RealtimeConfig, retry: RetryPolicy) -> ConnectedUpstream:
     """A ready upstream; raises `ModelUnavailable` after the last attempt, `ModelRefused` where no retry can help."""
-    return await connect_with_retry(dial, nursery, partial(_handshake, config=config), retry)
+    return await with_retries(partial(connect_once, dial, nursery, config, retry.attempt_seconds_max), retry)
 
 
-async def connect_with_retry(
-    dial: Dial, nursery: trio.Nursery, handshake: Callable[[Link], Awaitable[T]], retry: RetryPolicy
-) -> T:
-    """The result of `handshake` with a new link, after as many attempts as it takes; raises as `connect` does."""
-    pause = retry.backoff_seconds
-    for attempt in range(1, retry.attempts_max + 1):
+async def connect_once(
+    dial: Dial, nursery: trio.Nursery, config: RealtimeConfig, seconds_max: float
+) -> ConnectedUpstream:
+    """The same, with one attempt of at most `seconds_max`."""
+    return await open_once(dial, nursery, partial(_handshake, config=config), seconds_max)
+
+
+async def with_retries(attempt: Callable[[], Awaitable[T]], retry: RetryPolicy) -> T:
+    """The result of `attempt`, which is called as often as it takes; raises as `connect` does."""
+    pause, number = retry.backoff_seconds, 1
+    while True:
         try:
-            return await _attempt(dial, nursery, handshake, retry.attempt_seconds_max)
+            return await attempt()
         except ModelRefused:
             raise
         except ModelUnavailable as error:
-            log.warning("upstream_attempt_failed", attempt=attempt, reason=str(error))
-            if attempt == retry.attempts_max:
+            log.warning("upstream_attempt_failed", attempt=number, reason=str(error))
+            if number == retry.attempts_max:
                 raise
-        await trio.sleep(pause * random.uniform(0.5, 1.0))
-        pause *= retry.backoff_factor
-    raise ModelUnavailable("no attempt was allowed")
+        await trio.sleep(with_jitter(pause))
+        pause = min(pause * retry.backoff_factor, retry.backoff_seconds_max)
+        number += 1
 
 
-async def _attempt(
+async def open_once(
     dial: Dial, nursery: trio.Nursery, handshake: Callable[[Link], Awaitable[T]], seconds_max: float
 ) -> T:
+    """The result of `handshake` with a new link, both within `seconds_max`; else the link is closed."""
     link: Link | None = None
     failure: ModelUnavailable
     try:
@@ -122,7 +128,7 @@ async def _handshake(link: Link, config: RealtimeConfig) -> ConnectedUpstream:
     return ConnectedUpstream(link, created, updated, accepted, fallback)
 
 
-class _UpdateRefused(ModelRefused):
+class _UpdateRefused(SettingsRefused):
     """The server refused `session.update`; `param` names the setting, where the server does."""
 
     def __init__(self, error: UpstreamError) -> None:
