@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,10 +20,11 @@ from tests.support.deployment import (
     fill_knowledge,
     model_on_tcp,
 )
+from tests.support.http_receiver import HttpReceiver, listening
 from tests.support.redis_servers import RedisServer, redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
 
     from voice_trio.testing import FakeClient, ScriptedModel
@@ -237,4 +240,43 @@ async def test_I17_a_second_sigterm_in_mid_answer_loses_at_most_two_seconds_F62(
     with trio.fail_after(30):
         async with gateways(tmp_path, redis) as all_of_them, trio.open_nursery() as nursery:
             await loses_at_most_two_seconds(all_of_them, nursery, after_five_seconds_of_sound, signal_twice)
+            nursery.cancel_scope.cancel()
+
+
+def spent_micro_usd(redis: RedisServer) -> tuple[int, int]:
+    """What all instances spent today: in all, and by user."""
+    by_instance, by_user = 0, 0
+    for key in redis.keys():  # noqa: SIM118  # a server, not a mapping
+        if re.fullmatch(r"voice:\{spent:[\d-]+\}", key):
+            by_instance += sum(map(int, redis.do("HVALS", key)))
+        elif re.fullmatch(r"voice:\{spent:[\d-]+\}:users", key):
+            by_user += sum(map(int, redis.do("ZRANGE", key, "0", "-1", "WITHSCORES")[1::2]))
+    return by_instance, by_user
+
+
+class BackOffice(HttpReceiver):
+    def refuses(self, path: str, headers: Mapping[str, str]) -> int | None:
+        return None
+
+
+async def test_a_second_sigterm_in_mid_answer_leaves_no_money_untold_F62(tmp_path: Path, redis: RedisServer) -> None:
+    with listening(BackOffice()) as office, trio.fail_after(30):
+        url = f"http://127.0.0.1:{office.server_port}/"
+        async with (
+            gateways(tmp_path, redis, VOICE_WEBHOOK_URL=url) as all_of_them,
+            trio.open_nursery() as nursery,
+        ):
+            client = await all_of_them.present.join(nursery)
+            await ready(client)
+            caller = Caller(all_of_them.model, client)
+            await at_the_first_sound(caller)
+            await trio.sleep(1.5)
+            process = all_of_them.present.process
+            assert process is not None
+            await signal_twice(process)
+            await process.ended.wait()
+            [record] = [json.loads(body) for body in office.raw]
+            assert record["end_reason"] == "draining"
+            assert record["cost_micro_usd"] > 1_000  # sound of the answer, by estimate
+            assert spent_micro_usd(redis) == (record["cost_micro_usd"], record["cost_micro_usd"])
             nursery.cancel_scope.cancel()

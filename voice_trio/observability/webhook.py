@@ -129,14 +129,21 @@ def signature(secret: SecretStr, body: bytes, unix_seconds: int) -> str:
 
 @asynccontextmanager
 async def open_webhook(settings: Settings) -> AsyncIterator[Webhook]:
-    """Open the webhook of the settings; at the end of the block deliveries under way get 2 s."""
+    """Open the webhook of the settings; at the end of the block deliveries under way get 2 s, cancelled or not."""
     shared = settings.shared
     webhook = Webhook(shared.webhook_url, shared.webhook_secret, store_transcripts=shared.store_transcripts)
+    # Sessions send their records when the process is cancelled too (a second signal): the sender must outlive them.
+    sending = trio.CancelScope(shield=True)
+
+    async def deliver() -> None:
+        with sending:
+            await keep_running(webhook.run)
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(keep_running, webhook.run)
+        nursery.start_soon(deliver)
         try:
             yield webhook
         finally:
             with trio.move_on_after(limits.FLUSH_SECONDS_MAX, shield=True):
                 await webhook.wait_idle()
-            nursery.cancel_scope.cancel(reason="the webhook is closed")
+            sending.cancel(reason="the webhook is closed")

@@ -77,10 +77,12 @@ async def open_gateway(
         async with _open_services(settings) as services, trio.open_nursery() as nursery:
             gateway = _make_gateway(settings, services, prices, reports, peers or NoWorkerPeers(), nursery)
             start_background_tasks(gateway)
-            yield gateway
-            with trio.move_on_after(limits.FLUSH_SECONDS_MAX, shield=True):
-                await gateway.daily_budget.share()
-            nursery.cancel_scope.cancel(reason="the process ends")
+            try:
+                yield gateway
+            finally:  # after a second signal too: what the sessions cost is reported last
+                with trio.move_on_after(limits.FLUSH_SECONDS_MAX, shield=True):
+                    await gateway.daily_budget.share()
+                nursery.cancel_scope.cancel(reason="the process ends")
     finally:
         reports.close()
 
