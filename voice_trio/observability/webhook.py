@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -78,11 +78,25 @@ class Webhook:
             self._idle = trio.Event()
             await self._idle.wait()
 
+    async def flush(self) -> None:
+        """Deliver what is queued, also if `run` was cancelled; the caller bounds the time.
+
+        After a second signal everything is cancelled at once, and the last sessions send their records only then.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.run)
+            await self.wait_idle()
+            nursery.cancel_scope.cancel(reason="nothing is queued")
+
     async def _send_queued(self, client: httpx2.AsyncClient, url: str) -> None:
         async for record in self._waiting:
             self._under_way += 1
             try:
                 await self._deliver(client, url, record)
+            except trio.Cancelled:
+                with suppress(trio.WouldBlock):
+                    self._queue.send_nowait(record)  # for `flush`
+                raise
             finally:
                 self._under_way -= 1
                 self._idle.set()
@@ -132,18 +146,11 @@ async def open_webhook(settings: Settings) -> AsyncIterator[Webhook]:
     """Open the webhook of the settings; at the end of the block deliveries under way get 2 s, cancelled or not."""
     shared = settings.shared
     webhook = Webhook(shared.webhook_url, shared.webhook_secret, store_transcripts=shared.store_transcripts)
-    # Sessions send their records when the process is cancelled too (a second signal): the sender must outlive them.
-    sending = trio.CancelScope(shield=True)
-
-    async def deliver() -> None:
-        with sending:
-            await keep_running(webhook.run)
-
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(deliver)
+        nursery.start_soon(keep_running, webhook.run)
         try:
             yield webhook
         finally:
             with trio.move_on_after(limits.FLUSH_SECONDS_MAX, shield=True):
-                await webhook.wait_idle()
-            sending.cancel(reason="the webhook is closed")
+                await webhook.flush()
+            nursery.cancel_scope.cancel(reason="the webhook is closed")
