@@ -117,6 +117,9 @@ RESUME_SECONDS_LEFT_MIN = 1.0  # a session with less time left is not resumed
 RECENT_KEYS_MAX = 10_000  # users or addresses whose recent events are counted; the oldest are evicted
 REPEATED_REFUSALS = 3  # of one token or user in a minute; from then on at the handshake, or with a late close
 REPEATED_REFUSAL_SECONDS = 2.0  # between such a refusal after the upgrade and its close: a client that loops is slow
+REFUSALS_LOGGED_PER_MINUTE = 5  # lines of one user (or address), code and request: the form changes with the third
+UNKNOWN_REFUSALS_LOGGED_PER_MINUTE = 120  # lines of all refusals without a user: two a second, from any addresses
+PLANS_COUNTED_MAX = 20  # plans that a metric tells apart; further ones count as one
 REPEATED_REFUSALS_HELD_MAX = 64  # connections of a process that wait so; further ones close at once
 
 # Sessions.
@@ -249,6 +252,9 @@ SQLITE_READ_WAIT_SECONDS_MAX = 2.0  # for a lock
 SQLITE_WRITE_WAIT_SECONDS_MAX = 30.0  # for another import
 
 # Observability.
+LOG_DETAIL_CHARS_MAX = 200  # of a sentence in a log line: it fits a screen
+LOG_TEXT_CHARS_MAX = 1_000  # of every other text in a log line: what others send may be of any length
+LOG_TRACEBACK_CHARS_MAX = 16_000  # of a traceback, whose end says most
 HEALTH_FRESH_SECONDS = 5.0  # a result of a health check is used again
 HEALTH_SECONDS_MAX = 2.0  # for one health check
 LAG_SAMPLE_SECONDS = 0.05  # between two samples of the event loop's lag

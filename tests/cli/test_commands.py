@@ -13,8 +13,10 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from voice_trio.auth.tokens import user_hash
 from voice_trio.cli import COMMANDS, main
 from voice_trio.client import Report
+from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +50,31 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     exit_code, _, stderr = run("srve")
     assert exit_code == 2
     assert "No such command 'srve'" in stderr
+
+
+def test_user_hash_prints_what_logs_have_as_user_F20() -> None:
+    settings = load_settings({"JWT_SECRET": SECRET})
+    assert run("user-hash", "ada", JWT_SECRET=SECRET) == (0, user_hash("ada", settings.signing_secret) + "\n", "")
+    own = {"VOICE_SIGNING_SECRET": "another secret of at least that length 4711"}
+    assert run("user-hash", "ada", **own)[1] == user_hash("ada", load_settings(own).signing_secret) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "code", "said"),
+    [
+        ((), {}, 2, "Missing argument 'ID'"),
+        (("ada", "bob"), {}, 2, "unexpected extra argument"),
+        (("",), {"JWT_SECRET": SECRET}, 2, "1 to 256 characters"),
+        (("x" * 257,), {"JWT_SECRET": SECRET}, 2, "1 to 256 characters"),
+        (("ada",), {}, 1, "VOICE_SIGNING_SECRET or JWT_SECRET must be set"),
+    ],
+)
+def test_user_hash_refuses_what_makes_no_sense_in_one_line_F20(
+    arguments: tuple[str, ...], environ: dict[str, str], code: int, said: str
+) -> None:
+    exit_code, stdout, stderr = run("user-hash", *arguments, **environ)
+    assert (exit_code, stdout) == (code, "")
+    assert said in stderr.splitlines()[-1]
 
 
 def test_a_token_carries_what_it_was_asked_for() -> None:

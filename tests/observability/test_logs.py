@@ -85,6 +85,34 @@ def test_harmless_text_stays(lines: io.StringIO) -> None:
         assert redact(text) == text
 
 
+def test_no_text_of_another_server_makes_a_line_long(lines: io.StringIO) -> None:
+    foreign = "x" * 5_000_000
+    structlog.get_logger("ours").warning(
+        "upstream_lost", reason=foreign, errors={foreign: foreign}, more=[foreign, 1], error=ValueError(foreign)
+    )
+    line = last(lines)
+    assert line["reason"] == "x" * 1000 + "… (5000000 characters)"
+    assert line["more"][1] == 1
+    assert len(lines.getvalue()) < 7_000
+    logging.getLogger("theirs").error(foreign)
+    assert len(lines.getvalue()) < 9_000
+
+
+def test_of_a_long_traceback_the_end_is_kept(lines: io.StringIO) -> None:
+    try:
+        raise ValueError("x" * 5_000_000 + " the end")
+    except ValueError:
+        structlog.get_logger("ours").exception("crashed")
+    assert last(lines)["exception"].endswith(" the end")
+    assert len(lines.getvalue()) < 17_000
+
+
+def test_a_secret_at_the_place_of_the_cut_is_blacked_out_too(lines: io.StringIO) -> None:
+    for before in range(930, 1010, 3):
+        structlog.get_logger("ours").warning("odd", text="x" * before + f" {TOKEN} " + "x" * 20_000)
+    assert not [secret for secret in TOKEN.split(".") if secret[:8] in lines.getvalue()]
+
+
 def test_secrets_in_fields_and_inner_fields_are_blacked_out(lines: io.StringIO) -> None:
     structlog.get_logger("ours").warning("odd", url=f"ws://x?token={TOKEN}", more={"header": f"Bearer {TOKEN}"})
     assert TOKEN.split(".")[1] not in lines.getvalue()

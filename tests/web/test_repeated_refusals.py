@@ -13,8 +13,9 @@ from tests.support.asgi_server import AsgiClient
 from tests.support.gateway_fixture import make_gateway, settings, token
 from voice_trio import limits
 from voice_trio.auth.signed_tokens import ResumeTokens
-from voice_trio.auth.tokens import User, issue_token
+from voice_trio.auth.tokens import User, issue_token, user_hash
 from voice_trio.web.application import Application
+from voice_trio.web.routes import make_http_app
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -127,6 +128,34 @@ async def test_blanks_around_a_token_do_not_matter_in_the_first_message_F19(
 ) -> None:
     door = Door(make_gateway(nursery, **AWAY))
     assert error(await door.connect(around.format(token())))["code"] == "upstream_unavailable"
+
+
+async def test_what_happened_to_a_user_is_in_the_log_and_their_plan_in_the_metrics_F20(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    door = Door(make_gateway(nursery, TRUSTED_PROXY_HOPS="1"))
+    behind = [(b"x-forwarded-for", b"198.51.100.77")]
+    key = user_hash("ada", settings().signing_secret)
+    with structlog.testing.capture_logs() as logs:
+        await door.connect(token(plan="free"), headers=behind)
+        await door.connect(issue_token(settings().tokens, User("ada"), seconds_valid=-5.0), headers=behind)
+        realtime = [*behind, (b"authorization", b"Bearer " + token(plan="free").encode())]
+        await door.connect("", path="/v1/realtime", headers=realtime)
+        await door.connect("", path="/v1/realtime", headers=behind)
+        http = make_http_app(door.gateway).test_client()
+        await http.post("/v1/realtime/client_secrets", headers={"Authorization": f"Bearer {token(plan='free')}"})
+    told = [(line["request"], line["code"], line["user"], line["plan"], line["client"]) for line in logs]
+
+    assert told == [
+        ("voice", "plan_required", key, "free", "198.51.100.0"),
+        ("voice", "token_invalid", key, "", "198.51.100.0"),
+        ("realtime", "plan_required", key, "free", "198.51.100.0"),
+        ("realtime", "token_invalid", None, None, "198.51.100.0"),
+        ("client_secret", "plan_required", key, "free", "unknown"),
+    ]
+    metrics = door.gateway.statistics.metrics.exposition().decode()
+    assert 'voice_trio_refusals_total{code="plan_required",plan="other"} 3.0' in metrics
+    assert 'voice_trio_refusals_total{code="token_invalid",plan="unknown"} 2.0' in metrics
 
 
 async def test_one_warning_says_that_a_proxy_is_not_trusted_F10(

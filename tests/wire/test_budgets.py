@@ -56,7 +56,7 @@ async def test_once_the_day_is_spent_everybody_is_told_and_nobody_gets_in(tmp_pa
             assert (refused.code, error["code"]) == (4002, "budget_exhausted")
             assert 0 < error["retry_after"] <= 86_400
             metrics = (await deployment.get("/metrics")).body.decode()
-            assert 'voice_trio_refusals_total{code="budget_exhausted"} 1.0' in metrics
+            assert 'voice_trio_refusals_total{code="budget_exhausted",plan="elite"} 1.0' in metrics
             assert "voice_trio_daily_budget_usd 1e-05" in metrics
             nursery.cancel_scope.cancel()
 

@@ -19,8 +19,10 @@ from tests.support.deployment import (
     token,
     wait_until_empty,
 )
+from voice_trio.auth.tokens import user_hash
 from voice_trio.errors import LinkClosed, VoiceTrioError
 from voice_trio.net.trio_websocket_link import open_link
+from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,6 +123,8 @@ async def test_every_line_of_a_session_names_it(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in log if line.startswith("{")]
     events = {line["event"]: line for line in lines if line.get("session_id") == ready.event["session_id"]}
     assert {"session_admitted", "turn", "session_ended"} <= set(events)
+    key = user_hash("ada", load_settings({"JWT_SECRET": SECRET}).signing_secret)
+    assert {events[name]["user"] for name in ("session_admitted", "turn", "session_ended")} == {key}  # F20
     assert events["turn"]["cost_usd"] > 0
     assert events["turn"]["stages_ms"]["asked"] >= 0
     assert events["session_ended"]["cost_usd"] >= events["turn"]["cost_usd"]

@@ -55,6 +55,7 @@ async def _evict_none(session_id: str) -> None:
     await trio.lowlevel.checkpoint()
 
 
+_STATE_UNAVAILABLE = replace(refusals.at_capacity(), facts={"cause": "state_unavailable"})
 _Outcome = TypeVar("_Outcome", SessionGrant, "User")
 
 
@@ -116,7 +117,7 @@ class Admission:
         try:
             return self._remembered(await self._authenticator.authenticate(attempt), attempt)
         except StateUnavailable:
-            return refusals.at_capacity()
+            return _STATE_UNAVAILABLE
 
     def resumed_session(self, resume: str | None) -> str:
         """The id of the session that a resume token of ours names, expired or not; "" for any other token."""
@@ -135,7 +136,7 @@ class Admission:
                 return await self._resume(user, attempt.resume)
             return await self._take_slots(user, attempt.preset)
         except StateUnavailable:
-            return refusals.at_capacity()  # limits that cannot be read cannot be kept
+            return _STATE_UNAVAILABLE  # limits that cannot be read cannot be kept
 
     def _remembered(self, outcome: _Outcome | Refusal, attempt: AdmissionAttempt) -> _Outcome | Refusal:
         return self._remember(outcome, attempt) if isinstance(outcome, Refusal) else outcome
@@ -186,4 +187,6 @@ class Admission:
         return self._no_place()
 
     def _no_place(self) -> Refusal:
-        return refusals.draining() if self._capacity.is_draining else refusals.at_capacity()
+        if self._capacity.is_draining:
+            return refusals.draining()
+        return replace(refusals.at_capacity(), facts={"cause": "full" if self._capacity.is_full else "overloaded"})

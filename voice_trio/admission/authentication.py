@@ -18,6 +18,7 @@ from voice_trio.admission.refusals import RecentEvents, Refusal
 from voice_trio.auth.signed_tokens import PREFIX, ClientSecrets
 from voice_trio.auth.tokens import User
 from voice_trio.errors import PlanUnverified, TokenInvalid, TokenNotAccepted, TokenUncheckable
+from voice_trio.state.rollout import percent_position
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,5 +140,7 @@ class Authenticator:
         if not rollout.includes_plan(user.plan):
             return refusals.plan_required(rollout.plans)
         if not rollout.includes_user(user.id, user.email):
-            return refusals.not_in_rollout(rollout.message)
+            # One decimal: a finer position would tell a reader of the log which of many known ids it is.
+            position = {"position": round(percent_position(user.id), 1), "percent": rollout.percent}
+            return replace(refusals.not_in_rollout(rollout.message), facts=position)
         return user

@@ -15,7 +15,7 @@ from cachetools import FIFOCache
 from voice_trio import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from voice_trio.auth.tokens import User
 
@@ -51,6 +51,8 @@ class Refusal:
     """Who was refused, for logs and metrics; None if no token said so."""
     session_id: str = field(default="", compare=False)
     """The session that was not resumed, for logs."""
+    facts: Mapping[str, object] = field(default_factory=dict, compare=False)
+    """What the decision rests on, for logs; says more than a client may know."""
 
     @property
     def handshake_status(self) -> int:

@@ -15,10 +15,11 @@ COMMANDS = {
     "check": ("check", "Try every configured part."),
     "knowledge": ("knowledge", "Fill and read the embedded knowledge base."),
     "rollout": ("rollout", "Show and change the live rollout: which users are admitted."),
+    "user-hash": ("user_hash", "Print the hash under which logs have a user."),
     "sessions": ("sessions", "Delete a user's session records; reset their rate limit."),
     "embedded": ("embedded", "Run only the embedded Realtime-compatible server."),
 }
-"""By command: its module here, which defines it under the same name, and its line in `--help`."""
+"""By command: its module here, which defines it under the same name (with `_` for `-`), and its line in `--help`."""
 
 
 class LazyGroup(click.Group):
@@ -33,7 +34,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(f"voice_trio.cli.{module}"), cmd_name)
+        command: click.Command = getattr(import_module(f"voice_trio.cli.{module}"), cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,7 +1,8 @@
 """Logs by structlog: JSON lines in production, pretty on a terminal; every library's log lines in the same form.
 
 No log call may contain a secret. As a second line of defence the last processor redacts what looks like one: a token in
-a URL, or a bearer in the text of an exception.
+a URL, or a bearer in the text of an exception. It also bounds every text, because some of them come from other servers:
+reasons of closes, codes of errors, exceptions of libraries.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
+from voice_trio import limits
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from voice_trio.settings import Observability
 
 REDACTED = "[secret]"
+_TRACEBACKS = frozenset({"exception", "stack"})
 # A JWT anywhere, a value named token or key in a URL, a bearer, an OpenAI-style key.
 _SECRET = re.compile(
     r"eyJ[\w-]{5,}\.[\w-]*\.[\w-]*"
@@ -64,15 +68,46 @@ def redact(text: str) -> str:
 
 
 def without_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor that redacts every text of a line, two levels deep."""
+    """A structlog processor that redacts and bounds every text of a line, two levels deep."""
     for name, value in event.items():
-        if isinstance(value, str):
-            event[name] = redact(value)
-        elif isinstance(value, dict):
-            event[name] = {key: redact(inner) if isinstance(inner, str) else inner for key, inner in value.items()}
-        elif isinstance(value, BaseException):
-            event[name] = redact(repr(value))
+        event[name] = _traceback(value) if name in _TRACEBACKS and isinstance(value, str) else _clean(value)
     return event
+
+
+def _clean(value: Any) -> Any:
+    match value:
+        case str():
+            return _bounded(value)
+        case dict():
+            return {_key(key): _bounded(inner) if isinstance(inner, str) else inner for key, inner in value.items()}
+        case list() | tuple():
+            return [_bounded(inner) if isinstance(inner, str) else inner for inner in value]
+        case BaseException():
+            return _bounded(repr(value))
+        case _:
+            return value
+
+
+def _key(key: Any) -> Any:
+    return _bounded(key) if isinstance(key, str) else key
+
+
+def _bounded(text: str) -> str:
+    """`text` without secrets, cut. What is looked at is longer than any token, so that none is cut and then missed."""
+    shown = redact(text[: limits.LOG_TEXT_CHARS_MAX + limits.TOKEN_CHARS_MAX])
+    if len(text) <= limits.LOG_TEXT_CHARS_MAX:
+        return shown
+    return f"{shown[: limits.LOG_TEXT_CHARS_MAX]}… ({len(text)} characters)"
+
+
+def _traceback(text: str) -> str:
+    if len(text) <= limits.LOG_TRACEBACK_CHARS_MAX:
+        return redact(text)
+    cut = f"… ({len(text)} characters)"
+    return (
+        cut
+        + redact(text[-limits.LOG_TRACEBACK_CHARS_MAX - limits.TOKEN_CHARS_MAX :])[-limits.LOG_TRACEBACK_CHARS_MAX :]
+    )
 
 
 _SHARED: list[Processor] = [

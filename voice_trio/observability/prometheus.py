@@ -104,7 +104,7 @@ class PrometheusMetrics:
         self.gauge("active_sessions", "Open sessions.", lambda: float(active()))
         self.sessions = self._counter("sessions", "Ended sessions, by ending.", "ending")
         self.admitted = self._counter("admitted", "Admitted sessions.")
-        self.refusals = self._counter("refusals", "Refused clients, by code.", "code")
+        self.refusals = self._counter("refusals", "Refused clients, by code and plan.", "code", "plan")
         self.failed_tokens = self._counter("failed_operator_tokens", "Operators' tokens that did not verify.", "kind")
         self.errors = self._counter("errors", "Errors sent to clients, by code.", "code")
         self.turns = self._counter("turns", "Finished turns, by status.", "status")

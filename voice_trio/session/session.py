@@ -72,7 +72,7 @@ class Session:
     ) -> None:
         self.config = config
         self.summary = Summary(config.session_id, config.user)
-        self.log = structlog.get_logger(__name__).bind(session_id=config.session_id)
+        self.log = structlog.get_logger(__name__).bind(session_id=config.session_id, user=config.user)
         self._knowledge = knowledge
         self._unix_time = unix_time
         self._scope = trio.CancelScope()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_ORIGIN_NOT_ALLOWED = Refusal("not_allowed", 1008, "", "Pages of this origin may not request secrets.", 403)
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "POST",
     # "*" includes every header that SDKs add except Authorization.
@@ -76,7 +77,7 @@ def read_request(body: str | bytes) -> SecretRequest:
 class _ClientSecretRoutes:
     def __init__(self, gateway: Gateway) -> None:
         self._admission = gateway.admission
-        self._statistics = gateway.statistics
+        self._gateway = gateway
         self._settings = gateway.settings
         self._client_secrets = ClientSecrets(gateway.settings.signing_secret)
 
@@ -86,14 +87,10 @@ class _ClientSecretRoutes:
     async def create(self) -> Response:
         handshake = read_handshake(head_of_scope(cast("Scope", request.scope)), self._settings.web.trusted_proxy_hops)
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
-            self._statistics.count_refusal("not_allowed")
-            log.info("client_secret_refused", code="not_allowed")
-            return self._refused(403, "not_allowed", "Pages of this origin may not request secrets.")
+            return self._refuse(_ORIGIN_NOT_ALLOWED, handshake.address)
         user = await self._admission.authenticate(handshake.key, handshake.address)
         if isinstance(user, Refusal):
-            self._statistics.count_refusal(user.code)
-            log.info("client_secret_refused", code=user.code)
-            return self._refused(user.http_status, user.code, user.message, retry_after=user.retry_after)
+            return self._refuse(user, handshake.address)
         try:
             wanted = read_request(await request.get_data())
             session = self._session_object(user, wanted.session)
@@ -120,6 +117,10 @@ class _ClientSecretRoutes:
             fresh = sessions.merged(fresh, client_settings.request_update("preset", preset))
             client_settings.accept_oldest()
         return client_settings.visible_session(msgspec.json.encode(fresh).decode(), 0)
+
+    def _refuse(self, refusal: Refusal, address: str) -> Response:
+        self._gateway.report_refusal(refusal, address, request="client_secret", at_handshake=True)
+        return self._refused(refusal.http_status, refusal.code, refusal.message, retry_after=refusal.retry_after)
 
     def _refused(
         self, status: int, code: str, message: str, param: str | None = None, *, retry_after: int | None = None

@@ -82,6 +82,8 @@ class Endpoint(ABC):
     """Serves the WebSockets of one protocol; in a session a message over `message_bytes_max` ends the connection."""
 
     message_bytes_max: int
+    request_kind: str
+    """What a client asks for here, in the log's line of a refusal."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -180,6 +182,6 @@ class Endpoint(ABC):
                 await session.run()
                 nursery.cancel_scope.cancel(reason="session over")
 
-    def _note(self, refusal: Refusal, *, at_handshake: bool) -> None:
-        self._gateway.statistics.count_refusal(refusal.code)
-        log.info("refused", code=refusal.code, at_handshake=at_handshake)
+    def _report(self, attempt: ConnectionAttempt, refusal: Refusal, *, at_handshake: bool) -> None:
+        address = attempt.handshake.address
+        self._gateway.report_refusal(refusal, address, request=self.request_kind, at_handshake=at_handshake)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voice_trio.admission.client_address import ForwardedForWarning
+from voice_trio.admission.refusal_log import RefusalLog, plan_label
+from voice_trio.auth.tokens import user_hash
 from voice_trio.net.byte_budget import ByteBudget
 from voice_trio.observability.tracing import NoTraces
 from voice_trio.session.upstream.breaker import UpstreamBreaker
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from voice_trio.admission.admission import Admission
     from voice_trio.admission.grant import Capacity
+    from voice_trio.admission.refusals import Refusal
     from voice_trio.auth.tokens import TokenVerifier
     from voice_trio.knowledge.knowledge import Knowledge
     from voice_trio.observability.sentry import Reports
@@ -51,8 +54,16 @@ class Gateway:
     peers: WorkerPeers = field(default_factory=NoWorkerPeers)
     traces: Traces = field(default_factory=NoTraces)
     byte_budget: ByteBudget = field(default_factory=ByteBudget)
+    refusal_log: RefusalLog = field(default_factory=RefusalLog)
     forwarded_for: ForwardedForWarning = field(default_factory=ForwardedForWarning)
     breaker: UpstreamBreaker = field(default_factory=UpstreamBreaker)
+
+    def report_refusal(self, refusal: Refusal, address: str, *, request: str, at_handshake: bool) -> None:
+        """Count and log `refusal` of the client at `address`; `request` says what it asked for."""
+        user, settings = refusal.user, self.settings
+        self.statistics.count_refusal(refusal.code, plan_label(user, settings.access.allowed_plans))
+        hashed = None if user is None else user_hash(user.id, settings.signing_secret)
+        self.refusal_log.write(refusal, user=hashed, address=address, request=request, at_handshake=at_handshake)
 
     def snapshot(self) -> Snapshot:
         """The counts and the present state of this process."""

@@ -194,11 +194,11 @@ class Statistics(Observer):
         if ending in (Ending.UPSTREAM_UNAVAILABLE, Ending.UPSTREAM_LOST):
             self.upstream_failed = True
 
-    def count_refusal(self, code: str) -> None:
-        """Count a refused request for a session or a client secret, by its error code."""
+    def count_refusal(self, code: str, plan: str = "unknown") -> None:
+        """Count a refused request for a session or a client secret, by its error code and the user's plan."""
         self._refusals[code] += 1
         self._minutes.count("refused")
-        self.metrics.refusals.labels(code).inc()
+        self.metrics.refusals.labels(code, plan).inc()
 
     def count_failed_token(self, kind: str) -> None:
         """Count an operator's token that did not verify, by its kind."""

@@ -42,6 +42,7 @@ class VoiceEndpoint(Endpoint):
     """Serves the WebSockets of the voice protocol."""
 
     message_bytes_max = limits.VOICE_MESSAGE_BYTES_MAX
+    request_kind = "voice"
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__(gateway)
@@ -78,7 +79,7 @@ class VoiceEndpoint(Endpoint):
         if refusal.at_handshake and not attempt.is_accepted:
             await self._refuse_at_handshake(attempt, refusal)
             return
-        self._note(refusal, at_handshake=False)
+        self._report(attempt, refusal, at_handshake=False)
         link = await attempt.accept()
         await link.send(writer.refusal(refusal.code, refusal.message, refusal.retry_after))
         if refusal.is_repeated:
@@ -100,7 +101,7 @@ class VoiceEndpoint(Endpoint):
 
     async def _refuse_at_handshake(self, attempt: ConnectionAttempt, refusal: Refusal) -> None:
         """Respond with 403 or 429 and `Retry-After` in place of the upgrade; the body equals the `error` event."""
-        self._note(refusal, at_handshake=True)
+        self._report(attempt, refusal, at_handshake=True)
         retry = [] if refusal.retry_after is None else [(b"retry-after", str(refusal.retry_after).encode())]
         body = writer.refusal(refusal.code, refusal.message, refusal.retry_after).encode()
         await attempt.request.respond(refusal.handshake_status, body, retry)
