@@ -39,7 +39,8 @@ def write(log: RefusalLog, refusal: Refusal, user: str | None = "hash-of-ann", a
 async def test_a_line_says_who_was_refused_why_and_from_where_F20(
     autojump_clock: MockClock, lines: list[dict[str, Any]]
 ) -> None:
-    write(RefusalLog(), replace(refusals.plan_required(("elite",)), user=ANN, session_id="vs_1"))
+    refusal = await AdmissionFixture(VOICE_ALLOWED_PLANS="elite").refusal(token(plan="free"))
+    write(RefusalLog(), replace(refusal, session_id="vs_1"))
 
     assert lines == [
         {
@@ -107,6 +108,9 @@ async def test_guesses_from_any_number_of_addresses_are_120_lines_a_minute_and_h
     write(log, replace(refusals.not_in_rollout(), user=ANN), address=address_number(1))
     assert lines[-1]["user"] == "hash-of-ann"
     assert len(log._left_out) == limits.RECENT_KEYS_MAX
+    await trio.sleep(limits.MINUTE_SECONDS)
+    write(log, refusal, None, f"2001:db8:{19_999:x}::/64")
+    assert lines[-1]["left_out"] == 1
 
 
 def test_a_plan_is_one_of_few_labels_F20() -> None:
