@@ -31,6 +31,7 @@ from voice_trio.observability.tracing import start_traces
 from voice_trio.observability.webhook import open_webhook
 from voice_trio.server.shared import FolderWorkerPeers
 from voice_trio.session.spend.daily_budget import DailyBudget
+from voice_trio.session.spend.expected_spend import ExpectedSpendReporter
 from voice_trio.session.upstream.breaker import UpstreamBreaker
 from voice_trio.state.open_state import open_state
 from voice_trio.web.gateway import Gateway
@@ -77,11 +78,14 @@ async def open_gateway(
         async with _open_services(settings) as services, trio.open_nursery() as nursery:
             gateway = _make_gateway(settings, services, prices, reports, peers or NoWorkerPeers(), nursery)
             start_background_tasks(gateway)
+            expected_spend = ExpectedSpendReporter(gateway.daily_budget, gateway.state.expected_spend)
+            nursery.start_soon(keep_running, expected_spend.run)
             try:
                 yield gateway
             finally:  # after a second signal too: what the sessions cost is reported last
                 with trio.move_on_after(limits.FLUSH_SECONDS_MAX, shield=True):
                     await gateway.daily_budget.share()
+                    await expected_spend.report()
                 nursery.cancel_scope.cancel(reason="the process ends")
     finally:
         reports.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio.state.expected_spend import MemoryExpectedSpend
 from voice_trio.state.in_memory_store import InMemoryRecords, InMemoryRollout
 from voice_trio.state.instance_registry import OwnInstance
 from voice_trio.state.limit_counters import DayTotals, LimitCounters
@@ -45,6 +46,7 @@ class MemoryState:
         self._own_instance = OwnInstance(clock)
         self._store_transcripts = store_transcripts
         self._instance = secrets.token_hex(4)
+        self.expected_spend = MemoryExpectedSpend()
 
     def __len__(self) -> int:
         """Number of users in memory."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voice_trio.settings import Limits
+    from voice_trio.state.expected_spend import ExpectedSpend
     from voice_trio.state.instance_registry import InstanceInfo
     from voice_trio.state.rollout import Rollout
     from voice_trio.state.session_record import SessionRecord
@@ -186,6 +187,11 @@ class State(Protocol):
 
     async def withdraw(self) -> None:
         """Withdraw the announcement of this process. Never raises."""
+        ...
+
+    @property
+    def expected_spend(self) -> ExpectedSpend:
+        """What instances expect to bill, counted if they are killed."""
         ...
 
     @property

@@ -7,6 +7,7 @@ Counting never waits. One task reports what was spent to the shared state, so ot
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -101,6 +102,20 @@ class DailyBudget:
         self._news.set()
         self._check_day()
         return True
+
+    def expected(self, day: str) -> dict[str, int]:
+        """What will have been billed on `day`, of users with something reserved or not yet reported, by user hash.
+
+        Millionths of a US dollar, all that this process billed them on that day included.
+        """
+        billed = self.spending.day(day).by_user
+        has_room = len(billed) < limits.USERS_REMEMBERED_MAX
+        reserved = Counter[str]()
+        for bill in self._bills if day == self._today() else ():
+            user = bill.costs.user
+            reserved[user if has_room or user in billed else OTHERS] += bill.reserved_micro_usd
+        users = {user for user, micro in reserved.items() if micro} | self._unreported.users(day)
+        return {user: int(billed.get(user, ZERO) * MICRO) + reserved[user] for user in users}
 
     # Reporting. A call to the shared state on the way to a response would add its latency to every turn, and its outage
     # would stop them all. So costs are counted here at once, and one task reports their sum. What could not be reported
@@ -201,6 +216,12 @@ class UnreportedSpend:
     def usd(self, day: str) -> Decimal:
         """What is still to be reported of that day."""
         return self._days[day].usd if day in self._days else ZERO
+
+    def users(self, day: str) -> set[str]:
+        """The users of whom something is still to be reported."""
+        return (
+            {user for user, usd in self._days[day].by_user.items() if usd * MICRO >= 1} if day in self._days else set()
+        )
 
     def add(self, day: str, user: str, usd: Decimal) -> None:
         """Add spending of a user."""

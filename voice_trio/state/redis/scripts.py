@@ -14,6 +14,7 @@ hash, so that key names do not identify a person.
     voice:{spent:DAY}       hash        instance → millionths of a dollar
     voice:{spent:DAY}:users sorted set  user (hashed) → the same, of all instances
     voice:{spent:DAY}:by:ID hash        user → the same, as instance ID last reported it
+    voice:{spent:DAY}:…         `expected_spend` has the keys of what is expected
     voice:{instances}:seen  sorted set  instance → when it last announced itself
     voice:{instances}:told  hash        instance → json
     voice:rollout           hash        version, json

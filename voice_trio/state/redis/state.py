@@ -21,6 +21,7 @@ from voice_trio.state.instance_registry import OwnInstance
 from voice_trio.state.limit_counters import DayTotals, LimitCounters
 from voice_trio.state.redis.connection import RedisConnection
 from voice_trio.state.redis.driver import RedisDriver, RedisFailed, RedisFault
+from voice_trio.state.redis.expected_spend import RedisExpectedSpend
 from voice_trio.state.redis.pending_writes import LocalState, PendingWrites
 from voice_trio.state.redis.quotas import RedisQuotas
 from voice_trio.state.redis.scripts import RedisScripts
@@ -73,6 +74,7 @@ class RedisState(RedisQuotas):
         self._store_transcripts = store_transcripts
         self._own_instance = OwnInstance(clock)
         self._drivers = (working, probing)
+        self.expected_spend = RedisExpectedSpend(self._connection, working, local.instance)
         self._supervisor = RedisSupervisor(
             self._connection, working, probing, make_store, servers, local, backoff_factor
         )
