@@ -64,7 +64,7 @@ async def test_a_turn_nobody_heard_an_answer_to_is_asked_again(
     assert session.told().count("context.injected") == 1
 
 
-async def test_an_answer_that_was_half_heard_is_not_asked_again(
+async def test_an_answer_that_was_half_heard_goes_on_where_its_sound_stopped_F60(
     autojump_clock: MockClock, session: SessionFixture
 ) -> None:
     session.model.answers_with("a long answer of many words " * 10, audio_ms=20_000, pace=1.0)
@@ -72,12 +72,19 @@ async def test_an_answer_that_was_half_heard_is_not_asked_again(
     await session.asks(QUESTION)
     await session.client.hears("response.audio.delta")
     await trio.sleep(2.0)
+    heard_ms = session.client.audio_received_ms(session.client.heard_of("response.audio.delta")[-1].event["item_id"])
     await session.model.drop()
+    session.model.answers_with("and the rest of it.", audio_ms=1000)
     await session.client.hears("session.recovered")
     await trio.sleep(10.0)
-    assert len(session.model.heard("response.create")) == 1
-    assert [role for role, _ in said(session)] == ["user", "assistant"]
-    assert session.records[0].status == "incomplete"
+    assert len(session.model.heard("response.create")) == 2
+    assert [role for role, _ in said(session)] == ["user", "assistant", "assistant"]
+    assert [entry.event["status"] for entry in session.client.heard_of("response.done")] == ["incomplete", "completed"]
+    (record,) = session.records
+    assert (record.status, record.heard_ms) == ("completed", heard_ms + 1000)
+    assert record.answer.startswith("a long answer of many words")
+    assert record.answer.endswith("and the rest of it.")
+    assert session.told().count("error") == 0
 
 
 async def test_no_audio_goes_to_the_next_model_before_it_has_promised_not_to_answer_by_itself(

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from tests.support.response_ends import check_I14_every_response_ends
 from tests.support.session_fixture import SessionFixture
-from tests.support.session_stories import Story, check_I1_one_answer_at_a_time, check_I6_truncations, do, stories
+from tests.support.session_stories import (
+    Story,
+    check_I1_one_answer_at_a_time,
+    check_I6_truncations,
+    do,
+    is_context,
+    stories,
+)
 from voice_trio import limits
 from voice_trio.protocols.audio import audio_ms
 
@@ -87,7 +94,7 @@ def check_I2_and_I4_context_first_and_its_own(session: SessionFixture) -> None:
     committed = {entry.event["item_id"] for entry in session.model.said if entry.type == "input_audio_buffer.committed"}
     for place, entry in enumerate(sent):
         item = entry.event.get("item", {})
-        if entry.type == "conversation.item.create" and item.get("role") == "system":
+        if entry.type == "conversation.item.create" and is_context(item):
             following = sent[place + 1 : place + 2]
             was_lost = not following or following[0].session != entry.session
             assert was_lost or following[0].type == "response.create", "I2"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 from hypothesis import strategies as st
@@ -106,6 +106,11 @@ async def do(session: SessionFixture, deed: Deed) -> None:
             item_id = session.model.start_speech()
             await trio.sleep(0.1)
             session.model.stop_speech(item_id)
+
+
+def is_context(item: dict[str, Any]) -> bool:
+    """Whether an item is a turn's context: other system items tell the model how to go on."""
+    return item.get("role") == "system" and item["content"][0]["text"].startswith("<context>")
 
 
 def check_I1_one_answer_at_a_time(session: SessionFixture) -> None:

@@ -42,6 +42,15 @@ class CreateAssistantItem:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateInstructionItem:
+    """A system item at the end: what the next response is to do differently. The session's instructions still hold."""
+
+    event_id: str
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CreateFunctionOutput:
     event_id: str
     call_id: str
@@ -114,6 +123,7 @@ UpstreamCommand: TypeAlias = (
     | CreateContextItem
     | CreateUserItem
     | CreateAssistantItem
+    | CreateInstructionItem
     | CreateFunctionOutput
     | CreateResponse
     | CancelResponse

@@ -247,7 +247,8 @@ class ManagedConversation:
         interrupted = self._flow.interrupt(cancel=True, heard=event)
         turn = self._user_input.turn
         if turn is not None and turn.state is not TurnState.LISTENING:
-            self._flow.finish("unanswered", "interrupt", interrupted=interrupted)
+            status = "incomplete" if turn.continues else "unanswered"
+            self._flow.finish(status, "interrupt", interrupted=interrupted)
 
     def _on_language_detected(self, event: events.LanguageDetected) -> None:
         policy = self._flow.policy
@@ -274,7 +275,9 @@ class ManagedConversation:
 
     def _on_playback_check(self, event: events.PlaybackCheck) -> None:
         turn = self._flow.turn
-        if turn is None or turn.id != event.turn_id or not turn.is_open or self._responses.open is not None:
+        if turn is None or turn.id != event.turn_id or turn.state is not TurnState.ASKED:
+            return
+        if self._responses.open is not None:
             return
         if self._flow.is_heard(turn):
             self._flow.finish(turn.status)

@@ -9,6 +9,7 @@ from voice_trio.conversation.policy import (
     ALREADY_ACTIVE,
     BUDGET_EXHAUSTED,
     BUDGET_RESERVED_MESSAGE,
+    CONTINUATIONS_MAX,
     FATAL_CODES,
     RESPONSE_ATTEMPTS_MAX,
     SESSION_EXPIRED,
@@ -17,6 +18,7 @@ from voice_trio.conversation.turn.turn import TurnState
 
 if TYPE_CHECKING:
     from voice_trio.conversation.managed.turn_flow import ManagedTurnFlow
+    from voice_trio.conversation.turn.turn import Turn
 
 WORDS_LOST = "Your words were lost with the connection. Please say that again."
 
@@ -28,7 +30,8 @@ class ManagedFailures:
         self._flow = flow
         self._out = flow.out
         self._responses = flow.responses
-        self._lost_speech_of: int | None = None
+        self._lost_turn: Turn | None = None
+        """The upstream was lost while the user said it; over when the user goes on, or has finished."""
 
     def on_event(
         self, event: events.UpstreamError | events.UpstreamReady | events.UpstreamLost | events.ResponseDenied
@@ -130,39 +133,70 @@ class ManagedFailures:
             turn.newest_item_id = next((item for item in reversed(turn.texts) if turn.texts[item].strip()), None)
             for item_id, text in turn.response_texts.items():
                 self._tell(item_id, text, is_user=False)
-        if self._lost_speech_of is not None:
-            at = flow.now + flow.policy.speech_again_seconds
-            self._out.issued.append(commands.ScheduleEvent(at, events.SpeechOverdue(self._lost_speech_of)))
-            self._lost_speech_of = None
+        if turn is not None and turn is self._lost_turn:
+            for item_id, text in turn.texts.items():
+                if item_id not in turn.lost_items:
+                    self._tell(item_id, text, is_user=True)
+            policy = flow.policy
+            at = flow.now + (policy.known_words_seconds if turn.said else policy.speech_again_seconds)
+            self._out.issued.append(commands.ScheduleEvent(at, events.SpeechOverdue(turn.id)))
 
     def on_speech_overdue(self, event: events.SpeechOverdue) -> None:
-        """The upstream was lost while the user spoke, and they have not gone on: they had finished."""
-        turn = self._flow.turn
-        if turn is not None and turn.id == event.turn_id:
-            self._flow.notify("answer_failed", WORDS_LOST)
+        """The upstream was lost while the user spoke, and they have not gone on: they had finished.
+
+        The question is asked with the words that are known (F68), which become items of this upstream.
+        """
+        flow, lost = self._flow, self._lost_turn
+        if lost is None or flow.turn is not lost or lost.id != event.turn_id:
+            return
+        self._lost_turn = None
+        if not lost.said:
+            flow.notify("answer_failed", WORDS_LOST)
+            return
+        turn = flow.begin("upstream lost", cancel=False)
+        for item_id in turn.lost_items:
+            if flow.has_upstream:
+                self._tell(item_id, turn.texts[item_id], is_user=True)
+        turn.lost_items = frozenset()
+        newest = next(item for item in reversed(turn.texts) if turn.texts[item].strip())
+        flow.user_input.commit(turn, newest, flow.now)
 
     def _on_lost(self) -> None:
         """A response that was not heard at all is asked for again; of any other, what there is of it remains."""
-        flow = self._flow
+        flow, latest = self._flow, self._responses.latest
         flow.has_upstream = False
         response, turn = self._responses.upstream_lost(), flow.turn
         flow.truncation.upstream_lost()
-        if self._responses.latest is not None:
-            self._responses.latest.calls.clear()
+        awaits_more = response is not None or (latest is not None and latest.awaits_tools)
+        if latest is not None:
+            latest.calls.clear()
         if turn is None or not turn.is_open:
             return
         turn.forget_upstream()
         if turn.response_forwarded:
-            turn.status = "incomplete" if response is not None else turn.status
-            flow.check_playback(turn)
+            self._on_answer_lost(turn, awaits_more=awaits_more or turn.state is TurnState.READY)
         elif turn.state is TurnState.LISTENING:  # the audio so far is lost; the words it gave join what comes next
+            turn.lost_items = frozenset(item_id for item_id in list(turn.texts)[-1:] if item_id not in turn.committed)
             flow.finish("joined", "model lost")
-            self._lost_speech_of = turn.id
+            self._lost_turn = turn
         elif turn.said:
             turn.state = TurnState.READY if turn.state is TurnState.ASKED else turn.state
         else:
             flow.notify("answer_failed", WORDS_LOST)
             flow.finish("unanswered")
+
+    def _on_answer_lost(self, turn: Turn, *, awaits_more: bool) -> None:
+        """The user has heard a part of the answer, or all of it: the next upstream goes on where the sound stopped."""
+        if not awaits_more:
+            self._flow.check_playback(turn)
+            return
+        turn.keep_spoken_words(self._responses.playback.heard(self._flow.now))
+        if turn.continuations < CONTINUATIONS_MAX:
+            turn.continues, turn.state = True, TurnState.READY
+            return
+        self._flow.notify("answer_incomplete", "The answer broke off. Please ask again.")
+        turn.status, turn.state = "incomplete", TurnState.ASKED
+        self._flow.check_playback(turn)
 
     def _tell(self, item_id: str, text: str, *, is_user: bool) -> None:
         if text.strip():

@@ -43,7 +43,8 @@ class ManagedResponseHandlers:
     def _on_created(self, event: events.ResponseCreated, now: float) -> None:
         response = self._responses.created(event.response_id, event.metadata.get(TAG), now)
         if response is not None and not response.interrupted:
-            response.turn.stages.response_created = now
+            if not response.turn.continuations:  # else it goes on with a response that began long ago
+                response.turn.stages.response_created = now
             self._responses.announced.begin(event)
 
     def _on_item_added(self, event: events.OutputItemAdded) -> None:

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from voice_trio.conversation.turn.history import History
     from voice_trio.conversation.turn.playback import Heard
 
+# An instruction in `response.create` would replace the session's own, so it is an item. It stands behind the words that
+# the user heard, and is not told to yet another upstream.
+CONTINUE = (
+    "A technical fault cut your last message short: the user has heard it up to the last word above. Go on from "
+    "exactly there, in the same language and tone, and say the rest of the answer. Begin in the middle of the sentence "
+    "if it broke off there. Do not greet, apologise, mention the fault, or repeat what was said."
+)
+
 
 class ManagedTurnFlow(TurnFlow[ManagedResponses]):
     """The turns of a client of the voice protocol, which never asks for a response itself."""
@@ -71,7 +79,9 @@ class ManagedTurnFlow(TurnFlow[ManagedResponses]):
         interrupted = self.interrupt(cancel=cancel)
         last = self.user_input.turn
         unheard = last is not None and last.state is not TurnState.OVER and not last.response_forwarded
-        self.finish("joined" if unheard else "completed", reason, interrupted=interrupted)
+        broke_off = last is not None and last.continues
+        status = "joined" if unheard else "incomplete" if broke_off else "completed"
+        self.finish(status, reason, interrupted=interrupted)
         return self.user_input.begin()
 
     def interrupt(self, *, cancel: bool, heard: events.Interrupt | None = None) -> bool:
@@ -116,9 +126,8 @@ class ManagedTurnFlow(TurnFlow[ManagedResponses]):
             return
         if turn.state is TurnState.LISTENING:
             self.out.issued.append(commands.StopSilence())
-        is_asked = turn.state is TurnState.ASKED
         self.end_turn(turn, status, reason, interrupted=interrupted)
-        if not (is_asked and interrupted):
+        if not (turn.was_asked and interrupted):
             latest = self.responses.latest
             is_latest = latest is not None and latest.turn is turn
             self.report(turn, status, self.responses.playback.heard(self.now) if is_latest else [])
@@ -140,6 +149,12 @@ class ManagedTurnFlow(TurnFlow[ManagedResponses]):
         others = [(turn, heard) for turn, heard in super().unreported(now) if turn is not interrupted]
         return [(interrupted, pending.heard()), *others]
 
+    def _say_how_to_continue(self, turn: Turn) -> None:
+        turn.continues = False
+        turn.continuations += 1
+        if any(text.strip() for text in turn.response_texts.values()):  # else it is asked again from its beginning
+            self.out.to_upstream(commands.CreateInstructionItem(self.out.new_id("e"), self.out.new_id("i"), CONTINUE))
+
     def notify(self, code: str, message: str) -> None:
         self.out.to_client(commands.ErrorNotice(code, message))
 
@@ -147,11 +162,13 @@ class ManagedTurnFlow(TurnFlow[ManagedResponses]):
         """Context first, then `response.create`, then `context.injected` to the client (I2)."""
         is_first = turn.outcome is None
         self.truncation.settle()
+        if turn.continues:
+            self._say_how_to_continue(turn)
         if is_first:
             turn.stages.asked = self.now
             turn.choose_context(self.policy.context_tokens_max)
         self.insert_context(turn, turn.newest_item_id)
-        if not turn.tool_rounds:
+        if not turn.tool_rounds and not turn.continuations:
             self.responses.playback.clear()
             self.truncation.begin_response()
         turn.state = TurnState.ASKED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -62,6 +63,20 @@ class History:
             self._items[item_id] = replace(self._items[item_id], text=text.strip())
             return
         self._corrections[item_id] = text.strip()
+
+
+CHARACTERS_PER_SECOND_MAX = 25.0  # of fast speech; usual speech has about 15
+_SYLLABIC = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")  # each is spoken as long as four letters
+_LETTERS_PER_SYLLABIC = 4
+
+
+def spoken_part(text: str, sound_ms: float) -> str:
+    """As much of a text as `sound_ms` of it can have said, up to a whole word: a text runs ahead of its sound."""
+    letters = len(text) + (_LETTERS_PER_SYLLABIC - 1) * len(_SYLLABIC.findall(text))
+    shortest_ms = letters / CHARACTERS_PER_SECOND_MAX * 1000
+    part = heard_part(text, sound_ms, shortest_ms)
+    is_part_of_word = part != text and " " not in part.strip() and not _SYLLABIC.search(part)
+    return "" if is_part_of_word and text[len(part) : len(part) + 1] != " " else part
 
 
 def heard_part(text: str, heard_ms: float, received_ms: float) -> str:

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation.retrieval.context import Context, render_context
-from voice_trio.conversation.turn.history import heard_part
+from voice_trio.conversation.turn.history import heard_part, spoken_part
 from voice_trio.conversation.turn.record import Outcome, TurnRecord, TurnTimestamps
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Turn:
     committed: set[str] = field(default_factory=set)
     """Items of this very turn that were committed; a repeated commit of one changes nothing."""
     newest_item_id: str | None = None
+    lost_items: frozenset[str] = frozenset()
+    """Items of speech that was cut off with its upstream: the next one may hear the same words again."""
     stages: TurnTimestamps = field(default_factory=TurnTimestamps)
     context: Context | None = None
     context_sent: bool = False
@@ -44,6 +46,9 @@ class Turn:
     stale: bool = False
     tool_rounds: int = 0
     attempts: int = 0
+    continues: bool = False
+    """Whether the next `response.create` goes on with an answer that broke off with its upstream."""
+    continuations: int = 0
     response_texts: dict[str, str] = field(default_factory=dict)
     """What the assistant says, by item."""
     response_forwarded: bool = False
@@ -97,6 +102,17 @@ class Turn:
             return ()
         return tuple([(passage.title, passage.source) for passage in self.context.passages])
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether a `response.create` of this turn has left, for whichever upstream."""
+        return self.stages.asked is not None
+
+    def keep_spoken_words(self, heard: Sequence[Heard]) -> None:
+        """The response broke off: of its text, which runs ahead of its sound, what the sound so far can have said."""
+        for item in heard:
+            if item.item_id in self.response_texts:
+                self.response_texts[item.item_id] = spoken_part(self.response_texts[item.item_id], item.received_ms)
+
     def forget_upstream(self) -> None:
         """The next upstream knows nothing of this turn: what the last one was given must be given again."""
         self.context_sent = False
@@ -112,7 +128,7 @@ class Turn:
             turn_id=self.id,
             typed=self.typed,
             said=self.said,
-            answer=" ".join(self.response_texts.values()),
+            answer=" ".join(filter(None, self.response_texts.values())),
             status=status,
             outcome=self.outcome,
             stale=self.stale,

@@ -5,6 +5,7 @@ It knows turns and words; it does not know how a response is asked for or heard.
 
 from __future__ import annotations
 
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands, events
@@ -13,6 +14,8 @@ from voice_trio.conversation.retrieval.prefetch import Prefetch
 from voice_trio.conversation.turn.turn import Turn, TurnState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from voice_trio.conversation.outbound import Outbound
     from voice_trio.conversation.policy import Policy
     from voice_trio.conversation.retrieval.passage import Passage
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 MERGED_CHARACTERS_MAX = 4_000  # of a question that goes on: beyond this its beginning is forgotten
 MERGED_ITEMS_MAX = 20
+SAME_SPEECH_RATIO_MIN = 0.6  # of letters that two transcripts of the same sound have in common
 
 
 class UserInput:
@@ -60,6 +64,7 @@ class UserInput:
         if last is not None and is_merged:
             turn.texts.update(_newest(last.texts))
             turn.transcribed.update(last.transcribed & turn.texts.keys())
+            turn.lost_items = last.lost_items & turn.texts.keys()
         self._out.issued.append(commands.BeginTurn(turn.id))
         return turn
 
@@ -90,6 +95,8 @@ class UserInput:
         if turn is None or item_id not in turn.texts:
             return
         turn.texts[item_id] = text if final else turn.texts[item_id] + text
+        if turn.lost_items:
+            _drop_repeated(turn)
         if final:
             turn.transcribed.add(item_id)
         if turn.stages.first_word is None and text:
@@ -126,6 +133,24 @@ class UserInput:
         for search in searches:
             self._search_id = turn.prefetch.next_id
             self._out.issued.append(commands.StartSearch(turn.id, search.id, search.query.text, search.local))
+
+
+def _drop_repeated(turn: Turn) -> None:
+    """The sound of lost speech may have been kept, and heard by the next upstream: its words count once."""
+    items = list(turn.texts)
+    since = max(items.index(item_id) for item_id in turn.lost_items) + 1
+    lost = _letters(turn.texts[item_id] for item_id in turn.lost_items)
+    heard = _letters(turn.texts[item_id] for item_id in items[since:])
+    if len(heard) < len(lost):
+        return
+    if SequenceMatcher(None, lost, heard[: len(lost)], autojunk=False).ratio() >= SAME_SPEECH_RATIO_MIN:
+        for item_id in turn.lost_items:
+            del turn.texts[item_id]
+    turn.lost_items = frozenset()
+
+
+def _letters(texts: Iterable[str]) -> str:
+    return "".join(letter for text in texts for letter in text.casefold() if letter.isalnum())
 
 
 def _newest(texts: dict[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 import msgspec
 
@@ -127,6 +127,11 @@ def never_streams(model: str) -> bool:
     return _COMMIT_FIRST.match(model) is not None
 
 
+_TextItem: TypeAlias = (
+    commands.CreateContextItem | commands.CreateUserItem | commands.CreateAssistantItem | commands.CreateInstructionItem
+)
+
+
 def write_command(command: commands.UpstreamCommand) -> str:
     """The frame of `command`."""
     return _encode({"event_id": command.event_id, **_body(command)})
@@ -134,12 +139,13 @@ def write_command(command: commands.UpstreamCommand) -> str:
 
 def _body(command: commands.UpstreamCommand) -> dict[str, Any]:
     match command:
-        case commands.CreateContextItem(item_id=item_id, previous_item_id=previous, text=text):
-            return _create_item(_message(item_id, "system", text), previous)
-        case commands.CreateUserItem(item_id=item_id, text=text):
-            return _create_item(_message(item_id, "user", text))
-        case commands.CreateAssistantItem(item_id=item_id, text=text):
-            return _create_item(_message(item_id, "assistant", text, "output_text"))
+        case (
+            commands.CreateContextItem()
+            | commands.CreateUserItem()
+            | commands.CreateAssistantItem()
+            | commands.CreateInstructionItem()
+        ):
+            return _text_item(command)
         case commands.CreateFunctionOutput(call_id=call_id, output=output):
             return _create_item({"type": "function_call_output", "call_id": call_id, "output": output})
         case commands.CreateResponse(metadata=metadata, tools_allowed=tools_allowed):
@@ -157,6 +163,20 @@ def _body(command: commands.UpstreamCommand) -> dict[str, Any]:
             return {"type": "conversation.item.delete", "item_id": item_id}
         case commands.ChangeSpeed(speed=speed):
             return {"type": "session.update", "session": {"type": "realtime", "audio": {"output": {"speed": speed}}}}
+        case _:
+            assert_never(command)
+
+
+def _text_item(command: _TextItem) -> dict[str, Any]:
+    match command:
+        case commands.CreateContextItem(item_id=item_id, previous_item_id=previous, text=text):
+            return _create_item(_message(item_id, "system", text), previous)
+        case commands.CreateUserItem(item_id=item_id, text=text):
+            return _create_item(_message(item_id, "user", text))
+        case commands.CreateAssistantItem(item_id=item_id, text=text):
+            return _create_item(_message(item_id, "assistant", text, "output_text"))
+        case commands.CreateInstructionItem(item_id=item_id, text=text):
+            return _create_item(_message(item_id, "system", text))
         case _:
             assert_never(command)
 
