@@ -135,10 +135,10 @@ class ManagedFailures:
                 self._tell(item_id, text, is_user=False)
         if turn is not None and turn is self._lost_turn:
             for item_id, text in turn.texts.items():
-                if item_id not in turn.lost_items:
+                if item_id not in turn.lost_items and item_id not in history:
                     self._tell(item_id, text, is_user=True)
             policy = flow.policy
-            at = flow.now + (policy.known_words_seconds if turn.said else policy.speech_again_seconds)
+            at = flow.now + (policy.known_words_seconds if turn.lost_words else policy.speech_again_seconds)
             self._out.issued.append(commands.ScheduleEvent(at, events.SpeechOverdue(turn.id)))
 
     def on_speech_overdue(self, event: events.SpeechOverdue) -> None:
@@ -150,7 +150,7 @@ class ManagedFailures:
         if lost is None or flow.turn is not lost or lost.id != event.turn_id:
             return
         self._lost_turn = None
-        if not lost.said:
+        if not lost.lost_words:
             flow.notify("answer_failed", WORDS_LOST)
             return
         turn = flow.begin("upstream lost", cancel=False)

@@ -62,6 +62,11 @@ class Turn:
         return " ".join(filter(None, map(str.strip, self.texts.values())))
 
     @property
+    def lost_words(self) -> str:
+        """What is known of speech that was cut off with its upstream."""
+        return " ".join(text for item_id, text in self.texts.items() if item_id in self.lost_items).strip()
+
+    @property
     def is_open(self) -> bool:
         return self.state is not TurnState.OVER
 
