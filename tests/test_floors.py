@@ -54,7 +54,7 @@ FOREIGN = {
     "redis": {"state"},
     "weaviate": {"knowledge"},
     "sqlite3": {"knowledge"},
-    "httpx2": {"auth", "observability"},
+    "httpx2": {"auth", "observability", "cli"},
     "sentry_sdk": {"observability", "server"},
     "prometheus_client": {"observability"},
     "opentelemetry": {"observability"},

@@ -8,9 +8,10 @@ import pytest
 import trio
 
 from tests.support.session_fixture import SessionFixture
-from voice_trio.errors import LinkClosed
+from voice_trio.errors import LinkClosed, ModelUnavailable
 from voice_trio.net.link import Link
 from voice_trio.session.endings import Ending
+from voice_trio.session.summary import Activity
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -198,6 +199,41 @@ async def test_a_bug_ends_the_session_with_1011_and_no_traceback_for_the_client(
     assert "secret" not in str([entry.event for entry in session.client.heard])
     await session.over.wait()
     assert session.summary.ending is Ending.CRASHED
+
+
+async def test_an_operator_ends_a_session_in_mid_answer_and_the_client_hears_why_F18(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    session.model.answers_with("a long answer", audio_ms=20_000, first_audio_after=0.0)
+    await session.ready()
+    await session.asks(QUESTION)
+    await session.client.hears("response.audio.delta")
+    assert session.under_test.describe().activity is Activity.ANSWERING
+    session.under_test.end(Ending.ENDED_BY_OPERATOR)
+    closed = await session.client.is_closed()
+    assert (closed.code, closed.reason) == (1008, "Session ended by an operator")
+    assert session.last_told("session.ending")["reason"] == "ended_by_operator"
+    assert session.last_told("error")["error"]["code"] == "ended_by_operator"
+    assert session.client.heard_of("playback.flush")
+    await session.over.wait()
+    assert session.summary.ending is Ending.ENDED_BY_OPERATOR
+
+
+async def test_what_a_session_does_is_known_at_any_moment_F18(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    assert session.under_test.describe().activity is Activity.CONNECTING
+    await session.ready()
+    await trio.sleep(2.0)
+    now = session.under_test.describe()
+    assert now.activity is Activity.LISTENING
+    assert now.ready_seconds == pytest.approx(2.0, abs=0.01)
+    session.model.refuse_next_connection(ModelUnavailable("away"))
+    await session.model.drop()
+    await trio.sleep(0.1)
+    assert session.under_test.describe().activity is Activity.RECOVERING
+    session.under_test.end(Ending.IDLE)
+    assert session.under_test.describe().activity is Activity.ENDING
 
 
 async def test_draining_a_session_that_is_saying_goodbye_changes_nothing(

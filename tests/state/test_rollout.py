@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from voice_trio.errors import BadMessage
 from voice_trio.settings import load_settings
-from voice_trio.state.rollout import Rollout, first_rollout, parse_rollout, percent_position, rollout_as_json
+from voice_trio.state.rollout import (
+    Rollout,
+    decode_rollout,
+    encode_rollout,
+    first_rollout,
+    parse_rollout,
+    percent_position,
+    rollout_as_json,
+)
 
 DOCUMENT: dict[str, Any] = {
     "enabled": True,
@@ -21,6 +29,7 @@ DOCUMENT: dict[str, Any] = {
     "plans": ["Elite"],
     "message": "soon",
     "end_sessions": False,
+    "barred": ["0f" * 16],
     "version": 3,
 }
 
@@ -99,6 +108,12 @@ def test_a_document_goes_out_as_it_came_in() -> None:
         ("version", 1.5),
         ("version", 2**53),
         ("colour", "red"),
+        ("barred", "0f" * 16),
+        ("barred", ["ann"]),
+        ("barred", ["0F" * 16]),
+        ("barred", ["0f" * 16 + "\n"]),
+        ("barred", ["0f" * 17]),
+        ("barred", ["0f" * 16] * 10_001),
     ],
 )
 def test_a_wrong_field_is_named(field: str, value: object) -> None:
@@ -110,6 +125,25 @@ def test_a_wrong_field_is_named(field: str, value: object) -> None:
 def test_a_missing_field_is_named(field: str) -> None:
     with pytest.raises(BadMessage, match=field):
         parse_rollout({name: value for name, value in DOCUMENT.items() if name != field})
+
+
+def test_a_document_without_barred_users_stays_valid_and_is_stored_without_them_F18() -> None:
+    old = {name: value for name, value in DOCUMENT.items() if name != "barred"}
+    assert parse_rollout(old).barred == ()
+    assert msgspec.json.decode(encode_rollout(parse_rollout(old), {})) == old  # an earlier version reads it
+
+
+def test_a_stored_document_of_a_later_version_is_read_and_keeps_its_fields_F18() -> None:
+    later = DOCUMENT | {"colour": "red", "shape": {"round": True}}
+    document, unknown = decode_rollout(msgspec.json.encode(later))
+    assert document == rollout()
+    assert msgspec.json.decode(encode_rollout(document, unknown)) == later
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"null", b'{"enabled": 1}', b"\xff", b"[" * 100_000])
+def test_a_stored_document_that_is_none_is_refused_F18(data: bytes) -> None:
+    with pytest.raises(BadMessage, match="rollout"):
+        decode_rollout(data)
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 3])

@@ -16,7 +16,7 @@ from voice_trio import limits
 from voice_trio.admission import refusals
 from voice_trio.admission.refusals import RecentEvents, Refusal
 from voice_trio.auth.signed_tokens import PREFIX, ClientSecrets
-from voice_trio.auth.tokens import User
+from voice_trio.auth.tokens import User, user_hash
 from voice_trio.errors import PlanUnverified, TokenInvalid, TokenNotAccepted, TokenUncheckable
 from voice_trio.state.rollout import percent_position
 
@@ -72,6 +72,7 @@ class Authenticator:
         self._verifier = verifier
         self._plans = plans
         self._state = state
+        self._signing_secret = settings.signing_secret
         self._client_secrets = ClientSecrets(settings.signing_secret)
         self._attempts = RecentEvents(limit=limits.ATTEMPTS_PER_MINUTE, window_seconds=limits.MINUTE_SECONDS)
         self._failed_tokens = RecentEvents(limit=limits.FAILED_TOKENS_PER_MINUTE, window_seconds=limits.MINUTE_SECONDS)
@@ -82,7 +83,12 @@ class Authenticator:
         if (refusal := self._check_flag(rollout)) is not None:
             return refusal
         user = await self._verify_token(attempt)
-        return user if isinstance(user, Refusal) else await self._check_plan_and_rollout(user, attempt, rollout)
+        if isinstance(user, Refusal):
+            return user
+        # Administrators too: a user who must not talk any more may hold such a token.
+        if rollout.barred and rollout.bars(user_hash(user.id, self._signing_secret)):
+            return replace(refusals.not_in_rollout(rollout.message), facts={"cause": "barred"})
+        return await self._check_plan_and_rollout(user, attempt, rollout)
 
     def _check_flag(self, rollout: Rollout) -> Refusal | None:
         if not self._is_enabled:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+import re
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,14 @@ import jwt
 
 from voice_trio import limits
 from voice_trio.auth.key_set import KeySet, key_fetcher
-from voice_trio.errors import ConfigurationError, TokenInvalid, TokenNotAccepted
+from voice_trio.errors import BadMessage, ConfigurationError, TokenInvalid, TokenNotAccepted
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from voice_trio.settings import Tokens
 
+_HASH = re.compile("[0-9a-f]{32}")
 VOICE_SPEED_MIN, VOICE_SPEED_MAX = 0.25, 1.5
 
 RESUME_TYPE = "voice-trio-resume"
@@ -207,6 +209,21 @@ def user_hash(user_id: str, signing_secret: SecretStr) -> str:
     """32 hexadecimal digits for a user in logs and upstream requests; the secret is needed to recompute them."""
     message = b"voice_trio user " + user_id.encode("utf-8", "surrogatepass")
     return hmac.new(signing_secret.get_secret_value().encode(), message, hashlib.sha256).hexdigest()[:32]
+
+
+def user_hashes(user: str, signing_secret: SecretStr | None) -> tuple[str, ...]:
+    """The hashes that `user` may stand for, an id or a hash: of 32 hexadecimal digits nothing says which they are.
+
+    Raises `BadMessage` for a text that can be neither; without a secret, for an id.
+    """
+    if not 0 < len(user) <= limits.ID_CHARS_MAX:
+        raise BadMessage(f"user: must be an id or a hash of 1 to {limits.ID_CHARS_MAX} characters")
+    itself = (user,) if _HASH.fullmatch(user) else ()
+    if signing_secret is not None:
+        return (user_hash(user, signing_secret), *itself)
+    if not itself:
+        raise BadMessage("user: only a hash can be used without the gateways' JWT_SECRET or VOICE_SIGNING_SECRET")
+    return itself
 
 
 def _is_internal(fields: dict[str, Any]) -> bool:

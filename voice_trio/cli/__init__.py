@@ -16,7 +16,7 @@ COMMANDS = {
     "knowledge": ("knowledge", "Fill and read the embedded knowledge base."),
     "rollout": ("rollout", "Show and change the live rollout: which users are admitted."),
     "user-hash": ("user_hash", "Print the hash under which logs have a user."),
-    "sessions": ("sessions", "Delete a user's session records; reset their rate limit."),
+    "sessions": ("sessions", "List, show and end live sessions; delete records; reset rate limits."),
     "embedded": ("embedded", "Run only the embedded Realtime-compatible server."),
 }
 """By command: its module here, which defines it under the same name (with `_` for `-`), and its line in `--help`."""

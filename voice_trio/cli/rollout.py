@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from voice_trio.cli.operator_access import gateway_options, open_access
 from voice_trio.cli.shared_state import with_shared_state
 from voice_trio.errors import BadMessage
 from voice_trio.state.rollout import parse_rollout, rollout_as_json
@@ -52,6 +53,33 @@ def set_command(added: tuple[str, ...], removed: tuple[str, ...], version: int |
     if not changes and not added and not removed:
         raise click.UsageError("nothing to change")
     _print(with_shared_state(partial(_change, changes, added, set(removed), version)))
+
+
+@rollout.command()
+@click.argument("user")
+@gateway_options
+def bar(user: str, url: str | None, token: str | None) -> None:
+    """Refuse USER, by id or hash, and end their open sessions, everywhere within 2 s."""
+    _set_barred(user, url, token, barred=True)
+
+
+@rollout.command()
+@click.argument("user")
+@gateway_options
+def unbar(user: str, url: str | None, token: str | None) -> None:
+    """Admit USER again, by id or hash. Exit code 1 if they are not barred."""
+    _set_barred(user, url, token, barred=False)
+
+
+def _set_barred(user: str, url: str | None, token: str | None, *, barred: bool) -> None:
+    change = open_access(url, token).set_barred(user, barred=barred)
+    names, version = " ".join(change["users"]), change["rollout"]["version"]
+    if not change["changed"]:
+        if not barred:
+            raise click.ClickException(f"not barred: {names}")
+        click.echo(f"already barred: {names}")
+        return
+    click.echo(f"{'barred' if barred else 'admitted again'}: {names} (version {version} of the rollout)")
 
 
 async def _change(

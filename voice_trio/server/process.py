@@ -34,6 +34,7 @@ from voice_trio.session.spend.daily_budget import DailyBudget
 from voice_trio.session.spend.expected_spend import ExpectedSpendReporter
 from voice_trio.session.upstream.breaker import UpstreamBreaker
 from voice_trio.state.open_state import open_state
+from voice_trio.web.admin.session_reports import report_sessions
 from voice_trio.web.gateway import Gateway
 from voice_trio.web.health import Health
 from voice_trio.web.instance_heartbeat import InstanceHeartbeat
@@ -168,6 +169,7 @@ def start_background_tasks(gateway: Gateway) -> None:
         keep_links_alive,
         partial(watch_load, gateway),
         InstanceHeartbeat(gateway).run,
+        partial(report_sessions, gateway.state, gateway.live),
     ]
     if isinstance(peers, FolderWorkerPeers):
         tasks += [partial(peers.serve, gateway.snapshot), partial(_refresh_gauges, gateway.statistics)]

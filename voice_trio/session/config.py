@@ -49,6 +49,11 @@ class SessionConfig:
     model: RealtimeConfig
     user: str = ""
     """Hashed: logs name no people."""
+    plan: str = ""
+    connected_before_seconds: float = 0.0
+    """How long a session that is resumed was connected before."""
+    cost_before_usd: float = 0.0
+    """What it cost before."""
     resume_token: str = field(default="", repr=False)
     history: Sequence[Said] = ()
     """What was said before, in a session that is resumed."""

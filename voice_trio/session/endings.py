@@ -47,6 +47,11 @@ class Ending(Enum):
     """The session was resumed by another connection; this client must not resume it again."""
     SWITCHED_OFF = CloseDetails("switched_off", 1008, "Voice realtime feature disabled")
     """The live rollout document ended all sessions; `session.ending` is sent before the close."""
+    ENDED_BY_OPERATOR = CloseDetails(
+        *("ended_by_operator", 1008, "Session ended by an operator"),
+        *("ended_by_operator", "An operator has ended this session."),
+    )
+    """By command, or because the user was barred: not to be resumed; `session.ending` is sent before the close."""
     BUDGET_EXHAUSTED = CloseDetails(
         "budget_exhausted", 4002, "Budget exhausted", "budget_exhausted", "The budget for voice is used up for now."
     )

@@ -32,7 +32,7 @@ from voice_trio.session.clock import SessionClock, announce_deadline, watch_for_
 from voice_trio.session.endings import Ending
 from voice_trio.session.sidecar.sidecar import Sidecar, SidecarPlan
 from voice_trio.session.spend.cost_meter import CostMeter
-from voice_trio.session.summary import Summary
+from voice_trio.session.summary import SessionNow, Summary, activity_of
 from voice_trio.session.tasks import TurnTasks, finish_response_then_end
 from voice_trio.session.telemetry.turn_reports import make_observers
 from voice_trio.session.upstream.breaker import UpstreamAccess, UpstreamBreaker
@@ -136,6 +136,13 @@ class Session:
     def open_turns(self) -> tuple[OpenTurn, ...]:
         """The turns that are not reported yet, oldest first, in the words known so far."""
         return self._core.open_turns(trio.current_time())
+
+    def describe(self) -> SessionNow:
+        """What it does now, and the figures that change with time alone or between turns."""
+        now = trio.current_time()
+        is_answering = self._core.is_answering(now)
+        activity = activity_of(self.summary, is_connected=self._upstream.is_connected, is_answering=is_answering)
+        return SessionNow(activity, 0.0 if self._ready_at is None else now - self._ready_at, self._cost_meter.cost.usd)
 
     def end(self, ending: Ending) -> None:
         """End the session; the first reason given is the one that counts."""
@@ -271,7 +278,7 @@ class Session:
         now = trio.current_time()
         ending = self.summary.ending = self.summary.ending or self._ending_by_scope()
         self.summary.duration_s = 0.0 if self._ready_at is None else now - self._ready_at
-        if ending is Ending.BUDGET_EXHAUSTED:
+        if ending in (Ending.BUDGET_EXHAUSTED, Ending.ENDED_BY_OPERATOR):
             self._silence_client(now)
         for command in self._core.close(now):
             self.execute(command, now)

@@ -1,15 +1,17 @@
-"""A session in figures: one line of the log and one entry in the statistics."""
+"""A session in figures: one line of the log, one entry in the statistics, and one in the list of live sessions."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from voice_trio.billing.prices import Cost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
     from voice_trio.conversation.turn.record import TurnRecord
     from voice_trio.session.endings import Ending
@@ -66,3 +68,42 @@ class Summary:
             "transcription_fallback": self.transcription_fallback,
             "sidecar": self.sidecar,
         }
+
+
+class Activity(Enum):
+    """What a session does now; the values are public: operators see them in the list of live sessions."""
+
+    CONNECTING = "connecting"
+    """The upstream is not reached yet."""
+    LISTENING = "listening"
+    """Ready, and no response is due."""
+    ANSWERING = "answering"
+    """A response is due, being generated or being heard."""
+    RECOVERING = "recovering"
+    """The upstream was lost; another one is looked for."""
+    DRAINING = "draining"
+    """The server stops: the session ends after its response."""
+    ENDING = "ending"
+    """The end is being said and recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionNow:
+    """A live session at one moment."""
+
+    activity: Activity
+    ready_seconds: float
+    """How long it has been ready."""
+    cost_usd: Decimal
+    """Of this connection."""
+
+
+def activity_of(summary: Summary, *, is_connected: bool, is_answering: bool) -> Activity:
+    """What a session does; `is_connected`: whether it has an upstream."""
+    if summary.ending is not None:
+        return Activity.ENDING
+    if not summary.was_ready:
+        return Activity.CONNECTING
+    if not is_connected:
+        return Activity.RECOVERING
+    return Activity.ANSWERING if is_answering else Activity.LISTENING

@@ -12,6 +12,7 @@ from voice_trio.state.expected_spend import MemoryExpectedSpend
 from voice_trio.state.in_memory_store import InMemoryRecords, InMemoryRollout
 from voice_trio.state.instance_registry import OwnInstance
 from voice_trio.state.limit_counters import DayTotals, LimitCounters
+from voice_trio.state.session_directory import MemoryDirectory
 from voice_trio.state.state import Spenders, StateHealth
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class MemoryState:
         self._counters = LimitCounters(quotas, clock)
         self._rollout = InMemoryRollout(rollout)
         self._records = InMemoryRecords(clock, unix_time)
+        self.directory = MemoryDirectory(self._records, clock)
         self._totals = DayTotals()
         self._own_instance = OwnInstance(clock)
         self._store_transcripts = store_transcripts

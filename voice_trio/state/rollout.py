@@ -11,12 +11,16 @@ from voice_trio import limits
 from voice_trio.errors import BadMessage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from voice_trio.settings import Access
 
 VERSION_MAX = 2**53 - 1
 """The largest integer that every JSON parser represents exactly (RFC 8259 §6)."""
 
 _Entry = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ROLLOUT_ENTRY_CHARS_MAX)]
+_Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+_Hashes = Annotated[tuple[_Hash, ...], msgspec.Meta(max_length=limits.ROLLOUT_ENTRIES_MAX)]
 _Entries = Annotated[tuple[_Entry, ...], msgspec.Meta(max_length=limits.ROLLOUT_ENTRIES_MAX)]
 
 
@@ -30,12 +34,18 @@ class Rollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     message: Annotated[str, msgspec.Meta(max_length=limits.ROLLOUT_MESSAGE_CHARS_MAX)] = ""
     end_sessions: bool = False
     """With `enabled: false`: open sessions end too. No effect while `enabled`."""
+    barred: _Hashes = ()
+    """Hashes of users who are never admitted, administrators too; their open sessions end."""
     version: Annotated[int, msgspec.Meta(ge=0, le=VERSION_MAX)]
 
     @property
     def ends_sessions(self) -> bool:
         """Whether open sessions must end."""
         return self.end_sessions and not self.enabled
+
+    def bars(self, hashed: str) -> bool:
+        """Whether the user with this hash is barred."""
+        return hashed in self.barred
 
     def includes_plan(self, plan: str) -> bool:
         """Whether `plan` includes voice; compared without case."""
@@ -66,7 +76,7 @@ def percent_position(user_id: str) -> float:
 
 
 def parse_rollout(document: object) -> Rollout:
-    """Validate a decoded JSON value; every field but `message` and `end_sessions` is required, others are refused.
+    """Validate a decoded JSON value. `message`, `end_sessions` and `barred` may be absent; unknown fields are refused.
 
     Raises `BadMessage` that names the wrong field.
     """
@@ -74,6 +84,29 @@ def parse_rollout(document: object) -> Rollout:
         return msgspec.convert(document, Rollout, strict=True)
     except msgspec.ValidationError as error:
         raise BadMessage(f"rollout: {_with_field_first(str(error))}") from error
+
+
+def encode_rollout(rollout: Rollout, unknown: Mapping[str, Any]) -> bytes:
+    """The document as it is stored, with the `unknown` fields of a later version.
+
+    An empty `barred` is left out: an instance of an earlier version would not read a document that has the field.
+    """
+    fields = rollout_as_json(rollout)
+    if not rollout.barred:
+        del fields["barred"]
+    return msgspec.json.encode({**unknown, **fields})
+
+
+def decode_rollout(data: bytes) -> tuple[Rollout, dict[str, Any]]:
+    """A stored document, and its fields that this version does not know. Raises `BadMessage`."""
+    try:
+        fields = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessage("rollout: not valid JSON") from error
+    if not isinstance(fields, dict):
+        return parse_rollout(fields), {}
+    known = {name: fields[name] for name in Rollout.__struct_fields__ if name in fields}
+    return parse_rollout(known), {name: value for name, value in fields.items() if name not in known}
 
 
 def rollout_as_json(rollout: Rollout) -> dict[str, Any]:

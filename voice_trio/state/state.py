@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from voice_trio.state.expected_spend import ExpectedSpend
     from voice_trio.state.instance_registry import InstanceInfo
     from voice_trio.state.rollout import Rollout
+    from voice_trio.state.session_directory import SessionDirectory
     from voice_trio.state.session_record import SessionRecord
 
 OTHERS = "(others)"
@@ -192,6 +193,11 @@ class State(Protocol):
     @property
     def expected_spend(self) -> ExpectedSpend:
         """What instances expect to bill, counted if they are killed."""
+        ...
+
+    @property
+    def directory(self) -> SessionDirectory:
+        """The live sessions of all instances."""
         ...
 
     @property

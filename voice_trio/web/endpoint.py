@@ -171,7 +171,7 @@ class Endpoint(ABC):
         with (
             structlog.contextvars.bound_contextvars(session_id=grant.session_id),
             self._gateway.reports.session(grant.session_id, session.config.user),
-            self._gateway.live.track(session),
+            self._gateway.live.track(session, grant.user.id),
         ):
             resumed = grant.resumed is not None
             log.info("session_admitted", user=session.config.user, plan=grant.plan, resumed=resumed)

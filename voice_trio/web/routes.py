@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from voice_trio import limits
 from voice_trio.admission.operator_tokens import OperatorTokens
 from voice_trio.observability.prometheus import EXPOSITION_CONTENT_TYPE
-from voice_trio.web.admin import add_admin_routes
+from voice_trio.web.admin.routes import add_admin_routes
 from voice_trio.web.client_secrets import add_client_secret_routes
 from voice_trio.web.files import add_file_routes
 from voice_trio.web.responses import bearer_and_address, error_response, json_response, refusal_response

@@ -45,6 +45,7 @@ _CLOSING_ERRORS: dict[Ending, tuple[str, bool, int]] = {
     Ending.CRASHED: ("server_error", True, 1011),
     Ending.BUDGET_EXHAUSTED: ("insufficient_quota", False, 1008),
     Ending.SWITCHED_OFF: ("feature_disabled", False, 1008),
+    Ending.ENDED_BY_OPERATOR: ("ended_by_operator", False, 1008),
     Ending.NOT_JSON: ("invalid_json", False, 1007),
     Ending.TOO_BIG: ("invalid_value", False, 1009),
 }

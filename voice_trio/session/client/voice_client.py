@@ -141,7 +141,7 @@ class VoiceClientConnection:
         if ending is Ending.TIMEOUT:
             message = f"The session has reached its limit of {self._host.config.duration_seconds:g} seconds."
             yield writer.write(session_events.SessionTimeout(message)) or ""
-        if ending is Ending.SWITCHED_OFF:
+        if ending in (Ending.SWITCHED_OFF, Ending.ENDED_BY_OPERATOR):
             yield writer.write(session_events.SessionEnding(close_frame.name)) or ""
         if close_frame.error_code is not None:
             yield writer.refusal(close_frame.error_code, close_frame.message)

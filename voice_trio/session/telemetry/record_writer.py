@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         commands.BeginTurn | commands.CreateResponse | commands.CreateClientResponse | commands.ReportTurn
     )
 
-NOT_TO_BE_RESUMED = frozenset({Ending.CLIENT_ENDED, Ending.TIMEOUT, Ending.BUDGET_EXHAUSTED})
+NOT_TO_BE_RESUMED = frozenset({Ending.CLIENT_ENDED, Ending.TIMEOUT, Ending.BUDGET_EXHAUSTED, Ending.ENDED_BY_OPERATOR})
 
 
 # When the record is written. At once after what decides how the conversation goes on: a commit, `response.create`, a

@@ -110,6 +110,11 @@ class UpstreamConnection:
         self._queue.account = account
 
     @property
+    def is_connected(self) -> bool:
+        """Whether there is an upstream now."""
+        return self._queue.is_open
+
+    @property
     def is_far_behind(self) -> bool:
         """Whether much waits to be written to the upstream: a recording that was sent at once, for example."""
         queue = self._queue

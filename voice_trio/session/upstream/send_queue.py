@@ -39,18 +39,19 @@ class UpstreamQueue:
         self._audio_ms = 0.0
         self._bytes = 0
         self._bytes_in_link = 0  # of a frame that the link has taken, and has not written whole
-        self._is_open = False
+        self.is_open = False
+        """Whether an upstream takes what is queued."""
         self._parked_link: Link | None = None
         """The link, while `write` waits for a frame."""
         self._filled = trio.Event()
 
     def open(self) -> None:
         """The upstream is ready: from now on nothing is dropped."""
-        self._is_open = True
+        self.is_open = True
 
     def close(self) -> None:
         """The upstream is lost: its commands are dropped, the newest audio is kept for the next one."""
-        self._is_open = False
+        self.is_open = False
         self._parked_link = None
         self._add_bytes(-sum(map(len, self._commands)))
         self._commands.clear()
@@ -125,14 +126,14 @@ class UpstreamQueue:
         """Write or queue sound; raises `ModelUnavailable` if too much waits, or the link is closed."""
         if self._write_now(text):
             return
-        if self._is_open and self.audio_seconds > limits.UPSTREAM_QUEUED_SECONDS_MAX:
+        if self.is_open and self.audio_seconds > limits.UPSTREAM_QUEUED_SECONDS_MAX:
             raise ModelUnavailable(f"more than {limits.UPSTREAM_QUEUED_SECONDS_MAX:g} s of audio wait to be sent")
         if self._bytes + len(text) > limits.UPSTREAM_BYTES_QUEUED_MAX:
             raise ModelUnavailable(f"more than {limits.UPSTREAM_BYTES_QUEUED_MAX} bytes wait to be sent")
         self._add_bytes(len(text))
         self._audio.append((text, duration_ms))
         self._audio_ms += duration_ms
-        while not self._is_open and self.audio_seconds > limits.UPSTREAM_EARLY_SECONDS_MAX and len(self._audio) > 1:
+        while not self.is_open and self.audio_seconds > limits.UPSTREAM_EARLY_SECONDS_MAX and len(self._audio) > 1:
             self._pop_audio()
         self._filled.set()
 

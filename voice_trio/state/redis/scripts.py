@@ -207,6 +207,7 @@ class RedisScripts:
         def made(text: str) -> RedisScript:
             return RedisScript(clock + _WHOLE + text)
 
+        self.clock = clock
         self.admit = made(_ADMIT)
         self.release = made(_RELEASE)
         self.renew = made(_RENEW)

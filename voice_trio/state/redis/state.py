@@ -20,6 +20,7 @@ from voice_trio.state.in_memory_store import InMemoryRecords, InMemoryRollout
 from voice_trio.state.instance_registry import OwnInstance
 from voice_trio.state.limit_counters import DayTotals, LimitCounters
 from voice_trio.state.redis.connection import RedisConnection
+from voice_trio.state.redis.directory import RedisDirectory
 from voice_trio.state.redis.driver import RedisDriver, RedisFailed, RedisFault
 from voice_trio.state.redis.expected_spend import RedisExpectedSpend
 from voice_trio.state.redis.pending_writes import LocalState, PendingWrites
@@ -68,11 +69,15 @@ class RedisState(RedisQuotas):
         make_driver = partial(RedisDriver, url, seconds_max=limits.REDIS_REPLY_SECONDS_MAX, attempts=attempts)
         working = make_driver(admits=servers.admits, backoff_factor=backoff_factor)
         probing = RedisDriver(url, seconds_max=limits.REDIS_PROBE_REPLY_SECONDS_MAX, admits=servers.admits_probe)
-        make_store = partial(RedisStore, quotas=quotas, scripts=scripts or RedisScripts())
+        scripts = scripts or RedisScripts()
+        make_store = partial(RedisStore, quotas=quotas, scripts=scripts)
         super().__init__(RedisConnection(), make_store(working), local, denies=policy == "deny")
         self._url = url
         self._store_transcripts = store_transcripts
         self._own_instance = OwnInstance(clock)
+        self.directory = RedisDirectory(
+            self._connection, working, local.records, local.instance, clock, redis_clock=scripts.clock
+        )
         self._drivers = (working, probing)
         self.expected_spend = RedisExpectedSpend(self._connection, working, local.instance)
         self._supervisor = RedisSupervisor(

@@ -6,6 +6,7 @@ Every method blocks and belongs in a worker thread. Every write is idempotent, a
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,7 +25,7 @@ from voice_trio.state.redis.scripts import (
     spent_keys,
     takeover_key,
 )
-from voice_trio.state.rollout import parse_rollout
+from voice_trio.state.rollout import decode_rollout, encode_rollout
 from voice_trio.state.session_record import decode_record, encode_record
 from voice_trio.state.state import OTHERS, Granted, Limit, LimitReached, Spenders
 
@@ -148,12 +149,11 @@ class RedisStore:
 
     def offer_rollout(self, own: Rollout) -> Rollout:
         """Put `own` in force if Redis has an older document or none; returns the document in force."""
-        arguments: list[Argument] = [own.version, msgspec.json.encode(own), _micro(limits.REDIS_ROLLOUT_SECONDS)]
+        arguments: list[Argument] = [own.version, self._encoded(own), _micro(limits.REDIS_ROLLOUT_SECONDS)]
         stored = self._driver.run(self._scripts.offer_rollout, [ROLLOUT_KEY], arguments)
         try:
-            return parse_rollout(msgspec.json.decode(stored))
-        except (msgspec.DecodeError, BadMessage):
-            # A later version of this package may have more fields; this instance keeps its own document then.
+            return decode_rollout(stored)[0]
+        except BadMessage:
             log.warning("rollout_unreadable", detail="the stored document cannot be decoded and is ignored")
             return own
 
@@ -162,10 +162,19 @@ class RedisStore:
         following = msgspec.structs.replace(proposed, version=proposed.version + 1)
         arguments: list[Argument] = [
             proposed.version,
-            msgspec.json.encode(following),
+            self._encoded(following),
             _micro(limits.REDIS_ROLLOUT_SECONDS),
         ]
         return following if self._driver.run(self._scripts.replace_rollout, [ROLLOUT_KEY], arguments) else None
+
+    def _encoded(self, rollout: Rollout) -> bytes:
+        """`rollout` as it is stored, with those fields of the stored document that a later version wrote."""
+        stored = self._driver.call("HGET", ROLLOUT_KEY, "json")
+        unknown: dict[str, Any] = {}
+        if stored is not None:
+            with suppress(BadMessage):
+                _, unknown = decode_rollout(stored)
+        return encode_rollout(rollout, unknown)
 
     def probe(self, instance: str) -> float:
         """Write a key that marks `instance` as alive; returns the seconds that took."""

@@ -27,6 +27,7 @@ const REFUSALS = {
   resume_invalid: ["That conversation is over", "It can no longer be taken up. Begin a new one."],
   audio_unavailable: ["No sound here", "This browser cannot play sound on this page."],
   too_slow: ["The connection is too slow", "Sound could not be delivered in time."],
+  ended_by_operator: ["This conversation was ended", "An operator has ended it."],
   not_allowed: ["Not allowed", "The gateway did not take that."],
 };
 

@@ -12,6 +12,7 @@ from voice_trio.admission.refusals import Refusal
 from voice_trio.auth.tokens import User, user_hash
 from voice_trio.errors import BadMessage, StateUnavailable
 from voice_trio.state.rollout import Rollout, parse_rollout, rollout_as_json
+from voice_trio.web.admin.session_routes import SessionRoutes
 from voice_trio.web.responses import bearer_and_address, error_response, json_response, refusal_response
 
 if TYPE_CHECKING:
@@ -27,13 +28,15 @@ TOP_USERS_MAX = 10
 
 
 def add_admin_routes(app: QuartTrio, gateway: Gateway, tokens: OperatorTokens) -> None:
-    """`GET /v1/voice/stats`, `GET|PUT /v1/voice/rollout` and `DELETE /v1/voice/sessions`, also under /api."""
+    """`/v1/voice/stats`, `/v1/voice/rollout` and `/v1/voice/sessions`, also under /api."""
     routes = _AdminRoutes(gateway, tokens)
+    sessions = SessionRoutes(gateway, routes.administrator)
     for prefix, name in (("", ""), ("/api", "api_")):
         app.add_url_rule(f"{prefix}/v1/voice/stats", f"{name}stats", routes.stats, methods=["GET"])
         app.add_url_rule(f"{prefix}/v1/voice/rollout", f"{name}rollout", routes.rollout, methods=["GET"])
         app.add_url_rule(f"{prefix}/v1/voice/rollout", f"{name}set_rollout", routes.set_rollout, methods=["PUT"])
         app.add_url_rule(f"{prefix}/v1/voice/sessions", f"{name}delete", routes.delete_records, methods=["DELETE"])
+        sessions.add_to(app, prefix, name)
 
 
 class _AdminRoutes:
@@ -44,23 +47,25 @@ class _AdminRoutes:
         self._secret = gateway.settings.signing_secret
 
     async def stats(self) -> Response:
-        user = await self._administrator()
+        user = await self.administrator()
         if isinstance(user, Response):
             return user
         return json_response(await _stats(self._gateway, request.args.get("user")))
 
     async def rollout(self) -> Response:
-        user = await self._administrator()
+        user = await self.administrator()
         return user if isinstance(user, Response) else json_response(rollout_as_json(await self._state.rollout()))
 
     async def set_rollout(self) -> Response:
-        user = await self._administrator()
+        user = await self.administrator()
         if isinstance(user, Response):
             return user
         try:
-            wanted = parse_rollout(msgspec.json.decode(await request.get_data()))
-            before = await self._state.rollout()
-            after = await self._state.replace_rollout(wanted)
+            document, before = msgspec.json.decode(await request.get_data()), await self._state.rollout()
+            wanted = parse_rollout(_with_barred(document, before))
+            # Without the version in force it is not known which users are barred, so none may be dropped.
+            is_known = "barred" in document or wanted.version == before.version
+            after = await self._state.replace_rollout(wanted) if is_known else None
         except BadMessage as error:
             return error_response(400, error.code, str(error))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -75,7 +80,7 @@ class _AdminRoutes:
         return json_response(rollout_as_json(after))
 
     async def delete_records(self) -> Response:
-        admin = await self._administrator()
+        admin = await self.administrator()
         if isinstance(admin, Response):
             return admin
         user_id = request.args.get("user", "")
@@ -89,7 +94,7 @@ class _AdminRoutes:
         log.info("records_deleted", by=by, of=of, count=count)
         return json_response({"deleted": count})
 
-    async def _administrator(self) -> User | Response:
+    async def administrator(self) -> User | Response:
         """The administrator that the current request's token names, or the response that refuses the request."""
         token, address = bearer_and_address(self._gateway.settings.web.trusted_proxy_hops)
         outcome = await self._tokens.check_administrator(token, address)
@@ -100,16 +105,24 @@ class _AdminRoutes:
         log.info("rollout_changed", by=by, version=after.version, **rollout_changes(before, after))
 
 
+def _with_barred(document: Any, in_force: Rollout) -> Any:
+    """The document with the users who are barred now, if it says nothing about them: it may be an earlier version's."""
+    if isinstance(document, dict) and "barred" not in document and document.get("version") == in_force.version:
+        return document | {"barred": list(in_force.barred)}
+    return document
+
+
 def rollout_changes(before: Rollout, after: Rollout) -> dict[str, Any]:
-    """The fields that differ, as [old, new]; of beta users only how many were added and removed, for the log."""
+    """The fields that differ, as [old, new]; of lists of users only how many were added and removed, for the log."""
     changes: dict[str, Any] = {}
     for name in ("enabled", "percent", "plans", "message", "end_sessions"):
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
             changes[name] = [old, new]
-    added, removed = set(after.beta_users) - set(before.beta_users), set(before.beta_users) - set(after.beta_users)
-    if added or removed:
-        changes["beta_users"] = f"+{len(added)} -{len(removed)}"
+    for name in ("beta_users", "barred"):
+        old, new = set(getattr(before, name)), set(getattr(after, name))
+        if old != new:
+            changes[name] = f"+{len(new - old)} -{len(old - new)}"
     return changes
 
 

@@ -1,0 +1,1 @@
+"""The HTTP routes of operators, and what they and the commands of `voice-trio` do to sessions and users."""
