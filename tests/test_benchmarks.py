@@ -24,6 +24,7 @@ from benchmarks import (
     relay_websocket,
     retrieval,
     state,
+    written_ahead,
 )
 from benchmarks.recognition_scores import Search, errors_between
 from benchmarks.support import DATA, percentile
@@ -77,6 +78,12 @@ def test_state_admits_evenly_and_holds_its_limit_in_a_storm() -> None:
 
 
 @pytest.mark.timeout(30)
+@pytest.mark.usefixtures("redis_is_here")
+def test_what_writing_ahead_costs_is_measured() -> None:
+    output = output_of(written_ahead.main, "--turns", "2", "--answer-seconds", "2", "--sessions", "2")
+    assert re.search(r"calls to Redis, each a write +1\.00", output)
+
+
 def test_retrieval_measures_every_way(tmp_path: Path) -> None:
     with redirect_stdout(StringIO()):
         retrieval.main(["--turns", "4", "--json", str(tmp_path / "figures.json")])  # so few turns may miss a target
