@@ -84,6 +84,7 @@ def test_what_writing_ahead_costs_is_measured() -> None:
     assert re.search(r"calls to Redis, each a write +1\.00", output)
 
 
+@pytest.mark.timeout(30)
 def test_retrieval_measures_every_way(tmp_path: Path) -> None:
     with redirect_stdout(StringIO()):
         retrieval.main(["--turns", "4", "--json", str(tmp_path / "figures.json")])  # so few turns may miss a target
