@@ -100,6 +100,7 @@ async def conversation(turns: int, answer_seconds: float) -> tuple[list[SessionR
         client = FakeClient(theirs)
 
         async def dial(nursery: trio.Nursery) -> Link:
+            await trio.lowlevel.checkpoint()
             return model.connect()
 
         session = Session(ours, dial, MemoryKnowledge(), replace(CONFIG, duration_seconds=3600.0), observers=(writer,))

@@ -152,7 +152,8 @@ class PassthroughConversation:
 
     def open_turns(self, now: float) -> tuple[OpenTurn, ...]:
         """The turns that are not reported yet, oldest first, in the words known so far."""
-        return open_turns(self._flow.unreported(now))
+        response = self._responses.open
+        return open_turns(self._flow.unreported(now), responding=None if response is None else response.turn)
 
     # Dispatch
 
