@@ -94,7 +94,6 @@ NOT_DRAWN = {
     "_handle_waiting": "the second half of the client reader on OpenAI's protocol",
     "finish_response_then_end": "started by a drain",
     "close": "closes one of the three connections at the end",
-    "evict": "ends a session that was resumed elsewhere",
 }
 
 FONT = "font-family='DejaVu Sans, Verdana, sans-serif'"

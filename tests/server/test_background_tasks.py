@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from voice_trio.settings import Settings
     from voice_trio.state.instance_registry import InstanceInfo
     from voice_trio.state.rollout import Rollout
+    from voice_trio.state.session_claims import InstanceRequest
 
 
 class DefectiveState(MemoryState):
@@ -31,7 +32,7 @@ class DefectiveState(MemoryState):
     async def announce(self, info: InstanceInfo) -> tuple[InstanceInfo, ...]:
         raise RuntimeError("deadlock detected by _ModuleLock")
 
-    async def wait_takeover(self) -> str:
+    async def wait_request(self) -> InstanceRequest:
         raise MemoryError
 
     async def wait_rollout_change(self, known: Rollout) -> Rollout:
@@ -47,6 +48,6 @@ async def test_failing_background_tasks_end_neither_the_process_nor_each_other_F
         start_background_tasks(gateway)
         await trio.sleep(10)
     failed = {line["task"] for line in logged if line["event"] == "background_task_failed"}
-    assert failed == {"InstanceHeartbeat.run", "follow_takeovers", "follow_rollout"}
+    assert failed == {"InstanceHeartbeat.run", "follow_requests", "follow_rollout"}
     assert gateway.statistics.lag.percentiles() == (0, 0)  # that task runs on
     nursery.cancel_scope.cancel()

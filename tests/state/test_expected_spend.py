@@ -11,7 +11,7 @@ import trio
 from tests.support.redis_fixture import ROLLOUT, instance
 from tests.support.redis_servers import RedisServer, redis_server
 from voice_trio.state.memory_state import MemoryState
-from voice_trio.state.redis.scripts import alive_key
+from voice_trio.state.redis.keys import alive_key
 from voice_trio.state.state import Quotas, Spenders
 
 if TYPE_CHECKING:

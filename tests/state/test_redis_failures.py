@@ -15,7 +15,7 @@ from tests.support.redis_servers import RedisServer, SlowProxy, redis_server
 from voice_trio import limits
 from voice_trio.errors import StateUnavailable
 from voice_trio.state.instance_registry import InstanceInfo
-from voice_trio.state.redis.scripts import UserKeys
+from voice_trio.state.redis.keys import UserKeys
 from voice_trio.state.redis.supervisor import KnownServers
 from voice_trio.state.session_record import RecordedItem, RecordedTurn, SessionRecord
 from voice_trio.state.state import Granted, Limit, LimitReached
@@ -365,7 +365,7 @@ async def test_an_admission_is_one_round_trip(redis: RedisServer) -> None:
             scripts = int(redis.do("INFO", "commandstats")["cmdstat_evalsha"]["calls"])
             # A script's own commands count as well; looks and polls are a handful.
             assert scripts <= 100 + 10
-            assert redis.commands_processed() - before < 100 * 10 + 50
+            assert redis.commands_processed() - before < 100 * 12 + 50
 
 
 async def test_a_crowd_of_one_user_costs_redis_hardly_more_than_one_attempt(redis: RedisServer) -> None:

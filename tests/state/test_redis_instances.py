@@ -14,7 +14,7 @@ from tests.support.certificates import certificate
 from tests.support.redis_fixture import granted, instance, is_back
 from tests.support.redis_servers import RedisServer, free_port, redis_cluster, redis_server, redis_with_sentinels
 from voice_trio.state.instance_registry import InstanceInfo
-from voice_trio.state.redis.scripts import UserKeys
+from voice_trio.state.redis.keys import UserKeys
 from voice_trio.state.state import Granted, Limit, LimitReached, Spenders
 
 pytestmark = pytest.mark.usefixtures("redis_is_here")

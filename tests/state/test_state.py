@@ -3,94 +3,27 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pytest
 import trio
 import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.redis_servers import RedisServer, redis_server
+from tests.support.state_fixture import ROLLOUT, Clock
 from voice_trio import limits
 from voice_trio.errors import StateUnavailable
 from voice_trio.settings import load_settings
-from voice_trio.settings.redis_url import parse_redis_url
 from voice_trio.state.instance_registry import InstanceInfo
 from voice_trio.state.memory_state import MemoryState
-from voice_trio.state.redis.scripts import RedisScripts
-from voice_trio.state.redis.state import RedisState
-from voice_trio.state.rollout import Rollout
 from voice_trio.state.session_record import RecordedItem, RecordedTurn, SessionRecord, encode_record
 from voice_trio.state.state import OTHERS, Granted, Limit, LimitReached, Quotas, Spenders
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
+    from tests.support.state_fixture import Subject
+    from voice_trio.state.rollout import Rollout
     from voice_trio.state.state import State
-
-ROLLOUT = Rollout(enabled=True, percent=100, beta_users=(), plans=("elite",), version=0)
-
-
-@dataclass
-class Clock:
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
-class Subject:
-    """A state, and the clock that its limits go by."""
-
-    state: State
-    clock: Clock
-    redis: RedisServer | None = None
-    began: int = field(default_factory=lambda: int(time.time()) - 1000)  # now, not when tests were collected
-
-    async def pass_time(self, seconds: float) -> None:
-        self.clock.now += seconds
-        if self.redis is not None:
-            unix = self.began + self.clock.now  # for Redis compares with when sessions started
-            self.redis.do("SET", "voice:test:clock", str(round(unix * 1_000_000)))
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
-
-
-@pytest.fixture(params=["memory", "redis", "redis away"])
-def kind(request: pytest.FixtureRequest) -> str | RedisServer:
-    """The same contract for all three: in memory, through Redis, and through a Redis that is not there."""
-    if request.param != "redis":
-        return str(request.param)
-    server: RedisServer = request.getfixturevalue("redis")
-    server.do("FLUSHALL")
-    return server
-
-
-@pytest.fixture
-async def subject(kind: str | RedisServer, nursery: trio.Nursery) -> AsyncIterator[Subject]:
-    quotas, clock = Quotas(5, 2, window_seconds=3600.0, lease_seconds=30.0), Clock()
-    if kind == "memory":
-        yield Subject(MemoryState(quotas, ROLLOUT, clock), clock)
-        return
-    server = kind if isinstance(kind, RedisServer) else None
-    url = server.url if server is not None else "redis://127.0.0.1:1"
-    scripts = RedisScripts("local now = tonumber(redis.call('GET', 'voice:test:clock'))\n")
-    state = RedisState(parse_redis_url(url), quotas, ROLLOUT, clock=clock, scripts=scripts)
-    made = Subject(state, clock, server)
-    await made.pass_time(0.0)
-    await nursery.start(state.run)
-    assert state.health.available == (server is not None)
-    yield made
-    nursery.cancel_scope.cancel()
-    state.disconnect()
 
 
 async def begin_and_end(state: State, user: str, session: str) -> Granted | LimitReached:

@@ -59,15 +59,15 @@ class AdmissionFixture:
 class StateWithFailures(MemoryState):
     is_unavailable = False
 
-    async def admit(self, user_id: str, session_id: str) -> Granted | LimitReached:
+    async def admit(self, user_id: str, session_id: str, holder: str = "") -> Granted | LimitReached:
         if self.is_unavailable:
             raise StateUnavailable("down")
-        return await super().admit(user_id, session_id)
+        return await super().admit(user_id, session_id, holder)
 
-    async def end(self, user_id: str, session_id: str) -> None:
+    async def end(self, user_id: str, session_id: str, holder: str = "") -> None:
         if self.is_unavailable:
             raise StateUnavailable("down")
-        await super().end(user_id, session_id)
+        await super().end(user_id, session_id, holder)
 
 
 @dataclass

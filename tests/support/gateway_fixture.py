@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from voice_trio.admission.admission import Admission
 from voice_trio.admission.grant import Capacity
+from voice_trio.admission.session_holders import SessionHolders
 from voice_trio.auth.plans import ClaimedPlans
 from voice_trio.auth.tokens import TokenVerifier, User, issue_token
 from voice_trio.billing.prices import load_prices
@@ -43,6 +44,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
     configured = settings(**variables)
     verifier, capacity, live = TokenVerifier(configured.tokens), Capacity(5), LiveSessions()
     state = MemoryState(Quotas.of(configured.limits), first_rollout(configured.access))
+    holders = SessionHolders(state.instance)
     knowledge, statistics = MemoryKnowledge(), Statistics(lambda: len(live))
     daily_budget = DailyBudget(load_prices(), state, configured.limits, on_cost=statistics.count_cost)
     statistics.watch_daily_spend(daily_budget)
@@ -54,7 +56,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
         plans=ClaimedPlans(),
         state=state,
         capacity=capacity,
-        evict=live.evict,
+        holders=holders,
         budget=daily_budget,
         upstream=breaker,
     )
@@ -68,6 +70,7 @@ def make_gateway(nursery: trio.Nursery, **variables: str) -> Gateway:
         webhook=Webhook(None, None, store_transcripts=True),
         knowledge=knowledge,
         live=live,
+        holders=holders,
         statistics=statistics,
         reports=NoReports(),
         health=Health(configured, knowledge, capacity, statistics, state, breaker),

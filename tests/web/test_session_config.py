@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.support.gateway_fixture import settings
 from voice_trio.admission.grant import Capacity, SessionGrant
+from voice_trio.admission.session_holders import SessionHolders
 from voice_trio.auth.signed_tokens import ResumeTokens
 from voice_trio.auth.tokens import User
 from voice_trio.state.memory_state import MemoryState
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 def admitted(user: User, resumed: SessionRecord | None = None) -> SessionGrant:
     configured = settings()
     state = MemoryState(Quotas.of(configured.limits), first_rollout(configured.access), clock=lambda: 0.0)
-    return SessionGrant(user, user.plan, "vs_1", state, Capacity(1), resumed)
+    holder = SessionHolders(state.instance).enter("vs_1")
+    return SessionGrant(user, user.plan, "vs_1", holder, state, Capacity(1), resumed)
 
 
 def terms_for(user: User, _session_id: str, configured: Settings) -> SessionConfig:

@@ -12,21 +12,21 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import trio
-
-from voice_trio import limits
 from voice_trio.admission import refusals
 from voice_trio.admission.authentication import AdmissionAttempt, Authenticator
 from voice_trio.admission.grant import SessionGrant
 from voice_trio.admission.refusals import Refusal, RefusalMemory
+from voice_trio.admission.resumption import Resumption, no_place
+from voice_trio.admission.session_holders import SessionHolders
 from voice_trio.auth.signed_tokens import ResumeTokens
-from voice_trio.errors import StateUnavailable, TokenInvalid
+from voice_trio.errors import StateUnavailable
 from voice_trio.state.state import Granted, Limit, LimitReached
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from voice_trio.admission.grant import Capacity
+    from voice_trio.admission.session_holders import SessionHolder
     from voice_trio.auth.plans import Plans
     from voice_trio.auth.tokens import TokenVerifier, User
     from voice_trio.settings import Settings
@@ -51,10 +51,6 @@ class UpstreamStatus(Protocol):
         ...
 
 
-async def _evict_none(session_id: str) -> None:
-    await trio.lowlevel.checkpoint()
-
-
 _STATE_UNAVAILABLE = replace(refusals.at_capacity(), facts={"cause": "state_unavailable"})
 _Outcome = TypeVar("_Outcome", SessionGrant, "User")
 
@@ -70,19 +66,22 @@ class Admission:
         plans: Plans,
         state: State,
         capacity: Capacity,
-        evict: Callable[[str], Awaitable[None]] = _evict_none,
+        holders: SessionHolders | None = None,
         budget: BudgetStatus | None = None,
         upstream: UpstreamStatus | None = None,
     ) -> None:
-        """`evict` ends the connection of this process that holds a session, and returns once it is released."""
+        """`holders` are the connections of this process; whoever takes part in takeovers has the same ones."""
         self._limits = settings.limits
         self._authenticator = Authenticator(settings, verifier, plans, state)
         self._state = state
         self._capacity = capacity
-        self._evict = evict
+        self._holders = SessionHolders(state.instance) if holders is None else holders
         self._budget = budget
         self._upstream = upstream
         self._resume_tokens = ResumeTokens(settings.signing_secret)
+        self._resumption = Resumption(
+            self._resume_tokens, state, capacity, self._holders, self._limits.concurrent_per_user
+        )
         self._refusals = RefusalMemory()
 
     async def admit(
@@ -100,8 +99,8 @@ class Admission:
         HTTP response. `is_late` says that the token came after the upgrade, or never. A request with a resume token of
         ours is not refused at the handshake: it belongs to a client that was admitted before.
 
-        With a `resume` token the session that it names continues: it passes all checks but the limits, and consumes no
-        slots. A connection of this process that still holds the session is ended first, by `evict`.
+        With a `resume` token the session that it names continues: it passes all checks but the rate limit. A connection
+        that still holds the session, on whatever instance, ends first.
 
         With `client_secrets` the token may be a client secret, whose plan is the one it was made with.
         """
@@ -133,7 +132,7 @@ class Admission:
             if self._upstream is not None and (wait := self._upstream.seconds_to_probe(user.id)) > 0:
                 return refusals.upstream_unavailable(wait)
             if attempt.resume is not None:
-                return await self._resume(user, attempt.resume)
+                return await self._resumption.resume(user, attempt.resume)
             return await self._take_slots(user, attempt.preset)
         except StateUnavailable:
             return _STATE_UNAVAILABLE  # limits that cannot be read cannot be kept
@@ -142,39 +141,30 @@ class Admission:
         return self._remember(outcome, attempt) if isinstance(outcome, Refusal) else outcome
 
     def _remember(self, refusal: Refusal, attempt: AdmissionAttempt) -> Refusal:
-        if refusal.code != refusals.UPSTREAM_UNAVAILABLE:  # an upstream's failure blames no caller
+        if refusal.code not in refusals.BLAME_NO_CALLER:
             refusal = self._refusals.remember(refusal, attempt.identifiers())
         resumed = self.resumed_session(attempt.resume)
         at_handshake = refusal.at_handshake and not attempt.is_late and not resumed
         user = attempt.user or attempt.signed_for
         return replace(refusal, at_handshake=at_handshake, user=user, session_id=resumed)
 
-    async def _resume(self, user: User, token: str) -> SessionGrant | Refusal:
-        """Continue a session: its clock stood still while it was disconnected, and it consumes no new slots."""
-        try:
-            session_id = self._resume_tokens.read(token, user.id)
-        except TokenInvalid:
-            return refusals.no_resume()
-        await self._evict(session_id)
-        record = await self._state.record(user.id, session_id)
-        if record is not None:
-            record = await self._state.take_over(record)  # it may be live on another instance
-        if record is None or not record.resumable or record.seconds_left < limits.RESUME_SECONDS_LEFT_MIN:
-            return refusals.no_resume()
-        if not self._capacity.take(is_resume=True):
-            return self._no_place()
-        grant = SessionGrant(user, user.plan, session_id, self._state, self._capacity, resumed=record)
-        try:
-            await self._state.renew(user.id, session_id)
-        except BaseException:
-            self._capacity.release()
-            raise
-        return grant
-
     async def _take_slots(self, user: User, preset: Mapping[str, Any] | None) -> SessionGrant | Refusal:
         await self._capacity.wait_relief()
         session_id = f"vs_{secrets.token_hex(12)}"
-        match await self._state.admit(user.id, session_id):
+        holder = self._holders.enter(session_id)
+        outcome: SessionGrant | Refusal | None = None
+        try:
+            outcome = await self._take_slots_as(holder, user, preset)
+        finally:
+            if not isinstance(outcome, SessionGrant):
+                holder.release()
+        return outcome
+
+    async def _take_slots_as(
+        self, holder: SessionHolder, user: User, preset: Mapping[str, Any] | None
+    ) -> SessionGrant | Refusal:
+        session_id = holder.session_id
+        match await self._state.admit(user.id, session_id, holder.name):
             case LimitReached(limit=Limit.RATE, retry_after=wait):
                 return refusals.rate_limited(self._limits.sessions_per_hour, wait or 0.0)
             case LimitReached():
@@ -182,11 +172,6 @@ class Admission:
             case Granted():
                 pass
         if self._capacity.take():
-            return SessionGrant(user, user.plan, session_id, self._state, self._capacity, preset=preset)
-        await self._state.release(user.id, session_id)
-        return self._no_place()
-
-    def _no_place(self) -> Refusal:
-        if self._capacity.is_draining:
-            return refusals.draining()
-        return replace(refusals.at_capacity(), facts={"cause": "full" if self._capacity.is_full else "overloaded"})
+            return SessionGrant(user, user.plan, session_id, holder, self._state, self._capacity, preset=preset)
+        await self._state.release(user.id, session_id, holder.name)
+        return no_place(self._capacity)

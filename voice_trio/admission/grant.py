@@ -13,8 +13,9 @@ from voice_trio.admission.overload import Overload
 from voice_trio.errors import StateUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
+    from voice_trio.admission.session_holders import SessionHolder
     from voice_trio.auth.tokens import User
     from voice_trio.state.session_record import SessionRecord
     from voice_trio.state.state import State
@@ -31,6 +32,7 @@ class SessionGrant:
     user: User
     plan: str
     session_id: str
+    holder: SessionHolder
     _state: State = field(repr=False)
     _capacity: Capacity = field(repr=False)
     resumed: SessionRecord | None = None
@@ -40,34 +42,37 @@ class SessionGrant:
     _is_over: bool = field(default=False, repr=False)
 
     async def keep_lease(self) -> Never:
-        """Renew the lease until cancelled: a task of the session's nursery."""
+        """Renew the lease until cancelled, and end the session if another connection holds it by now.
+
+        A task of the session's nursery.
+        """
         while True:
             await trio.sleep(limits.LEASE_RENEW_SECONDS)
             # If a renewal fails, the next one takes the lease again.
             with suppress(StateUnavailable):
-                await self._state.renew(self.user.id, self.session_id)
+                if not await self._state.renew(self.user.id, self.session_id, self.holder.name):
+                    self.holder.lose()
 
     async def release_unused(self) -> None:
         """The session never became ready: release everything, the rate slot too (I12)."""
-        if self._release_place():
-            # A resumed session's rate slot was consumed when the session began.
-            release = self._state.end if self.resumed is not None else self._state.release
-            with suppress(StateUnavailable):
-                await release(self.user.id, self.session_id)
+        # A resumed session's rate slot was consumed when the session began.
+        await self._give_back(self._state.end if self.resumed is not None else self._state.release)
 
     async def end(self) -> None:
         """The session is over: release the lease and the place; the rate slot stays consumed."""
-        if self._release_place():
-            # Without the store the lease expires by itself.
-            with suppress(StateUnavailable):
-                await self._state.end(self.user.id, self.session_id)
+        await self._give_back(self._state.end)
 
-    def _release_place(self) -> bool:
+    async def _give_back(self, release: Callable[[str, str, str], Awaitable[None]]) -> None:
         if self._is_over:
-            return False
+            return
         self._is_over = True
         self._capacity.release()
-        return True
+        try:
+            # Without the store the lease expires by itself.
+            with suppress(StateUnavailable):
+                await release(self.user.id, self.session_id, self.holder.name)
+        finally:
+            self.holder.release()
 
 
 class Capacity:

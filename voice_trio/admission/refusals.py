@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from voice_trio.auth.tokens import User
 
 UPSTREAM_UNAVAILABLE = "upstream_unavailable"
-"""The code of the one refusal that is never remembered: it says nothing about the client."""
+TAKEN_OVER = "taken_over"
+BLAME_NO_CALLER = frozenset({UPSTREAM_UNAVAILABLE, TAKEN_OVER})
+"""Refusals that are not remembered: an upstream's failure, and a newer connection of the same client."""
 _LATER_CODES = frozenset(
     {
         *("rate_limited", "too_many_sessions", "at_capacity", "draining", "plan_unverified", UPSTREAM_UNAVAILABLE),
@@ -146,6 +148,12 @@ def budget_exhausted(retry_after: float) -> Refusal:
 def no_resume() -> Refusal:
     """The session has ended, its record has expired, or the resume token belongs to another user."""
     return Refusal("resume_invalid", 1008, "Resume not possible", "This session cannot be resumed.", 403)
+
+
+def taken_over() -> Refusal:
+    """A newer connection resumes the same session, so this one gets nothing."""
+    text = "This session goes on in another connection."
+    return Refusal(TAKEN_OVER, 4001, "Resumed elsewhere", text, 409)
 
 
 def upstream_unavailable(retry_after: float | None = None) -> Refusal:

@@ -19,6 +19,7 @@ from voice_trio import limits
 from voice_trio.admission.admission import Admission
 from voice_trio.admission.grant import Capacity
 from voice_trio.admission.overload import Overload
+from voice_trio.admission.session_holders import SessionHolders
 from voice_trio.auth.plans import open_plans
 from voice_trio.auth.tokens import TokenVerifier
 from voice_trio.billing.prices import load_prices
@@ -38,7 +39,7 @@ from voice_trio.web.admin.session_reports import report_sessions
 from voice_trio.web.gateway import Gateway
 from voice_trio.web.health import Health
 from voice_trio.web.instance_heartbeat import InstanceHeartbeat
-from voice_trio.web.live_sessions import LiveSessions, follow_rollout, follow_takeovers
+from voice_trio.web.live_sessions import LiveSessions, follow_requests, follow_rollout
 from voice_trio.web.process_stats import NoWorkerPeers
 from voice_trio.web.statistics import Statistics
 
@@ -113,6 +114,7 @@ def _make_gateway(
 ) -> Gateway:
     overload = Overload(settings.limits.loop_lag_ms / 1000)
     capacity, live, state = Capacity(settings.limits.concurrent, overload), LiveSessions(), services.state
+    holders = SessionHolders(state.instance)
     verifier, statistics = TokenVerifier(settings.tokens), Statistics(lambda: len(live))
     daily_budget = DailyBudget(prices, state, settings.limits, on_cost=statistics.count_cost)
     statistics.watch_daily_spend(daily_budget)
@@ -135,7 +137,7 @@ def _make_gateway(
             plans=services.plans,
             state=state,
             capacity=capacity,
-            evict=live.evict,
+            holders=holders,
             budget=daily_budget,
             upstream=breaker,
         ),
@@ -145,6 +147,7 @@ def _make_gateway(
         webhook=services.webhook,
         knowledge=services.knowledge,
         live=live,
+        holders=holders,
         statistics=statistics,
         reports=reports,
         health=Health(settings, services.knowledge, capacity, statistics, state, breaker),
@@ -164,7 +167,7 @@ def start_background_tasks(gateway: Gateway) -> None:
     tasks: list[Callable[[], Awaitable[object]]] = [
         partial(_check_knowledge, gateway.knowledge, gateway.settings),
         partial(follow_rollout, gateway.state, gateway.live),
-        partial(follow_takeovers, gateway.state, gateway.live),
+        partial(follow_requests, gateway.state, gateway.live, gateway.holders),
         gateway.daily_budget.run,
         keep_links_alive,
         partial(watch_load, gateway),

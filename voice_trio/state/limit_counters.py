@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voice_trio import limits
+from voice_trio.state.session_claims import HeldBy
 from voice_trio.state.state import OTHERS, Granted, Limit, LimitReached, Spenders
 
 if TYPE_CHECKING:
@@ -21,10 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Holdings:
-    """What one user holds, by session id: when each slot was taken, oldest first, and when each lease expires."""
+    """What one user holds, by session id: when each slot was taken, oldest first, and when each lease expires.
+
+    `holders` has the connection that holds the session, and since when.
+    """
 
     slots: dict[str, float] = field(default_factory=dict)
     leases: dict[str, float] = field(default_factory=dict)
+    holders: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def is_lost(self, session_id: str, holder: str) -> bool:
+        """Whether another connection than `holder` holds the session."""
+        current, _ = self.holders.get(session_id, ("", 0.0))
+        return bool(holder and current and holder != current)
 
 
 class LimitCounters:
@@ -48,7 +58,7 @@ class LimitCounters:
         """Users in memory; what some of them held may have expired."""
         return tuple(self._users)
 
-    def admit(self, user_id: str, session_id: str) -> Granted | LimitReached:
+    def admit(self, user_id: str, session_id: str, holder: str = "") -> Granted | LimitReached:
         """Take a rate slot and a lease, or neither."""
         now = self._clock()
         self._evict_idle_users(now)
@@ -58,51 +68,78 @@ class LimitCounters:
             # A lowered limit leaves more slots taken than there are: several must expire before one is free.
             freeing = list(held.slots.values())[len(held.slots) - room]
             return LimitReached(Limit.RATE, retry_after=freeing + self._quotas.window_seconds - now)
-        if session_id not in held.leases and len(held.leases) >= self._quotas.concurrent:
+        if not self._has_lease_for(held, session_id):
             return LimitReached(Limit.CONCURRENCY)
-        self._grant(user_id, held, session_id, now)
+        held.slots.setdefault(session_id, now)
+        self._hold(user_id, held, session_id, holder, now)
         return Granted()
 
-    def record_grant(self, user_id: str, session_id: str) -> None:
-        """Take the slot and lease of a session that Redis admitted, without checking the limits."""
-        now = self._clock()
-        self._evict_idle_users(now)
-        self._grant(user_id, self._unexpired(user_id, now), session_id, now)
-
-    def release(self, user_id: str, session_id: str) -> None:
-        """Give the rate slot and the lease back."""
-        held = self._unexpired(user_id, self._clock())
-        held.slots.pop(session_id, None)
-        held.leases.pop(session_id, None)
-
-    def renew(self, user_id: str, session_id: str) -> None:
-        """Extend the lease, or take it again if it expired."""
+    def claim(self, user_id: str, session_id: str, holder: str, replacing: str) -> Granted | LimitReached | HeldBy:
+        """Make `holder` the holder in place of none or of `replacing`, with a lease and without a slot."""
         now = self._clock()
         held = self._unexpired(user_id, now)
-        held.leases[session_id] = now + self._quotas.lease_seconds
-        self._touch(user_id, held)
+        current, _ = held.holders.get(session_id, ("", 0.0))
+        if current not in ("", holder, replacing):
+            return HeldBy(current)
+        if not self._has_lease_for(held, session_id):
+            return LimitReached(Limit.CONCURRENCY)
+        self._hold(user_id, held, session_id, holder, now)
+        return Granted()
 
-    def end(self, user_id: str, session_id: str) -> None:
-        """Give back the lease alone."""
-        self._unexpired(user_id, self._clock()).leases.pop(session_id, None)
+    def record_grant(self, user_id: str, session_id: str, holder: str, *, takes_slot: bool) -> None:
+        """Take the slot and lease of a session that Redis admitted, without checking anything."""
+        now = self._clock()
+        self._evict_idle_users(now)
+        held = self._unexpired(user_id, now)
+        if takes_slot:
+            held.slots.setdefault(session_id, now)
+        self._hold(user_id, held, session_id, holder, now)
+
+    def release(self, user_id: str, session_id: str, holder: str = "") -> None:
+        """Give the rate slot and the lease back."""
+        self._unexpired(user_id, self._clock()).slots.pop(session_id, None)
+        self.end(user_id, session_id, holder)
+
+    def renew(self, user_id: str, session_id: str, holder: str = "") -> bool:
+        """Extend the lease, or take it again if it expired; False if another connection holds the session."""
+        now = self._clock()
+        held = self._unexpired(user_id, now)
+        if held.is_lost(session_id, holder):
+            return False
+        self._hold(user_id, held, session_id, holder, now)
+        return True
+
+    def end(self, user_id: str, session_id: str, holder: str = "") -> None:
+        """Give back the lease alone, unless another connection holds the session."""
+        held = self._unexpired(user_id, self._clock())
+        if not held.is_lost(session_id, holder):
+            held.leases.pop(session_id, None)
+            held.holders.pop(session_id, None)
 
     def reset(self, user_id: str) -> None:
         """Open all of a user's rate slots."""
         self._unexpired(user_id, self._clock()).slots.clear()
 
     def holdings(self, user_id: str) -> Holdings:
-        """What the user holds, in seconds relative to now: the age of each slot, the time left of each lease."""
+        """What the user holds, in seconds relative to now: the age of each slot and claim, the time left of leases."""
         now = self._clock()
         held = self._unexpired(user_id, now)
         return Holdings(
             {session: now - taken_at for session, taken_at in held.slots.items()},
             {session: expires_at - now for session, expires_at in held.leases.items()},
+            {session: (holder, now - since) for session, (holder, since) in held.holders.items()},
         )
 
-    def _grant(self, user_id: str, held: Holdings, session_id: str, now: float) -> None:
-        held.slots.setdefault(session_id, now)
+    def _has_lease_for(self, held: Holdings, session_id: str) -> bool:
+        return session_id in held.leases or len(held.leases) < self._quotas.concurrent
+
+    def _hold(self, user_id: str, held: Holdings, session_id: str, holder: str, now: float) -> None:
         held.leases[session_id] = now + self._quotas.lease_seconds
-        self._touch(user_id, held)
+        current, _ = held.holders.get(session_id, ("", 0.0))
+        if holder and holder != current:
+            held.holders[session_id] = (holder, now)
+        self._users[user_id] = held
+        self._users.move_to_end(user_id)
 
     def _unexpired(self, user_id: str, now: float) -> Holdings:
         """What the user holds at `now`, without what has expired; a new object if the user is unknown."""
@@ -114,10 +151,6 @@ class LimitCounters:
             if expires_at <= now:
                 del held.leases[session_id]
         return held
-
-    def _touch(self, user_id: str, held: Holdings) -> None:
-        self._users[user_id] = held
-        self._users.move_to_end(user_id)
 
     def _evict_idle_users(self, now: float) -> None:
         while self._users:

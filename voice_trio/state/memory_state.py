@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from voice_trio.state.instance_registry import InstanceInfo
     from voice_trio.state.rollout import Rollout
+    from voice_trio.state.session_claims import HeldBy, InstanceRequest
     from voice_trio.state.session_record import SessionRecord
     from voice_trio.state.state import Granted, LimitReached, Quotas
 
@@ -64,24 +65,31 @@ class MemoryState:
         """Every field at its default: there is no shared store."""
         return StateHealth()
 
-    async def admit(self, user_id: str, session_id: str) -> Granted | LimitReached:
+    async def admit(self, user_id: str, session_id: str, holder: str = "") -> Granted | LimitReached:
         """Take a rate slot and a lease, or neither."""
         await trio.lowlevel.checkpoint()
-        return self._counters.admit(user_id, session_id)
+        return self._counters.admit(user_id, session_id, holder)
 
-    async def release(self, user_id: str, session_id: str) -> None:
+    async def claim(
+        self, user_id: str, session_id: str, holder: str, *, replacing: str = ""
+    ) -> Granted | LimitReached | HeldBy:
+        """Make `holder` the session's holder, with a lease."""
+        await trio.lowlevel.checkpoint()
+        return self._counters.claim(user_id, session_id, holder, replacing)
+
+    async def release(self, user_id: str, session_id: str, holder: str = "") -> None:
         """Give the rate slot and the lease back."""
-        self._counters.release(user_id, session_id)
+        self._counters.release(user_id, session_id, holder)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
-    async def renew(self, user_id: str, session_id: str) -> None:
-        """Extend the lease, or take it again if it expired."""
+    async def renew(self, user_id: str, session_id: str, holder: str = "") -> bool:
+        """Extend the lease, or take it again if it expired; False if another connection holds the session."""
         await trio.lowlevel.checkpoint()
-        self._counters.renew(user_id, session_id)
+        return self._counters.renew(user_id, session_id, holder)
 
-    async def end(self, user_id: str, session_id: str) -> None:
+    async def end(self, user_id: str, session_id: str, holder: str = "") -> None:
         """Give back the lease alone."""
-        self._counters.end(user_id, session_id)
+        self._counters.end(user_id, session_id, holder)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def reset(self, user_id: str) -> None:
@@ -113,12 +121,12 @@ class MemoryState:
         await trio.lowlevel.checkpoint()
         return self._records.get(user_id, session_id)
 
-    async def take_over(self, record: SessionRecord) -> SessionRecord:
-        """Return `record`: there are no other instances."""
+    async def request(self, instance: str, request: InstanceRequest) -> bool:
+        """Return False: there are no other instances."""
         await trio.lowlevel.checkpoint()
-        return record
+        return False
 
-    async def wait_takeover(self) -> str:
+    async def wait_request(self) -> InstanceRequest:
         """Never return: there are no other instances."""
         await trio.sleep_forever()
         raise AssertionError("sleep_forever returned")

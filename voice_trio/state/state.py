@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from voice_trio.state.expected_spend import ExpectedSpend
     from voice_trio.state.instance_registry import InstanceInfo
     from voice_trio.state.rollout import Rollout
+    from voice_trio.state.session_claims import HeldBy, InstanceRequest
     from voice_trio.state.session_directory import SessionDirectory
     from voice_trio.state.session_record import SessionRecord
 
@@ -91,26 +92,43 @@ class State(Protocol):
 
     A method raises `StateUnavailable` if the store does not answer, unless it says otherwise. A cancelled call takes
     effect entirely or not at all.
+
+    `holder` names the connection that acts, see `session_claims`; when empty, the holder is neither noted nor compared.
     """
 
-    async def admit(self, user_id: str, session_id: str) -> Granted | LimitReached:
-        """Take a rate slot and a lease, or neither. The rate is checked first.
+    async def admit(self, user_id: str, session_id: str, holder: str = "") -> Granted | LimitReached:
+        """Take a rate slot and a lease for a new session, or neither. The rate is checked first.
 
         Idempotent: a session that holds its slot is granted again and takes no second one. The window slides:
         a slot taken at t opens again at exactly t + `window_seconds`.
         """
         ...
 
-    async def release(self, user_id: str, session_id: str) -> None:
+    async def claim(
+        self, user_id: str, session_id: str, holder: str, *, replacing: str = ""
+    ) -> Granted | LimitReached | HeldBy:
+        """Make `holder` the session's holder, in place of none or of `replacing`; takes no rate slot.
+
+        Its lease is kept, or taken under the concurrency limit if it expired. Idempotent.
+        """
+        ...
+
+    async def release(self, user_id: str, session_id: str, holder: str = "") -> None:
         """Give the rate slot and the lease back: the session never became ready. Idempotent."""
         ...
 
-    async def renew(self, user_id: str, session_id: str) -> None:
-        """Extend the lease by `lease_seconds`; take it again, without checking the limit, if it expired."""
+    async def renew(self, user_id: str, session_id: str, holder: str = "") -> bool:
+        """Extend the lease by `lease_seconds`; take it again, without checking the limit, if it expired.
+
+        False, and no change, if another connection has become the holder: the session must end.
+        """
         ...
 
-    async def end(self, user_id: str, session_id: str) -> None:
-        """Give back the lease alone: the session is over, and its rate slot stays taken. Idempotent."""
+    async def end(self, user_id: str, session_id: str, holder: str = "") -> None:
+        """Give back the lease alone: the session is over, and its rate slot stays taken. Idempotent.
+
+        No effect if another connection has become the holder.
+        """
         ...
 
     async def reset(self, user_id: str) -> None:
@@ -135,8 +153,9 @@ class State(Protocol):
     async def put_record(self, record: SessionRecord) -> None:
         """Store `record` for an hour, in place of one of the same session with a lower revision.
 
-        Ignored if a revision as high is stored, and for sessions that were open when their user's records were
-        deleted. `VOICE_STORE_TRANSCRIPTS=false` leaves the text out. An unavailable store gets it after recovery.
+        Ignored if a revision as high is stored, if another instance holds the session by now, and for sessions that
+        were open when their user's records were deleted. `VOICE_STORE_TRANSCRIPTS=false` leaves the text out. An
+        unavailable store gets it after recovery.
         """
         ...
 
@@ -144,15 +163,12 @@ class State(Protocol):
         """The user's record of that session, or None."""
         ...
 
-    async def take_over(self, record: SessionRecord) -> SessionRecord:
-        """Have the instance that runs this session end it there; returns the record as of then.
-
-        Takes at most about 2 s, and no time for a session that has ended or whose instance is gone.
-        """
+    async def request(self, instance: str, request: InstanceRequest) -> bool:
+        """Send a request to another instance, which gets it within about 0.25 s; False if that instance is gone."""
         ...
 
-    async def wait_takeover(self) -> str:
-        """Wait until another instance takes over a session of this one; returns its id. The caller must end it here."""
+    async def wait_request(self) -> InstanceRequest:
+        """Wait until another instance sends this one a request; the caller must carry it out."""
         ...
 
     async def delete_records(self, user_id: str) -> int:

@@ -18,6 +18,7 @@ from voice_trio.admission import refusals
 from voice_trio.admission.refusals import Refusal
 from voice_trio.errors import LinkClosed
 from voice_trio.net.dial import make_dial
+from voice_trio.session.endings import Ending
 from voice_trio.session.session import Session
 from voice_trio.session.telemetry.record_writer import RecordWriter
 from voice_trio.session.telemetry.turn_reports import TurnTraces
@@ -119,28 +120,30 @@ class Endpoint(ABC):
         if isinstance(outcome, Refusal):
             await self._refuse(attempt, outcome)
             return
-        with self._gateway.live.handling(outcome.session_id):
-            writer = RecordWriter(self._gateway.state, record_for(outcome, self._settings))
-            session: Session | None = None
-            try:
-                if self._settings.upstream.is_configured:
-                    link = await attempt.begin_session(self.message_bytes_max)
-                    with self._gateway.byte_budget.open(outcome.user.id) as link.account:
-                        session = self._make_session(attempt, link, outcome, writer)
-                        await self._run_session(outcome, session, writer)
-                else:
-                    await self._refuse(attempt, replace(refusals.upstream_unavailable(), user=outcome.user))
-            finally:
-                was_ready = session is not None and session.summary.was_ready
-                with trio.move_on_after(limits.RELEASE_SECONDS_MAX, shield=True):
-                    await self._release(outcome, writer, was_ready=was_ready)
+        writer = RecordWriter(self._gateway.state, record_for(outcome, self._settings))
+        session: Session | None = None
+        try:
+            if self._settings.upstream.is_configured:
+                link = await attempt.begin_session(self.message_bytes_max)
+                with self._gateway.byte_budget.open(outcome.user.id) as link.account:
+                    session = self._make_session(attempt, link, outcome, writer)
+                    await self._run_session(outcome, session, writer)
+            else:
+                await self._refuse(attempt, replace(refusals.upstream_unavailable(), user=outcome.user))
+        finally:
+            was_ready = session is not None and session.summary.was_ready
+            with trio.move_on_after(limits.RELEASE_SECONDS_MAX, shield=True):
+                await self._release(outcome, writer, was_ready=was_ready)
 
     async def _release(self, grant: SessionGrant, writer: RecordWriter, *, was_ready: bool) -> None:
         """Send and write the session's record, and release the grant; the caller bounds it."""
         if writer.record is not None:
             self._gateway.webhook.send(writer.record)
-        await writer.write_last()
-        await (grant.end() if was_ready else grant.release_unused())
+        try:
+            await writer.write_last()  # before the next holder of the session may read it
+        finally:
+            with trio.move_on_after(limits.RELEASE_SECONDS_MAX, shield=True):
+                await (grant.end() if was_ready else grant.release_unused())
 
     def _make_session(
         self, attempt: ConnectionAttempt, link: ClientLink, grant: SessionGrant, writer: RecordWriter
@@ -174,6 +177,7 @@ class Endpoint(ABC):
             self._gateway.live.track(session, grant.user.id),
         ):
             resumed = grant.resumed is not None
+            grant.holder.when_lost(lambda: session.end(Ending.TAKEN_OVER))
             log.info("session_admitted", user=session.config.user, plan=grant.plan, resumed=resumed)
             self._gateway.statistics.count_admission(session.config.user)
             async with trio.open_nursery() as nursery:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from voice_trio.admission.admission import Admission
     from voice_trio.admission.grant import Capacity
     from voice_trio.admission.refusals import Refusal
+    from voice_trio.admission.session_holders import SessionHolders
     from voice_trio.auth.tokens import TokenVerifier
     from voice_trio.knowledge.knowledge import Knowledge
     from voice_trio.observability.sentry import Reports
@@ -47,6 +48,7 @@ class Gateway:
     daily_budget: DailyBudget
     knowledge: Knowledge
     live: LiveSessions
+    holders: SessionHolders
     statistics: Statistics
     reports: Reports
     health: Health

@@ -11,14 +11,15 @@ import trio
 from cachetools import FIFOCache
 
 from voice_trio import limits
-from voice_trio.net.background import contain
 from voice_trio.session.endings import Ending
 from voice_trio.session.summary import Activity
+from voice_trio.state.session_claims import Verb
 from voice_trio.state.session_directory import LiveSession
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from voice_trio.admission.session_holders import SessionHolders
     from voice_trio.session.session import Session
     from voice_trio.state.state import State
 
@@ -30,7 +31,6 @@ class LiveSessions:
 
     def __init__(self) -> None:
         self._sessions: dict[Session, float] = {}  # since when, in Unix seconds
-        self._handled: dict[str, trio.Event] = {}
         self._is_draining = False
         self._common_ending: Ending | None = None
         self._barred: Collection[str] = ()
@@ -50,26 +50,6 @@ class LiveSessions:
         before = now - limits.UNSENT_SECONDS_MAX
         waiting = sum((since := session.unsent_since) is not None and since < before for session in self._sessions)
         return waiting / max(limits.OVERLOAD_SESSIONS_MIN, len(self._sessions))
-
-    @contextmanager
-    def handling(self, session_id: str) -> Iterator[None]:
-        """Marks the block that handles a session, from its admission until its grant is released."""
-        done = self._handled[session_id] = trio.Event()
-        try:
-            yield
-        finally:
-            done.set()
-            if self._handled.get(session_id) is done:
-                del self._handled[session_id]
-
-    async def evict(self, session_id: str) -> None:
-        """End the connection of this process that holds the session, if any, and wait until its grant is released."""
-        for session in tuple(self._sessions):
-            if session.config.session_id == session_id:
-                session.end(Ending.TAKEN_OVER)
-        if session_id in self._handled:
-            with trio.move_on_after(limits.EVICT_SECONDS_MAX):
-                await self._handled[session_id].wait()
 
     @contextmanager
     def track(self, session: Session, user_id: str = "") -> Iterator[None]:
@@ -166,8 +146,12 @@ async def follow_rollout(state: State, live: LiveSessions) -> Never:
         rollout = await state.wait_rollout_change(rollout)
 
 
-async def follow_takeovers(state: State, live: LiveSessions) -> Never:
-    """Evict each session that another instance resumes; runs until cancelled."""
-    async with trio.open_nursery() as nursery:
-        while True:
-            nursery.start_soon(contain, live.evict, await state.wait_takeover())
+async def follow_requests(state: State, live: LiveSessions, holders: SessionHolders) -> Never:
+    """Carry out what other instances ask of this one; runs until cancelled."""
+    while True:
+        request = await state.wait_request()
+        match request.verb:
+            case Verb.TAKE_OVER:
+                holders.lose(request.session_id, request.holder)
+            case Verb.END:
+                live.end(request.session_id, Ending.ENDED_BY_OPERATOR)

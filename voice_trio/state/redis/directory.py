@@ -14,7 +14,8 @@ import msgspec
 
 from voice_trio import limits
 from voice_trio.state.redis.driver import RedisFailed
-from voice_trio.state.redis.scripts import CLOCK, PREFIX, RedisScript, UserKeys
+from voice_trio.state.redis.keys import PREFIX, UserKeys
+from voice_trio.state.redis.scripts import CLOCK, RedisScript
 from voice_trio.state.session_directory import OwnSessions, SessionList, decode_sessions, in_order, record_of
 from voice_trio.state.session_record import decode_record
 

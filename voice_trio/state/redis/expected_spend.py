@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from voice_trio import limits
 from voice_trio.state.redis.driver import RedisFailed
-from voice_trio.state.redis.scripts import RedisScript, alive_key, spent_keys
+from voice_trio.state.redis.keys import alive_key, spent_keys
+from voice_trio.state.redis.scripts import RedisScript
 from voice_trio.state.state import OTHERS
 
 if TYPE_CHECKING:

@@ -38,13 +38,21 @@ class ReleaseScope(Enum):
     LEASE = "lease"
 
 
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a session gave back, and the connection that held it."""
+
+    scope: ReleaseScope
+    holder: str
+
+
 class PendingWrites:
     """What Redis may not have. Keys of `released` and `records` are (user id, session id)."""
 
     def __init__(self) -> None:
         self.granted: set[str] = set()
         """Users who were granted something."""
-        self.released: FIFOCache[tuple[str, str], ReleaseScope] = FIFOCache(limits.REDIS_RELEASES_PENDING_MAX)
+        self.released: FIFOCache[tuple[str, str], Release] = FIFOCache(limits.REDIS_RELEASES_PENDING_MAX)
         self.resets: set[str] = set()
         """Users whose slots an administrator opened."""
         self.deletions: set[str] = set()
@@ -63,11 +71,12 @@ class PendingWrites:
         self.released.pop((user_id, session_id), None)
         self.granted.add(user_id)
 
-    def release(self, user_id: str, session_id: str, scope: ReleaseScope) -> None:
+    def release(self, user_id: str, session_id: str, release: Release) -> None:
         """Redis may still count what the session gave back."""
         key = (user_id, session_id)
-        if self.released.get(key) is not ReleaseScope.SLOT_AND_LEASE:
-            self.released[key] = scope
+        known = self.released.get(key)
+        if known is None or known.scope is not ReleaseScope.SLOT_AND_LEASE:
+            self.released[key] = release
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +124,10 @@ class WriteReplay:
             await self._write(store.delete_records, user_id, self._local.records.deleted_at(user_id))
             pending.deletions.discard(user_id)
         await self._replay_grants(tuple(pending.granted))
-        for key, scope in tuple(pending.released.items()):
-            await self._write(store.release if scope is ReleaseScope.SLOT_AND_LEASE else store.end, *key)
-            if pending.released.get(key) is scope:
+        for key, release in tuple(pending.released.items()):
+            write = store.release if release.scope is ReleaseScope.SLOT_AND_LEASE else store.end
+            await self._write(write, *key, release.holder)
+            if pending.released.get(key) is release:
                 del pending.released[key]
         for day in tuple(pending.days):
             await self._replay_day(day)

@@ -1,4 +1,4 @@
-"""Rate slots and leases through Redis, decided by this instance's counters while Redis is unavailable.
+"""Rate slots, leases and holders through Redis, decided by this instance's counters while Redis is unavailable.
 
 What Redis grants is noted in the counters too. What the counters grant, and what a session gives back meanwhile, is a
 pending write: the supervisor replays it before Redis decides again.
@@ -14,7 +14,7 @@ import trio
 
 from voice_trio import limits
 from voice_trio.state.redis.driver import RedisFailed, RedisFault
-from voice_trio.state.redis.pending_writes import ReleaseScope
+from voice_trio.state.redis.pending_writes import Release, ReleaseScope
 from voice_trio.state.state import Granted, LimitReached
 
 if TYPE_CHECKING:
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from voice_trio.state.redis.connection import RedisConnection
     from voice_trio.state.redis.pending_writes import LocalState
     from voice_trio.state.redis.store import RedisStore
+    from voice_trio.state.session_claims import HeldBy
 
 
 class RedisQuotas:
-    """The part of `RedisState` that decides about rate slots and leases.
+    """The part of `RedisState` that decides about rate slots, leases and holders.
 
     With `denies` it raises `StateUnavailable` while Redis is unavailable, instead of deciding by the counters.
     """
@@ -38,71 +39,110 @@ class RedisQuotas:
         self._denies = denies
         self._attempts = AttemptQueue()
 
-    async def admit(self, user_id: str, session_id: str) -> Granted | LimitReached:
+    async def admit(self, user_id: str, session_id: str, holder: str = "") -> Granted | LimitReached:
         """Take a rate slot and a lease, or neither; by this instance's counters while Redis is unavailable.
 
         Raises `StateUnavailable` if Redis is too busy to answer within 250 ms.
         """
         held = self._local.counters.holdings(user_id)
+        attempt = partial(self._admit, user_id, session_id, holder)
         if session_id in held.slots or session_id in held.leases:
-            return await self._admit(user_id, session_id, trio.current_time() + limits.REDIS_CALL_SECONDS_MAX)
+            return await attempt(trio.current_time() + limits.REDIS_CALL_SECONDS_MAX)
         decision: Granted | LimitReached | None = None
         try:
-            decision = await self._attempts.admit(user_id, partial(self._admit, user_id, session_id))
+            decision = await self._attempts.admit(user_id, attempt)
         finally:
             if decision is None:
                 # Cancelled or denied: Redis may have granted it, or may still.
-                self._local.counters.release(user_id, session_id)
-                self._local.pending.release(user_id, session_id, ReleaseScope.SLOT_AND_LEASE)
+                self._give_up(user_id, session_id, Release(ReleaseScope.SLOT_AND_LEASE, holder))
         return decision
 
-    async def _admit(self, user_id: str, session_id: str, deadline: float) -> Granted | LimitReached:
+    async def _admit(self, user_id: str, session_id: str, holder: str, deadline: float) -> Granted | LimitReached:
         try:
-            decision = await self._connection.call_until(deadline, self._store.admit, user_id, session_id)
+            decision = await self._connection.call_until(deadline, self._store.admit, user_id, session_id, holder)
         except RedisFailed as failed:
             # A busy Redis still decides alone: a user must not pass the limit by sending many attempts at once.
             if self._denies or failed.fault is RedisFault.BUSY:
                 raise
         else:
             if isinstance(decision, Granted):
-                self._local.counters.record_grant(user_id, session_id)
+                self._local.counters.record_grant(user_id, session_id, holder, takes_slot=True)
             return decision
         # No await between the failure above and this decision: the connection cannot have come up in between.
-        decision = self._local.counters.admit(user_id, session_id)
+        decision = self._local.counters.admit(user_id, session_id, holder)
+        self._note_decision(user_id, session_id, decision, Release(ReleaseScope.SLOT_AND_LEASE, holder))
+        return decision
+
+    async def claim(
+        self, user_id: str, session_id: str, holder: str, *, replacing: str = ""
+    ) -> Granted | LimitReached | HeldBy:
+        """Make `holder` the session's holder; while Redis is unavailable, on this instance alone."""
+        decision: Granted | LimitReached | HeldBy | None = None
+        release = Release(ReleaseScope.LEASE, holder)
+        try:
+            decision = await self._connection.call(self._store.claim, user_id, session_id, holder, replacing)
+            if isinstance(decision, Granted):
+                self._local.counters.record_grant(user_id, session_id, holder, takes_slot=False)
+        except RedisFailed as failed:
+            if self._denies or failed.fault is RedisFault.BUSY:
+                raise
+            decision = self._local.counters.claim(user_id, session_id, holder, replacing)
+            self._note_decision(user_id, session_id, decision, release)
+        finally:
+            if decision is None:
+                self._give_up(user_id, session_id, release)
+        return decision
+
+    def _note_decision(
+        self, user_id: str, session_id: str, decision: Granted | LimitReached | HeldBy, release: Release
+    ) -> None:
+        """The counters decided after a call that failed, and may have taken effect all the same."""
         if isinstance(decision, Granted):
             self._local.pending.grant(user_id, session_id)
         else:
-            self._local.pending.release(user_id, session_id, ReleaseScope.SLOT_AND_LEASE)
-        return decision
+            self._local.pending.release(user_id, session_id, release)
 
-    async def release(self, user_id: str, session_id: str) -> None:
+    def _give_up(self, user_id: str, session_id: str, release: Release) -> None:
+        give_back = self._local.counters
+        if release.scope is ReleaseScope.SLOT_AND_LEASE:
+            give_back.release(user_id, session_id, release.holder)
+        else:
+            give_back.end(user_id, session_id, release.holder)
+        self._local.pending.release(user_id, session_id, release)
+
+    async def release(self, user_id: str, session_id: str, holder: str = "") -> None:
         """Give the rate slot and the lease back."""
-        self._local.counters.release(user_id, session_id)
-        await self._release(user_id, session_id, ReleaseScope.SLOT_AND_LEASE)
+        self._local.counters.release(user_id, session_id, holder)
+        await self._release(user_id, session_id, Release(ReleaseScope.SLOT_AND_LEASE, holder))
 
-    async def renew(self, user_id: str, session_id: str) -> None:
-        """Extend the lease, or take it again if it expired."""
-        self._local.counters.renew(user_id, session_id)
+    async def renew(self, user_id: str, session_id: str, holder: str = "") -> bool:
+        """Extend the lease, or take it again if it expired; False if another connection holds the session."""
+        is_held = self._local.counters.renew(user_id, session_id, holder)
         try:
-            await self._connection.call(self._store.renew, user_id, session_id)
+            is_held = await self._connection.call(self._store.renew, user_id, session_id, holder)
         except RedisFailed:
-            self._local.pending.grant(user_id, session_id)
+            if is_held:
+                self._local.pending.grant(user_id, session_id)
+        else:
+            if not is_held:
+                self._local.counters.end(user_id, session_id, holder)
+        return is_held
 
-    async def end(self, user_id: str, session_id: str) -> None:
-        """Give back the lease alone."""
-        self._local.counters.end(user_id, session_id)
-        await self._release(user_id, session_id, ReleaseScope.LEASE)
+    async def end(self, user_id: str, session_id: str, holder: str = "") -> None:
+        """Give back the lease alone, unless another connection holds the session."""
+        self._local.counters.end(user_id, session_id, holder)
+        await self._release(user_id, session_id, Release(ReleaseScope.LEASE, holder))
 
-    async def _release(self, user_id: str, session_id: str, scope: ReleaseScope) -> None:
-        pending = self._local.pending
-        pending.release(user_id, session_id, scope)  # before the call, so that a cancelled one is replayed
-        write = self._store.release if scope is ReleaseScope.SLOT_AND_LEASE else self._store.end
+    async def _release(self, user_id: str, session_id: str, release: Release) -> None:
+        pending, key = self._local.pending, (user_id, session_id)
+        pending.release(*key, release)  # before the call, so that a cancelled one is replayed
+        write = self._store.release if release.scope is ReleaseScope.SLOT_AND_LEASE else self._store.end
         try:
-            await self._connection.call(write, user_id, session_id)
+            await self._connection.call(write, user_id, session_id, release.holder)
         except RedisFailed:
             return
-        if pending.released.get((user_id, session_id)) is scope:
-            del pending.released[user_id, session_id]
+        if pending.released.get(key) is release:
+            del pending.released[key]
 
     async def reset(self, user_id: str) -> None:
         """Open all of a user's rate slots: here at once; in Redis now, or after its recovery."""

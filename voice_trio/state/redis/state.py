@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from voice_trio.settings.redis_url import RedisUrl
     from voice_trio.state.instance_registry import InstanceInfo
     from voice_trio.state.rollout import Rollout
+    from voice_trio.state.session_claims import InstanceRequest
     from voice_trio.state.session_record import SessionRecord
     from voice_trio.state.state import Quotas, Spenders
 
@@ -170,20 +171,13 @@ class RedisState(RedisQuotas):
             return own
         return stored
 
-    async def take_over(self, record: SessionRecord) -> SessionRecord:
-        """Ask the instance that runs this session to end it, and wait for its last record."""
-        newest = record
-        with trio.move_on_after(limits.TAKE_OVER_SECONDS_MAX), suppress(StateUnavailable):
-            while newest.end_reason is None and newest.instance != self.instance:
-                if not await self._connection.call(self._store.request_takeover, newest.instance, newest.session_id):
-                    break
-                await trio.sleep(limits.TAKE_OVER_POLL_SECONDS)
-                newest = await self.record(record.user_id, record.session_id) or newest
-        return newest
+    async def request(self, instance: str, request: InstanceRequest) -> bool:
+        """Send a request to another instance; False if that instance is gone."""
+        return await self._connection.call(self._store.request, instance, request)
 
-    async def wait_takeover(self) -> str:
-        """Wait until another instance takes over a session of this one; returns its id."""
-        return await self._supervisor.takeovers.receive()
+    async def wait_request(self) -> InstanceRequest:
+        """Wait until another instance sends this one a request."""
+        return await self._supervisor.requests.receive()
 
     async def delete_records(self, user_id: str) -> int:
         """Delete a user's records; raises while Redis is unavailable, and deletes them there after its recovery."""

@@ -16,16 +16,9 @@ from voice_trio import limits
 from voice_trio.errors import BadMessage
 from voice_trio.state.instance_registry import InstanceInfo, decode_instance
 from voice_trio.state.redis.driver import RedisFailed, RedisFault
-from voice_trio.state.redis.scripts import (
-    INSTANCES_KEYS,
-    ROLLOUT_KEY,
-    RedisScripts,
-    UserKeys,
-    alive_key,
-    spent_keys,
-    takeover_key,
-)
+from voice_trio.state.redis.keys import INSTANCES_KEYS, ROLLOUT_KEY, UserKeys, alive_key, request_keys, spent_keys
 from voice_trio.state.rollout import decode_rollout, encode_rollout
+from voice_trio.state.session_claims import HeldBy, InstanceRequest, Verb
 from voice_trio.state.session_record import decode_record, encode_record
 from voice_trio.state.state import OTHERS, Granted, Limit, LimitReached, Spenders
 
@@ -34,6 +27,7 @@ if TYPE_CHECKING:
 
     from voice_trio.state.limit_counters import Holdings
     from voice_trio.state.redis.driver import Argument, RedisDriver
+    from voice_trio.state.redis.scripts import RedisScripts
     from voice_trio.state.rollout import Rollout
     from voice_trio.state.session_record import SessionRecord
     from voice_trio.state.state import Quotas
@@ -49,34 +43,40 @@ class RedisStore:
         self._quotas = quotas
         self._scripts = scripts
 
-    def admit(self, user_id: str, session_id: str) -> Granted | LimitReached:
+    def admit(self, user_id: str, session_id: str, holder: str) -> Granted | LimitReached:
         """Take a rate slot and a lease, or neither."""
         keys, quotas = UserKeys(user_id), self._quotas
         quota = [quotas.sessions_per_window, quotas.concurrent]
         spans = [_micro(quotas.window_seconds), _micro(quotas.lease_seconds)]
-        match self._driver.run(self._scripts.admit, [keys.slots, keys.leases], [session_id, *quota, *spans]):
-            case [b"granted"]:
-                return Granted()
-            case [b"concurrency"]:
-                return LimitReached(Limit.CONCURRENCY)
-            case [b"rate", micros]:
-                return LimitReached(Limit.RATE, retry_after=int(micros) / 1e6)
-            case answer:
-                raise RedisFailed(RedisFault.BROKEN, f"unexpected answer {answer!r}"[:100])
+        names = [keys.slots, keys.leases, keys.holder(session_id)]
+        answer = self._driver.run(self._scripts.admit, names, [session_id, *quota, *spans, holder, _HOLDER_MICROS])
+        return _decision(answer)
 
-    def release(self, user_id: str, session_id: str) -> None:
+    def claim(self, user_id: str, session_id: str, holder: str, replacing: str) -> Granted | LimitReached | HeldBy:
+        """Make `holder` the session's holder, in place of none or of `replacing`, with a lease."""
+        keys, quotas = UserKeys(user_id), self._quotas
+        quota = [quotas.concurrent, _micro(quotas.lease_seconds)]
+        names = [keys.leases, keys.holder(session_id)]
+        answer = self._driver.run(self._scripts.claim, names, [session_id, holder, replacing, *quota, _HOLDER_MICROS])
+        return HeldBy(answer[1].decode()) if answer[0] == b"held" else _decision(answer)
+
+    def release(self, user_id: str, session_id: str, holder: str) -> None:
         """Give the rate slot and the lease back."""
         keys = UserKeys(user_id)
-        self._driver.run(self._scripts.release, [keys.slots, keys.leases], [session_id])
+        self._driver.run(
+            self._scripts.release, [keys.leases, keys.holder(session_id), keys.slots], [session_id, holder]
+        )
 
-    def renew(self, user_id: str, session_id: str) -> None:
-        """Extend the lease, or take it again if it expired."""
-        leases = UserKeys(user_id).leases
-        self._driver.run(self._scripts.renew, [leases], [session_id, _micro(self._quotas.lease_seconds)])
+    def renew(self, user_id: str, session_id: str, holder: str) -> bool:
+        """Extend the lease, or take it again if it expired; False if another connection holds the session."""
+        keys = UserKeys(user_id)
+        arguments: list[Argument] = [session_id, holder, _micro(self._quotas.lease_seconds), _HOLDER_MICROS]
+        return bool(self._driver.run(self._scripts.renew, [keys.leases, keys.holder(session_id)], arguments))
 
-    def end(self, user_id: str, session_id: str) -> None:
-        """Give back the lease alone."""
-        self._driver.run(self._scripts.end, [UserKeys(user_id).leases], [session_id])
+    def end(self, user_id: str, session_id: str, holder: str) -> None:
+        """Give back the lease alone, unless another connection holds the session."""
+        keys = UserKeys(user_id)
+        self._driver.run(self._scripts.end, [keys.leases, keys.holder(session_id)], [session_id, holder])
 
     def reset(self, user_id: str) -> None:
         """Open all rate slots; `restore` ignores slots taken before."""
@@ -84,22 +84,25 @@ class RedisStore:
         self._driver.run(self._scripts.reset, [keys.slots, keys.reset], [_micro(self._quotas.window_seconds)])
 
     def restore(self, user_id: str, held: Holdings) -> None:
-        """Add what an instance knows that a user holds; existing entries keep their times."""
+        """Add what an instance knows that a user holds; existing slots keep their times, later holders their place."""
         keys = UserKeys(user_id)
         entries: list[Argument] = []
-        for session, seconds in [*held.slots.items(), *held.leases.items()]:
-            entries += [session, _micro(seconds)]
-        spans = [_micro(self._quotas.window_seconds), _micro(self._quotas.lease_seconds)]
-        self._driver.run(
-            self._scripts.restore, [keys.slots, keys.leases, keys.reset], [*spans, len(held.slots), *entries]
-        )
+        for session, age in held.slots.items():
+            entries += [session, _micro(age)]
+        for session, left in held.leases.items():
+            holder, age = held.holders.get(session, ("", 0.0))
+            entries += [session, _micro(left), holder, _micro(age)]
+        spans = [_micro(self._quotas.window_seconds), _micro(self._quotas.lease_seconds), _HOLDER_MICROS]
+        arguments: list[Argument] = [*spans, keys.holder_base, len(held.slots), *entries]
+        self._driver.run(self._scripts.restore, [keys.slots, keys.leases, keys.reset], arguments)
 
     def put_record(self, record: SessionRecord) -> bool:
         """Store a record; False if the user's records were deleted since the session began."""
         keys = UserKeys(record.user_id)
-        names = [keys.record(record.session_id), keys.records, keys.deleted]
-        stamp: list[Argument] = [record.session_id, record.revision, _micro(record.started)]
-        arguments = [*stamp, encode_record(record), _micro(limits.RECORD_SECONDS)]
+        session = record.session_id
+        names = [keys.record(session), keys.records, keys.deleted, keys.holder(session)]
+        stamp: list[Argument] = [session, record.revision, _micro(record.started)]
+        arguments = [*stamp, encode_record(record), _micro(limits.RECORD_SECONDS), record.instance]
         return bool(self._driver.run(self._scripts.put_record, names, arguments))
 
     def record(self, user_id: str, session_id: str) -> SessionRecord | None:
@@ -182,18 +185,19 @@ class RedisStore:
         self._driver.call("SET", alive_key(instance), "1", "EX", limits.REDIS_ALIVE_SECONDS)
         return time.monotonic() - began_at
 
-    def request_takeover(self, instance: str, session_id: str) -> bool:
-        """Ask `instance` to end a session there; False if that instance is gone."""
-        keys = [alive_key(instance), takeover_key(instance)]
-        return bool(
-            self._driver.run(self._scripts.request_takeover, keys, [session_id, _micro(limits.REDIS_TAKEOVER_SECONDS)])
-        )
+    def request(self, instance: str, request: InstanceRequest) -> bool:
+        """Send `request` to `instance`; False if that instance is gone, or has not polled for 2 s."""
+        member = f"{request.verb.value} {request.session_id} {request.holder}"
+        left_ms = 1000 * (limits.REDIS_ALIVE_SECONDS - limits.REDIS_SILENT_SECONDS)
+        arguments: list[Argument] = [member, _micro(limits.REDIS_REQUEST_SECONDS), left_ms]
+        return bool(self._driver.run(self._scripts.request, request_keys(instance), arguments))
 
-    def poll(self, instance: str) -> tuple[int | None, list[str]]:
-        """The rollout's version (None: no document), and the sessions of `instance` that others take over."""
+    def poll(self, instance: str) -> tuple[int | None, list[InstanceRequest]]:
+        """The rollout's version (None: no document), and the requests to `instance`, which this marks as alive."""
         version = self._driver.call("HGET", ROLLOUT_KEY, "version")
-        takeovers = self._driver.run(self._scripts.pop_takeovers, [takeover_key(instance)], [])
-        return None if version is None else int(version), [session.decode() for session in takeovers]
+        alive = [_micro(limits.REDIS_ALIVE_SECONDS)]
+        asked = self._driver.run(self._scripts.pop_requests, request_keys(instance), alive)
+        return None if version is None else int(version), list(filter(None, map(_request, asked)))
 
     def info(self) -> dict[str, Any]:
         """The reply to INFO; empty if the ACL forbids it."""
@@ -205,5 +209,29 @@ class RedisStore:
             raise
 
 
+def _decision(answer: list[bytes]) -> Granted | LimitReached:
+    match answer:
+        case [b"granted"]:
+            return Granted()
+        case [b"concurrency"]:
+            return LimitReached(Limit.CONCURRENCY)
+        case [b"rate", micros]:
+            return LimitReached(Limit.RATE, retry_after=int(micros) / 1e6)
+        case _:
+            raise RedisFailed(RedisFault.BROKEN, f"unexpected answer {answer!r}"[:100])
+
+
+def _request(member: bytes) -> InstanceRequest | None:
+    """None for a request of a later version."""
+    try:
+        verb, session_id, holder = member.decode().split(" ")
+        return InstanceRequest(Verb(verb), session_id, holder)
+    except ValueError:
+        return None
+
+
 def _micro(seconds: float) -> int:
     return round(seconds * 1_000_000)
+
+
+_HOLDER_MICROS = _micro(limits.HOLDER_SECONDS)

@@ -2,7 +2,7 @@
 
     run
     ├─ _maintain      up: check every 3 s; down: probe, replay every pending write, then mark up
-    └─ _poll          twice a second: a changed rollout, sessions that another instance takes over
+    └─ _poll          four times a second: a changed rollout, requests of other instances
 
 The connection is marked up only in an instant without pending writes that affect decisions. So no Redis decides that
 knows less than this instance.
@@ -22,6 +22,7 @@ from voice_trio.net.background import contain, keep_running
 from voice_trio.net.threads import Bulkhead
 from voice_trio.state.redis.driver import RedisFailed, RedisFault
 from voice_trio.state.redis.pending_writes import LocalState, WriteReplay
+from voice_trio.state.session_claims import InstanceRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -94,7 +95,8 @@ class RedisSupervisor:
         self._backoff_factor = backoff_factor
         self._threads = Bulkhead(limits.REDIS_SUPERVISOR_THREADS_MAX)
         self._replay = WriteReplay(local, self._probe_store, self._threads)
-        self._takeover_sender, self.takeovers = trio.open_memory_channel[str](limits.REDIS_TAKEOVERS_QUEUED_MAX)
+        requests = trio.open_memory_channel[InstanceRequest](limits.REDIS_REQUESTS_QUEUED_MAX)
+        self._request_sender, self.requests = requests
         self.info: dict[str, Any] = {}
         """The reply of Redis to INFO at the last check."""
 
@@ -180,10 +182,10 @@ class RedisSupervisor:
         while True:
             await trio.sleep(limits.REDIS_POLL_SECONDS)
             try:
-                version, takeovers = await self._connection.call(self._store.poll, self._local.instance)
-                for session_id in takeovers:
-                    with suppress(trio.WouldBlock):  # the other instance asks again
-                        self._takeover_sender.send_nowait(session_id)
+                version, requests = await self._connection.call(self._store.poll, self._local.instance)
+                for request in requests:
+                    with suppress(trio.WouldBlock):  # a takeover goes on without an answer
+                        self._request_sender.send_nowait(request)
                 is_old = trio.current_time() - renewed_at > limits.REDIS_ROLLOUT_RENEW_SECONDS
                 if version != rollout.current.version or is_old:
                     rollout.set(await self._connection.call(self._store.offer_rollout, rollout.current))
