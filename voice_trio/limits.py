@@ -137,8 +137,9 @@ UPSTREAM_SEND_SECONDS_MAX = 10.0  # for one send; then the upstream counts as lo
 CLIENT_SEND_SECONDS_MAX = 5.0  # for one send; then the client is closed (I9)
 IDLE_CHECK_SECONDS_MAX = 5.0  # between two checks of the idle timeout while either side speaks
 WARNING_SECONDS_LEFT = (60, 10)  # when a session warns of its end; part of the contract
-RESPONSE_CREATED_SECONDS_MAX = 15.0  # from response.create to response.created; then the client gets an error
-RESPONSE_STALL_SECONDS_MAX = 30.0  # an active response without audio; then it is abandoned
+RESPONSE_SILENT_SECONDS = 8.0  # no event of a response that was asked for; then the client gets session.waiting (I14)
+RESPONSE_CREATED_SECONDS_MAX = 30.0  # from response.create to response.created; then the client gets an error (I14)
+RESPONSE_STALL_SECONDS_MAX = 30.0  # an active response without an event; then it is abandoned (I14)
 RESPONSE_DONE_SECONDS_MAX = 3.0  # from an interruption to response.done; then cancelled by id, then abandoned
 POSITION_SECONDS_MAX = 0.3  # for a client's report of its playback position after a flush
 

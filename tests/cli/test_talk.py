@@ -91,6 +91,7 @@ def test_a_turn_that_is_over_stays_with_its_documents_and_its_latency() -> None:
         ({"type": "session.expiring", "seconds_left": 60}, "60 seconds are left."),
         ({"type": "budget.warning", "scope": "day", "spent_usd": 8.0, "limit_usd": 10.0}, "8.00 of 10.00 USD"),
         ({"type": "session.recovering"}, "lost; reconnecting"),
+        ({"type": "session.waiting", "seconds": 16}, "nothing for 16 seconds"),
     ],
 )
 def test_what_happens_to_the_session_is_said_in_words(event: dict[str, Any], words: str) -> None:

@@ -65,10 +65,12 @@ def test_an_expired_session_ends_ours_so_that_it_can_be_resumed() -> None:
 def test_an_answer_that_is_never_created_is_told_and_given_up() -> None:
     scene = Scene()
     scene.ask()
-    scene.until(16.0)
+    scene.until(29.9)
+    assert scene.errors() == []
+    scene.until(30.1)
     assert scene.errors() == ["answer_failed"]
     scene.commit(scene.speak("hello there"))
-    scene.until(17.0)
+    scene.until(31.0)
     assert len(scene.to_upstream(commands.CreateResponse)) == 2
 
 
@@ -76,7 +78,7 @@ def test_an_answer_that_is_created_after_it_was_given_up_is_cancelled_by_id() ->
     scene = Scene()
     scene.ask()
     tag = dict(scene.last(commands.CreateResponse).metadata)
-    scene.until(16.0)
+    scene.until(31.0)
     scene.feed(events.ResponseCreated("resp_late", tag))
     assert scene.last(commands.CancelResponse).response_id == "resp_late"
     assert scene.to_client(events.ResponseCreated) == []
@@ -313,6 +315,72 @@ def test_an_answer_that_falls_silent_is_given_up_and_the_user_is_told() -> None:
     scene.wait(0.2)
     assert [cancel.response_id for cancel in scene.to_upstream(commands.CancelResponse)] == [response]
     assert scene.errors() == ["answer_incomplete"]
+
+
+def waiting(scene: Scene) -> list[tuple[float, int]]:
+    """(when, seconds) of each `session.waiting`."""
+    return [
+        (at, command.event.seconds)
+        for at, command in scene.commands
+        if isinstance(command, commands.SendToClient) and isinstance(command.event, commands.WaitingForUpstream)
+    ]
+
+
+def test_an_answer_that_is_not_created_is_waited_for_aloud_F63() -> None:
+    scene = Scene()
+    scene.ask()
+    scene.until(60.0)
+    assert waiting(scene) == [(8.0, 8), (16.0, 16), (24.0, 24)]
+    assert scene.errors() == ["answer_failed"]
+
+
+def test_an_answer_that_falls_silent_is_waited_for_aloud_from_its_last_event_on_F63() -> None:
+    scene = Scene()
+    scene.ask()
+    response, item = scene.begin_response(audio_ms=100)
+    scene.wait(5.0)
+    scene.audio(response, item, 100)
+    scene.wait(60.0)
+    assert waiting(scene) == [(13.0, 8), (21.0, 16), (29.0, 24)]
+    assert scene.errors() == ["answer_incomplete"]
+    assert [(done.response_id, done.status) for done in scene.to_client(events.ResponseDone)] == [
+        (response, "incomplete")
+    ]
+
+
+def test_a_running_function_is_no_silence_F63() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_response(audio_ms=100)
+    scene.feed(events.FunctionCalled(response, "fc", "call_1", "weather", "{}"))
+    scene.wait(100.0)
+    assert waiting(scene) == []
+    scene.feed(events.ToolFinished("call_1", "{}"))
+    scene.wait(29.0)
+    assert [seconds for _, seconds in waiting(scene)] == [8, 16, 24]
+    assert scene.errors() == []
+    scene.wait(8.0)
+    assert scene.errors() == ["answer_incomplete"]
+
+
+def test_arguments_of_a_function_are_no_silence_F63() -> None:
+    scene = Scene()
+    scene.ask()
+    response, _ = scene.begin_response()
+    for _ in range(10):
+        scene.wait(7.0)
+        scene.feed(events.OtherUpstreamEvent("response.function_call_arguments.delta", response))
+    assert waiting(scene) == []
+    assert scene.errors() == []
+
+
+def test_an_interrupted_answer_is_not_waited_for_aloud_F63() -> None:
+    scene = Scene()
+    scene.ask()
+    scene.begin_response(audio_ms=100)
+    scene.speak("stop")
+    scene.wait(60.0)
+    assert waiting(scene) == []
 
 
 def test_an_answer_in_words_alone_is_no_silence() -> None:

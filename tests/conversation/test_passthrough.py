@@ -59,12 +59,13 @@ def test_a_request_that_waits_for_a_commit_does_not_wait_for_ever() -> None:
 def test_an_answer_that_does_not_begin_is_given_up_and_told_by_the_clients_id() -> None:
     conversation = PassthroughConversation(Policy())
     issued = conversation.handle(requests.ResponseRequested(event_id="mine"), 0.0)
-    (timer,) = [command for command in issued if isinstance(command, commands.ScheduleEvent)]
+    timers = [command for command in issued if isinstance(command, commands.ScheduleEvent)]
+    (timer,) = [timer for timer in timers if isinstance(timer.event, events.CreationOverdue)]
     told = [c.event for c in fire(conversation, timer) if isinstance(c, commands.SendToClient)]
     assert told == [
         commands.RequestRefused("server_error", "The model did not begin to answer in time.", "mine", is_ours=True)
     ]
-    assert asked(conversation.handle(requests.ResponseRequested(), 20.0)) == 1
+    assert asked(conversation.handle(requests.ResponseRequested(), 40.0)) == 1
 
 
 def test_I1_an_interrupted_response_that_is_never_done_is_cancelled_by_id_and_then_given_up() -> None:

@@ -118,6 +118,24 @@ def test_I14_an_unsolicited_response_that_a_client_saw_is_done_when_it_is_waited
     assert [done[:2] for done in ends(scene)] == [("stranger", "cancelled")]
 
 
+def test_I14_a_response_out_of_band_that_stalls_is_cancelled_and_ends_with_an_error() -> None:
+    scene = PassthroughScene()
+    scene.feed(requests.ResponseRequested({"conversation": "none"}, event_id="mine", out_of_band=True))
+    scene.feed(events.ResponseCreated("aside", dict(scene.creates()[0].metadata)))
+    scene.wait(20)
+    scene.feed(events.OtherUpstreamEvent("response.output_text.delta", "aside"))
+    scene.wait(Policy().stall_seconds_max - 0.001)
+    assert ends(scene) == []
+    scene.wait(0.002)
+    assert ends(scene) == [("aside", "incomplete", "stalled")]
+    assert [refused.event_id for refused in scene.to_client(commands.RequestRefused)] == ["mine"]
+    assert [cancel.response_id for cancel in scene.to_upstream(commands.CancelResponse)] == ["aside"]
+    scene.feed(events.OtherUpstreamEvent("response.output_text.delta", "aside"))
+    scene.done("aside", "cancelled")
+    assert len(ends(scene)) == 1
+    assert not scene.conversation.is_answering(scene.now)
+
+
 def test_a_response_out_of_band_is_lost_with_its_upstream_like_any_other_F60() -> None:
     scene = PassthroughScene()
     scene.feed(requests.ResponseRequested({"conversation": "none"}, out_of_band=True))

@@ -83,6 +83,10 @@ FRAMES: list[tuple[session_events.ToClient, str]] = [
         '{"type":"error","error":{"code":"rate_limited","message":"Slower.","retry_after":2.5}}',
     ),
     (
+        commands.WaitingForUpstream(16),
+        '{"type":"session.waiting","seconds":16}',
+    ),
+    (
         commands.ErrorNotice("answer_failed", "Failed."),
         '{"type":"error","error":{"code":"answer_failed","message":"Failed."}}',
     ),

@@ -106,6 +106,8 @@ def _session_in_words(event: dict[str, Any]) -> Text | None:
             return Text("The gateway is restarting; the session ends after this response.", style="yellow")
         case "session.recovering":
             return Text("The connection to the model was lost; reconnecting …", style="yellow")
+        case "session.waiting":
+            return Text(f"The model has sent nothing for {event.get('seconds')} seconds.", style="yellow")
         case "session.recovered":
             return Text("Reconnected.", style="yellow")
         case "budget.warning":

@@ -152,6 +152,13 @@ class PlaybackFlush:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingForUpstream:
+    """For `seconds` nothing has come of the response that was asked for, though the upstream is connected."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorNotice:
     """An error that the user should know; it does not end the session."""
 
@@ -202,7 +209,7 @@ class EmptyItemShown:
 
 
 PassthroughNotice: TypeAlias = UpstreamErrorForwarded | RequestRefused | TruncateAck | DeleteAck | EmptyItemShown
-ClientNotice: TypeAlias = ContextInjected | PlaybackFlush | ErrorNotice
+ClientNotice: TypeAlias = ContextInjected | PlaybackFlush | WaitingForUpstream | ErrorNotice
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,6 +311,13 @@ class ResponseDenied:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseSilent:
+    """A response that was asked for may have been without an event for long enough to tell the client."""
+
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseStalled:
     """An active response may have been without an event for long."""
 
@@ -353,6 +360,7 @@ TimerEvent: TypeAlias = (
     | PositionOverdue
     | CreationOverdue
     | DoneOverdue
+    | ResponseSilent
     | ResponseStalled
     | UnsolicitedOverdue
     | PlaybackCheck

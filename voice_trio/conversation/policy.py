@@ -46,6 +46,7 @@ class Policy:
     speed: float = 1.0
     chinese_speed: float = 1.15  # Mandarin at normal speed is heard as slow; only a speed of 1.0 is raised
     position_seconds_max: float = limits.POSITION_SECONDS_MAX
+    silent_seconds: float = limits.RESPONSE_SILENT_SECONDS
     creation_seconds_max: float = limits.RESPONSE_CREATED_SECONDS_MAX
     stall_seconds_max: float = limits.RESPONSE_STALL_SECONDS_MAX
     speech_again_seconds: float = 3.0  # after the upstream was lost in mid-speech: then the user is asked to repeat

@@ -76,8 +76,9 @@ R = TypeVar("R", bound=Response)
 # arrive late and could end the next response. Only after `done_seconds_max` is it cancelled by id; after as long again
 # the slot is free without its `response.done`.
 #
-# **Stalled.** An active response without any sign of life for `stall_seconds_max` is cancelled by id and not waited
-# for.
+# **Silent, stalled.** The client is told each `silent_seconds` that nothing comes of its response. An active one
+# without any event for `stall_seconds_max` is cancelled by id and not waited for. A function that the gateway runs for
+# it is no silence.
 #
 # **Given up.** Where the slot waits no longer for a `response.done`, the client still does. It gets one from the
 # gateway then, and nothing of that response afterwards (I14): `AnnouncedResponses`.
@@ -115,7 +116,9 @@ class ResponseSlot(Generic[R]):
     def occupy(self, response: R, now: float) -> None:
         """The response's `response.create` leaves at `now`."""
         self.open = self.latest = response
+        response.active_at = now
         self.expect_creation(response.tag, now)
+        self._expect_event(response)
 
     def expect_creation(self, tag: str, now: float) -> None:
         at = now + self._policy.creation_seconds_max
@@ -206,11 +209,38 @@ class ResponseSlot(Generic[R]):
             self._unsolicited.discard(response_id)
             self.announced.give_up(response_id, "cancelled", CLIENT_CANCELLED)
 
+    def silent(self, tag: str, now: float) -> None:
+        """If nothing has come of this response for `silent_seconds`, the client is told, and again after as long."""
+        response = self.open
+        if response is None or response.tag != tag or response.interrupted:
+            return
+        if self.awaits_us(response):
+            response.active_at = now
+        silent_seconds = now - response.active_at
+        if silent_seconds < self._policy.silent_seconds - CLOCK_SLACK_SECONDS:
+            self._expect_event(response)
+            return
+        self._out.to_client(commands.WaitingForUpstream(round(silent_seconds)))
+        at = now + self._policy.silent_seconds
+        self._out.issued.append(commands.ScheduleEvent(at, events.ResponseSilent(tag)))
+
+    def awaits_us(self, response: R) -> bool:
+        """Whether the upstream waits for something of the gateway's before it goes on."""
+        return False
+
+    def note_life(self, event: events.OtherUpstreamEvent, now: float) -> None:
+        """Written output and arguments of functions come as other events; they show that a response goes on."""
+        response = self.find(event.response_id) if event.response_id else self.open
+        if response is not None and event.type.startswith("response."):
+            response.active_at = now
+
     def stalled(self, tag: str, now: float) -> R | None:
         """The response that has come to a standstill, if it is this one: cancelled by id, and not waited for."""
         response = self.open
         if response is None or response.tag != tag or response.interrupted or response.response_id is None:
             return None
+        if self.awaits_us(response):
+            response.active_at = now
         if now - response.active_at < self._policy.stall_seconds_max - CLOCK_SLACK_SECONDS:
             self._watch(response)
             return None
@@ -247,6 +277,10 @@ class ResponseSlot(Generic[R]):
         self.cancel(response_id)
         at = now + self._policy.done_seconds_max
         self._out.issued.append(commands.ScheduleEvent(at, events.UnsolicitedOverdue(response_id)))
+
+    def _expect_event(self, response: R) -> None:
+        at = response.active_at + self._policy.silent_seconds
+        self._out.issued.append(commands.ScheduleEvent(at, events.ResponseSilent(response.tag)))
 
     def _watch(self, response: R) -> None:
         at = response.active_at + self._policy.stall_seconds_max

@@ -80,7 +80,9 @@ class ManagedConversation:
                 self._on_client(event)
             case events.UpstreamError() | events.UpstreamReady() | events.UpstreamLost() | events.ResponseDenied():
                 self._failures.on_event(event)
-            case events.ItemTruncated() | events.ItemDeleted() | events.OtherUpstreamEvent():
+            case events.OtherUpstreamEvent():
+                self._responses.note_life(event, now)  # the protocol has no event for it
+            case events.ItemTruncated() | events.ItemDeleted():
                 issued.append(commands.SendToClient(event))
             case _:
                 self._on_timer(event)
@@ -179,6 +181,8 @@ class ManagedConversation:
                 self._failures.on_creation_overdue(event)
             case events.DoneOverdue():
                 self._responses.done_overdue(event.tag, now)
+            case events.ResponseSilent():
+                self._responses.silent(event.tag, now)
             case events.ResponseStalled():
                 self._failures.on_response_stalled(event)
             case events.UnsolicitedOverdue():

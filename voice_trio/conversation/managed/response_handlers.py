@@ -23,6 +23,9 @@ class ManagedResponseHandlers:
         self._playback, self._truncation = flow.responses.playback, flow.truncation
 
     def on_event(self, event: events.ResponseEvent, now: float) -> None:
+        known = self._responses.find(event.response_id)
+        if known is not None:
+            known.active_at = now
         match event:
             case events.ResponseCreated():
                 self._on_created(event, now)
@@ -32,9 +35,9 @@ class ManagedResponseHandlers:
                 if self._responses.find_heard(event.response_id) is not None:
                     self._out.to_client(event)
             case events.ResponseTranscriptDelta():
-                self._on_text(event, now)
+                self._on_text(event)
             case events.FunctionCalled():
-                self._on_function_called(event, now)
+                self._on_function_called(event)
             case events.ResponseDone():
                 self._on_done(event, now)
             case _:
@@ -56,19 +59,17 @@ class ManagedResponseHandlers:
         else:
             self._playback.open(event.item_id)
 
-    def _on_text(self, event: events.ResponseTranscriptDelta, now: float) -> None:
+    def _on_text(self, event: events.ResponseTranscriptDelta) -> None:
         response = self._responses.find_heard(event.response_id)
         if response is not None:
             self._out.to_client(event)
-            response.active_at = now
             texts = response.turn.response_texts
             texts[event.item_id] = texts.get(event.item_id, "") + event.delta
 
-    def _on_function_called(self, event: events.FunctionCalled, now: float) -> None:
+    def _on_function_called(self, event: events.FunctionCalled) -> None:
         response = self._responses.find_heard(event.response_id)
         if response is not None:
             response.calls[event.call_id] = None
-            response.active_at = now
             call = commands.CallTool(response.turn.id, event.call_id, event.name, event.arguments)
             self._out.issued.append(call)
 
@@ -76,6 +77,7 @@ class ManagedResponseHandlers:
         response = self._responses.latest
         if response is not None and event.call_id in response.calls:
             response.calls[event.call_id] = event.output
+            response.active_at = self._flow.now
             self._flow.follow_up(response)
 
     def _on_done(self, event: events.ResponseDone, now: float) -> None:

@@ -40,6 +40,10 @@ class ManagedResponses(ResponseSlot[ManagedResponse]):
             return True
         return self.playback.is_playing(now)
 
+    def awaits_us(self, response: ManagedResponse) -> bool:
+        """Whether a function that the response called still runs."""
+        return any(output is None for output in response.calls.values())
+
     def find_heard(self, response_id: str) -> ManagedResponse | None:
         """The open response of that id, unless it was interrupted."""
         response = self.open

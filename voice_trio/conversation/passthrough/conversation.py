@@ -36,6 +36,7 @@ PassthroughTimer: TypeAlias = (
     events.WaitOver
     | events.CreationOverdue
     | events.DoneOverdue
+    | events.ResponseSilent
     | events.ResponseStalled
     | events.UnsolicitedOverdue
     | events.PlaybackCheck
@@ -199,6 +200,8 @@ class PassthroughConversation:
                 self._failures.on_creation_overdue(event)
             case events.DoneOverdue():
                 self._responses.done_overdue(event.tag, now)
+            case events.ResponseSilent():
+                pass  # OpenAI's protocol has no event for it
             case events.ResponseStalled():
                 self._failures.on_response_stalled(event)
             case events.UnsolicitedOverdue():

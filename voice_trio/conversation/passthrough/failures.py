@@ -75,11 +75,14 @@ class PassthroughFailures:
 
     def on_response_stalled(self, event: events.ResponseStalled) -> None:
         """The client's request is answered with an error, and its turn ends with what was heard."""
+        aside = self._responses.out_of_band_stalled(event.tag, self._flow.now)
         response = self._responses.stalled(event.tag, self._flow.now)
+        stalled = aside or response
+        if stalled is not None:
+            message = "The model stopped in the middle of its answer."
+            self._out.to_client(commands.RequestRefused("server_error", message, stalled.client_event_id, is_ours=True))
         if response is None:
             return
-        message = "The model stopped in the middle of its answer."
-        self._out.to_client(commands.RequestRefused("server_error", message, response.client_event_id, is_ours=True))
         if response.turn is self._flow.turn and response.turn.is_open:
             response.turn.status = "incomplete"
             self._flow.check_playback(response.turn)

@@ -25,6 +25,7 @@ class PassthroughResponseHandlers:
         response = self._responses.find(event.response_id)
         if response is None:
             if self._responses.is_known(event.response_id):  # out of band: no sound of the conversation's
+                self._responses.note_out_of_band(event.response_id, now)
                 kind = "response.output_audio.delta"
                 self._out.to_client(events.OtherUpstreamEvent(kind, event.response_id, wire=event.wire))
             return False
@@ -46,6 +47,8 @@ class PassthroughResponseHandlers:
         response = self._responses.find(event.response_id)
         if response is not None:
             response.active_at = now
+        else:
+            self._responses.note_out_of_band(event.response_id, now)
         match event:
             case events.ResponseCreated():
                 self._on_created(event, now)
@@ -66,12 +69,10 @@ class PassthroughResponseHandlers:
                 assert_never(event)
 
     def on_other(self, event: events.OtherUpstreamEvent, now: float) -> None:
-        """Written output and arguments of functions come as other events; they show that the response goes on."""
+        """Other events of a response pass until it is over for the client."""
         if self._announced.is_over(event.response_id):
             return
-        response = self._responses.find(event.response_id) if event.response_id else self._responses.open
-        if response is not None and event.type.startswith("response."):
-            response.active_at = now
+        self._responses.note_life(event, now)
         self._out.to_client(event)
 
     def _on_created(self, event: events.ResponseCreated, now: float) -> None:

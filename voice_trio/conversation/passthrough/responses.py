@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voice_trio.conversation import commands
-from voice_trio.conversation.response_slot import TAG, Response, ResponseSlot
+from voice_trio.conversation import commands, events
+from voice_trio.conversation.response_slot import STALLED, TAG, Response, ResponseSlot
+from voice_trio.conversation.turn.playback import CLOCK_SLACK_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voice_trio.conversation import events
     from voice_trio.conversation.outbound import Outbound
     from voice_trio.conversation.policy import Policy
     from voice_trio.conversation.turn.playback import Heard
@@ -52,6 +52,7 @@ class PassthroughResponses(ResponseSlot[PassthroughResponse]):
     def __init__(self, policy: Policy, out: Outbound) -> None:
         super().__init__(policy, out)
         self._out_of_band: dict[str, str | None] = {}  # by tag, then by response id: the client's own event id
+        self._out_of_band_active_at: dict[str, float] = {}  # by response id
         self._untagged: list[str] = []  # tags that there was no room for, in the order of asking
 
     @property
@@ -94,6 +95,8 @@ class PassthroughResponses(ResponseSlot[PassthroughResponse]):
             tag = self._untagged.pop(0)
         if tag is not None and tag in self._out_of_band:
             self._out_of_band[event.response_id] = self._out_of_band.pop(tag)
+            self._out_of_band_active_at[event.response_id] = now
+            self._watch_out_of_band(event.response_id)
             return None
         response = self.created(event.response_id, tag, now)
         if response is not None and response.interrupted:
@@ -102,10 +105,38 @@ class PassthroughResponses(ResponseSlot[PassthroughResponse]):
 
     def done(self, response_id: str) -> PassthroughResponse | None:
         self._out_of_band.pop(response_id, None)
+        self._out_of_band_active_at.pop(response_id, None)
         return ResponseSlot.done(self, response_id)
+
+    def note_life(self, event: events.OtherUpstreamEvent, now: float) -> None:
+        self.note_out_of_band(event.response_id, now)
+        ResponseSlot.note_life(self, event, now)
+
+    def note_out_of_band(self, response_id: str, now: float) -> None:
+        """An event of a response that may be outside of the conversation."""
+        if response_id in self._out_of_band_active_at:
+            self._out_of_band_active_at[response_id] = now
+
+    def out_of_band_stalled(self, response_id: str, now: float) -> FailedRequest | None:
+        """The out-of-band response that has come to a standstill, if it is this one: cancelled, and not waited for."""
+        active_at = self._out_of_band_active_at.get(response_id)
+        if active_at is None:
+            return None
+        if now - active_at < self._policy.stall_seconds_max - CLOCK_SLACK_SECONDS:
+            self._watch_out_of_band(response_id)
+            return None
+        del self._out_of_band_active_at[response_id]
+        self.cancel(response_id)
+        self.announced.give_up(response_id, "incomplete", STALLED)
+        return FailedRequest(None, self._out_of_band.pop(response_id))
+
+    def _watch_out_of_band(self, response_id: str) -> None:
+        at = self._out_of_band_active_at[response_id] + self._policy.stall_seconds_max
+        self._out.issued.append(commands.ScheduleEvent(at, events.ResponseStalled(response_id)))
 
     def upstream_lost(self) -> PassthroughResponse | None:
         self._out_of_band.clear()
+        self._out_of_band_active_at.clear()
         return ResponseSlot.upstream_lost(self)
 
     def take_failed(self, tag: str, *, overdue: bool) -> FailedRequest | None:

@@ -159,6 +159,12 @@ class SessionRecovered(_ServerEvent, tag="session.recovered"):
     """A new upstream knows the conversation so far."""
 
 
+class SessionWaiting(_ServerEvent, tag="session.waiting"):
+    """The model is connected, and has sent nothing of the answer for `seconds`."""
+
+    seconds: int
+
+
 class BudgetWarning(_ServerEvent, tag="budget.warning"):
     scope: str
     spent_usd: float
@@ -227,6 +233,7 @@ ServerEvent: TypeAlias = (
     | SessionDraining
     | SessionRecovering
     | SessionRecovered
+    | SessionWaiting
     | BudgetWarning
     | TurnMetrics
     | Pong

@@ -109,6 +109,8 @@ def _notice(event: commands.ClientNotice) -> server_events.ServerEvent:
             return server_events.ContextInjected(outcome=outcome, waited_ms=waited_ms, stale=stale, passages=passages)
         case commands.PlaybackFlush():
             return server_events.PlaybackFlush(event.item_id, event.played_ms)
+        case commands.WaitingForUpstream(seconds=seconds):
+            return server_events.SessionWaiting(seconds)
         case commands.ErrorNotice():
             return _error(event.code, event.message, event.retry_after)
         case _:

@@ -39,6 +39,7 @@ _LANES: dict[type, tuple[Lane, bool]] = {
     events.SpeechStarted: (Lane.URGENT, False),
     commands.PlaybackFlush: (Lane.URGENT, False),
     commands.ErrorNotice: (Lane.URGENT, False),
+    commands.WaitingForUpstream: (Lane.URGENT, False),
     session_events.SessionExpiring: (Lane.URGENT, False),
     session_events.SessionTimeout: (Lane.URGENT, False),
     session_events.SessionEnding: (Lane.URGENT, False),

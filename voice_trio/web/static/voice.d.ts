@@ -62,6 +62,8 @@ export interface VoiceEvents {
   microphone: { state: MicrophoneState; reason?: MicrophoneReason };
   latency: { roundTripMs: number };
   expiring: { secondsLeft: number };
+  /** Nothing has come of the answer for so long; after 30 s an `error` follows. */
+  waiting: { seconds: number };
   /** `error`: the gateway's last `error` event before the close, if there was one. */
   reconnecting: {
     attempt: number;

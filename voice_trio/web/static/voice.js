@@ -343,6 +343,8 @@ export class VoiceClient extends EventTarget {
       }
       case "session.expiring":
         return this.#emit("expiring", { secondsLeft: event.seconds_left });
+      case "session.waiting":
+        return this.#emit("waiting", { seconds: event.seconds });
       case "session.draining":
         return this.#keepResume(event.resume_token);
       case "pong":
