@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from tests.support.admission_fixture import HOME, SECRET, AdmissionFixture, token
+from voice_trio import limits
 from voice_trio.admission.grant import SessionGrant
 from voice_trio.auth.signed_tokens import ClientSecrets, ResumeTokens
 from voice_trio.auth.tokens import User
@@ -78,6 +80,22 @@ async def test_expired_tokens_of_many_pages_are_no_guesses_F10(
         await fixture.refusal(token(f"user-{number}", exp=1))
 
     assert (await fixture.refusal("a-first-guess")).code == "token_invalid"
+
+
+async def test_a_users_attempts_take_one_connection_to_the_plan_service_F10(
+    autojump_clock: MockClock, fixture: AdmissionFixture
+) -> None:
+    fixture.plans.seconds = 1.0
+    async with trio.open_nursery() as nursery:
+        for _ in range(15):
+            nursery.start_soon(fixture.admit, token())
+        nursery.start_soon(fixture.admit, token("bob"))
+        await trio.sleep(0.5)
+        assert sorted(fixture.plans.requests) == ["ann", "bob"]
+        await trio.sleep(1.0)
+        assert sorted(fixture.plans.requests) == ["ann", "ann", "bob"]
+    assert trio.current_time() == limits.PLAN_SECONDS_MAX
+    assert not fixture.admission._authenticator._plan_locks
 
 
 async def test_an_old_token_of_a_user_does_not_use_up_their_attempts(

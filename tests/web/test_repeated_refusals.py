@@ -9,7 +9,7 @@ import pytest
 import structlog.testing
 import trio
 
-from tests.support.asgi_server import AsgiClient
+from tests.support.asgi_server import AsgiClient, AsgiServer
 from tests.support.gateway_fixture import make_gateway, settings, token
 from voice_trio import limits
 from voice_trio.auth.signed_tokens import ResumeTokens
@@ -171,6 +171,19 @@ async def test_one_warning_says_that_a_proxy_is_not_trusted_F10(
                 await door.connect("rubbish", path=path, headers=forwarded)
         told = [entry for entry in logs if entry["event"] == "forwarded_for_ignored"]
         assert [(entry["log_level"], entry["client"]) for entry in told] == [("warning", "10.0.0.0")] * warnings
+
+
+async def test_a_forwarded_request_of_the_http_routes_is_warned_of_too_F10(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    head = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "root_path": ""}
+    where = {"path": "/livez", "raw_path": b"/livez", "query_string": b"", "client": ("10.0.0.1", 5)}
+    scope = head | where | {"headers": [(b"host", b"x"), (b"x-forwarded-for", b"203.0.113.9")]}
+    server = AsgiServer()
+    with structlog.testing.capture_logs() as logs, trio.move_on_after(1):  # the client stays, and so does its handler
+        await Application(make_gateway(nursery))(scope, server.receive, server.send)
+    assert [entry["event"] for entry in logs] == ["forwarded_for_ignored"]
+    assert server.sent[0]["status"] == 200
 
 
 async def test_an_expired_token_is_told_so_behind_an_address_that_guesses_F10(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import trio
 
@@ -75,6 +76,7 @@ class Authenticator:
         self._signing_secret = settings.signing_secret
         self._client_secrets = ClientSecrets(settings.signing_secret)
         self._attempts = RecentEvents(limit=limits.ATTEMPTS_PER_MINUTE, window_seconds=limits.MINUTE_SECONDS)
+        self._plan_locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
         self._failed_tokens = RecentEvents(limit=limits.FAILED_TOKENS_PER_MINUTE, window_seconds=limits.MINUTE_SECONDS)
 
     async def authenticate(self, attempt: AdmissionAttempt) -> User | Refusal:
@@ -89,6 +91,13 @@ class Authenticator:
         if rollout.barred and rollout.bars(user_hash(user.id, self._signing_secret)):
             return replace(refusals.not_in_rollout(rollout.message), facts={"cause": "barred"})
         return await self._check_plan_and_rollout(user, attempt, rollout)
+
+    def _plan_lock(self, user_id: str) -> trio.Lock:
+        """Held during a request to the plan service: else one user's attempts could take all connections to it."""
+        lock = self._plan_locks.get(user_id)
+        if lock is None:
+            lock = self._plan_locks[user_id] = trio.Lock()
+        return lock
 
     def _check_flag(self, rollout: Rollout) -> Refusal | None:
         if not self._is_enabled:
@@ -138,7 +147,8 @@ class Authenticator:
         if not attempt.has_client_secret:
             try:
                 with trio.fail_after(limits.PLAN_SECONDS_MAX):
-                    entitled = await self._plans.entitlement(user, attempt.token or "")
+                    async with self._plan_lock(user.id):
+                        entitled = await self._plans.entitlement(user, attempt.token or "")
             except (PlanUnverified, trio.TooSlowError):
                 return refusals.plan_unverified()
             user = replace(user, plan=entitled.plan, voice=entitled.voice, voice_speed=entitled.voice_speed)

@@ -35,6 +35,9 @@ class OperatorTokens:
         self._on_failure = on_failure
         self._failures = RecentEvents(limit=limits.FAILED_TOKENS_PER_MINUTE, window_seconds=limits.MINUTE_SECONDS)
         self._logged = RecentEvents(limit=1, window_seconds=limits.MINUTE_SECONDS)
+        self._logged_in_all = RecentEvents(
+            limit=limits.UNKNOWN_REFUSALS_LOGGED_PER_MINUTE, window_seconds=limits.MINUTE_SECONDS
+        )
 
     async def check_administrator(self, token: str, address: str) -> User | Refusal:
         """The administrator that `token` names, or the refusal of the client at `address`."""
@@ -66,6 +69,7 @@ class OperatorTokens:
 
     def _report(self, kind: str, address: str) -> None:
         self._on_failure(kind)
-        if not self._logged.wait_seconds(address):
+        if not self._logged.wait_seconds(address) and not self._logged_in_all.wait_seconds("all"):
             self._logged.note(address)
+            self._logged_in_all.note("all")
             log.warning("operator_token_refused", kind=kind, client=mask_address(address))

@@ -56,6 +56,9 @@ def embedded(
     """
     with one_line_errors():
         host, port = parse_bind(bind)
+    token = token and token.strip()  # of a file it may end with a newline
+    if token == "":
+        raise click.UsageError("the token is blank")
     options = _Options(host, port, documents or (handbook_folder(),), ears, adapted)
     with one_line_errors():
         trio.run(_serve, options, ServerSettings(token=token, sessions_max=sessions))

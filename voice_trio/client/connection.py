@@ -122,8 +122,8 @@ class VoiceConnection:
 async def connect_voice(url: str, token: str | None = None) -> AsyncIterator[VoiceConnection]:
     """Open a session at `url` (`ws://` or `wss://`), wait until it is ready, and close it when the block ends.
 
-    `token` is the user's token. A `?token=` in `url` is used if `token` is missing. Either is sent as a header, so that
-    no log of a proxy has it.
+    `token` is the user's token; blanks and newlines around it do not matter. A `?token=` in `url` is used if `token` is
+    missing. Either is sent as a header, so that no log of a proxy has it.
 
     Raises `VoiceUnreachable` if the gateway does not answer within 10 s or is not ready within 65 s (it may try for
     60 s to connect to its upstream). Raises `VoiceRefused` if the gateway refuses the session. An error of the block
@@ -133,7 +133,7 @@ async def connect_voice(url: str, token: str | None = None) -> AsyncIterator[Voi
     `VoiceConnection.end` the session can be resumed.
     """
     address, in_address = _without_token(url)
-    shown = token or in_address
+    shown = (token or "").strip() or (in_address or "").strip()
     headers = {"Authorization": f"Bearer {shown}"} if shown else {}
     error: Exception | None = None
     async with trio.open_nursery() as nursery:

@@ -192,9 +192,9 @@ def _has_token(token: str | None, headers: Mapping[str, str], subprotocols: tupl
     if token is None:
         return True
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
-    brought = [bearer.strip() if scheme.lower() == "bearer" else "", headers.get("api-key", "")]
+    brought = [bearer if scheme.lower() == "bearer" else "", headers.get("api-key", "")]
     brought += [name.removeprefix(KEY_SUBPROTOCOL) for name in subprotocols if name.startswith(KEY_SUBPROTOCOL)]
-    return any(hmac.compare_digest(each.encode(), token.encode()) for each in brought)
+    return any(hmac.compare_digest(each.strip().encode(), token.encode()) for each in brought)
 
 
 def _query(path: str) -> dict[str, str]:

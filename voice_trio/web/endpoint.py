@@ -15,6 +15,7 @@ import trio
 
 from voice_trio import limits
 from voice_trio.admission import refusals
+from voice_trio.admission.client_address import mask_address
 from voice_trio.admission.refusals import Refusal
 from voice_trio.errors import LinkClosed
 from voice_trio.net.dial import make_dial
@@ -127,7 +128,7 @@ class Endpoint(ABC):
                 link = await attempt.begin_session(self.message_bytes_max)
                 with self._gateway.byte_budget.open(outcome.user.id) as link.account:
                     session = self._make_session(attempt, link, outcome, writer)
-                    await self._run_session(outcome, session, writer)
+                    await self._run_session(attempt, outcome, session, writer)
             else:
                 await self._refuse(attempt, replace(refusals.upstream_unavailable(), user=outcome.user))
         finally:
@@ -170,15 +171,23 @@ class Endpoint(ABC):
         writer.follow(session.open_turns, bill)
         return session
 
-    async def _run_session(self, grant: SessionGrant, session: Session, writer: RecordWriter) -> None:
+    async def _run_session(
+        self, attempt: ConnectionAttempt, grant: SessionGrant, session: Session, writer: RecordWriter
+    ) -> None:
         with (
             structlog.contextvars.bound_contextvars(session_id=grant.session_id),
             self._gateway.reports.session(grant.session_id, session.config.user),
             self._gateway.live.track(session, grant.user.id),
         ):
-            resumed = grant.resumed is not None
             grant.holder.when_lost(lambda: session.end(Ending.TAKEN_OVER))
-            log.info("session_admitted", user=session.config.user, plan=grant.plan, resumed=resumed)
+            log.info(
+                "session_admitted",
+                user=session.config.user,
+                plan=grant.plan,
+                resumed=grant.resumed is not None,
+                request=self.request_kind,
+                client=mask_address(attempt.handshake.address),
+            )
             self._gateway.statistics.count_admission(session.config.user)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(grant.keep_lease)

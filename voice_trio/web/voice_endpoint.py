@@ -84,7 +84,8 @@ class VoiceEndpoint(Endpoint):
         await link.send(writer.refusal(refusal.code, refusal.message, refusal.retry_after))
         if refusal.is_repeated:
             await self._hold(attempt)
-        await link.aclose(refusal.close_code, refusal.reason)
+        with attempt.request.waiting(limits.SESSION_CLOSE_SECONDS_MAX):  # a client may leave the close unanswered
+            await link.aclose(refusal.close_code, refusal.reason)
 
     async def _hold(self, attempt: ConnectionAttempt) -> None:
         """Wait before the close frame of a repeated refusal, so that a client that reconnects after it is slow.
