@@ -119,6 +119,9 @@ REPEATED_REFUSALS = 3  # of one token or user in a minute; from then on at the h
 REPEATED_REFUSAL_SECONDS = 2.0  # between such a refusal after the upgrade and its close: a client that loops is slow
 REFUSALS_LOGGED_PER_MINUTE = 5  # lines of one user (or address), code and request: the form changes with the third
 UNKNOWN_REFUSALS_LOGGED_PER_MINUTE = 120  # lines of all refusals without a user: two a second, from any addresses
+ERROR_CODES_OF_SESSION_MAX = 20  # of errors that one session counts by code; ours are 17, upstreams have their own
+ERROR_CODES_MAX = 60  # of errors that the metrics of a process tell apart
+ERROR_CODE_CHARS_MAX = 64  # of a code that is counted: twice the longest of ours
 PLANS_COUNTED_MAX = 20  # plans that a metric tells apart; further ones count as one
 REPEATED_REFUSALS_HELD_MAX = 64  # connections of a process that wait so; further ones close at once
 

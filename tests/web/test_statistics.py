@@ -106,6 +106,23 @@ def test_sessions_are_counted_by_ending_and_failures_make_the_error_rate() -> No
     assert told["errors"] == {"bad_message": 8}
 
 
+def test_codes_that_an_upstream_invents_are_few_labels() -> None:
+    statistics = Statistics(lambda: 0)
+    for session in range(50):
+        summary = session_summary(Ending.CLIENT_LEFT)
+        summary.errors.clear()
+        for number in range(100):
+            summary.count_error(f"{session}-{number}-" + "x" * 10_000)
+        assert len(summary.errors) == limits.ERROR_CODES_OF_SESSION_MAX + 1
+        assert sum(summary.errors.values()) == 100
+        statistics.session_ended(summary)
+
+    errors = statistics.as_json()["errors"]
+    assert len(errors) <= limits.ERROR_CODES_MAX + 1
+    assert max(map(len, errors)) <= limits.ERROR_CODE_CHARS_MAX
+    assert sum(errors.values()) == 5000
+
+
 def test_users_are_counted_once_a_day_and_only_if_they_talked() -> None:
     now = [0.0]
     statistics = Statistics(lambda: 0, unix_time=lambda: now[0])

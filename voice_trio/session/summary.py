@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from voice_trio import limits
 from voice_trio.billing.prices import Cost
 
 if TYPE_CHECKING:
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
 
     from voice_trio.conversation.turn.record import TurnRecord
     from voice_trio.session.endings import Ending
+
+
+def count_bounded(counts: Counter[str], code: str, count: int, codes_max: int) -> str:
+    """Count `code`, cut to a label's length; as `other` if it is new and there are `codes_max`. Returns its name."""
+    name = code[: limits.ERROR_CODE_CHARS_MAX]
+    if name not in counts and len(counts) >= codes_max:
+        name = "other"
+    counts[name] += count
+    return name
 
 
 @dataclass(slots=True)
@@ -42,6 +52,10 @@ class Summary:
     """(kind, usage) of every response and transcription, by id: a usage that comes twice is counted once (I10)."""
     cost: Cost = field(default_factory=Cost)
     """Of this connection; what a session cost before it was resumed is not in it."""
+
+    def count_error(self, code: str) -> None:
+        """Count an error that the client gets; beyond a number of codes, which upstreams invent, as `other`."""
+        count_bounded(self.errors, code, 1, limits.ERROR_CODES_OF_SESSION_MAX)
 
     def count_turn(self, record: TurnRecord) -> None:
         if record.status == "joined":  # it goes on as the next turn

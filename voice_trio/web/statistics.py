@@ -20,6 +20,7 @@ from voice_trio.observability.percentiles import WINDOWS, Percentiles
 from voice_trio.observability.prometheus import GaugeMerge, PrometheusMetrics
 from voice_trio.session.endings import Ending
 from voice_trio.session.observers import Observer
+from voice_trio.session.summary import count_bounded
 from voice_trio.web.process_stats import ProcessStats, total
 
 if TYPE_CHECKING:
@@ -174,9 +175,9 @@ class Statistics(Observer):
         has_failed = ending in _FAILURES
         self._sessions[ending.value.name] += 1
         self.metrics.sessions.labels(ending.value.name).inc()
-        self._errors.update(summary.errors)
         for code, count in summary.errors.items():
-            self.metrics.errors.labels(code).inc(count)
+            name = count_bounded(self._errors, code, count, limits.ERROR_CODES_MAX)
+            self.metrics.errors.labels(name).inc(count)
         self._totals["audio_in_s"] += round(summary.audio_in_s)
         self._totals["audio_out_s"] += round(summary.audio_out_s)
         self._totals["interruptions"] += summary.interruptions

@@ -172,7 +172,7 @@ class RealtimeClientConnection:
             self._send_upstream_error(event)
             return
         if isinstance(event, commands.UpstreamErrorForwarded):
-            self._host.summary.errors[event.error.code] += 1
+            self._host.summary.count_error(event.error.code)
         if isinstance(event, events.ResponseDone) and not event.wire:
             self._queue_end(event, now)
             return
@@ -255,7 +255,7 @@ class RealtimeClientConnection:
             self._ready.set()
 
     def _send_error(self, error: InvalidEvent) -> None:
-        self._host.summary.errors[error.code] += 1
+        self._host.summary.count_error(error.code)
         if self._decoder.limits.is_exceeded:
             self._host.end(Ending.NOT_JSON)
         elif self._decoder.limits.may_send_error(trio.current_time()):

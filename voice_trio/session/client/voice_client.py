@@ -117,7 +117,7 @@ class VoiceClientConnection:
             self._host.observe(FlushQueued())
             flush_at = trio.current_time()
         elif isinstance(event, commands.ErrorNotice):
-            self._host.summary.errors[event.code] += 1
+            self._host.summary.count_error(event.code)
         text = writer.write(event)
         if text is not None:
             lane, dies_with_response = _LANES.get(type(event), (Lane.OTHER, False))
@@ -177,4 +177,4 @@ class VoiceClientConnection:
         elif self._decoder.limits.may_send_error(trio.current_time()):
             self.send(commands.ErrorNotice(error.code, str(error)))
         else:
-            self._host.summary.errors[error.code] += 1
+            self._host.summary.count_error(error.code)
