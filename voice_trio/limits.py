@@ -71,7 +71,9 @@ KEEPALIVE_INTERVAL_SECONDS = 5
 KEEPALIVE_PROBES_MAX = 3
 PING_SECONDS = 20.0  # between two WebSocket pings, below the idle timeout of common proxies (60 s)
 PONG_SECONDS_MAX = 10.0  # a later pong means a lost connection
-PING_CHECK_SECONDS = 1.0  # between two looks at which links of the process want a ping
+UPSTREAM_PING_SECONDS = 3.5  # to an upstream; with the pong and two checks 7 s, after which it is given up
+UPSTREAM_PONG_SECONDS_MAX = 3.0
+PING_CHECK_SECONDS = 0.25  # between two looks at which links of the process want a ping
 MESSAGES_WITHOUT_CHECKPOINT_MAX = 16  # from one read; then other tasks run, and a cancellation is noticed
 CLOSE_REASON_BYTES_MAX = 123  # RFC 6455 §5.5: a control frame has 125 bytes, two of which are the code
 

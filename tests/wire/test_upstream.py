@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
+from urllib.parse import urlsplit
 
 import pytest
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
 
+from voice_trio import limits
 from voice_trio.errors import LinkClosed, ModelRefused, ModelUnavailable
 from voice_trio.net.dial import UpstreamDial, make_dial
 from voice_trio.net.keepalive import Keepalive
@@ -218,6 +222,26 @@ async def test_a_peer_that_vanishes_silently_is_noticed_by_the_missing_pong() ->
                 assert 0.2 <= trio.current_time() - started_at < 0.6
                 await link.aclose()
             assert not nursery.child_tasks
+
+
+async def test_F63_the_kernel_ends_a_connection_whose_upstream_acknowledges_nothing() -> None:
+    with trio.fail_after(5):
+        async with websocket_server(echo) as url, trio.open_nursery() as nursery:
+            link = await make_dial(url, "m", None)(nursery)
+            assert options_towards(urlsplit(url).port) == [(limits.UNACKNOWLEDGED_MS_MAX, 1, 1)]
+            await link.aclose()
+
+
+def options_towards(port: int | None) -> list[tuple[int, int, int]]:
+    """(TCP_USER_TIMEOUT, SO_KEEPALIVE, TCP_NODELAY) of each connection of this process to a port."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as end:
+            if end.family == socket.AF_INET and end.type == socket.SOCK_STREAM and end.getpeername()[1] == port:
+                user_timeout = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+                keepalive = end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                found.append((user_timeout, keepalive, end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+    return found
 
 
 async def test_closing_towards_a_peer_that_does_not_answer_takes_half_a_second() -> None:

@@ -19,6 +19,8 @@ import trio
 from voice_trio import limits
 from voice_trio.errors import ModelUnavailable
 from voice_trio.net.byte_stream import TcpStream
+from voice_trio.net.keepalive import UPSTREAM_KEEPALIVE
+from voice_trio.net.listeners import set_timeouts
 from voice_trio.net.refusals import connect_error, refusal_error, tls_error
 from voice_trio.net.tls import open_tls
 from voice_trio.net.websocket import WebSocketLink
@@ -45,7 +47,7 @@ class UpstreamDial:
         key: str | None,
         *,
         safety_identifier: str = "",
-        keepalive: Keepalive | None = None,
+        keepalive: Keepalive = UPSTREAM_KEEPALIVE,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._url = with_query(url, model=model, intent="transcription" if model is None else None)
@@ -124,6 +126,7 @@ async def _connect(url: str, ssl_context: ssl.SSLContext | None) -> ByteStream:
         raise connect_error(host, error) from error
     # The descriptor moves into a socket of the standard library, with its options: `TCP_NODELAY` is set already.
     connection = socket.socket(fileno=opened.socket.detach())
+    set_timeouts(connection)
     if not is_secure:
         return TcpStream(connection)
     try:

@@ -12,10 +12,22 @@ from voice_trio import limits
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """A ping every `interval_seconds`; without a pong within `pong_seconds_max` the connection counts as lost."""
+    """A ping every `interval_seconds`; without a pong within `pong_seconds_max` the connection counts as lost.
+
+    So a peer that vanishes is noticed within the sum of both.
+    """
 
     interval_seconds: float = limits.PING_SECONDS
     pong_seconds_max: float = limits.PONG_SECONDS_MAX
+
+    @property
+    def pause_seconds(self) -> float:
+        """From a pong's deadline to the next ping."""
+        return max(0.0, self.interval_seconds - self.pong_seconds_max)
+
+
+UPSTREAM_KEEPALIVE = Keepalive(limits.UPSTREAM_PING_SECONDS, limits.UPSTREAM_PONG_SECONDS_MAX)
+"""For an upstream, whose silence its client hears at once."""
 
 
 class KeptAlive(Protocol):
@@ -43,14 +55,16 @@ async def sleep_for_readers(seconds: float) -> None:
 
 
 class LinkKeeper:
-    """The links that one task keeps alive, and when it looks at each of them next."""
+    """The links that one task keeps alive, how, and when it looks at each of them next."""
 
     def __init__(self, keepalive: Keepalive) -> None:
         self._keepalive = keepalive
-        self._due: dict[KeptAlive, float] = {}
+        self._due: dict[KeptAlive, tuple[float, Keepalive]] = {}
 
-    def add(self, link: KeptAlive) -> None:
-        self._due[link] = trio.current_time() + self._keepalive.interval_seconds
+    def add(self, link: KeptAlive, keepalive: Keepalive | None = None) -> None:
+        """Look after a link until `discard`, if need be with a `Keepalive` of its own."""
+        keepalive = keepalive or self._keepalive
+        self._due[link] = (trio.current_time() + keepalive.interval_seconds, keepalive)
 
     def discard(self, link: KeptAlive) -> None:
         """The link is closed. No effect the second time."""
@@ -61,12 +75,12 @@ class LinkKeeper:
         while True:
             await sleep_for_readers(min(limits.PING_CHECK_SECONDS, self._keepalive.pong_seconds_max))
             now = trio.current_time()
-            for link in [link for link, at in self._due.items() if at <= now]:
-                seconds = link.ping_or_lose(self._keepalive)
+            for link, keepalive in [(link, keepalive) for link, (at, keepalive) in self._due.items() if at <= now]:
+                seconds = link.ping_or_lose(keepalive)
                 if seconds is None:
                     self.discard(link)
                 else:
-                    self._due[link] = now + seconds
+                    self._due[link] = (now + seconds, keepalive)
 
 
 _keeper: trio.lowlevel.RunVar[LinkKeeper | None] = trio.lowlevel.RunVar("link_keeper", default=None)
@@ -86,7 +100,7 @@ def running_keeper() -> LinkKeeper | None:
 
 
 async def keep_links_alive(keepalive: Keepalive | None = None) -> Never:
-    """Look after every link that is opened meanwhile without a `Keepalive` of its own, until cancelled."""
+    """Look after every link that is opened meanwhile, until cancelled; by `keepalive` if it has none of its own."""
     keeper = LinkKeeper(keepalive or Keepalive())
     token = _keeper.set(keeper)
     try:

@@ -1,4 +1,4 @@
-"""Listening sockets whose connections cannot hang: opened here, or found among the open sockets of the process.
+"""Sockets whose connections cannot hang: listening ones, opened here or found in the process, and their options.
 
 Accepted connections inherit the options of the listening socket. TCP_USER_TIMEOUT matters most: the HTTP server shields
 its sends from cancellation and has no timeout for them. A client that stops reading would block a task, a session and a
@@ -20,14 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-_OPTIONS = (
-    (socket.SOL_SOCKET, "SO_SNDBUF", limits.SEND_BUFFER_BYTES),
+_TIMEOUTS = (
     (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-    (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
     (socket.IPPROTO_TCP, "TCP_KEEPIDLE", limits.KEEPALIVE_IDLE_SECONDS),
     (socket.IPPROTO_TCP, "TCP_KEEPINTVL", limits.KEEPALIVE_INTERVAL_SECONDS),
     (socket.IPPROTO_TCP, "TCP_KEEPCNT", limits.KEEPALIVE_PROBES_MAX),
     (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", limits.UNACKNOWLEDGED_MS_MAX),
+)
+_LISTENING = (
+    (socket.SOL_SOCKET, "SO_SNDBUF", limits.SEND_BUFFER_BYTES),
+    (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
+    *_TIMEOUTS,
 )
 
 
@@ -57,13 +60,22 @@ def open_listener(bind: str) -> socket.socket:
 
 def set_socket_options(listener: socket.socket) -> None:
     """Set the options that accepted connections inherit; options that the system lacks are skipped."""
-    if listener.family not in (socket.AF_INET, socket.AF_INET6):
+    _set(listener, _LISTENING)
+
+
+def set_timeouts(connection: socket.socket) -> None:
+    """Let the kernel end a connection whose peer acknowledges nothing, also while nothing is sent."""
+    _set(connection, _TIMEOUTS)
+
+
+def _set(target: socket.socket, options: Iterable[tuple[int, str, int]]) -> None:
+    if target.family not in (socket.AF_INET, socket.AF_INET6):
         return
-    for level, name, value in _OPTIONS:
+    for level, name, value in options:
         option = getattr(socket, name, None)
         if option is not None:
             with suppress(OSError):
-                listener.setsockopt(level, option, value)
+                target.setsockopt(level, option, value)
 
 
 def set_options_on_own_listeners() -> int:

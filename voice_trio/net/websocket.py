@@ -170,9 +170,9 @@ class WebSocketLink(Link):
         A peer that does not answer has lost the connection. No answer is expected while nothing is received here,
         because a pong would wait unread.
         """
-        self._keeper = None if keepalive else running_keeper()
+        self._keeper = running_keeper()
         if self._keeper is not None:
-            self._keeper.add(self)
+            self._keeper.add(self, keepalive)
             return
         self._keepalive_over = trio.Event()
         nursery.start_soon(self._keep_alive, keepalive or Keepalive())
@@ -192,7 +192,8 @@ class WebSocketLink(Link):
                 log.warning("pong_timed_out", timeout_s=keepalive.pong_seconds_max)
                 self._lose(LinkClosed())
                 return None
-        elif not self._stream.unsent:  # else the peer reads nothing now, and the sender has a limit of its own
+            return keepalive.pause_seconds
+        if not self._stream.unsent:  # else the peer reads nothing now, and the sender has a limit of its own
             self._was_heard = False
             try:
                 self._stream.send_nowait(self._protocol.ping(b""))
