@@ -195,8 +195,13 @@ async def _read_body(http: h11.Connection, stream: ByteStream) -> bytes:
 
 def _check_accepted(response: h11.InformationalResponse, key: str) -> None:
     """RFC 6455 §4.1: what the response must have, and must not have."""
-    headers = {name: value for name, value in response.headers}
-    if headers.get(b"sec-websocket-accept", b"") != accept_key(key):
+    headers: dict[bytes, list[bytes]] = {}
+    for name, value in response.headers:
+        headers.setdefault(name, []).append(value)
+    upgrade, connection = headers.get(b"upgrade", []), b",".join(headers.get(b"connection", []))
+    is_upgraded = [value.lower() for value in upgrade] == [b"websocket"]
+    is_upgraded &= b"upgrade" in (token.strip() for token in connection.lower().split(b","))
+    if not is_upgraded or headers.get(b"sec-websocket-accept") != [accept_key(key)]:
         raise ModelUnavailable("the server did not accept the WebSocket")
     if b"sec-websocket-extensions" in headers or b"sec-websocket-protocol" in headers:
         raise ModelUnavailable("the server chose an extension or a subprotocol that was not offered")

@@ -46,7 +46,7 @@ def _error_code(body: bytes | None) -> str:
         code = answer["error"]["code"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return ""
-    return code[:64] if isinstance(code, str) else ""
+    return code[:64] if isinstance(code, str) and code.isascii() and code.isprintable() else ""
 
 
 def _first_line(error: BaseException) -> str:

@@ -116,6 +116,7 @@ _DISCONNECTED = (
     ConnectionClosed,
     ProtocolError,
     h11.ProtocolError,
+    UnicodeError,  # of headers, which the library decodes as ASCII
     trio.BrokenResourceError,
     trio.ClosedResourceError,
     OSError,
