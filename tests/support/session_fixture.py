@@ -89,7 +89,7 @@ class SessionFixture(Observer):
         nursery.start_soon(self._fail_when_idle)
 
     async def _dial(self, nursery: trio.Nursery) -> Link:
-        self.upstreams_left_open += self.model.connections - len(self.model.losses)
+        self.upstreams_left_open += self.model.session is not None and not self.model.session.over.is_set()
         if trio.current_time() < self._upstream_away_until:
             raise ModelUnavailable("away")
         return self.model.connect()
