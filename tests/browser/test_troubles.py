@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
 
 from tests.support.browser_driver import (
@@ -73,6 +74,25 @@ def test_a_gateway_that_is_killed_and_comes_back_is_talked_to_again(
         delays = [entry["delayMs"] for entry in logged(page, "reconnecting")]
         assert all(250 * 2**n <= delay <= 500 * 2**n for n, delay in enumerate(delays))
         assert page.locator(".turn").count() == 2
+
+
+def test_a_session_that_an_operator_ends_is_not_taken_up_again_F18(
+    driver: BrowserDriver, gateway: BrowserGateway
+) -> None:
+    page = driver.open(gateway.port)
+    start_talking(page)
+    ask_in_writing(page, "How warm?")
+    wait_for_state(page, "speaking")
+    with httpx2.Client(headers={"Authorization": f"Bearer {token('root', is_admin=True)}"}) as operator:
+        sessions = f"http://127.0.0.1:{gateway.port}/v1/voice/sessions"
+        [live] = operator.get(sessions).json()["sessions"]
+        assert operator.delete(f"{sessions}/{live['session_id']}").json()["outcome"] == "ended"
+    assert "An operator has ended it." in notice(page)
+    wait_for_state(page, "error")
+    page.wait_for_timeout(1500)  # longer than the first pause before a reconnect
+    assert logged(page, "reconnecting") == []
+    [error] = [entry for entry in logged(page, "error") if entry["isFatal"]]
+    assert (error["code"], error["closeCode"]) == ("ended_by_operator", 1008)
 
 
 def test_a_reload_goes_on_with_the_conversation(driver: BrowserDriver, gateway: BrowserGateway) -> None:

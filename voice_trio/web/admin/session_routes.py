@@ -47,7 +47,7 @@ class SessionRoutes:
         return await self._answer(lambda _: self._sessions())
 
     async def session(self, session_id: str) -> Response:
-        return await self._answer(lambda _: self._session(session_id))
+        return await self._answer(lambda admin: self._session(admin, session_id))
 
     async def end(self, session_id: str) -> Response:
         return await self._answer(lambda admin: self._end(admin, session_id))
@@ -72,12 +72,16 @@ class SessionRoutes:
     async def _sessions(self) -> Response:
         return json_response(await self._control.listed(request.args.get("user")))
 
-    async def _session(self, session_id: str) -> Response:
+    async def _session(self, admin: User, session_id: str) -> Response:
         words = _SWITCH.get(request.args.get("words", "false").lower())
         if words is None:
             raise BadMessage("words: must be true or false")
         found = await self._control.described(session_id, words=words)
-        return _unknown("No session has this id, or its record has expired.") if found is None else json_response(found)
+        if found is None:
+            return _unknown("No session has this id, or its record has expired.")
+        if words:
+            log.info("session_words_shown", by=self._hash(admin), session_id=session_id)
+        return json_response(found)
 
     async def _end(self, admin: User, session_id: str) -> Response:
         outcome = await self._control.end(session_id)

@@ -228,8 +228,10 @@ export class VoiceClient extends EventTarget {
       this.#emit("fresh", {});
       this.#connect();
     } else if (FINAL_CLOSES.has(code) || (!wasReady && this.#isRepeatedRefusal(code))) {
-      if (code === 4001) this.#forgetResume();
-      this.#fail({ code: FINAL_CODES[code] ?? "closed", message: reason, ...this.#refusal, closeCode: code });
+      const byOperator = reason.startsWith(ENDED_BY_OPERATOR);
+      if (code === 4001 || byOperator) this.#forgetResume();
+      const name = FINAL_CODES[code] ?? (byOperator ? "ended_by_operator" : "closed");
+      this.#fail({ code: name, message: reason, ...this.#refusal, closeCode: code });
     } else {
       this.#retry(code, reason);
     }
@@ -543,6 +545,7 @@ export class VoiceClient extends EventTarget {
   }
 }
 
+const ENDED_BY_OPERATOR = "Session ended by an operator"; // the beginning of a close's reason
 const FINAL_CODES = { 4001: "resumed_elsewhere", 4002: "budget_exhausted", 4003: "plan_required" };
 
 /** The loudspeaker: its context runs at the protocol's rate, so that positions are exact; the browser resamples. */
