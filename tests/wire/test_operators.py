@@ -124,7 +124,9 @@ async def test_a_page_of_the_gateways_protocol_is_named_in_the_list_of_openais_F
             nursery.cancel_scope.cancel()
 
 
-async def test_through_redis_sessions_of_every_instance_are_listed_F18(tmp_path: Path, redis: RedisServer) -> None:
+async def test_through_redis_sessions_of_every_instance_are_listed_and_ended_F18(
+    tmp_path: Path, redis: RedisServer
+) -> None:
     how = {"REDIS_URL": redis.url, "JWT_SECRET": SECRET}
     with trio.fail_after(SECONDS_MAX):
         async with two_gateways(tmp_path, REDIS_URL=redis.url) as (one, two), trio.open_nursery() as nursery:
@@ -136,6 +138,17 @@ async def test_through_redis_sessions_of_every_instance_are_listed_F18(tmp_path:
             listed = json.loads(stdout)["sessions"]
             assert {entry["session_id"] for entry in listed} == {*names}
             assert len({entry["instance"] for entry in listed}) == 2
+
+            # By command, on the one; by the other gateway's route, on the second: neither holds the session.
+            assert await run("sessions", "end", "--user", "ada", **how) == (0, f"{names[0]} ended\n", "")
+            assert (await first.is_closed()).reason == "Session ended by an operator"
+            status, body = await ask(one.port, "DELETE", f"/v1/voice/sessions/{names[1]}")
+            assert (status, body["outcome"]) == (200, "ended")
+            assert (await second.is_closed()).code == 1008
+
+            _, stdout, _ = await run("sessions", "show", names[0], "--json", **how)
+            record = json.loads(stdout)["record"]
+            assert (record["end_reason"], record["user"]) == ("ended_by_operator", ADA)
             nursery.cancel_scope.cancel()
 
 

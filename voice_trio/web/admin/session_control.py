@@ -10,11 +10,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import trio
 
 from voice_trio import limits
 from voice_trio.auth.tokens import user_hash, user_hashes
 from voice_trio.errors import StateUnavailable
 from voice_trio.session.endings import Ending
+from voice_trio.state.session_claims import InstanceRequest, Verb
 from voice_trio.state.session_directory import in_order
 
 if TYPE_CHECKING:
@@ -93,7 +95,13 @@ class SessionControl:
         found = await self._find(session_id)
         if found is None:
             return EndOutcome.UNKNOWN
-        raise StateUnavailable(f"the session is held by instance {found.instance}: ask that gateway")
+        if not await self._state.request(found.instance, InstanceRequest(Verb.END, session_id)):
+            return EndOutcome.UNKNOWN  # that instance is gone, and its sessions with it
+        with trio.move_on_after(limits.OPERATOR_END_SECONDS_MAX):
+            while await self._find(session_id) is not None:  # noqa: ASYNC110  # another process changes it
+                await trio.sleep(limits.OPERATOR_POLL_SECONDS)
+            return EndOutcome.ENDED
+        return EndOutcome.ASKED
 
     async def _find(self, session_id: str) -> LiveSession | None:
         sessions, is_complete = await self._sessions()
