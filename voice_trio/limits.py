@@ -195,6 +195,7 @@ DAY_TOTALS_REMEMBERED = 2  # days: today, and yesterday for instances that repor
 USERS_REPORTED_MAX = 200  # users in one report to Redis; the others are in the next
 SPENDING_DAYS_REMEMBERED = 3
 EXPECTED_SPEND_SECONDS = 0.25  # between two looks at what responses in progress will cost; a kill leaves that untold
+LOST_SESSION_SECONDS = 3.0  # between two looks for sessions of killed instances, which are listed for 20 s
 LOST_SPEND_SECONDS = 5.0  # between two looks for killed instances, whose keys live for REDIS_ALIVE_SECONDS
 SPENDING_REPORT_SECONDS = 5.0  # how often the day's sum is reported and read, at the latest
 RECORD_SECONDS = 3600.0  # a session record is stored after its last revision

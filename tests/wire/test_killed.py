@@ -22,6 +22,7 @@ from tests.support.deployment import (
 )
 from tests.support.http_receiver import HttpReceiver, listening
 from tests.support.redis_servers import RedisServer, redis_server
+from voice_trio.state.redis.keys import alive_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -280,3 +281,40 @@ async def test_a_second_sigterm_in_mid_answer_leaves_no_money_untold_F62(tmp_pat
             assert record["cost_micro_usd"] > 1_000  # sound of the answer, by estimate
             assert spent_micro_usd(redis) == (record["cost_micro_usd"], record["cost_micro_usd"])
             nursery.cancel_scope.cancel()
+
+
+async def test_a_killed_session_that_is_not_resumed_is_posted_by_another_instance_and_its_money_counted_F62(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    with listening(BackOffice()) as office, trio.fail_after(40):
+        url = f"http://127.0.0.1:{office.server_port}/"
+        async with (
+            gateways(tmp_path, redis, VOICE_WEBHOOK_URL=url) as all_of_them,
+            trio.open_nursery() as nursery,
+        ):
+            client = await all_of_them.present.join(nursery)
+            await ready(client)
+            await trio.sleep(1.5)  # by then its instance has listed it
+            caller = Caller(all_of_them.model, client)
+            caller.answer(pace=100.0)
+            await caller.ask()
+            await caller.model.says("response.done")
+            await trio.sleep(0.3)  # billed, and perhaps not reported
+            assert all_of_them.present.process is not None
+            await kill(all_of_them.present.process)
+            [instance] = [record["instance"] for record in records(redis)]
+            redis.do("DEL", alive_key(instance))  # as it is ten seconds later
+            while not office.raw:  # noqa: ASYNC110  # another process posts
+                await trio.sleep(0.05)
+            [record] = [json.loads(body) for body in office.raw]
+            assert (record["end_reason"], record["resumable"], record["turns"][0]["status"]) == ("lost", True, "lost")
+            cost = record["cost_micro_usd"]
+            assert cost > 10_000
+            while spent_micro_usd(redis) != (cost, cost):  # noqa: ASYNC110  # within seconds, by another process
+                await trio.sleep(0.1)
+            nursery.cancel_scope.cancel()
+
+
+def records(redis: RedisServer) -> list[dict[str, Any]]:
+    keys = [key for key in redis.keys() if ":record:" in key]  # noqa: SIM118  # a server, not a mapping
+    return [json.loads(redis.do("HGET", key, "json")) for key in keys]

@@ -40,6 +40,7 @@ from voice_trio.web.gateway import Gateway
 from voice_trio.web.health import Health
 from voice_trio.web.instance_heartbeat import InstanceHeartbeat
 from voice_trio.web.live_sessions import LiveSessions, follow_requests, follow_rollout
+from voice_trio.web.lost_sessions import LostSessionWatch
 from voice_trio.web.process_stats import NoWorkerPeers
 from voice_trio.web.statistics import Statistics
 
@@ -172,6 +173,7 @@ def start_background_tasks(gateway: Gateway) -> None:
         keep_links_alive,
         partial(watch_load, gateway),
         InstanceHeartbeat(gateway).run,
+        LostSessionWatch(gateway.state, gateway.webhook).run,
         partial(report_sessions, gateway.state, gateway.live),
     ]
     if isinstance(peers, FolderWorkerPeers):

@@ -12,6 +12,7 @@ from voice_trio.state.expected_spend import MemoryExpectedSpend
 from voice_trio.state.in_memory_store import InMemoryRecords, InMemoryRollout
 from voice_trio.state.instance_registry import OwnInstance
 from voice_trio.state.limit_counters import DayTotals, LimitCounters
+from voice_trio.state.lost_sessions import NoLostSessions
 from voice_trio.state.session_directory import MemoryDirectory
 from voice_trio.state.state import Spenders, StateHealth
 
@@ -50,6 +51,7 @@ class MemoryState:
         self._store_transcripts = store_transcripts
         self._instance = secrets.token_hex(4)
         self.expected_spend = MemoryExpectedSpend()
+        self.lost_sessions = NoLostSessions()
 
     def __len__(self) -> int:
         """Number of users in memory."""

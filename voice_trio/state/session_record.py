@@ -14,7 +14,10 @@ from voice_trio import limits
 OPEN = "open"
 """The status of a turn that was not over when the record was written."""
 LOST = "lost"
-"""The status of a turn that was open when its instance was killed; it holds what was said and heard until then."""
+"""The status of a turn that was open when its instance was killed; it holds what was said and heard until then.
+
+Also the end reason of a session whose instance was killed.
+"""
 _REVISIONS = 1_000_000
 """Of one connection at most; those of the next begin above, so that a connection that was replaced changes nothing."""
 
@@ -80,16 +83,18 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
         After a kill a turn may be open, which will not be reported any more, and a reserve, for which no bill will
         come: it is counted as cost.
         """
+        return msgspec.structs.replace(self._closed(), revision=(self.revision // _REVISIONS + 1) * _REVISIONS)
+
+    def lost(self) -> SessionRecord:
+        """The record of a session whose instance was killed, as another instance ends it; it can be resumed."""
+        return msgspec.structs.replace(self._closed(), end_reason=LOST, revision=self.revision + 1)
+
+    def _closed(self) -> SessionRecord:
         turns = tuple(
             msgspec.structs.replace(turn, status=LOST) if turn.status == OPEN else turn for turn in self.turns
         )
-        return msgspec.structs.replace(
-            self,
-            turns=turns,
-            cost_micro_usd=self.cost_micro_usd + self.reserved_micro_usd,
-            reserved_micro_usd=0,
-            revision=(self.revision // _REVISIONS + 1) * _REVISIONS,
-        )
+        cost = self.cost_micro_usd + self.reserved_micro_usd
+        return msgspec.structs.replace(self, turns=turns, cost_micro_usd=cost, reserved_micro_usd=0)
 
     def without_text(self) -> SessionRecord:
         """The same record without any text of the conversation; of its turns only their number remains."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from voice_trio.settings import Limits
     from voice_trio.state.expected_spend import ExpectedSpend
     from voice_trio.state.instance_registry import InstanceInfo
+    from voice_trio.state.lost_sessions import LostSessions
     from voice_trio.state.rollout import Rollout
     from voice_trio.state.session_claims import HeldBy, InstanceRequest
     from voice_trio.state.session_directory import SessionDirectory
@@ -214,6 +215,11 @@ class State(Protocol):
     @property
     def directory(self) -> SessionDirectory:
         """The live sessions of all instances."""
+        ...
+
+    @property
+    def lost_sessions(self) -> LostSessions:
+        """Sessions whose instance was killed."""
         ...
 
     @property

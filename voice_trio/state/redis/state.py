@@ -23,6 +23,7 @@ from voice_trio.state.redis.connection import RedisConnection
 from voice_trio.state.redis.directory import RedisDirectory
 from voice_trio.state.redis.driver import RedisDriver, RedisFailed, RedisFault
 from voice_trio.state.redis.expected_spend import RedisExpectedSpend
+from voice_trio.state.redis.lost_sessions import RedisLostSessions
 from voice_trio.state.redis.pending_writes import LocalState, PendingWrites
 from voice_trio.state.redis.quotas import RedisQuotas
 from voice_trio.state.redis.scripts import RedisScripts
@@ -81,6 +82,7 @@ class RedisState(RedisQuotas):
         )
         self._drivers = (working, probing)
         self.expected_spend = RedisExpectedSpend(self._connection, working, local.instance)
+        self.lost_sessions = RedisLostSessions(self._connection, working, local.instance)
         self._supervisor = RedisSupervisor(
             self._connection, working, probing, make_store, servers, local, backoff_factor
         )
