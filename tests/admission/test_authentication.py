@@ -58,6 +58,7 @@ async def test_a_key_server_that_is_down_is_not_the_callers_fault(
     for number in range(30):
         refusal = await fixture.refusal(token(str(number)), address_number(number))
         assert (refusal.code, refusal.http_status, refusal.retry_after) == ("token_invalid", 503, 6)
+        assert refusal.handshake_status == 429
     for _ in range(12):
         await fixture.refusal(token())
     fixture.verifier.is_down = False

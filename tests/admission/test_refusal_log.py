@@ -9,12 +9,14 @@ import pytest
 import structlog.testing
 import trio
 
-from tests.support.admission_fixture import HOME, AdmissionFixture, address_number, token
+from tests.support.admission_fixture import HOME, SECRET, AdmissionFixture, address_number, token
 from voice_trio import limits
 from voice_trio.admission import refusals
 from voice_trio.admission.refusal_log import RefusalLog, plan_label
+from voice_trio.auth.signed_tokens import ResumeTokens
 from voice_trio.auth.tokens import User
 from voice_trio.errors import StateUnavailable
+from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
@@ -79,6 +81,21 @@ async def test_a_refusal_for_capacity_says_what_was_missing_F20(autojump_clock: 
     assert (await fixture.refusal(token("bob"))).facts == {"cause": "state_unavailable"}
     with pytest.raises(StateUnavailable):
         await fixture.state.admit("bob", "x")
+
+
+async def test_a_rate_limit_and_a_failed_resume_say_which_one_F20(autojump_clock: MockClock) -> None:
+    fixture = AdmissionFixture(MAX_SESSIONS_PER_USER_PER_HOUR="1")
+    resume = ResumeTokens(load_settings({"JWT_SECRET": SECRET}).signing_secret)
+    await (await fixture.grant(token())).end()
+    refused = [
+        await fixture.refusal(token()),
+        await fixture.refusal(token(), resume=resume.issue("bob", "vs_1", 600)),
+        await fixture.refusal(token(), resume=resume.issue("ann", "vs_1", 600)),
+    ]
+    refused += [await fixture.refusal("guess") for _ in range(31)][-1:]
+    refused += [await fixture.refusal(token()) for _ in range(20)][-1:]
+    causes = ["sessions", "token", "no_record", "failed_tokens", "attempts"]
+    assert [refusal.facts["cause"] for refusal in refused] == causes
 
 
 async def test_a_client_that_loops_writes_five_lines_a_minute_and_the_next_counts_the_rest_F20(

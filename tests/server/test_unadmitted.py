@@ -84,6 +84,26 @@ async def test_of_those_that_wait_for_their_client_one_makes_room_the_idle_ones_
         assert len(connections) == 4
 
 
+async def test_an_address_with_many_connections_displaces_its_own_and_not_the_one_of_another_I13() -> None:
+    connections = UnadmittedConnections(20, 16)
+    displaced: list[str] = []
+
+    async def wait(slot: Unadmitted, name: str) -> None:
+        with slot.receiving(60):
+            await trio.Event().wait()
+        displaced.append(name)
+
+    async with trio.open_nursery() as nursery:
+        for name, peer, count in (("one", OTHER, 1), ("office", "7.7.7.7", 7), ("flood", PUBLIC, 40)):
+            for _ in range(count):
+                nursery.start_soon(wait, added(connections, peer), name)
+                await trio.testing.wait_all_tasks_blocked()
+        added(connections, "6.6.6.6")
+        await trio.testing.wait_all_tasks_blocked()
+        assert displaced == ["flood"] * 29
+        nursery.cancel_scope.cancel()
+
+
 async def test_an_address_at_its_limit_makes_room_with_its_own_idle_connection_only() -> None:
     connections = UnadmittedConnections(10, 1)
     async with trio.open_nursery() as nursery:

@@ -116,7 +116,7 @@ class Admission:
         try:
             return self._remembered(await self._authenticator.authenticate(attempt), attempt)
         except StateUnavailable:
-            return _STATE_UNAVAILABLE
+            return self._remember(_STATE_UNAVAILABLE, attempt)
 
     def resumed_session(self, resume: str | None) -> str:
         """The id of the session that a resume token of ours names, expired or not; "" for any other token."""

@@ -131,7 +131,8 @@ class Authenticator:
             return refusals.token_invalid(what)
         if not attempt.token:
             return refusals.token_invalid(what).repeated(wait)
-        return refusals.too_many_attempts(limits.FAILED_TOKENS_PER_MINUTE, wait).repeated(wait)
+        refusal = refusals.too_many_attempts(limits.FAILED_TOKENS_PER_MINUTE, wait, cause="failed_tokens")
+        return refusal.repeated(wait)
 
     async def _read_token(self, attempt: AdmissionAttempt) -> User:
         if not attempt.has_client_secret:

@@ -59,7 +59,7 @@ class Refusal:
     @property
     def handshake_status(self) -> int:
         """429 if a later attempt may succeed, else 403."""
-        return 429 if self.code in _LATER_CODES else 403
+        return 429 if self.code in _LATER_CODES or self.http_status >= 500 else 403
 
     def repeated(self, seconds: float) -> Refusal:
         """The same as a repeated refusal: at the handshake, and for the next `seconds` unless it has its own time."""
@@ -114,13 +114,14 @@ def rate_limited(sessions_per_hour: int, retry_after: float) -> Refusal:
     """All rate slots of the user are taken; the next one is free in `retry_after` seconds."""
     reason = f"Rate limit exceeded ({sessions_per_hour} sessions/hour max)"
     text = f"At most {sessions_per_hour} voice sessions can be started in an hour. Please try again later."
-    return Refusal("rate_limited", 1008, reason, text, 429, _whole_seconds(retry_after))
+    return Refusal("rate_limited", 1008, reason, text, 429, _whole_seconds(retry_after), facts={"cause": "sessions"})
 
 
-def too_many_attempts(attempts_per_minute: int, retry_after: float) -> Refusal:
-    """Too many attempts of one user, or too many failed tokens from one address."""
+def too_many_attempts(attempts_per_minute: int, retry_after: float, *, cause: str = "attempts") -> Refusal:
+    """Too many attempts of one user; or, as `cause` then says, too many failed tokens from one address."""
     reason = f"Rate limit exceeded ({attempts_per_minute} attempts/minute max)"
-    return Refusal("rate_limited", 1008, reason, "Too many attempts. Please wait.", 429, _whole_seconds(retry_after))
+    text, wait = "Too many attempts. Please wait.", _whole_seconds(retry_after)
+    return Refusal("rate_limited", 1008, reason, text, 429, wait, facts={"cause": cause})
 
 
 def too_many_sessions(concurrent: int) -> Refusal:
@@ -145,9 +146,13 @@ def budget_exhausted(retry_after: float) -> Refusal:
     return Refusal("budget_exhausted", 4002, "Budget exhausted", text, 429, _whole_seconds(retry_after))
 
 
-def no_resume() -> Refusal:
-    """The session has ended, its record has expired, or the resume token belongs to another user."""
-    return Refusal("resume_invalid", 1008, "Resume not possible", "This session cannot be resumed.", 403)
+def no_resume(cause: str) -> Refusal:
+    """The session has ended, its record has expired, or the resume token belongs to another user; for the log, which.
+
+    The client is not told: it may have found the token of somebody else's session.
+    """
+    text = "This session cannot be resumed."
+    return Refusal("resume_invalid", 1008, "Resume not possible", text, 403, facts={"cause": cause})
 
 
 def taken_over() -> Refusal:

@@ -49,11 +49,11 @@ class Resumption:
         try:
             session_id = self._tokens.read(token, user.id)
         except TokenInvalid:
-            return refusals.no_resume()
+            return refusals.no_resume("token")
         if self._capacity.is_draining:  # before a session that is live elsewhere ends for it
             return refusals.draining()
-        if not _can_be_resumed(await self._state.record(user.id, session_id)):
-            return refusals.no_resume()
+        if cause := _obstacle(await self._state.record(user.id, session_id)):
+            return refusals.no_resume(cause)
         holder = self._holders.enter(session_id)
         outcome: SessionGrant | Refusal | None = None
         try:
@@ -89,14 +89,14 @@ class Resumption:
         is_kept = False
         try:
             record = await self._state.record(user.id, holder.session_id)
-            is_kept = _can_be_resumed(record) and not holder.is_lost
+            is_kept = not _obstacle(record) and not holder.is_lost
         finally:
             if not is_kept:
                 # Without the store the lease expires by itself.
                 with trio.move_on_after(limits.RELEASE_SECONDS_MAX, shield=True), suppress(StateUnavailable):
                     await self._state.end(user.id, holder.session_id, holder.name)
         if record is None or not is_kept:
-            return refusals.taken_over() if holder.is_lost else refusals.no_resume()
+            return refusals.taken_over() if holder.is_lost else refusals.no_resume(_obstacle(record))
         return record
 
 
@@ -107,5 +107,10 @@ def no_place(capacity: Capacity) -> Refusal:
     return replace(refusals.at_capacity(), facts={"cause": "full" if capacity.is_full else "overloaded"})
 
 
-def _can_be_resumed(record: SessionRecord | None) -> bool:
-    return record is not None and record.resumable and record.seconds_left >= limits.RESUME_SECONDS_LEFT_MIN
+def _obstacle(record: SessionRecord | None) -> str:
+    """Why a session cannot be resumed, for the log; "" if it can."""
+    if record is None:
+        return "no_record"
+    if not record.resumable:
+        return "over"
+    return "" if record.seconds_left >= limits.RESUME_SECONDS_LEFT_MIN else "no_time_left"

@@ -3,8 +3,9 @@
 A session has passed admission, which has limits of its own. Everything before that costs a descriptor and no token, so
 that one client could take all descriptors. When a limit is reached, a connection makes room that waits for its client:
 the one that has waited longest between two requests, or else the one whose request has been coming for longest. So a
-newcomer that sends its request at once is served, however many connections are silent. If all connections have work,
-the new one is closed.
+newcomer that sends its request at once is served, however many connections are silent. An address that has many makes
+room first, so that it cannot displace the few of another one (I13). If all connections have work, the new one is
+closed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import trio
 from voice_trio.admission.client_address import client_address, mask_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
 
@@ -56,12 +57,21 @@ class UnadmittedConnections:
 
     def make_room(self, address: str | None = None) -> bool:
         """Close a connection (of `address`) that waits for its client; False if there is none."""
-        for slot, scope in [*self._idle.items(), *self._receiving.items()]:
+        waiting = [*self._idle.items(), *self._receiving.items()]
+        if address is None:
+            address = self._dominant_address(slot for slot, _ in waiting)
+        for slot, scope in waiting:
             if address is None or slot.address == address:
                 scope.cancel(reason="makes room for another connection")
                 slot.release()
                 return True
         return False
+
+    def _dominant_address(self, waiting: Iterable[Unadmitted]) -> str | None:
+        """The address with the most connections in `waiting`, if these are more than many users behind it have."""
+        by_address = Counter(slot.address for slot in waiting if slot.address)
+        address, count = next(iter(by_address.most_common(1)), ("", 0))
+        return address if count > self.per_address_max // 2 else None
 
 
 class Unadmitted:
