@@ -17,6 +17,7 @@ import trio
 from voice_trio import limits
 from voice_trio.errors import ConfigurationError
 from voice_trio.net.listeners import set_options_on_own_listeners
+from voice_trio.observability.log_stream import queue_standard_streams
 from voice_trio.observability.logs import configure_logs
 from voice_trio.server.process import open_gateway
 from voice_trio.settings import load_settings
@@ -56,8 +57,8 @@ class DeployedApplication:
             # nothing. (Only with `-w 0` is the exit code visible: otherwise hypercorn drops that of its worker.)
             print(error, file=sys.stderr, flush=True)  # noqa: T201  # logs need settings
             os._exit(EXIT_CONFIGURATION)
+        _take_over_logs()
         configure_logs(settings.observability)
-        logging.getLogger("hypercorn.error").handlers.clear()  # its records reach our root handler
         _log_warnings(settings)
         async with open_gateway(settings) as gateway:
             self._application = Application(gateway)
@@ -67,6 +68,14 @@ class DeployedApplication:
             with trio.move_on_after(limits.ASGI_SESSIONS_END_SECONDS_MAX):
                 await gateway.live.wait_until_empty()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _take_over_logs() -> None:
+    queue_standard_streams()
+    logging.getLogger("hypercorn.error").handlers.clear()  # its records reach our root handler
+    for handler in logging.getLogger("hypercorn.access").handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.__stdout__:
+            handler.setStream(sys.stdout)
 
 
 def _log_warnings(settings: Settings) -> None:

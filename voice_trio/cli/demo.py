@@ -27,6 +27,7 @@ from voice_trio.knowledge.sqlite.base import KnowledgeWriter
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 from voice_trio.knowledge.sqlite.readers import read_texts
 from voice_trio.net.listeners import open_listener
+from voice_trio.observability.log_stream import queue_standard_streams
 from voice_trio.observability.logs import configure_logs
 from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
@@ -67,6 +68,7 @@ def demo(ctx: click.Context, bind: str) -> None:
     defaults = _defaults(os.environ)
     with one_line_errors():
         settings = load_settings(os.environ, **defaults)
+        queue_standard_streams()  # a terminal stops with Ctrl-S
         configure_logs(settings.observability)
         listener = open_listener(bind)
         _fill(settings.retrieval.knowledge_path)

@@ -10,6 +10,7 @@ import trio
 
 from voice_trio.errors import ConfigurationError
 from voice_trio.net.listeners import open_listener
+from voice_trio.observability.log_stream import queue_standard_streams
 from voice_trio.observability.logs import configure_logs
 from voice_trio.server.workers import run_workers
 from voice_trio.settings import load_settings
@@ -47,6 +48,7 @@ def serve(ctx: click.Context, bind: str, workers: int, certfile: str | None, key
     """
     if (certfile is None) != (keyfile is None):
         raise click.UsageError("--certfile and --keyfile go together.")
+    queue_standard_streams()
     try:
         settings = load_settings()
         configure_logs(settings.observability)

@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from voice_trio.errors import ConfigurationError
+from voice_trio.observability.log_stream import queue_standard_streams
 from voice_trio.observability.logs import configure_logs
 from voice_trio.server.server import Tls, Worker, collect_garbage_rarely, run_server
 from voice_trio.server.shared import FolderWorkerPeers, SharedFolder
@@ -40,11 +41,12 @@ def worker(
     keyfile: str | None,
 ) -> None:
     """Serve until the parent ends this worker, or has ended itself."""
+    queue_standard_streams()
+    structlog.contextvars.bind_contextvars(worker=slot)
     tls = Tls(certfile, keyfile) if certfile and keyfile else None
     try:
         settings = load_settings()
         configure_logs(settings.observability)
-        structlog.contextvars.bind_contextvars(worker=slot)
         shared = SharedFolder(folder)
         shared.share_metrics(slot)
         this = Worker(FolderWorkerPeers(shared, slot, count), socket.socket(fileno=parent))

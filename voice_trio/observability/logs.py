@@ -2,7 +2,8 @@
 
 No log call may contain a secret. As a second line of defence the last processor redacts what looks like one: a token in
 a URL, or a bearer in the text of an exception. It also bounds every text, because some of them come from other servers:
-reasons of closes, codes of errors, exceptions of libraries.
+reasons of closes, codes of errors, exceptions of libraries. `log_stream` bounds what waits to be written, `log_repeats`
+how often one kind of line is.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
 from voice_trio import limits
+from voice_trio.observability.log_repeats import RepeatLimit
+from voice_trio.observability.log_stream import QueuedStream
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -43,6 +48,8 @@ def configure_logs(settings: Observability, stream: TextIO | None = None) -> Non
     is_pretty = settings.log_format == "pretty" or (settings.log_format == "auto" and target.isatty())
     level = logging.getLevelNamesMapping()[settings.log_level]
     handler = logging.StreamHandler(target)
+    repeats = RepeatLimit()
+    handler.addFilter(repeats)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_SHARED,
@@ -60,6 +67,16 @@ def configure_logs(settings: Observability, stream: TextIO | None = None) -> Non
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,
     )
+    if isinstance(target, QueuedStream):
+        # In the writer thread, with what is bound to the lines of this process.
+        report = structlog.get_logger(__name__).warning
+        target.on_dropped = partial(copy_context().run, report, "log_lines_dropped")
+
+
+def suppressed_lines() -> int:
+    """How many repeated lines of this process were not written since its start."""
+    filters = [each for handler in logging.getLogger().handlers for each in handler.filters]
+    return sum(each.suppressed for each in filters if isinstance(each, RepeatLimit))
 
 
 def redact(text: str) -> str:

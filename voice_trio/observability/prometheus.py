@@ -24,6 +24,9 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from voice_trio.observability.log_stream import dropped_lines
+from voice_trio.observability.logs import suppressed_lines
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -153,6 +156,8 @@ class PrometheusMetrics:
             lambda: float(state.health.available),
             GaugeMerge.MINIMUM,
         )
+        self.gauge("log_lines_dropped", "Log lines lost because their reader stalled.", lambda: float(dropped_lines()))
+        self.gauge("log_lines_suppressed", "Repeated log lines left out.", lambda: float(suppressed_lines()))
         if self._is_shared:
             self._process = _SharedProcess(self._own)
         else:
