@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
-from tests.support.admission_fixture import AdmissionFixture, summary, token
+from tests.support.admission_fixture import SECRET, AdmissionFixture, summary, token
 from voice_trio.admission.grant import SessionGrant
+from voice_trio.auth.tokens import user_hash
+from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -160,6 +162,11 @@ async def test_many_callers_at_once_get_exactly_what_there_is(autojump_clock: Mo
 class FixedBudget:
     is_exhausted: bool = False
     seconds_to_midnight: float = 3600.4
+    spent_users: set[str] = field(default_factory=set)
+
+    async def is_exhausted_for(self, user: str) -> bool:
+        await trio.lowlevel.checkpoint()
+        return user in self.spent_users
 
 
 async def test_once_the_days_budget_is_spent_nobody_gets_in_and_nothing_is_taken(autojump_clock: MockClock) -> None:
@@ -171,3 +178,17 @@ async def test_once_the_days_budget_is_spent_nobody_gets_in_and_nothing_is_taken
     assert summary(await fixture.refusal(token())) == ("budget_exhausted", 4002, "Budget exhausted", 429, 3601)
     assert fixture.capacity.taken == 1
     assert (await fixture.refusal(token(plan="free"))).code == "plan_required"
+
+
+async def test_once_a_users_budget_is_spent_they_alone_are_refused_until_midnight_F14(
+    autojump_clock: MockClock,
+) -> None:
+    fixture, budget = AdmissionFixture(), FixedBudget()
+    fixture.admission._budget = budget
+    budget.spent_users.add(user_hash("ada", load_settings({"JWT_SECRET": SECRET}).signing_secret))
+
+    refused = await fixture.refusal(token("ada"))
+    assert summary(refused) == ("budget_exhausted", 4002, "Budget exhausted", 429, 3601)
+    assert refused.message.startswith("Your budget")
+    assert fixture.capacity.taken == 0
+    await fixture.grant(token("grace"))

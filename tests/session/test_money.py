@@ -20,9 +20,11 @@ from voice_trio.state.state import Spenders
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from voice_trio.session.spend.cost_meter import SessionBill
+    from voice_trio.session.spend.session_bill import SessionBill
 
 MODEL = SESSION_CONFIG.model.model
+EXPECTED_USD = (300 * Decimal(64) + 60 * Decimal(24) + 3 * Decimal(4)) / 10**6
+"""Of an answer after nothing but the instructions ("Be brief."), while no answer has been billed."""
 
 
 def response(audio_out: int) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def use(bill: SessionBill, source: str, audio_out: int) -> None:
 def begin(bill: SessionBill, turn_id: int, response_id: str) -> None:
     """A question was asked, and its answer begins."""
     bill.on_command(commands.BeginTurn(turn_id), 0.0)
-    bill.on_command(commands.CreateResponse(f"tag {turn_id}", {}), 0.0)
+    assert bill.admits(commands.CreateResponse(f"tag {turn_id}", {}))
     bill.on_event(events.ResponseCreated(response_id, {"vt": f"tag {turn_id}"}), 0.0)
 
 
@@ -138,12 +140,21 @@ def test_an_answer_lost_with_its_socket_is_estimated() -> None:
     begin(bill, 1, "r1")
     bill.on_event(events.ResponseAudioDelta("r1", "a1", "", 3000.0), 0.0)
     bill.on_event(events.UpstreamLost(), 0.0)
-    # 60 tokens of sound that were received, and the instructions (2 tokens) that were read; nothing else is known.
-    assert bill.cost.usd == (60 * Decimal(64) + 2 * Decimal(4)) / 10**6
+    # The instructions (3 tokens) that were read, and the output that was expected: less of it was heard by then.
+    assert bill.cost.usd == EXPECTED_USD
     assert bill.cost.is_estimate
     bill.on_event(events.UpstreamLost(), 0.0)
     bill.session_closing(0.0)
-    assert bill.costs.estimated_usd == bill.cost.usd == (60 * Decimal(64) + 2 * Decimal(4)) / 10**6
+    assert bill.costs.estimated_usd == bill.cost.usd == EXPECTED_USD
+
+
+def test_what_a_lost_answer_was_heard_to_cost_counts_where_it_is_more_than_was_expected() -> None:
+    bill = Budgets().open_bill()
+    begin(bill, 1, "r1")
+    bill.on_event(events.ResponseAudioDelta("r1", "a1", "", 60_500.0), 0.0)
+    bill.on_event(events.ResponseTranscriptDelta("r1", "a1", "x" * 10), 0.0)
+    bill.session_closing(0.0)
+    assert bill.cost.usd == (1210 * Decimal(64) + 3 * Decimal(24) + 3 * Decimal(4)) / 10**6
 
 
 def test_words_that_were_never_transcribed_are_estimated_by_their_length() -> None:
@@ -167,7 +178,7 @@ def test_where_the_conversation_transcribes_nothing_nothing_of_it_is_estimated()
 def test_a_drop_in_clients_request_is_its_own_turns() -> None:
     bill = Budgets().open_bill()
     bill.on_command(commands.BeginTurn(1), 0.0)
-    bill.on_command(commands.CreateClientResponse("t1", {"vt": "t1"}), 0.0)
+    assert bill.admits(commands.CreateClientResponse("t1", {"vt": "t1"}))
     bill.on_command(commands.BeginTurn(2), 0.0)  # the user speaks before the response has begun
     bill.on_event(events.ResponseCreated("r1", {"vt": "t1"}), 0.0)
     bill.on_event(events.ResponseAudioDelta("r1", "a1", "", 1000.0), 0.0)
@@ -210,7 +221,7 @@ def test_a_usage_that_is_no_object_does_not_cost_the_event_F15(usage: str) -> No
 async def test_a_whole_session_ends_in_mid_answer_when_its_budget_is_spent(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    bill = Budgets(SESSION_BUDGET_USD="0.000001").daily.open(SESSION_CONFIG)
+    bill = Budgets(SESSION_BUDGET_USD="0.0018").daily.open(SESSION_CONFIG)
     session = SessionFixture(nursery, cost_meter=bill)
     await session.ready()
     session.soon(session.asks)
@@ -221,7 +232,7 @@ async def test_a_whole_session_ends_in_mid_answer_when_its_budget_is_spent(
     assert (closed.code, closed.reason) == (4002, "Budget exhausted")
     assert "playback.flush" in session.told()
     assert session.summary.cost == bill.cost
-    assert bill.cost.usd > Decimal("0.000001")
+    assert bill.cost.usd > Decimal("0.0018")
 
 
 async def test_a_session_that_ends_says_what_it_cost_and_frees_its_bill(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voice_trio.conversation.session_events import BudgetWarning
-    from voice_trio.session.spend.cost_meter import SessionBill
+    from voice_trio.session.spend.session_bill import SessionBill
 
 NOON = 1_795_262_400.0
 

@@ -19,6 +19,7 @@ from voice_trio.admission.refusals import Refusal, RefusalMemory
 from voice_trio.admission.resumption import Resumption, no_place
 from voice_trio.admission.session_holders import SessionHolders
 from voice_trio.auth.signed_tokens import ResumeTokens
+from voice_trio.auth.tokens import user_hash
 from voice_trio.errors import StateUnavailable
 from voice_trio.state.state import Granted, Limit, LimitReached
 
@@ -34,10 +35,14 @@ if TYPE_CHECKING:
 
 
 class BudgetStatus(Protocol):
-    """Whether the daily budget allows another session."""
+    """Whether the budgets of the day allow another session."""
 
     @property
     def is_exhausted(self) -> bool: ...
+
+    async def is_exhausted_for(self, user: str) -> bool:
+        """Whether the budget of a user (by hash) is spent, on all instances together."""
+        ...
 
     @property
     def seconds_to_midnight(self) -> float: ...
@@ -78,6 +83,7 @@ class Admission:
         self._holders = SessionHolders(state.instance) if holders is None else holders
         self._budget = budget
         self._upstream = upstream
+        self._signing_secret = settings.signing_secret
         self._resume_tokens = ResumeTokens(settings.signing_secret)
         self._resumption = Resumption(
             self._resume_tokens, state, capacity, self._holders, self._limits.concurrent_per_user
@@ -127,8 +133,8 @@ class Admission:
             user = await self._authenticator.authenticate(attempt)
             if isinstance(user, Refusal):
                 return user
-            if self._budget is not None and self._budget.is_exhausted:
-                return refusals.budget_exhausted(self._budget.seconds_to_midnight)
+            if self._budget is not None and (spent := await self._find_spent(self._budget, user)):
+                return spent
             if self._upstream is not None and (wait := self._upstream.seconds_to_probe(user.id)) > 0:
                 return refusals.upstream_unavailable(wait)
             if attempt.resume is not None:
@@ -136,6 +142,14 @@ class Admission:
             return await self._take_slots(user, attempt.preset)
         except StateUnavailable:
             return _STATE_UNAVAILABLE  # limits that cannot be read cannot be kept
+
+    async def _find_spent(self, budget: BudgetStatus, user: User) -> Refusal | None:
+        """The refusal if the day's budget or the user's is spent."""
+        if budget.is_exhausted:
+            return refusals.budget_exhausted(budget.seconds_to_midnight)
+        if await budget.is_exhausted_for(user_hash(user.id, self._signing_secret)):
+            return refusals.user_budget_exhausted(budget.seconds_to_midnight)
+        return None
 
     def _remembered(self, outcome: _Outcome | Refusal, attempt: AdmissionAttempt) -> _Outcome | Refusal:
         return self._remember(outcome, attempt) if isinstance(outcome, Refusal) else outcome

@@ -146,6 +146,12 @@ def budget_exhausted(retry_after: float) -> Refusal:
     return Refusal("budget_exhausted", 4002, "Budget exhausted", text, 429, _whole_seconds(retry_after))
 
 
+def user_budget_exhausted(retry_after: float) -> Refusal:
+    """The same of the user's own budget of the day."""
+    text = "Your budget for voice is used up for today. Please come back tomorrow."
+    return replace(budget_exhausted(retry_after), message=text, facts={"budget": "user"})
+
+
 def no_resume(cause: str) -> Refusal:
     """The session has ended, its record has expired, or the resume token belongs to another user; for the log, which.
 

@@ -133,6 +133,15 @@ class Prices:
         ]
         return _cost(tokens, faults, is_estimate=True)
 
+    def output_usd(self, model: str, usage: Mapping[str, Any]) -> Decimal:
+        """What the output of a response cost, by the `usage` of its `response.done`."""
+        names = ("output_tokens", "output_token_details")
+        return self.of_response(model, {name: usage[name] for name in names if name in usage}).usd
+
+    def unreported(self, usd: Decimal) -> Cost:
+        """The cost of a response without reported usage that was expected to cost `usd`."""
+        return Cost() if self._is_free else Cost(usd, is_estimate=True, warnings=("usage_missing",))
+
     def estimated_transcription(self, model: str, seconds: float) -> Cost:
         """The estimated cost of transcribing `seconds` of speech."""
         if self._is_free:

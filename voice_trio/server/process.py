@@ -87,7 +87,7 @@ async def open_gateway(
                 yield gateway
             finally:  # after a second signal too: what the sessions cost is reported last
                 with trio.move_on_after(limits.FLUSH_SECONDS_MAX, shield=True):
-                    await gateway.daily_budget.share()
+                    await gateway.daily_budget.close()
                     await expected_spend.report()
                 nursery.cancel_scope.cancel(reason="the process ends")
     finally:
@@ -170,6 +170,7 @@ def start_background_tasks(gateway: Gateway) -> None:
         partial(follow_rollout, gateway.state, gateway.live),
         partial(follow_requests, gateway.state, gateway.live, gateway.holders),
         gateway.daily_budget.run,
+        gateway.daily_budget.lease_shares,
         keep_links_alive,
         partial(watch_load, gateway),
         InstanceHeartbeat(gateway).run,

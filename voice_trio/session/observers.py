@@ -8,7 +8,7 @@ it asked for: an audio delta meets the cost meter and no other observer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
@@ -45,7 +45,14 @@ class TranscriptionModelChanged:
     model: str | None
 
 
-ObserverEvent: TypeAlias = FlushQueued | FlushSent | SidecarAudioSent | TranscriptionModelChanged
+@dataclass(frozen=True, slots=True)
+class ClientSessionUpdated:
+    """An event for observers only: a client's `session.update` goes upstream; `session` is what is sent of it."""
+
+    session: Mapping[str, Any] = field(repr=False)
+
+
+ObserverEvent: TypeAlias = FlushQueued | FlushSent | SidecarAudioSent | TranscriptionModelChanged | ClientSessionUpdated
 
 
 class Observer:

@@ -279,6 +279,7 @@ class Session:
         ending = self.summary.ending = self.summary.ending or self._ending_by_scope()
         self.summary.duration_s = 0.0 if self._ready_at is None else now - self._ready_at
         if ending in (Ending.BUDGET_EXHAUSTED, Ending.ENDED_BY_OPERATOR):
+            self.summary.retry_after = self._cost_meter.retry_after
             self._silence_client(now)
         for command in self._core.close(now):
             self.execute(command, now)

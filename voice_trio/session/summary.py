@@ -35,6 +35,8 @@ class Summary:
     user: str = ""
     """Hashed: logs name no people."""
     ending: Ending | None = None
+    retry_after: float | None = None
+    """Seconds until another session is possible, where the ending says so."""
     was_ready: bool = False
     duration_s: float = 0.0
     audio_in_s: float = 0.0

@@ -74,7 +74,16 @@ __all__ = [
 
 OUR_PREFIXES = (
     *("VOICE_", "ENABLE_VOICE", "OPENAI_REALTIME_", "OPENAI_TRANSCRIPTION_", "UPSTREAM_", "JWT_", "RAG_"),
-    *("WEAVIATE_", "REDIS_", "RETRY_", "MAX_SESSION", "MAX_CONCURRENT_", "DAILY_BUDGET", "SESSION_BUDGET"),
+    *(
+        "WEAVIATE_",
+        "REDIS_",
+        "RETRY_",
+        "MAX_SESSION",
+        "MAX_CONCURRENT_",
+        "DAILY_BUDGET",
+        "SESSION_BUDGET",
+        "USER_DAILY_BUDGET",
+    ),
 )
 
 
@@ -249,6 +258,8 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Settings], str]], ...] = (
 
 def _warnings(given: Mapping[str, str]) -> Iterator[str]:
     yield from unknown_name_warnings(given, [variable.name for variable in all_variables()], OUR_PREFIXES)
+    if "DAILY_BUDGET_USD" in given and "USER_DAILY_BUDGET_USD" not in given:
+        yield "USER_DAILY_BUDGET_USD is recommended beside DAILY_BUDGET_USD: without it one user can spend a whole day"
     if "VOICE_INSTRUCTIONS" in given and "VOICE_INSTRUCTIONS_FILE" in given:
         yield "VOICE_INSTRUCTIONS has no effect beside VOICE_INSTRUCTIONS_FILE"
 

@@ -199,6 +199,13 @@ class Limits(Group):
         ge=0,
         le=1_000_000,
     )
+    user_daily_budget_usd: float | None = env(
+        "USER_DAILY_BUDGET_USD",
+        None,
+        "what a user may cost on a day (UTC), on all instances; when spent, they get 4002 until midnight",
+        ge=0,
+        le=1_000_000,
+    )
     session_budget_usd: float | None = env(
         "SESSION_BUDGET_USD", None, "what a session may cost; when spent, it ends with 4002", ge=0, le=1_000_000
     )

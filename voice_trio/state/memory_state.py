@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from voice_trio.state.budget_shares import MemoryShares
 from voice_trio.state.expected_spend import MemoryExpectedSpend
 from voice_trio.state.in_memory_store import InMemoryRecords, InMemoryRollout
 from voice_trio.state.instance_registry import OwnInstance
@@ -19,6 +20,7 @@ from voice_trio.state.state import Spenders, StateHealth
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from voice_trio.state.budget_shares import BudgetShares
     from voice_trio.state.instance_registry import InstanceInfo
     from voice_trio.state.rollout import Rollout
     from voice_trio.state.session_claims import HeldBy, InstanceRequest
@@ -50,6 +52,7 @@ class MemoryState:
         self._own_instance = OwnInstance(clock)
         self._store_transcripts = store_transcripts
         self._instance = secrets.token_hex(4)
+        self.shares: BudgetShares = MemoryShares(self._instance)
         self.expected_spend = MemoryExpectedSpend()
         self.lost_sessions = NoLostSessions()
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voice_trio.settings import Limits
+    from voice_trio.state.budget_shares import BudgetShares
     from voice_trio.state.expected_spend import ExpectedSpend
     from voice_trio.state.instance_registry import InstanceInfo
     from voice_trio.state.lost_sessions import LostSessions
@@ -205,6 +206,11 @@ class State(Protocol):
 
     async def withdraw(self) -> None:
         """Withdraw the announcement of this process. Never raises."""
+        ...
+
+    @property
+    def shares(self) -> BudgetShares:
+        """The budgets of days, divided between instances."""
         ...
 
     @property

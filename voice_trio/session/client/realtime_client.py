@@ -23,6 +23,7 @@ from voice_trio.protocols.openai_client import (
 from voice_trio.session.client.limits import RealtimeFrameDecoder, ReceiveQueue
 from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
 from voice_trio.session.endings import Ending, ending_of
+from voice_trio.session.observers import ClientSessionUpdated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -233,6 +234,7 @@ class RealtimeClientConnection:
         except InvalidEvent as error:
             error.event_id = error.event_id or event.event_id
             raise
+        self._host.observe(ClientSessionUpdated(session))
         update = {"type": "session.update", "event_id": update_id, "session": session}
         self._upstream.send_frame(msgspec.json.encode(update).decode())
 

@@ -145,7 +145,8 @@ class VoiceClientConnection:
         if ending in (Ending.SWITCHED_OFF, Ending.ENDED_BY_OPERATOR):
             yield writer.write(session_events.SessionEnding(close_frame.name)) or ""
         if close_frame.error_code is not None:
-            yield writer.refusal(close_frame.error_code, close_frame.message)
+            retry_after = self._host.summary.retry_after
+            yield writer.refusal(close_frame.error_code, close_frame.message, retry_after)
 
     def _forward_audio(self, event: AudioAppended, now: float) -> float:
         """Send a frame of sound upstream; returns how many seconds to read nothing.

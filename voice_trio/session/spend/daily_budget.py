@@ -1,15 +1,13 @@
-"""The budgets of one process: it gives each session a `SessionBill`, and shares the day's sum through `State`.
+"""The budgets of one process: it gives each session a `SessionBill`, and shares days and users through `State`.
 
-Counting never waits. One task reports what was spent to the shared state, so other instances learn of it within
-`SPENDING_REPORT_SECONDS`. A day can be exceeded by what is spent in that time, and by the responses in progress.
+Counting and reserving never wait. One task reports what was spent, within `SPENDING_REPORT_SECONDS`. Another leases
+shares of the budgets that limit several instances, so a day is exceeded by one response an instance at most.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -17,16 +15,23 @@ import structlog
 import trio
 
 from voice_trio import limits
+from voice_trio.billing.expected_output import ExpectedOutput
 from voice_trio.billing.spending import MICRO, ZERO, Budget, BudgetLevel, Spending, micro_usd
 from voice_trio.errors import StateUnavailable
-from voice_trio.session.spend.cost_meter import SessionBill
+from voice_trio.session.spend.session_bill import SessionBill
+from voice_trio.session.spend.shared_accounts import SharedAccounts
+from voice_trio.session.spend.unreported_spend import UnreportedSpend
+from voice_trio.session.spend.utc_days import UtcDays
+from voice_trio.state.budget_shares import DAY_SCOPE
 from voice_trio.state.state import OTHERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voice_trio.billing.accounts import BudgetAccount
     from voice_trio.billing.prices import Cost, Prices
     from voice_trio.session.config import SessionConfig
+    from voice_trio.session.spend.cost_meter import BudgetListener
     from voice_trio.settings import Limits
     from voice_trio.state.state import State
 
@@ -35,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 class DailyBudget:
-    """Budgets and spending of one process. `run` is its task; everything else is synchronous."""
+    """Budgets and spending of one process. `run` and `lease_shares` are its tasks; counting is synchronous."""
 
     def __init__(
         self,
@@ -47,60 +52,89 @@ class DailyBudget:
         on_cost: Callable[[str, Cost], None] | None = None,
     ) -> None:
         self.prices = prices
+        self.expected_output = ExpectedOutput(prices)
         self.spending = Spending()
         self.session_budget = Budget.of(settings.session_budget_usd)
         self.day_budget = Budget.of(settings.daily_budget_usd)
+        self.user_budget = Budget.of(settings.user_daily_budget_usd)
+        self._days = UtcDays(unix_time)
+        self._accounts = SharedAccounts(
+            state.shares, self.spending, self._days, (self.day_budget, self.user_budget), self._on_level
+        )
         self._state = state
-        self._unix_time = unix_time
         self._on_cost = on_cost
-        self._bills: set[SessionBill] = set()
+        self._bills: dict[str, set[BudgetListener]] = {}
         self._unreported = UnreportedSpend()
         self._shared: dict[str, int] = {}
-        self._day = self._today()
         self._news = trio.Event()
 
     @property
     def spent_today_usd(self) -> Decimal:
         """What all instances spent since midnight UTC, as far as is known here."""
-        day = self._today()
-        return Decimal(self._shared.get(day, 0)) / MICRO + self._unreported.usd(day)
+        day = self.today
+        known = Decimal(self._shared.get(day, 0)) / MICRO + self._unreported.usd(day)
+        return max(known, self._accounts.account(DAY_SCOPE).spent_usd)
 
     @property
     def is_exhausted(self) -> bool:
         """Whether the day's budget is spent; it opens again at midnight UTC."""
-        return self.day_budget.level(self.spent_today_usd) is BudgetLevel.SPENT
+        return self.account("day", "").level is BudgetLevel.SPENT
+
+    async def is_exhausted_for(self, user: str) -> bool:
+        """Whether the user's budget of the day is spent, on all instances together; `user` is the hash."""
+        await self._accounts.look_up(user)
+        return self.account("user", user).level is BudgetLevel.SPENT
 
     @property
     def seconds_to_midnight(self) -> float:
         """Until the next day's budget."""
-        return limits.DAY_SECONDS - self._unix_time() % limits.DAY_SECONDS
+        return self._days.seconds_to_midnight
 
     @property
     def today(self) -> str:
         """The date whose budget is being spent (ISO, UTC)."""
-        return self._today()
+        return self._accounts.follow_date()
 
     def open(self, config: SessionConfig, *, spent_before_micro_usd: int = 0) -> SessionBill:
         """A bill for one connection; `spent_before…` is what the session cost before it was resumed."""
+        self._accounts.enter(config.user)
         return SessionBill(self, config, Decimal(spent_before_micro_usd) / MICRO)
 
-    def subscribe(self, bill: SessionBill) -> None:
-        """Call the bill's `on_day_level` when the day's budget is nearly or fully spent."""
-        self._bills.add(bill)
+    def account(self, scope: str, user: str) -> BudgetAccount:
+        """Today's account of all users (`day`) or of one (`user`)."""
+        return self._accounts.account(DAY_SCOPE if scope == "day" else user)
 
-    def unsubscribe(self, bill: SessionBill) -> None:
-        self._bills.discard(bill)
+    def subscribe(self, bill: BudgetListener) -> None:
+        """Call the bill's `on_level` when a budget of its user or of the day is nearly or fully spent."""
+        self._bills.setdefault(bill.costs.user, set()).add(bill)
 
-    def record(self, bill: SessionBill, kind: str, source_id: str, turn_id: int, cost: Cost) -> bool:
-        """Record a cost once; False if `source_id` was recorded before. It may end sessions, if the day is spent."""
-        day = self._today()
+    def unsubscribe(self, bill: BudgetListener) -> None:
+        """The bill is closed."""
+        user = bill.costs.user
+        self._accounts.leave(user)
+        bills = self._bills.get(user, set())
+        bills.discard(bill)
+        if not bills:
+            self._bills.pop(user, None)
+
+    def hold(self, user: str, reserved_usd: Decimal, observed_usd: Decimal) -> None:
+        """Reserve more, or less, of the user's budget and the day's. It may end sessions, if one is spent."""
+        for scope in ("user", "day"):
+            self.account(scope, user).hold(reserved_usd, observed_usd)
+        self._accounts.changed(user)
+
+    def record(self, bill: BudgetListener, kind: str, source_id: str, turn_id: int, cost: Cost) -> bool:
+        """Record a cost once; False if `source_id` was recorded before. It may end sessions, if a budget is spent."""
+        day, user = self.today, bill.costs.user
         if not self.spending.record(day, bill.costs, source_id, turn_id, cost):
             return False
-        self._unreported.add(day, bill.costs.user, cost.usd)
+        self._unreported.add(day, user, cost.usd)
         if self._on_cost is not None:
             self._on_cost(kind, cost)
+        for scope in ("user", "day"):
+            self.account(scope, user).use(cost.usd)
         self._news.set()
-        self._check_day()
+        self._accounts.changed(user)
         return True
 
     def expected(self, day: str) -> dict[str, int]:
@@ -111,11 +145,21 @@ class DailyBudget:
         billed = self.spending.day(day).by_user
         has_room = len(billed) < limits.USERS_REMEMBERED_MAX
         reserved = Counter[str]()
-        for bill in self._bills if day == self._today() else ():
+        for bill in self._open_bills if day == self.today else ():
             user = bill.costs.user
             reserved[user if has_room or user in billed else OTHERS] += bill.reserved_micro_usd
         users = {user for user, micro in reserved.items() if micro} | self._unreported.users(day)
         return {user: int(billed.get(user, ZERO) * MICRO) + reserved[user] for user in users}
+
+    def _on_level(self, scope: str, level: BudgetLevel) -> None:
+        """Warn or end the sessions of a budget that has reached a level."""
+        named = "day" if scope == DAY_SCOPE else "user"
+        for bill in self._open_bills if scope == DAY_SCOPE else tuple(self._bills.get(scope, ())):
+            bill.on_level(named, level)
+
+    @property
+    def _open_bills(self) -> list[BudgetListener]:
+        return [bill for bills in self._bills.values() for bill in bills]
 
     # Reporting. A call to the shared state on the way to a response would add its latency to every turn, and its outage
     # would stop them all. So costs are counted here at once, and one task reports their sum. What could not be reported
@@ -130,6 +174,15 @@ class DailyBudget:
                 await trio.sleep(limits.SPENDING_REPORT_SECONDS / 10)  # one call for what comes together
             self._news = trio.Event()
 
+    async def lease_shares(self) -> None:
+        """Lease shares of the day's and the users' budgets before they are needed, until cancelled."""
+        await self._accounts.run()
+
+    async def close(self) -> None:
+        """The process ends: report what was spent, and return what is left of the shares. The caller bounds it."""
+        await self.share()
+        await self._accounts.return_all()
+
     async def share(self) -> None:
         """Report and read once. What could not be reported is reported the next time."""
         for day in self._unreported.days:
@@ -139,7 +192,7 @@ class DailyBudget:
                 log.warning("spending_not_shared", usd=float(self._unreported.usd(day)))
         await self._read_today()
         self._forget_old_days()
-        self._check_day()
+        self._accounts.spent(self.spent_today_usd)
 
     async def _share_day(self, day: str) -> None:
         taken = self._unreported.take(day)
@@ -149,105 +202,20 @@ class DailyBudget:
             except BaseException:
                 self._unreported.put_back(day, taken)
                 raise
-        elif day == self._today():
+        elif day == self.today:
             self._shared[day] = await self._state.spent(day)
 
     async def _read_today(self) -> None:
         """Read the day's sum although this process has spent nothing today: other instances may have."""
-        day = self._today()
+        day = self.today
         if day not in self._unreported.days and self.day_budget.limit_usd is not None:
             try:
                 self._shared[day] = await self._state.spent(day)
             except StateUnavailable:
                 log.warning("spending_not_known")
 
-    def _check_day(self) -> None:
-        """Warn or end all sessions, when the day's sum has reached a level."""
-        level = self.day_budget.level(self.spent_today_usd)
-        if level is not BudgetLevel.WITHIN:
-            for bill in tuple(self._bills):
-                bill.on_day_level(level)
-
     def _forget_old_days(self) -> None:
-        today = self._today()
+        today = self.today
         for day in [day for day in self._shared if day != today and not micro_usd(self._unreported.usd(day))]:
             self._shared.pop(day)
             self._unreported.forget(day)
-
-    def _today(self) -> str:
-        day = datetime.fromtimestamp(self._unix_time(), UTC).date().isoformat()
-        if day < getattr(self, "_day", day):
-            log.warning("clock_went_back", from_day=self._day, to_day=day)
-        self._day = day
-        return day
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """Whole millionths of a US dollar, in all and by user."""
-
-    micro_usd: int
-    by_user: dict[str, int]
-
-    def __bool__(self) -> bool:
-        return bool(self.micro_usd or self.by_user)
-
-
-@dataclass(slots=True)
-class _Day:
-    usd: Decimal = ZERO
-    by_user: dict[str, Decimal] = field(default_factory=dict)
-
-
-class UnreportedSpend:
-    """What this process has spent and not reported, by day (ISO date, UTC).
-
-    The shared state counts whole millionths of a US dollar. Fractions stay here until they make up a whole one.
-    """
-
-    def __init__(self) -> None:
-        self._days: dict[str, _Day] = {}
-
-    @property
-    def days(self) -> tuple[str, ...]:
-        """The days with spending."""
-        return tuple(self._days)
-
-    def usd(self, day: str) -> Decimal:
-        """What is still to be reported of that day."""
-        return self._days[day].usd if day in self._days else ZERO
-
-    def users(self, day: str) -> set[str]:
-        """The users of whom something is still to be reported."""
-        return (
-            {user for user, usd in self._days[day].by_user.items() if usd * MICRO >= 1} if day in self._days else set()
-        )
-
-    def add(self, day: str, user: str, usd: Decimal) -> None:
-        """Add spending of a user."""
-        spent = self._days.setdefault(day, _Day())
-        spent.usd += usd
-        name = user if user in spent.by_user or len(spent.by_user) < limits.USERS_REMEMBERED_MAX else OTHERS
-        spent.by_user[name] = spent.by_user.get(name, ZERO) + usd
-
-    def take(self, day: str) -> _Taken:
-        """Take what can be reported now; the caller puts it back if it could not be reported."""
-        spent = self._days[day]
-        by_user = {user: whole for user, usd in spent.by_user.items() if (whole := int(usd * MICRO))}
-        taken = _Taken(int(spent.usd * MICRO), by_user)
-        self._change(day, taken, -1)
-        return taken
-
-    def put_back(self, day: str, taken: _Taken) -> None:
-        """Undo a `take` that could not be reported."""
-        self._change(day, taken, 1)
-
-    def forget(self, day: str) -> None:
-        """Remove the day; a fraction of a millionth may be lost."""
-        self._days.pop(day, None)
-
-    def _change(self, day: str, taken: _Taken, sign: int) -> None:
-        spent = self._days.setdefault(day, _Day())
-        spent.usd += sign * taken.micro_usd / MICRO
-        for user, whole in taken.by_user.items():
-            spent.by_user[user] = spent.by_user.get(user, ZERO) + sign * whole / MICRO

@@ -15,6 +15,7 @@ hash, so that key names do not identify a person.
     voice:{spent:DAY}       hash        instance → millionths of a dollar
     voice:{spent:DAY}:users sorted set  user (hashed) → the same, of all instances
     voice:{spent:DAY}:by:ID hash        user → the same, as instance ID last reported it
+    voice:{spent:DAY}:share:SCOPE  hash  instance → used, reserved, ceiling, weight, observed, end of its lease
     voice:{spent:DAY}:…         `expected_spend` has the keys of what is expected
     voice:{instances}:seen  sorted set  instance → when it last announced itself
     voice:{instances}:told  hash        instance → json
@@ -89,6 +90,11 @@ ROLLOUT_KEY = f"{PREFIX}rollout"
 
 
 INSTANCES_KEYS = [f"{PREFIX}{{instances}}:seen", f"{PREFIX}{{instances}}:told"]
+
+
+def share_key(day: str, scope: str) -> str:
+    """The shares of one budget; in the hash slot of the day's spending, so that one call renews several."""
+    return f"{PREFIX}{{spent:{day}}}:share:{scope}"
 
 
 def spent_keys(day: str, instance: str) -> list[str]:

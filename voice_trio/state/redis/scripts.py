@@ -169,3 +169,7 @@ class RedisScripts:
         self.request = made(_REQUEST)
         self.pop_requests = made(_POP_REQUESTS)
         self.replace_rollout = made(_REPLACE_ROLLOUT)
+
+    def make(self, text: str) -> RedisScript:
+        """Another script over the same clock: its Lua may use `now` and `whole`."""
+        return RedisScript(self.clock + _WHOLE + text)

@@ -27,6 +27,7 @@ from voice_trio.state.redis.lost_sessions import RedisLostSessions
 from voice_trio.state.redis.pending_writes import LocalState, PendingWrites
 from voice_trio.state.redis.quotas import RedisQuotas
 from voice_trio.state.redis.scripts import RedisScripts
+from voice_trio.state.redis.shares import RedisShares
 from voice_trio.state.redis.store import RedisStore
 from voice_trio.state.redis.supervisor import KnownServers, RedisSupervisor
 from voice_trio.state.state import StateHealth
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from voice_trio.settings.redis_url import RedisUrl
+    from voice_trio.state.budget_shares import BudgetShares
     from voice_trio.state.instance_registry import InstanceInfo
     from voice_trio.state.rollout import Rollout
     from voice_trio.state.session_claims import InstanceRequest
@@ -74,6 +76,9 @@ class RedisState(RedisQuotas):
         scripts = scripts or RedisScripts()
         make_store = partial(RedisStore, quotas=quotas, scripts=scripts)
         super().__init__(RedisConnection(), make_store(working), local, denies=policy == "deny")
+        self.shares: BudgetShares = RedisShares(
+            self._connection, working, scripts, local.instance, denies=policy == "deny"
+        )
         self._url = url
         self._store_transcripts = store_transcripts
         self._own_instance = OwnInstance(clock)
