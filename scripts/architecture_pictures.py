@@ -91,7 +91,7 @@ NOT_DRAWN = {
     "_pass_body": "passes an HTTP request's body to its route",
     "task": "a task of a turn: search or call_tool",
     "discard_messages": "reads what a client still sends after the end",
-    "_handle_waiting": "the second half of the client reader on OpenAI's protocol",
+    "_handle_waiting": "the second half of the client reader, while frames wait",
     "finish_response_then_end": "started by a drain",
     "close": "closes one of the three connections at the end",
 }

@@ -162,7 +162,7 @@ AUDIO_MESSAGE_SECONDS_MAX = 2.0  # of audio in one message; until the rate allow
 AUDIO_AHEAD_SECONDS_MAX = 5.0  # of audio at once: what was recorded while connecting
 PASSTHROUGH_AHEAD_SECONDS_MAX = 60.0  # the same of an OpenAI client, which may send a recording at once
 AUDIO_SPEED_MAX = 2.0  # times real time in the long run
-CLIENT_FRAMES_QUEUED_MAX = 1000  # received and not handled yet
+CLIENT_FRAMES_QUEUED_MAX = 6_000  # received and not handled yet: a minute of sound in pieces of 10 ms
 CLIENT_BYTES_QUEUED_MAX = 16 * MIB
 
 CLIENT_TOOLS_BYTES_MAX = 128 * 1024  # of a client's functions as JSON, which each response reads again

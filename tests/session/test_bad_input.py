@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.lowlevel
 
+from voice_trio import limits
 from voice_trio.session.endings import Ending
 
 if TYPE_CHECKING:
@@ -113,18 +114,29 @@ async def test_F6_large_events_count_as_several(autojump_clock: MockClock, sessi
     began = session.now
     for _ in range(200):
         await session.client.send('{"type":"ping","x":"' + "x" * (16 * 65_536) + '"}')
-    assert session.now - began > 16 * (200 - 64 - 10) / 100
+    # Ten are the burst, 64 frames stand in buffers, and 16 MiB are read on.
+    assert session.now - began > 16 * (200 - 64 - 10 - 17) / 100
 
 
-async def test_F6_messages_of_hardly_any_sound_are_read_at_four_hundred_a_second(
+async def test_F6_messages_of_hardly_any_sound_are_handled_at_four_hundred_a_second(
     autojump_clock: MockClock, session: SessionFixture
 ) -> None:
     await session.ready()
     began = session.now
     for _ in range(5000):
         await session.client.send(b"\0\0")
-    # A thousand are the burst of 5 s, and 64 frames stand in buffers.
-    assert session.now - began == pytest.approx((5000 - 1000 - 64) / 400, abs=0.2)
+    for _ in range(5000):
+        await session.model.hears("input_audio_buffer.append")
+    assert session.now - began == pytest.approx((5000 - 1000) / 400, abs=0.2)  # a thousand are the burst of 5 s
+
+
+async def test_F6_what_is_read_on_is_bounded_in_frames(autojump_clock: MockClock, session: SessionFixture) -> None:
+    await session.ready()
+    began = session.now
+    for _ in range(9000):
+        await session.client.send(b"\0\0")
+    # A thousand are the burst, 64 frames stand in buffers.
+    assert session.now - began == pytest.approx((9000 - 1000 - 64 - limits.CLIENT_FRAMES_QUEUED_MAX) / 400, abs=0.2)
 
 
 async def test_a_text_frame_of_a_mebibyte_is_survived(autojump_clock: MockClock, session: SessionFixture) -> None:
@@ -138,11 +150,43 @@ async def test_audio_that_comes_too_fast_is_slowed_to_twice_real_time(
     autojump_clock: MockClock, session: SessionFixture
 ) -> None:
     await session.ready()
+    began = session.now
     for _ in range(1000):  # 40 s of sound, as fast as it is taken
         await session.client.send({"type": "audio.input", "audio": SILENCE_40_MS})
-    await trio.lowlevel.checkpoint()
-    # 5 s may come at once and 64 frames stand in buffers; the rest is taken at twice real time.
-    assert session.client.now == pytest.approx((40 - 5 - 64 * 0.04) / 2, abs=0.2)
+    for _ in range(1000):
+        await session.model.hears("input_audio_buffer.append")
+    assert session.now - began == pytest.approx((40 - 5) / 2, abs=0.2)  # 5 s may come at once
+
+
+@pytest.mark.parametrize("piece_ms", [10, 40, 1000])
+@pytest.mark.parametrize("leave", ["hang_up", "lose_connection", "end_session"])
+async def test_F66_I8_a_client_that_leaves_while_a_minute_of_its_sound_waits_is_gone_at_once(
+    autojump_clock: MockClock, session: SessionFixture, piece_ms: int, leave: str
+) -> None:
+    await session.ready()
+    for _ in range(60_000 // piece_ms):
+        await session.client.send(bytes(48 * piece_ms))
+    await trio.sleep(1.0)
+    left_at = session.now
+    left = getattr(session.client, leave)()
+    if left is not None:
+        await left
+    await session.over.wait()
+    assert session.ended_at - left_at < 1.0
+    assert session.summary.ending is (Ending.CLIENT_ENDED if leave == "end_session" else Ending.CLIENT_LEFT)
+
+
+async def test_F66_I8_a_client_that_leaves_while_a_flood_of_its_events_waits_is_gone_at_once(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    await session.ready()
+    for _ in range(2000):
+        await session.client.ping()
+    await trio.sleep(1.0)
+    left_at = session.now
+    await session.client.hang_up()
+    await session.over.wait()
+    assert session.ended_at - left_at < 1.0
 
 
 async def test_a_flood_of_audio_does_not_delay_control_on_its_way_to_the_model(

@@ -13,7 +13,7 @@ from voice_trio import limits
 from voice_trio.errors import ModelUnavailable
 from voice_trio.net.byte_budget import ByteAccount, ByteBudget, Place
 from voice_trio.net.token_bucket import TokenBucket
-from voice_trio.session.client.limits import ReceiveQueue
+from voice_trio.session.client.receiver import ReceiveQueue
 from voice_trio.session.client.send_queue import Frame, Lane
 from voice_trio.session.endings import Ending
 from voice_trio.session.upstream.send_queue import UpstreamQueue
@@ -148,7 +148,7 @@ async def test_a_client_is_read_on_while_a_large_message_waits_and_not_while_mem
         await queue.put("not read on")
     assert waiting.cancelled_caught
     with trio.fail_after(1):
-        taken = [await queue.take() for _ in range(3)]
+        taken = [queue.take() for _ in range(3)]
         await queue.put("read on")
     assert taken == [large, "small", "not read on"]
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import trio
-
 from voice_trio import limits
 from voice_trio.conversation.events import TextInput
 from voice_trio.errors import BadMessage, InvalidEvent, NotJson
-from voice_trio.net.byte_budget import Place
 from voice_trio.net.token_bucket import TokenBucket
 from voice_trio.protocols.audio import AudioAppended
 from voice_trio.protocols.voice.client_events import FromClient, read_client
 
 if TYPE_CHECKING:
-    from voice_trio.net.byte_budget import ByteAccount
     from voice_trio.protocols.openai_client import ClientEventReader, PassthroughEvent
 
 
@@ -107,55 +103,3 @@ class RealtimeFrameDecoder:
         if isinstance(event, AudioAppended):
             return self.limits.seconds_ahead(now, event.duration_ms)
         return self.limits.control.take_and_wait(now, 1.0 + len(frame) / limits.BYTES_PER_CONTROL_EVENT)
-
-
-class ReceiveQueue:
-    """Frames that were received and not handled yet, bounded. One task puts, one takes.
-
-    It lets a client be read while its frames wait, so that a closed connection is noticed at once; beyond the base
-    amount of `account` only while memory is not tight.
-    """
-
-    def __init__(self, account: ByteAccount) -> None:
-        self._account = account
-        self._frames: list[str | bytes] = []
-        self._bytes = 0
-        self._changed = trio.Event()
-        self._is_taker_waiting = False
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no frame waits, and the task that takes them has handled the last one."""
-        return self._is_taker_waiting and not self._frames
-
-    async def put(self, frame: str | bytes) -> None:
-        """Add a frame, and wait while the queue is over a bound, so that one frame more always fits."""
-        self._frames.append(frame)
-        self._bytes += len(frame)
-        self._notify()
-        self._account.hold(Place.INCOMING, 0)  # it counts here from now on
-        while self._is_full:
-            await self._changed.wait()
-
-    @property
-    def _is_full(self) -> bool:
-        """What frees the queue is that its own frames are handled; it never waits for other connections."""
-        if self._bytes > self._account.base_bytes and self._account.is_tight:
-            return True
-        return self._bytes > limits.CLIENT_BYTES_QUEUED_MAX or len(self._frames) >= limits.CLIENT_FRAMES_QUEUED_MAX
-
-    async def take(self) -> str | bytes:
-        """The oldest frame; waits for one."""
-        self._is_taker_waiting = True
-        while not self._frames:
-            await self._changed.wait()
-        self._is_taker_waiting = False
-        frame = self._frames.pop(0)
-        self._bytes -= len(frame)
-        self._notify()
-        return frame
-
-    def _notify(self) -> None:
-        self._account.hold(Place.RECEIVED, self._bytes)
-        changed, self._changed = self._changed, trio.Event()
-        changed.set()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
-from voice_trio import limits
 from voice_trio.conversation import commands, events
-from voice_trio.errors import EventTooLarge, InvalidEvent, LinkClosed
-from voice_trio.net.byte_budget import ByteAccount, ByteBudget
+from voice_trio.errors import EventTooLarge, InvalidEvent
 from voice_trio.protocols.audio import AudioAppended
 from voice_trio.protocols.openai_client import (
     ClientEventReader,
@@ -20,7 +17,8 @@ from voice_trio.protocols.openai_client import (
     ClientSettings,
     SessionUpdateRequested,
 )
-from voice_trio.session.client.limits import RealtimeFrameDecoder, ReceiveQueue
+from voice_trio.session.client.limits import RealtimeFrameDecoder
+from voice_trio.session.client.receiver import ClientReceiver
 from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
 from voice_trio.session.endings import Ending, ending_of
 from voice_trio.session.observers import ClientSessionUpdated
@@ -72,11 +70,9 @@ class RealtimeClientConnection:
         self._encoder = ClientEventWriter(self._settings, prefix)
         self._decoder = RealtimeFrameDecoder(ClientEventReader(self._settings, prefix), trio.current_time())
         self._queue = SendQueue(link, host)
-        self._account = link.account or ByteAccount(ByteBudget(), "")
-        self._received = ReceiveQueue(self._account)
-        upstream.count_in(self._account)
-        self._ready = trio.Event()
-        self._paused_until = -math.inf
+        self._receiver = ClientReceiver(link, self._handle, is_held=self._is_held)
+        upstream.count_in(self._receiver.account)
+        self._is_ready = False
         self._expires_at = 0.0
         self._unannounced: SessionState | None = None  # what `session.created` will show, once the preset is in force
         self._update_count = 0
@@ -87,38 +83,14 @@ class RealtimeClientConnection:
 
     async def listen(self) -> None:
         """Feed what the client sends as requests; end the session when the client is gone."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._handle_waiting)
-            await self._receive_frames()
-            nursery.cancel_scope.cancel(reason="client gone")
+        self._host.end(ending_of(await self._receiver.run()))
 
-    # A frame is handled by the task that received it while nothing holds it back, so a frame in real time wakes no
-    # other task. What comes too fast waits in the queue for `_handle_waiting`.
+    def _is_held(self) -> bool:
+        """Requests need a session that exists, and an upstream that takes them."""
+        return not self._is_ready or self._upstream.is_far_behind
 
-    async def _receive_frames(self) -> None:
-        while True:
-            try:
-                frame = await self._link.receive()
-            except LinkClosed as closed:
-                self._host.end(ending_of(closed))
-                return
-            now = trio.current_time()
-            if self._received.is_idle and now >= self._paused_until and not self._upstream.is_far_behind:
-                self._handle(frame, now)
-            else:
-                await self._received.put(frame)
-            del frame  # none stays in memory until the next one
-
-    async def _handle_waiting(self) -> None:
-        await self._ready.wait()  # requests need a session that exists
-        while True:
-            frame = await self._received.take()
-            await trio.sleep_until(self._paused_until)
-            while self._upstream.is_far_behind:  # noqa: ASYNC110  # the queue has no event for it
-                await trio.sleep(limits.PASSTHROUGH_CHECK_SECONDS)
-            self._handle(frame, trio.current_time())
-
-    def _handle(self, frame: str | bytes, now: float) -> None:
+    def _handle(self, frame: str | bytes, now: float) -> float:
+        """Dispatch the request in a frame; returns how many seconds to handle nothing."""
         event = None
         try:
             event = self._decoder.decode(frame)
@@ -127,7 +99,7 @@ class RealtimeClientConnection:
             self._host.end(Ending.TOO_BIG)
         except InvalidEvent as error:
             self._send_error(error)
-        self._paused_until = self._account.paused_until = now + self._decoder.pause(frame, event, now)
+        return self._decoder.pause(frame, event, now)
 
     def start_writing(self, nursery: trio.Nursery) -> None:
         """Begin to write; the nursery must outlive the session's tasks."""
@@ -254,7 +226,7 @@ class RealtimeClientConnection:
         state, self._unannounced = self._unannounced, None
         if state is not None:
             self._queue.put(Frame(self._encoder.session(state, "session.created", self._expires_at)))
-            self._ready.set()
+            self._is_ready = True
 
     def _send_error(self, error: InvalidEvent) -> None:
         self._host.summary.count_error(error.code)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from voice_trio.conversation import commands, events, session_events
-from voice_trio.errors import BadMessage, LinkClosed
+from voice_trio.errors import BadMessage
 from voice_trio.protocols.audio import AudioAppended, audio_ms, split_audio
 from voice_trio.protocols.voice import client_events, writer
 from voice_trio.session.client.limits import VoiceFrameDecoder
+from voice_trio.session.client.receiver import ClientReceiver
 from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
 from voice_trio.session.endings import Ending, ending_of
 from voice_trio.session.observers import FlushQueued
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from voice_trio.session.upstream.connection import UpstreamConnection
 
 PIECE_MS_MAX = 500  # paced sound leaves in pieces of at most so long
+SESSION_END_CHARS_MAX = 200  # of a frame that is looked at before its turn
 
 # The lane of each type of event, and whether a flush drops it. All other types go in Lane.OTHER.
 _LANES: dict[type, tuple[Lane, bool]] = {
@@ -58,19 +60,15 @@ class VoiceClientConnection:
         self._upstream = upstream
         self._queue = SendQueue(link, host, is_paced=True)
         self._decoder = VoiceFrameDecoder(trio.current_time())
+        self._receiver = ClientReceiver(link, self._handle, overtakes=_is_session_end)
+        upstream.count_in(self._receiver.account)
 
     async def listen(self) -> None:
         """Feed what the client sends as events; end the session when the client is gone."""
-        try:
-            while True:
-                if pause := self._handle(await self._link.receive()):
-                    await trio.sleep(pause)
-        except LinkClosed as closed:
-            self._host.end(ending_of(closed))
+        self._host.end(ending_of(await self._receiver.run()))
 
-    def _handle(self, frame: str | bytes) -> float:
-        """Feed the event of a frame; returns how many seconds to read nothing."""
-        now = trio.current_time()
+    def _handle(self, frame: str | bytes, now: float) -> float:
+        """Feed the event of a frame; returns how many seconds to handle nothing."""
         try:
             event = self._decoder.decode(frame, now)
         except BadMessage as error:
@@ -149,9 +147,9 @@ class VoiceClientConnection:
             yield writer.refusal(close_frame.error_code, close_frame.message, retry_after)
 
     def _forward_audio(self, event: AudioAppended, now: float) -> float:
-        """Send a frame of sound upstream; returns how many seconds to read nothing.
+        """Send a frame of sound upstream; returns how many seconds to handle nothing.
 
-        More than twice real time is slowed down by reading no further: the client's own socket fills.
+        More than twice real time is slowed down: it waits in the receiver and then in the client's own socket.
         """
         self._host.summary.audio_in_s += event.duration_ms / 1000
         self._upstream.send_audio(event.audio, event.duration_ms, now)
@@ -179,3 +177,13 @@ class VoiceClientConnection:
             self.send(commands.ErrorNotice(error.code, str(error)))
         else:
             self._host.summary.count_error(error.code)
+
+
+def _is_session_end(frame: str | bytes) -> bool:
+    """Whether the client ends the session: then it does not matter what it sent before."""
+    if not isinstance(frame, str) or len(frame) > SESSION_END_CHARS_MAX or '"session.end"' not in frame:
+        return False
+    try:
+        return isinstance(client_events.read_client(frame), client_events.SessionEnd)
+    except BadMessage:
+        return False
