@@ -92,6 +92,12 @@ def test_a_key_set_needs_an_audience_or_an_issuer_or_a_named_risk_F17() -> None:
     assert accepted.startswith("JWT_ALLOW_ANY_AUDIENCE: every token")
 
 
+@pytest.mark.parametrize(("host", "count"), [("id.example", 1), ("127.0.0.1:8080", 0), ("[::1]", 0), ("localhost", 0)])
+def test_keys_that_come_unencrypted_over_a_network_are_named_F17(host: str, count: int) -> None:
+    warnings = load_settings({"JWT_JWKS_URL": f"http://{host}/keys", "JWT_AUDIENCE": "voice"}).warnings
+    assert [warning.partition(":")[0] for warning in warnings] == ["JWT_JWKS_URL is not encrypted"] * count
+
+
 @pytest.mark.parametrize("value", ["", "false", "maybe"])
 def test_the_risk_is_accepted_by_true_alone_F17(value: str) -> None:
     assert faults(**KEY_SET, JWT_ALLOW_ANY_AUDIENCE=value) != {}

@@ -12,6 +12,7 @@ import hmac
 import os
 import secrets
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
@@ -71,6 +72,8 @@ __all__ = [
     "load_settings",
     "markdown_table",
 ]
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 OUR_PREFIXES = (
     *("VOICE_", "ENABLE_VOICE", "OPENAI_REALTIME_", "OPENAI_TRANSCRIPTION_", "UPSTREAM_", "JWT_", "RAG_"),
@@ -136,7 +139,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, /, **defaults: str) -
         faults += found
     instructions, found = _read_instructions(groups["voice"])
     secret = _signing_secret(groups["tokens"])
-    warnings = (*_warnings(given), *_audience_warnings(groups["tokens"]))
+    warnings = (*_warnings(given), *_key_set_warnings(groups["tokens"]))
     settings = Settings(**groups, instructions=instructions, signing_secret=secret, warnings=warnings)
     faults += found + _faults_between(settings, {fault.name for fault in faults})
     if faults:
@@ -264,8 +267,13 @@ def _warnings(given: Mapping[str, str]) -> Iterator[str]:
         yield "VOICE_INSTRUCTIONS has no effect beside VOICE_INSTRUCTIONS_FILE"
 
 
-def _audience_warnings(tokens: Tokens) -> Iterator[str]:
-    if tokens.jwks_url is None or tokens.audience:
+def _key_set_warnings(tokens: Tokens) -> Iterator[str]:
+    if tokens.jwks_url is None:
+        return
+    parts = urlsplit(tokens.jwks_url)
+    if parts.scheme.lower() == "http" and parts.hostname not in LOOPBACK:
+        yield "JWT_JWKS_URL is not encrypted: a party on the way can put its own keys in place of the provider's"
+    if tokens.audience:
         return
     if tokens.issuer:
         yield "JWT_AUDIENCE is not set: tokens that JWT_ISSUER made for other services are accepted too"
