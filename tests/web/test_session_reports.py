@@ -150,7 +150,7 @@ async def test_a_process_that_ends_withdraws_its_sessions_F18(autojump_clock: Mo
     assert directory.withdrawn
 
 
-async def test_an_entry_has_what_an_operator_needs_and_counts_connections_before_F18(autojump_clock: MockClock) -> None:
+def test_an_entry_has_what_an_operator_needs_and_counts_connections_before_F18() -> None:
     live = LiveSessions()
     one = StubSession("vs_1", connected_before_seconds=100.0, cost_before_usd=1.5)
     other = StubSession("vs_2", passthrough=PassthroughConfig())
@@ -165,7 +165,7 @@ async def test_an_entry_has_what_an_operator_needs_and_counts_connections_before
         assert [entry.session_id for entry in live.described("here")] == ["vs_1"]
 
 
-async def test_a_user_barred_between_admission_and_session_gets_none_F18(autojump_clock: MockClock) -> None:
+def test_a_user_barred_between_admission_and_session_gets_none_F18() -> None:
     live = LiveSessions()
     before, bob = StubSession("vs_1"), StubSession("vs_2", "hash-of-bob")
     with live.track(before.itself), live.track(bob.itself):
