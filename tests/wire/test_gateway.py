@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 import trio
 
 from tests.support.deployment import UPGRADE, Deployment, gateway, http, reset_on_close, token, wait_until_empty
+from voice_trio.client import connect_voice
 from voice_trio.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -155,6 +157,26 @@ async def test_a_token_may_come_as_the_first_message_or_in_the_address(tmp_path:
             await client.hears("connection.ready")
             other = await deployment.join(nursery, f"{deployment.url}?token={token()}", shown=None)
             await other.hears("connection.ready")
+            nursery.cancel_scope.cancel()
+
+
+async def test_blanks_and_newlines_around_a_token_do_not_matter_wherever_it_is_sent_F19(tmp_path: Path) -> None:
+    shown = f" {token()}\n"
+    with trio.fail_after(10):
+        async with (
+            gateway(tmp_path, MAX_CONCURRENT_SESSIONS_PER_USER="9") as deployment,
+            trio.open_nursery() as nursery,
+        ):
+            late = await deployment.join(nursery, shown=None)
+            await late.authenticate(shown)
+            await late.hears("connection.ready")
+            for url, given in ((deployment.url, shown), (f"{deployment.url}?token={quote(shown)}", None)):
+                async with connect_voice(url, given) as voice:  # of the client library, which the commands use
+                    assert voice.ready.session_id
+            answer = await http(deployment.port, f"/v1/ws/voice?token={quote(shown)}", UPGRADE)
+            assert answer.status == 101
+            for name, value in (("Authorization", f"Bearer\t{token()} "), ("api-key", f"{token()} ")):
+                assert (await http(deployment.port, "/v1/realtime", UPGRADE | {name: value})).status == 101
             nursery.cancel_scope.cancel()
 
 

@@ -31,7 +31,7 @@ async def told_of_a_turn(url: str) -> list[dict[str, Any]]:
     """All events of one typed question, until a while after the response has been played."""
     events = []
     with trio.fail_after(20):
-        async with connect_voice(url, f" {token()}\n") as voice:
+        async with connect_voice(url, token()) as voice:
             await voice.send_text("How warm must the brooder be in the first week?")
             with trio.CancelScope() as scope:
                 async for event in voice:

@@ -132,8 +132,8 @@ def _offered_token(subprotocols: Iterable[str]) -> str | None:
 
 def bearer(authorization: str) -> str | None:
     """The token in the value of an `Authorization: Bearer …` header."""
-    scheme, _, token = authorization.strip().partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
+    scheme, *rest = authorization.split(maxsplit=1) or [""]
+    return rest[0].strip() if rest and scheme.lower() == "bearer" else None
 
 
 def hide_secrets(scope: MutableMapping[str, Any]) -> None:
