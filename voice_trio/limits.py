@@ -18,6 +18,7 @@ PEER_CLOSE_SECONDS_MAX = 1.0  # the same in our voice client, the embedded serve
 SESSION_CLOSE_SECONDS_MAX = 2.0  # last events and close frames of a session, both sides together
 RELEASE_SECONDS_MAX = 2.0  # giving slots and leases back after a session; several calls to Redis of 250 ms
 EVICT_SECONDS_MAX = 5.0  # for a session to close that is resumed elsewhere; after that the resume goes on
+DISPLACED_CLOSE_SECONDS = 0.1  # closing a connection that made room for another one: its error and close frame leave
 DISCARD_SECONDS_MAX = 60.0  # reading what a refused client still sends; the server then closes the connection itself
 FLUSH_SECONDS_MAX = 2.0  # at the end of a process: webhook, Sentry, traces and spending send what is queued
 DISCONNECT_SECONDS_MAX = 1.0  # at the end of a process: pending writes to Redis, the passage cache, the announcement

@@ -104,6 +104,20 @@ async def test_an_address_with_many_connections_displaces_its_own_and_not_the_on
         nursery.cancel_scope.cancel()
 
 
+async def test_a_connection_that_has_made_room_makes_none_again_I13() -> None:
+    connections = UnadmittedConnections(1, 1)
+    first = added(connections, PUBLIC)
+    with first.receiving(60) as scope:
+        second = added(connections, OTHER)
+        assert scope.cancel_called
+        await trio.sleep(1)
+    with first.receiving(60):  # it still says goodbye
+        assert connections.add("7.7.7.7") is None
+        assert len(connections) == 1
+    second.release()
+    added(connections, "7.7.7.7")
+
+
 async def test_an_address_at_its_limit_makes_room_with_its_own_idle_connection_only() -> None:
     connections = UnadmittedConnections(10, 1)
     async with trio.open_nursery() as nursery:

@@ -135,7 +135,8 @@ def _waiting(
     slot: Unadmitted, waiting: dict[Unadmitted, trio.CancelScope], seconds_max: float
 ) -> Iterator[trio.CancelScope]:
     with trio.move_on_after(seconds_max) as scope:
-        waiting[slot] = scope
+        if not slot.is_released:  # else it has no room to make
+            waiting[slot] = scope
         try:
             yield scope
         finally:

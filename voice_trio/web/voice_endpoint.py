@@ -84,7 +84,9 @@ class VoiceEndpoint(Endpoint):
         await link.send(writer.refusal(refusal.code, refusal.message, refusal.retry_after))
         if refusal.is_repeated:
             await self._hold(attempt)
-        with attempt.request.waiting(limits.SESSION_CLOSE_SECONDS_MAX):  # a client may leave the close unanswered
+        # A client may leave the close unanswered. One that has made room is not counted any more: it gets little time.
+        is_brief = attempt.request.has_made_room
+        with attempt.request.waiting(limits.DISPLACED_CLOSE_SECONDS if is_brief else limits.SESSION_CLOSE_SECONDS_MAX):
             await link.aclose(refusal.close_code, refusal.reason)
 
     async def _hold(self, attempt: ConnectionAttempt) -> None:
