@@ -217,6 +217,8 @@ RECORDS_MAX = 2_000  # in the memory of one process; the least recently written 
 DELETIONS_MAX = 10_000  # users whose last deletion is remembered; the oldest are evicted
 DELETION_SECONDS = 2 * RECORD_SECONDS  # a deletion blocks older sessions: longer than a session and its record last
 HOLDER_SECONDS = RECORD_SECONDS  # TTL of the name of a session's holder: the session can be resumed for as long
+RESUME_STORE_SECONDS_MAX = 2.0  # a resume waits for the shared store: most of its faults are over in 0.5 s
+RESUME_STORE_PAUSE_SECONDS = 0.05
 TAKE_OVER_SECONDS_MAX = 0.7  # for another instance to end a session: a poll, and the last words in its record
 TAKE_OVER_POLL_SECONDS = 0.1
 DIRECTORY_INTERVAL_SECONDS = 5.0  # between two reports of an instance's live sessions, for operators
@@ -233,6 +235,7 @@ ROLLOUT_MESSAGE_CHARS_MAX = 1_000
 # Redis.
 REDIS_CALL_SECONDS_MAX = 0.25  # a call, and so an admission; then the connection counts as down
 REDIS_REPLY_SECONDS_MAX = 0.2  # one reply: a little less than a call, so that the driver reports the exact fault
+REDIS_LATE_SECONDS_MAX = 0.05  # after a call's deadline: this process was late, so Redis may not have been
 REDIS_SILENCE_SECONDS_MAX = 0.2  # without any reply a call that timed out means a slow Redis, else a long queue
 REDIS_PROBE_REPLY_SECONDS_MAX = 2.0  # one reply to a check
 REDIS_CHECK_SECONDS_MAX = 6.0  # one whole check; health is no older than this and one interval

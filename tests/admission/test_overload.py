@@ -66,6 +66,29 @@ def test_a_newcomer_is_refused_and_a_resume_is_not() -> None:
     assert (capacity.is_overloaded, capacity.take()) == (False, True)
 
 
+async def test_a_resume_waits_for_an_extreme_overload_to_pass_F70(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    capacity = taken(Capacity(60), limits.OVERLOAD_SESSIONS_MIN)
+    capacity.note_load(lag_p50=EXTREME, lag_p95=EXTREME, unsent_share=0.0)
+    resumed: list[float] = []
+
+    async def resume() -> None:
+        await capacity.wait_relief(is_resume=True)
+        assert capacity.take(is_resume=True)
+        resumed.append(trio.current_time())
+
+    for _ in range(2 * limits.NEWCOMERS_PER_SAMPLE):
+        nursery.start_soon(resume)
+    seen = []
+    for lag_p50, lag_p95 in ((EXTREME, EXTREME), (0.0, HIGH), (0.0, HIGH)):
+        await trio.sleep(1.0)
+        capacity.note_load(lag_p50=lag_p50, lag_p95=lag_p95, unsent_share=0.0)
+        await trio.testing.wait_all_tasks_blocked()
+        seen.append(len(resumed))
+    assert seen == [count * limits.NEWCOMERS_PER_SAMPLE for count in (0, 1, 2)]
+
+
 def test_a_few_sessions_are_not_the_cause_of_a_lag_and_none_can_be_delayed() -> None:
     capacity = taken(Capacity(60), 1)
     note(capacity.overload, p95=HIGH)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 import trio
+import trio.testing
 
 from tests.support.redis_fixture import ROLLOUT, granted, instance, is_back, is_lost
 from tests.support.redis_servers import RedisServer, SlowProxy, redis_server
@@ -127,6 +128,23 @@ async def test_frozen_it_costs_one_call_a_quarter_second_and_the_next_ones_nothi
             assert await seconds_to_admit(state, "s3") < SCHEDULING_SECONDS / 5
             redis.thaw()
             assert await is_back(state) < 10
+
+
+async def test_a_process_that_is_late_itself_does_not_take_redis_for_slow_F70(redis: RedisServer) -> None:
+    with trio.fail_after(30):
+        async with instance(redis.url) as state:
+            redis.freeze()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(late_by_itself, state)
+                await trio.testing.wait_all_tasks_blocked()
+                redis.thaw()
+                time.sleep(0.4)  # noqa: ASYNC251  # the loop stands still, and so sees no reply
+            assert state.health.available
+
+
+async def late_by_itself(state: RedisState) -> None:
+    with pytest.raises(StateUnavailable, match="asked more"):
+        await state.admit("ann", "s1")
 
 
 async def test_calls_under_way_are_given_up_together(redis: RedisServer) -> None:

@@ -84,6 +84,7 @@ class Capacity:
     def __init__(self, places_max: int, overload: Overload | None = None) -> None:
         self.overload = overload or Overload()
         self._newcomers = trio.lowlevel.ParkingLot()
+        self._resumes = trio.lowlevel.ParkingLot()
         self._places_max = places_max
         self._taken = 0
         self._draining = trio.Event()
@@ -122,14 +123,21 @@ class Capacity:
     def note_load(self, *, lag_p50: float, lag_p95: float, unsent_share: float) -> None:
         """Take a look at the load, as `Overload.note`; when there is room again, a few of those who wait go on."""
         self.overload.note(lag_p50=lag_p50, lag_p95=lag_p95, unsent_share=unsent_share)
-        if not self._delays_others:
+        if not self._is_refused(is_resume=False):
             self._newcomers.unpark(count=limits.NEWCOMERS_PER_SAMPLE)
+        if not self._is_refused(is_resume=True):
+            self._resumes.unpark(count=limits.NEWCOMERS_PER_SAMPLE)
 
-    async def wait_relief(self) -> None:
+    async def wait_relief(self, *, is_resume: bool = False) -> None:
         """Wait for an overload to pass, for some seconds at most: a rush of newcomers is one while it lasts."""
+        waiting = self._resumes if is_resume else self._newcomers
         with trio.move_on_after(limits.RELIEF_SECONDS_MAX):
-            while self._delays_others:
-                await self._newcomers.park()
+            while self._is_refused(is_resume=is_resume):
+                await waiting.park()
+
+    def _is_refused(self, *, is_resume: bool) -> bool:
+        """Whether the overload alone refuses a newcomer, or a session that is resumed."""
+        return self._delays_others and (self.overload.is_extreme or not is_resume)
 
     @property
     def _delays_others(self) -> bool:
@@ -142,7 +150,7 @@ class Capacity:
 
     def take(self, *, is_resume: bool = False) -> bool:
         """Take a place; False if there is none. A resumed session is refused for an extreme overload only."""
-        if self.is_draining or self.is_full or (self._delays_others and (self.overload.is_extreme or not is_resume)):
+        if self.is_draining or self.is_full or self._is_refused(is_resume=is_resume):
             return False
         self._taken += 1
         return True

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
@@ -20,6 +21,8 @@ from voice_trio.state.state import Granted
 from voice_trio.state.takeover import take_session
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from voice_trio.admission.grant import Capacity
     from voice_trio.admission.refusals import Refusal
     from voice_trio.admission.session_holders import SessionHolder, SessionHolders
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from voice_trio.auth.tokens import User
     from voice_trio.state.session_record import SessionRecord
     from voice_trio.state.state import State
+
+_T = TypeVar("_T")
 
 
 class Resumption:
@@ -52,7 +57,8 @@ class Resumption:
             return refusals.no_resume("token")
         if self._capacity.is_draining:  # before a session that is live elsewhere ends for it
             return refusals.draining()
-        if cause := _obstacle(await self._state.record(user.id, session_id)):
+        look = partial(self._state.record, user.id, session_id)
+        if cause := _obstacle(await self._patiently(look)):
             return refusals.no_resume(cause)
         holder = self._holders.enter(session_id)
         outcome: SessionGrant | Refusal | None = None
@@ -64,6 +70,7 @@ class Resumption:
         return outcome
 
     async def _resume_as(self, holder: SessionHolder, user: User) -> SessionGrant | Refusal:
+        await self._capacity.wait_relief(is_resume=True)
         if not await holder.wait_turn():
             return refusals.taken_over()
         if not self._capacity.take(is_resume=True):
@@ -80,7 +87,9 @@ class Resumption:
 
     async def _claim(self, holder: SessionHolder, user: User) -> SessionRecord | Refusal:
         """Take the session in the shared state, then read its last record; give it back if that is no use."""
-        taken = await take_session(self._state, user.id, holder.session_id, holder.name, lambda: holder.is_lost)
+        session = (user.id, holder.session_id)
+        take = partial(take_session, self._state, *session, holder.name, lambda: holder.is_lost)
+        taken = await self._patiently(take)
         if taken is None:
             return refusals.taken_over()
         if not isinstance(taken, Granted):
@@ -88,16 +97,40 @@ class Resumption:
         record: SessionRecord | None = None
         is_kept = False
         try:
-            record = await self._state.record(user.id, holder.session_id)
+            record = await self._patiently(partial(self._state.record, *session))
             is_kept = not _obstacle(record) and not holder.is_lost
         finally:
             if not is_kept:
                 # Without the store the lease expires by itself.
                 with trio.move_on_after(limits.RELEASE_SECONDS_MAX, shield=True), suppress(StateUnavailable):
-                    await self._state.end(user.id, holder.session_id, holder.name)
+                    await self._state.end(*session, holder.name)
         if record is None or not is_kept:
             return refusals.taken_over() if holder.is_lost else refusals.no_resume(_obstacle(record))
         return record
+
+    async def _patiently(self, step: Callable[[], Awaitable[_T]]) -> _T:
+        """The result of `step`, which is idempotent, from the shared store if that is back within 2 s.
+
+        Without the store a session of another instance would be taken for one that does not exist.
+        """
+        give_up_at = trio.current_time() + limits.RESUME_STORE_SECONDS_MAX
+        while True:
+            is_last = trio.current_time() >= give_up_at
+            if is_last or not self._is_away:
+                try:
+                    result = await step()
+                except StateUnavailable:
+                    if is_last:
+                        raise
+                else:
+                    if is_last or not self._is_away:
+                        return result
+            await trio.sleep(limits.RESUME_STORE_PAUSE_SECONDS)
+
+    @property
+    def _is_away(self) -> bool:
+        health = self._state.health
+        return health.enabled and not health.available
 
 
 def no_place(capacity: Capacity) -> Refusal:

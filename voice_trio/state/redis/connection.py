@@ -74,7 +74,9 @@ class RedisConnection:
             finally:
                 self._calls.discard(call_scope)
         if self.is_up:
-            if time.monotonic() - max(began_at, self._replied_at) < limits.REDIS_SILENCE_SECONDS_MAX:
+            is_late = trio.current_time() - deadline > limits.REDIS_LATE_SECONDS_MAX
+            silence = time.monotonic() - max(began_at, self._replied_at)
+            if is_late or silence < limits.REDIS_SILENCE_SECONDS_MAX:
                 raise RedisFailed(RedisFault.BUSY)
             self.mark_down(RedisFault.SLOW)  # the supervisor's probe finds the exact fault
         raise RedisFailed(self.fault or RedisFault.SLOW)
