@@ -149,6 +149,8 @@ RESPONSE_STALL_SECONDS_MAX = 30.0  # an active response without an event; then i
 RESPONSE_DONE_SECONDS_MAX = 3.0  # from an interruption to response.done; then cancelled by id, then abandoned
 POSITION_SECONDS_MAX = 0.3  # for a client's report of its playback position after a flush
 
+SKIPPED_LOG_BURST, SKIPPED_LOG_PER_SECOND = 3.0, 0.1  # log lines about messages of an upstream that cannot be read
+
 # What a client may send. Bursts are events at once, rates are events a second in the long run.
 NOT_JSON_MAX = 10  # messages that are no JSON; then the connection ends
 CONTROL_BURST, CONTROL_PER_SECOND = 100.0, 50.0  # all events but audio; four playback positions a second are usual

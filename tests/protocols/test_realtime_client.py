@@ -192,7 +192,6 @@ def test_an_audio_delta_is_read_in_few_calls() -> None:
         "17",
         '{"item_id": "i"}',
         '{"type": 3}',
-        '{"type": "response.done"}',
         '{"type": "response.created", "response": {"id": 3}}',
         '{"type": "session.updated", "session": {"audio": 3}}',
         '{"type":"response.output_audio.delta","response_id":"r","item_id":"i","delta":"a\\"b"}',
@@ -347,7 +346,7 @@ def test_the_end_of_a_response_is_not_missed_for_a_malformed_detail() -> None:
     frame = (
         '{"type":"response.done","response":{"id":"resp_1","status":"failed","status_details":{"error":{"code":42}}}}'
     )
-    assert realtime.read_event(frame) == events.ResponseDone("resp_1", "failed", "malformed")
+    assert realtime.read_event(frame) == events.ResponseDone("resp_1", "failed", "", "unknown")
 
 
 def test_an_error_says_which_setting_it_is_about() -> None:

@@ -14,6 +14,7 @@ from trio_websocket import ConnectionRejected
 from voice_trio import limits
 from voice_trio.errors import LinkClosed, ModelUnavailable, VoiceTrioError
 from voice_trio.net.trio_websocket_link import open_link
+from voice_trio.protocols import json_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -115,7 +116,7 @@ class VoiceConnection:
 
     async def send(self, event: dict[str, Any]) -> None:
         """Send any client event of docs/protocol.md; `event` has at least a `type`."""
-        await self._link.send(msgspec.json.encode(event).decode())
+        await self._link.send(json_text.encode(event))
 
 
 @asynccontextmanager
@@ -182,8 +183,8 @@ async def _next_event(link: Link) -> dict[str, Any]:
     while True:
         frame = await link.receive()
         try:
-            event = msgspec.json.decode(frame)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            event = json_text.decode(frame)
+        except json_text.UNREADABLE:
             continue  # unknown event: a newer gateway may send more
         if isinstance(event, dict):
             return event

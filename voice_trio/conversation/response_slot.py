@@ -5,7 +5,7 @@ It knows nothing of context, clients or the words of a response.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -167,6 +167,13 @@ class ResponseSlot(Generic[R]):
         else:
             self._watch(response)
         return response
+
+    def identified(self, event: events.ResponseDone) -> events.ResponseDone:
+        """The event, of the active response if its own id could not be read: no other can be meant."""
+        response = self.open
+        if event.response_id or response is None or response.response_id is None:
+            return event
+        return replace(event, response_id=response.response_id)
 
     def done(self, response_id: str) -> R | None:
         """`response.done` came; the open response it ends, `None` for an unsolicited one or one given up."""

@@ -81,6 +81,7 @@ class ManagedResponseHandlers:
             self._flow.follow_up(response)
 
     def _on_done(self, event: events.ResponseDone, now: float) -> None:
+        event = self._responses.identified(event)
         self._out.issued.append(commands.CountUsage("response", event.response_id, event.usage))
         response = self._responses.done(event.response_id)
         if response is not None and event.status != "completed":

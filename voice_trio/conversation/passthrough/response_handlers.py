@@ -82,6 +82,7 @@ class PassthroughResponseHandlers:
         self._announced.begin(event)
 
     def _on_done(self, event: events.ResponseDone, now: float) -> None:
+        event = self._responses.identified(event)
         self._out.issued.append(commands.CountUsage("response", event.response_id, event.usage))
         response = self._responses.done(event.response_id)
         if event.error_code in FATAL_CODES:

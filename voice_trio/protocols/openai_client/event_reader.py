@@ -14,6 +14,7 @@ import msgspec
 from voice_trio.conversation.passthrough import requests
 from voice_trio.conversation.response_slot import TAG
 from voice_trio.errors import EventTooLarge, InvalidEvent
+from voice_trio.protocols import json_text
 from voice_trio.protocols.audio import BYTES_PER_MS, BYTES_PER_SAMPLE, AudioAppended, audio_ms
 from voice_trio.protocols.openai_client.request_content import item_content, picture_bytes
 from voice_trio.protocols.realtime import client_events
@@ -180,12 +181,19 @@ def _size(frame: str | bytes) -> int:
 def _check_large(frame: str | bytes) -> None:
     """Raises `EventTooLarge` for a large message that cannot be one that may be, before all of it is decoded."""
     try:
-        kind = _envelope_decoder.decode(frame).type
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        kind = _kind(frame)
+    except json_text.UNREADABLE:
         raise EventTooLarge(_TOO_LARGE) from None
     objects = frame.count("{") if isinstance(frame, str) else frame.count(b"{")
     if kind not in ("input_audio_buffer.append", "conversation.item.create") or objects > LARGE_OBJECTS_MAX:
         raise EventTooLarge(_TOO_LARGE)
+
+
+def _kind(frame: str | bytes) -> str:
+    try:
+        return _envelope_decoder.decode(frame).type
+    except json_text.UNREADABLE:
+        return _envelope_decoder.decode(json_text.well_formed(frame)).type
 
 
 def _may_be_large(event: client_events.ClientEvent, size: int) -> bool:

@@ -13,6 +13,7 @@ from cachetools import FIFOCache
 
 from voice_trio.conversation import commands, events, session_events
 from voice_trio.conversation.response_slot import TAG
+from voice_trio.protocols import json_text
 from voice_trio.protocols.openai_client.response_ends import OpenResponses
 
 if TYPE_CHECKING:
@@ -206,4 +207,4 @@ def _decode_object(wire: str) -> dict[str, Any]:
 
 
 def _encode(frame: dict[str, Any]) -> str:
-    return msgspec.json.encode(frame).decode()
+    return json_text.encode(frame)

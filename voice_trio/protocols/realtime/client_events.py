@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from voice_trio.errors import BadMessage, InvalidEvent
+from voice_trio.protocols import json_text
 from voice_trio.protocols.audio import decode_audio
 from voice_trio.protocols.realtime.items import Item, fault
 from voice_trio.protocols.realtime.sessions import (
@@ -135,12 +136,19 @@ def read_client_event(frame: str | bytes) -> ClientEvent:
     """One client event; raises `InvalidEvent` with what an `error` event needs: message, code, param, event_id."""
     try:
         event = _decoder.decode(frame)
-    except msgspec.ValidationError as error:
-        raise _invalid_event(frame, error) from error
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise InvalidEvent("The message is not valid JSON.", code="invalid_json") from error
+    except json_text.UNREADABLE:
+        event = _decode_again(json_text.well_formed(frame))
     _check(event)
     return event
+
+
+def _decode_again(frame: str) -> ClientEvent:
+    try:
+        return _decoder.decode(frame)
+    except msgspec.ValidationError as error:
+        raise _invalid_event(frame, error) from error
+    except json_text.UNREADABLE as error:
+        raise InvalidEvent("The message is not valid JSON.", code="invalid_json") from error
 
 
 def _check(event: ClientEvent) -> None:
@@ -204,10 +212,10 @@ def _refusal(event: ClientEvent, param: str, message: str) -> InvalidEvent:
     return InvalidEvent(message, param=param, event_id=event.event_id)
 
 
-def _invalid_event(frame: str | bytes, error: msgspec.ValidationError) -> InvalidEvent:
+def _invalid_event(frame: str, error: msgspec.ValidationError) -> InvalidEvent:
     try:
         envelope = _envelope_decoder.decode(frame)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except json_text.UNREADABLE:
         return InvalidEvent("The message must be a JSON object.", code="invalid_json")
     event_id = envelope.event_id if isinstance(envelope.event_id, str) else None
     if not isinstance(envelope.type, str):

@@ -12,6 +12,7 @@ import msgspec
 
 from voice_trio.conversation import events
 from voice_trio.errors import BadMessage
+from voice_trio.protocols import json_text
 from voice_trio.protocols.audio import BYTES_PER_MS, decode_audio
 from voice_trio.protocols.realtime.input_events import (
     ErrorDetails,
@@ -21,6 +22,7 @@ from voice_trio.protocols.realtime.input_events import (
     read_usage,
 )
 from voice_trio.protocols.realtime.items import Item
+from voice_trio.protocols.realtime.second_reading import SecondReader
 
 if TYPE_CHECKING:
     from voice_trio.protocols.realtime.sessions import SessionState
@@ -35,14 +37,13 @@ def write_event(event: ServerEvent, event_id: str) -> str:
 
 def read_event(frame: str | bytes) -> events.UpstreamEvent | SessionState:
     """One frame of an upstream, kept with the event as its `wire`. A type without meaning to a conversation becomes
-    `OtherUpstreamEvent`; raises `BadMessage` for what is no event, or lacks a field that its type promises."""
+    `OtherUpstreamEvent`. What ends something is understood from whatever of it can be read; its `wire` is "" if there
+    is nothing to pass on. Raises `BadMessage` for what is no event, or lacks a field that its type promises."""
     try:
         wire = frame if isinstance(frame, str) else frame.decode()
         return _decoder.decode(wire).to_event(wire)
-    except msgspec.ValidationError as error:
-        return _other_event(wire, error)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadMessage("the upstream's frame is not JSON") from error
+    except json_text.UNREADABLE:
+        return _read_again(frame)
 
 
 class _OfContent(ServerEvent):
@@ -215,28 +216,27 @@ _Meaningful: TypeAlias = (
 )
 
 
-def _other_event(wire: str, why: msgspec.ValidationError) -> events.OtherUpstreamEvent | events.ResponseDone:
-    """An event without meaning to a conversation; a malformed one with a meaning raises, except for `response.done`."""
+def _read_again(frame: str | bytes) -> events.UpstreamEvent | SessionState:
+    """What the decoder refused: an event without meaning to a conversation, or a malformed one."""
+    if isinstance(frame, str):
+        try:
+            envelope = _envelope_decoder.decode(frame)
+        except json_text.UNREADABLE:
+            pass
+        else:
+            if envelope.type not in _MEANINGFUL_TYPES:
+                return _other_event(envelope.type, envelope.response_id, frame)
+    event, wire = _second_reader.read(frame)
+    if isinstance(event, dict):
+        return _other_event(event["type"], event.get("response_id"), wire)
     try:
-        envelope = _envelope_decoder.decode(wire)
-        kind = envelope.type
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadMessage("the upstream's frame is no event") from error
-    if kind == "response.done" and (done := _malformed_done(wire)) is not None:
-        return done
-    if kind in _MEANINGFUL_TYPES:
-        raise BadMessage(f"the upstream's {kind} is malformed: {why}") from why
-    response_id = envelope.response_id if isinstance(envelope.response_id, str) else ""
-    return events.OtherUpstreamEvent(kind, response_id, wire=wire)
+        return event.to_event(wire)
+    except msgspec.ValidationError as error:
+        raise BadMessage(f"the upstream's frame is malformed: {error}") from error
 
 
-def _malformed_done(wire: str) -> events.ResponseDone | None:
-    """The end of a response counts even when its details are malformed: the next turn waits for it."""
-    try:
-        response = _done_decoder.decode(wire).response
-    except msgspec.DecodeError:
-        return None
-    return events.ResponseDone(response.id, "failed", "malformed", wire=wire)
+def _other_event(kind: str, response_id: object, wire: str) -> events.OtherUpstreamEvent:
+    return events.OtherUpstreamEvent(kind, response_id if isinstance(response_id, str) else "", wire=wire)
 
 
 class _Envelope(msgspec.Struct):
@@ -244,11 +244,7 @@ class _Envelope(msgspec.Struct):
     response_id: Any = None
 
 
-class _DoneEnvelope(msgspec.Struct):
-    response: _Id
-
-
 _decoder: msgspec.json.Decoder[_Meaningful] = msgspec.json.Decoder(_Meaningful)
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
-_done_decoder = msgspec.json.Decoder(_DoneEnvelope)
 _MEANINGFUL_TYPES = frozenset(str(shape.__struct_config__.tag) for shape in get_args(_Meaningful))
+_second_reader = SecondReader(_decoder, _Meaningful, _MEANINGFUL_TYPES)

@@ -10,10 +10,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
-import msgspec
-
 from voice_trio.conversation import commands
 from voice_trio.conversation.passthrough.responses import METADATA_PAIRS_MAX
+from voice_trio.protocols import json_text
 from voice_trio.protocols.realtime.sessions import PCM_24K
 
 if TYPE_CHECKING:
@@ -208,4 +207,4 @@ def _tagged(body: Mapping[str, object], metadata: Mapping[str, str]) -> dict[str
 
 
 def _encode(event: dict[str, Any]) -> str:
-    return msgspec.json.encode(event).decode()
+    return json_text.encode(event)

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from voice_trio.conversation import events
 from voice_trio.errors import BadMessage, NotJson
+from voice_trio.protocols import json_text
 from voice_trio.protocols.audio import BYTES_PER_MS, AudioAppended, check_audio, encode_audio
 
 TEXT_CHARACTERS_MAX = 4_000
@@ -84,6 +85,16 @@ def read_client(frame: str | bytes) -> FromClient:
     """One frame of a client; raises `BadMessage` with code `bad_message` or `not_allowed`, `NotJson` for non-JSON."""
     if isinstance(frame, bytes):
         return AudioAppended(encode_audio(frame), len(frame) / BYTES_PER_MS)
+    try:
+        return _read(frame)
+    except BadMessage:
+        well_formed = json_text.well_formed(frame)
+        if well_formed == frame:
+            raise
+        return _read(well_formed)
+
+
+def _read(frame: str) -> FromClient:
     try:
         return _to_event(_decoder.decode(frame))
     except msgspec.ValidationError as error:

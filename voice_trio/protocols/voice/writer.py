@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, assert_never, cast
 import msgspec
 
 from voice_trio.conversation import commands, events, session_events
+from voice_trio.protocols import json_text
 from voice_trio.protocols.voice import server_events
 
 # This protocol has no event for them; where users should know, the conversation reports an `ErrorNotice`.
@@ -54,17 +55,17 @@ def write(event: session_events.ToClient) -> str | None:
         body = _session_event(event)
     else:
         body = _upstream_event(event)
-    return msgspec.json.encode(body).decode()
+    return json_text.encode(body)
 
 
 def refusal(code: str, message: str, retry_after: float | None = None) -> str:
     """An `error` event; `retry_after` in seconds. Always sent before a connection is refused."""
-    return msgspec.json.encode(_error(code, message, retry_after)).decode()
+    return json_text.encode(_error(code, message, retry_after))
 
 
 @lru_cache(maxsize=256)
 def _owner(item_id: str, response_id: str) -> str:
-    ids = msgspec.json.encode({"item_id": item_id, "response_id": response_id}).decode()
+    ids = json_text.encode({"item_id": item_id, "response_id": response_id})
     return '",' + ids[1:]
 
 

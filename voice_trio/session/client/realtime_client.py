@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import msgspec
 import trio
 
 from voice_trio.conversation import commands, events
 from voice_trio.errors import EventTooLarge, InvalidEvent
+from voice_trio.protocols import json_text
 from voice_trio.protocols.audio import AudioAppended
 from voice_trio.protocols.openai_client import (
     ClientEventReader,
@@ -208,7 +208,7 @@ class RealtimeClientConnection:
             raise
         self._host.observe(ClientSessionUpdated(session))
         update = {"type": "session.update", "event_id": update_id, "session": session}
-        self._upstream.send_frame(msgspec.json.encode(update).decode())
+        self._upstream.send_frame(json_text.encode(update))
 
     def _send_upstream_error(self, event: events.UpstreamError) -> None:
         """Forward an error, with the client's own id if it is about its update; not one about the gateway's events."""

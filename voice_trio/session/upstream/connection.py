@@ -9,6 +9,7 @@ import trio
 from voice_trio import limits
 from voice_trio.conversation import commands, events
 from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
+from voice_trio.net.token_bucket import TokenBucket
 from voice_trio.protocols.audio import silence
 from voice_trio.protocols.realtime import SessionState, append_audio, read_event, write_command
 from voice_trio.session.observers import TranscriptionModelChanged
@@ -39,6 +40,8 @@ class UpstreamConnection:
         self._describe = describe
         self._queue = UpstreamQueue()
         self._link: Link | None = None
+        self._skipped = 0  # messages since the last line of the log about them
+        self._skip_log = TokenBucket(limits.SKIPPED_LOG_BURST, limits.SKIPPED_LOG_PER_SECOND, trio.current_time())
         self._lost = trio.CancelScope()
         self._silence = trio.CancelScope()
         self._sound_until = float("-inf")
@@ -78,7 +81,7 @@ class UpstreamConnection:
         try:
             event = read_event(frame) if isinstance(frame, str) else None
         except BadMessage as error:
-            self._host.log.warning("upstream_message_skipped", reason=str(error))
+            self._skip(str(error))
             return
         if isinstance(event, SessionState):
             if event.transcription_model is not None:
@@ -86,6 +89,13 @@ class UpstreamConnection:
             self._describe(event)
         elif event is not None and (self._sidecar is None or self._sidecar.admits(event)):
             self._host.feed(event)
+
+    def _skip(self, reason: str) -> None:
+        """Log a message that cannot be read: an upstream may send thousands of them, the log gets a few and a count."""
+        self._skipped += 1
+        if self._skip_log.take(trio.current_time()):
+            self._host.log.warning("upstream_message_skipped", reason=reason, skipped=self._skipped)
+            self._skipped = 0
 
     async def _write(self, link: Link) -> None:
         self.lose(await self._queue.write(link))
