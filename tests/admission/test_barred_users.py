@@ -47,6 +47,20 @@ async def test_a_resume_or_a_client_secret_is_no_way_around_F18(autojump_clock: 
     assert refused.code == "not_in_rollout"
 
 
+@pytest.mark.parametrize(
+    "rotated",
+    [
+        {"JWT_SECRET": f"the next secret of more than thirty-two bytes,{SECRET}"},
+        {"JWT_SECRET": SECRET, "VOICE_SIGNING_SECRET": "a signing secret that is set for the first time"},
+    ],
+)
+async def test_a_rotation_of_the_secret_unbars_nobody_F18(autojump_clock: MockClock, rotated: dict[str, str]) -> None:
+    fixture = AdmissionFixture(**rotated)
+    await fixture.change_rollout(barred=(ANN,))
+    assert (await fixture.refusal(token())).code == "not_in_rollout"
+    await fixture.grant(token("bob"))
+
+
 async def test_a_user_who_is_not_barred_any_more_is_admitted_F18(autojump_clock: MockClock) -> None:
     fixture = await barring_ann()
     await fixture.refusal(token())

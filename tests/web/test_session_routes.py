@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.gateway_fixture import SECRET as JWT_SECRET
 from tests.support.gateway_fixture import make_gateway, settings, token
 from voice_trio import limits
 from voice_trio.auth.tokens import User, issue_token, user_hash
@@ -167,6 +168,21 @@ async def test_a_hash_bars_its_user_and_an_id_that_looks_like_one_is_barred_as_b
     assert body["rollout"]["barred"] == [user_hash(hashed, SECRET), hashed]
     _, body = await ask(gateway, "DELETE", f"/v1/voice/rollout/barred?user={hashed}")
     assert body["rollout"]["barred"] == []
+
+
+async def test_a_bar_by_the_secret_before_is_taken_away_by_id_F18(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    before = settings().hashing_secrets[0]
+    rotated = make_gateway(nursery, JWT_SECRET=f"the next secret of more than thirty-two bytes,{JWT_SECRET}")
+    old, new = (user_hash("ann", secret) for secret in (before, rotated.settings.signing_secret))
+    document = await in_force(rotated) | {"barred": [old]}
+    assert (await ask(rotated, "PUT", "/v1/voice/rollout", body=document))[0] == 200
+    _, body = await ask(rotated, "PUT", "/v1/voice/rollout/barred?user=ann")
+    assert (body["users"], body["rollout"]["barred"]) == ([new], [new])
+    _, body = await ask(rotated, "PUT", "/v1/voice/rollout", body=body["rollout"] | {"barred": [old]})
+    _, body = await ask(rotated, "DELETE", "/v1/voice/rollout/barred?user=ann")
+    assert (body["users"], body["rollout"]["barred"]) == ([old], [])
 
 
 async def test_a_full_list_bars_nobody_else_F18(gateway: Gateway) -> None:

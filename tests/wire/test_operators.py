@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -150,6 +151,30 @@ async def test_through_redis_sessions_of_every_instance_are_listed_and_ended_F18
             _, stdout, _ = await run("sessions", "show", names[0], "--json", **how)
             record = json.loads(stdout)["record"]
             assert (record["end_reason"], record["user"]) == ("ended_by_operator", ADA)
+            nursery.cancel_scope.cancel()
+
+
+async def test_while_redis_is_away_a_gateway_knows_its_own_sessions_and_says_so_F18(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    with trio.fail_after(SECONDS_MAX):
+        async with gateway(tmp_path, REDIS_URL=redis.url) as deployment, trio.open_nursery() as nursery:
+            client = await deployment.join(nursery)
+            name = (await ready(client))["session_id"]
+            redis.kill()
+            await trio.sleep(0.5)
+            get = partial(ask, deployment.port, "GET")
+            status, body = await get("/v1/voice/sessions")
+            assert (status, body["complete"], [one["session_id"] for one in body["sessions"]]) == (200, False, [name])
+            assert (await get(f"/v1/voice/sessions/{name}"))[0] == 200
+            for method in ("GET", "DELETE"):
+                status, body = await ask(deployment.port, method, "/v1/voice/sessions/vs_elsewhere")
+                assert (status, body["error"]["code"]) == (503, "state_unavailable")
+            status, body = await ask(deployment.port, "DELETE", f"/v1/voice/sessions/{name}")
+            assert (status, body["outcome"]) == (200, "ended")
+            assert (await client.is_closed()).code == 1008
+            status, body = await get(f"/v1/voice/sessions/{name}")
+            assert (status, body["record"]["end_reason"]) == (200, "ended_by_operator")
             nursery.cancel_scope.cancel()
 
 

@@ -73,7 +73,7 @@ class Authenticator:
         self._verifier = verifier
         self._plans = plans
         self._state = state
-        self._signing_secret = settings.signing_secret
+        self._hashing_secrets = settings.hashing_secrets
         self._client_secrets = ClientSecrets(settings.signing_secret)
         self._attempts = RecentEvents(limit=limits.ATTEMPTS_PER_MINUTE, window_seconds=limits.MINUTE_SECONDS)
         self._plan_locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
@@ -88,7 +88,7 @@ class Authenticator:
         if isinstance(user, Refusal):
             return user
         # Administrators too: a user who must not talk any more may hold such a token.
-        if rollout.barred and rollout.bars(user_hash(user.id, self._signing_secret)):
+        if self._is_barred(user, rollout):
             return replace(refusals.not_in_rollout(rollout.message), facts={"cause": "barred"})
         return await self._check_plan_and_rollout(user, attempt, rollout)
 
@@ -98,6 +98,12 @@ class Authenticator:
         if lock is None:
             lock = self._plan_locks[user_id] = trio.Lock()
         return lock
+
+    def _is_barred(self, user: User, rollout: Rollout) -> bool:
+        """Whether the user is barred, by today's hash or by one from before a rotation of the secret."""
+        if not rollout.barred:
+            return False
+        return any(rollout.bars(user_hash(user.id, secret)) for secret in self._hashing_secrets)
 
     def _check_flag(self, rollout: Rollout) -> Refusal | None:
         if not self._is_enabled:

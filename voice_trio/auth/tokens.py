@@ -21,6 +21,8 @@ from voice_trio.auth.key_set import KeySet, key_fetcher
 from voice_trio.errors import BadMessage, ConfigurationError, TokenInvalid, TokenNotAccepted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import SecretStr
 
     from voice_trio.settings import Tokens
@@ -211,19 +213,18 @@ def user_hash(user_id: str, signing_secret: SecretStr) -> str:
     return hmac.new(signing_secret.get_secret_value().encode(), message, hashlib.sha256).hexdigest()[:32]
 
 
-def user_hashes(user: str, signing_secret: SecretStr | None) -> tuple[str, ...]:
+def user_hashes(user: str, signing_secrets: Sequence[SecretStr]) -> tuple[str, ...]:
     """The hashes that `user` may stand for, an id or a hash: of 32 hexadecimal digits nothing says which they are.
 
-    Raises `BadMessage` for a text that can be neither; without a secret, for an id.
+    An id has one hash by each secret, in their order. Raises `BadMessage` for a text that can be neither; without
+    secrets, for an id.
     """
     if not 0 < len(user) <= limits.ID_CHARS_MAX:
         raise BadMessage(f"user: must be an id or a hash of 1 to {limits.ID_CHARS_MAX} characters")
     itself = (user,) if _HASH.fullmatch(user) else ()
-    if signing_secret is not None:
-        return (user_hash(user, signing_secret), *itself)
-    if not itself:
+    if not itself and not signing_secrets:
         raise BadMessage("user: only a hash can be used without the gateways' JWT_SECRET or VOICE_SIGNING_SECRET")
-    return itself
+    return (*(user_hash(user, secret) for secret in signing_secrets), *itself)
 
 
 def _is_internal(fields: dict[str, Any]) -> bool:

@@ -82,19 +82,19 @@ class _StateAccess:
         return with_shared_state(lambda state: _control(state).end(session_id))
 
     def set_barred(self, user: str, *, barred: bool) -> dict[str, Any]:
-        change = with_shared_state(lambda state: set_barred(state, _signing_secret(), user, barred=barred))
+        change = with_shared_state(lambda state: set_barred(state, _secrets(), user, barred=barred))
         return change.as_json()
 
 
 def _control(state: State) -> SessionControl:
-    return SessionControl(state, _signing_secret())
+    return SessionControl(state, _secrets())
 
 
-def _signing_secret() -> SecretStr | None:
-    """The gateways' secret if it is configured here too; a random one would give hashes that nobody else has."""
+def _secrets() -> tuple[SecretStr, ...]:
+    """The gateways' secrets if they are configured here too; a random one would give hashes of its own."""
     settings = load_settings(os.environ | {"ENABLE_VOICE_REALTIME": "false"})
     is_known = settings.tokens.signing_secret_given is not None or settings.tokens.jwt_secrets
-    return settings.signing_secret if is_known else None
+    return settings.hashing_secrets if is_known else ()
 
 
 class _GatewayAccess:

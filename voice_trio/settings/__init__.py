@@ -113,6 +113,12 @@ class Settings(BaseModel):
     warnings: tuple[str, ...] = ()
     """Warnings for the operator, logged at the start."""
 
+    @property
+    def hashing_secrets(self) -> tuple[SecretStr, ...]:
+        """The signing secret, and those before it as far as JWT_SECRET lists what they were derived from."""
+        derived = [_derived(secret) for secret in self.tokens.jwt_secrets]
+        return (self.signing_secret, *(secret for secret in derived if secret != self.signing_secret))
+
     def described(self) -> dict[str, object]:
         """Every variable with its effective value, secrets as stars, for logs and the stats page."""
         return {name: value for group in _GROUPS for name, value in masked(getattr(self, group)).items()}
@@ -178,10 +184,12 @@ def _read_instructions(voice: Assistant) -> tuple[str, list[Fault]]:
 def _signing_secret(tokens: Tokens) -> SecretStr:
     if tokens.signing_secret_given is not None:
         return tokens.signing_secret_given
-    if tokens.jwt_secrets:
-        root = tokens.jwt_secrets[0].get_secret_value().encode()
-        return SecretStr(hmac.new(root, b"voice_trio signing secret 1", hashlib.sha256).hexdigest())
-    return SecretStr(secrets.token_hex(32))
+    return _derived(tokens.jwt_secrets[0]) if tokens.jwt_secrets else SecretStr(secrets.token_hex(32))
+
+
+def _derived(jwt_secret: SecretStr) -> SecretStr:
+    root = jwt_secret.get_secret_value().encode()
+    return SecretStr(hmac.new(root, b"voice_trio signing secret 1", hashlib.sha256).hexdigest())
 
 
 def _faults_between(settings: Settings, already_faulty: set[str]) -> list[Fault]:

@@ -13,6 +13,8 @@ from voice_trio.errors import BadMessage
 from voice_trio.state.rollout import rollout_as_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import SecretStr
 
     from voice_trio.state.rollout import Rollout
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BarChange:
-    """What was done for a user with these `hashes`; without a change the document is the one that was in force."""
+    """What was done for a user: the `hashes` that are barred now, or were; the document in force afterwards."""
 
     hashes: tuple[str, ...]
     changed: bool
@@ -32,22 +34,25 @@ class BarChange:
         return {"changed": self.changed, "users": list(self.hashes), "rollout": rollout_as_json(self.rollout)}
 
 
-async def set_barred(state: State, signing_secret: SecretStr | None, user: str, *, barred: bool) -> BarChange:
+async def set_barred(state: State, secrets: Sequence[SecretStr], user: str, *, barred: bool) -> BarChange:
     """Bar `user`, an id or a hash, or unbar them.
 
-    A text of 32 hexadecimal digits may be either, so both meanings are barred. Raises `BadMessage` for a wrong `user`,
-    a full list, or a document that others keep changing, and `StateUnavailable`.
+    A text of 32 hexadecimal digits may be either, so both meanings are barred. `secrets` are those of user hashes,
+    today's first: a bar may be older. Raises `BadMessage` for a wrong `user`, a full list, or a document that others
+    keep changing, and `StateUnavailable`.
     """
-    hashes = user_hashes(user, signing_secret)
+    hashes = user_hashes(user, secrets)
+    added = user_hashes(user, secrets[:1]) if barred else ()
     for _ in range(limits.OPERATOR_CHANGES_MAX):
         before = await state.rollout()
         others = tuple(entry for entry in before.barred if entry not in hashes)
-        wanted = (*others, *hashes) if barred else others
-        if set(wanted) == set(before.barred):
-            return BarChange(hashes, changed=False, rollout=before)
+        named = added or tuple(entry for entry in before.barred if entry in hashes) or hashes[:1]
+        if set(others) | set(added) == set(before.barred):
+            return BarChange(named, changed=False, rollout=before)
+        wanted = (*others, *added)
         if len(wanted) > limits.ROLLOUT_ENTRIES_MAX:
             raise BadMessage(f"barred: at most {limits.ROLLOUT_ENTRIES_MAX} users can be barred")
         after = await state.replace_rollout(msgspec.structs.replace(before, barred=wanted))
         if after is not None:
-            return BarChange(hashes, changed=True, rollout=after)
+            return BarChange(named, changed=True, rollout=after)
     raise BadMessage("version: others changed the document at the same time; try again")

@@ -106,7 +106,7 @@ class _AdminRoutes:
 
 
 def _with_barred(document: Any, in_force: Rollout) -> Any:
-    """The document with the users who are barred now, if it says nothing about them: it may be an earlier version's."""
+    """The document with today's barred users if it has no such field: it may come from an earlier version."""
     if isinstance(document, dict) and "barred" not in document and document.get("version") == in_force.version:
         return document | {"barred": list(in_force.barred)}
     return document

@@ -20,6 +20,8 @@ from voice_trio.state.session_claims import InstanceRequest, Verb
 from voice_trio.state.session_directory import in_order
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import SecretStr
 
     from voice_trio.state.session_directory import LiveSession
@@ -45,12 +47,12 @@ class EndOutcome(Enum):
 class SessionControl:
     """`live` are the sessions of this process, known at once; without it all are known by the directory alone.
 
-    Without the gateways' `signing_secret` a user can only be named by a hash.
+    `secrets` are the gateways', for user hashes, today's first; without any a user can only be named by a hash.
     """
 
-    def __init__(self, state: State, signing_secret: SecretStr | None, live: LiveSessions | None = None) -> None:
+    def __init__(self, state: State, secrets: Sequence[SecretStr], live: LiveSessions | None = None) -> None:
         self._state = state
-        self._secret = signing_secret
+        self._secrets = secrets
         self._live = live
 
     async def listed(self, user: str | None = None) -> dict[str, Any]:
@@ -61,7 +63,7 @@ class SessionControl:
         """
         sessions, is_complete = await self._sessions()
         if user is not None:
-            hashes = user_hashes(user, self._secret)
+            hashes = user_hashes(user, self._secrets)
             sessions = [session for session in sessions if session.user in hashes]
         shown = sessions[: limits.DIRECTORY_SESSIONS_MAX]
         return {
@@ -73,10 +75,11 @@ class SessionControl:
     async def described(self, session_id: str, *, words: bool = False) -> dict[str, Any] | None:
         """One session: `live` (None if it is not live) and `record` (None if there is none); None if it is unknown.
 
-        The record holds `words`, what was said and heard, only if they are wanted and were stored.
+        The record holds `words`, what was said and heard, only if they are wanted and were stored. Raises
+        `StateUnavailable` if it is not known here, and others cannot be asked.
         """
-        live = await self._find(session_id)
         record = await self._state.directory.record(session_id)
+        live = await self._find(session_id, may_be_missing=record is not None)
         if live is None and record is None:
             return None
         return {
@@ -103,10 +106,10 @@ class SessionControl:
             return EndOutcome.ENDED
         return EndOutcome.ASKED
 
-    async def _find(self, session_id: str) -> LiveSession | None:
+    async def _find(self, session_id: str, *, may_be_missing: bool = False) -> LiveSession | None:
         sessions, is_complete = await self._sessions()
         found = next((session for session in sessions if session.session_id == session_id), None)
-        if found is None and not is_complete:
+        if found is None and not is_complete and not may_be_missing:
             raise StateUnavailable("Redis is unavailable: sessions of other instances are not known")
         return found
 
@@ -120,7 +123,7 @@ class SessionControl:
 
     def _described_record(self, record: SessionRecord, *, words: bool) -> dict[str, Any]:
         described: dict[str, Any] = {
-            "user": None if self._secret is None else user_hash(record.user_id, self._secret),
+            "user": user_hash(record.user_id, self._secrets[0]) if self._secrets else None,
             "instance": record.instance,
             "started": record.started,
             "connected_seconds": round(record.connected_seconds, 1),

@@ -30,8 +30,8 @@ class SessionRoutes:
 
     def __init__(self, gateway: Gateway, administrator: Callable[[], Awaitable[User | Response]]) -> None:
         self._state = gateway.state
-        self._secret = gateway.settings.signing_secret
-        self._control = SessionControl(gateway.state, self._secret, gateway.live)
+        self._secrets = gateway.settings.hashing_secrets
+        self._control = SessionControl(gateway.state, self._secrets, gateway.live)
         self._administrator = administrator
 
     def add_to(self, app: QuartTrio, prefix: str, name: str) -> None:
@@ -91,14 +91,14 @@ class SessionRoutes:
         return json_response({"session_id": session_id, "outcome": outcome.value})
 
     async def _set_barred(self, admin: User, *, barred: bool) -> Response:
-        change = await set_barred(self._state, self._secret, request.args.get("user", ""), barred=barred)
+        change = await set_barred(self._state, self._secrets, request.args.get("user", ""), barred=barred)
         if change.changed:
             event = "user_barred" if barred else "user_unbarred"
             log.info(event, by=self._hash(admin), of=change.hashes, version=change.rollout.version)
         return json_response(change.as_json())
 
     def _hash(self, admin: User) -> str:
-        return user_hash(admin.id, self._secret)
+        return user_hash(admin.id, self._secrets[0])
 
 
 def _unknown(message: str) -> Response:
