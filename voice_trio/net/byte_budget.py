@@ -32,6 +32,7 @@ class Place(Enum):
     INCOMING = "a message that is being received"
     RECEIVED = "messages that wait to be handled"
     UPSTREAM = "messages that wait to be written to the upstream"
+    KEPT = "sound that is kept in case the upstream is lost"
 
 
 class ByteBudget:
@@ -133,6 +134,11 @@ class ByteAccount:
         """Whether messages above the base amount should be left unread."""
         return self._budget.is_tight(self.owner)
 
+    @property
+    def is_over_base(self) -> bool:
+        """Whether anything is charged to the budget."""
+        return self._charged > 0
+
     def hold(self, place: Place, size: int) -> None:
         """Note how many bytes are held in `place` now."""
         self._held[place] = size
@@ -143,7 +149,7 @@ class ByteAccount:
 
     def growth(self, size: int) -> int:
         """How many bytes more would be charged with a message of `size` in reception."""
-        others = self._held[Place.RECEIVED] + self._held[Place.UPSTREAM]
+        others = sum(self._held.values()) - self._held[Place.INCOMING]
         return max(0, others + size - self.base_bytes) - self._charged
 
     async def reserve(self, size: int) -> None:

@@ -13,6 +13,7 @@ from voice_trio.net.token_bucket import TokenBucket
 from voice_trio.protocols.audio import silence
 from voice_trio.protocols.realtime import SessionState, append_audio, read_event, write_command
 from voice_trio.session.observers import TranscriptionModelChanged
+from voice_trio.session.upstream.kept_speech import KeptSpeech
 from voice_trio.session.upstream.send_queue import UpstreamQueue
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class UpstreamConnection:
         self._sidecar = sidecar
         self._describe = describe
         self._queue = UpstreamQueue()
+        self._kept = KeptSpeech() if host.config.passthrough is None else None  # else nothing takes a lost one's place
         self._link: Link | None = None
         self._skipped = 0  # messages since the last line of the log about them
         self._skip_log = TokenBucket(limits.SKIPPED_LOG_BURST, limits.SKIPPED_LOG_PER_SECOND, trio.current_time())
@@ -52,6 +54,8 @@ class UpstreamConnection:
         self._host.observe(TranscriptionModelChanged(upstream.transcription_model if is_transcribed else None))
         self._host.feed(events.UpstreamReady())
         self._link = upstream.link
+        if self._kept is not None:
+            self._kept.put_back(self._queue.audio)
         self._queue.open()
         if self._sidecar is not None:
             self._sidecar.follow(self._queue.audio_seconds * 1000)
@@ -60,6 +64,8 @@ class UpstreamConnection:
             nursery.start_soon(self._listen, upstream.link)
             nursery.start_soon(self._write, upstream.link)
         self._queue.close()
+        if self._kept is not None:
+            self._queue.resend(self._kept.take(), is_speech=self._kept.is_open(trio.current_time()))
         if self._sidecar is not None:
             self._sidecar.upstream_lost()
 
@@ -88,6 +94,8 @@ class UpstreamConnection:
                 self._host.observe(TranscriptionModelChanged(event.transcription_model))
             self._describe(event)
         elif event is not None and (self._sidecar is None or self._sidecar.admits(event)):
+            if self._kept is not None:
+                self._kept.note(event)
             self._host.feed(event)
 
     def _skip(self, reason: str) -> None:
@@ -118,6 +126,8 @@ class UpstreamConnection:
     def count_in(self, account: ByteAccount) -> None:
         """Count what waits to be written in the client's account from now on."""
         self._queue.account = account
+        if self._kept is not None:
+            self._kept.account = account
 
     @property
     def is_connected(self) -> bool:
@@ -170,8 +180,11 @@ class UpstreamConnection:
     def _append(self, audio: str, duration_ms: float) -> None:
         if self._sidecar is not None:
             self._sidecar.hear(audio, duration_ms)
+        frame = append_audio(audio)
+        if self._kept is not None and self._queue.is_open:
+            self._kept.add(frame, duration_ms, trio.current_time())
         try:
-            self._queue.put_audio(append_audio(audio), duration_ms)
+            self._queue.put_audio(frame, duration_ms)
         except ModelUnavailable as error:
             self.lose(str(error))
 

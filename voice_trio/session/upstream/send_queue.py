@@ -41,6 +41,7 @@ class UpstreamQueue:
         self._bytes_in_link = 0  # of a frame that the link has taken, and has not written whole
         self.is_open = False
         """Whether an upstream takes what is queued."""
+        self._early_seconds_max = limits.UPSTREAM_EARLY_SECONDS_MAX
         self._parked_link: Link | None = None
         """The link, while `write` waits for a frame."""
         self._filled = trio.Event()
@@ -48,6 +49,7 @@ class UpstreamQueue:
     def open(self) -> None:
         """The upstream is ready: from now on nothing is dropped."""
         self.is_open = True
+        self._early_seconds_max = limits.UPSTREAM_EARLY_SECONDS_MAX
 
     def close(self) -> None:
         """The upstream is lost: its commands are dropped, the newest audio is kept for the next one."""
@@ -56,6 +58,24 @@ class UpstreamQueue:
         self._add_bytes(-sum(map(len, self._commands)))
         self._commands.clear()
         self._count_in_link(0)
+
+    def resend(self, frames: list[tuple[str, float]], *, is_speech: bool) -> None:
+        """The next upstream shall hear `frames` (with ms) in place of what waits, unless they are less of the same.
+
+        A sentence may be longer than other early sound.
+        """
+        if sum(duration_ms for _, duration_ms in frames) < self._audio_ms:
+            return
+        self._add_bytes(sum(len(text) for text, _ in frames) - sum(len(text) for text, _ in self._audio))
+        self._audio = list(frames)
+        self._audio_ms = sum(duration_ms for _, duration_ms in frames)
+        if is_speech:
+            self._early_seconds_max = limits.SPEECH_KEPT_SECONDS_MAX
+
+    @property
+    def audio(self) -> list[tuple[str, float]]:
+        """Frames of sound that wait, with ms."""
+        return list(self._audio)
 
     async def write(self, link: Link) -> str:
         """Write what waits until `link` is closed or too slow; returns why. A cancellation gives the link up."""
@@ -133,7 +153,7 @@ class UpstreamQueue:
         self._add_bytes(len(text))
         self._audio.append((text, duration_ms))
         self._audio_ms += duration_ms
-        while not self.is_open and self.audio_seconds > limits.UPSTREAM_EARLY_SECONDS_MAX and len(self._audio) > 1:
+        while not self.is_open and self.audio_seconds > self._early_seconds_max and len(self._audio) > 1:
             self._pop_audio()
         self._filled.set()
 
