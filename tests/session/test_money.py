@@ -14,7 +14,7 @@ from voice_trio import limits
 from voice_trio.conversation import commands, events
 from voice_trio.protocols.realtime import read_event
 from voice_trio.session.endings import Ending
-from voice_trio.session.observers import TranscriptionModelChanged
+from voice_trio.session.observers import SidecarAudioSent, TranscriptionModelChanged
 from voice_trio.state.state import Spenders
 
 if TYPE_CHECKING:
@@ -216,6 +216,74 @@ def test_a_usage_that_is_no_object_does_not_cost_the_event_F15(usage: str) -> No
     words = read_event(f'{{"type":"{kind}","item_id":"i1","transcript":"hello","usage":{usage}}}')
     assert isinstance(words, events.TranscriptCompleted)
     assert (words.transcript, words.usage) == ("hello", None)
+
+
+def test_a_lost_upstream_leaves_what_the_sidecar_hears_to_the_sidecars_own_bill() -> None:
+    bill = Budgets().open_bill()
+    bill.on_event(SidecarAudioSent("s1", 60.0), 0.0)
+    assert bill.reserved_micro_usd == 17_000
+    bill.on_event(events.UpstreamLost(), 0.0)
+    assert bill.cost.usd == 0
+    bill.on_command(commands.CountUsage("sidecar", "s1", {"seconds": 30}), 0.0)
+    assert bill.cost.usd == Decimal("0.0085")
+    assert (bill.reserved_micro_usd, bill.cost.is_estimate) == (0, False)
+
+
+def test_a_response_without_our_tag_is_the_oldest_that_was_asked_for() -> None:
+    bill = Budgets().open_bill()
+    assert bill.admits(commands.CreateClientResponse("t1", {}, {"max_output_tokens": 10}))
+    assert bill.admits(commands.CreateClientResponse("t2", {}, {"max_output_tokens": 20}))
+    bill.on_event(events.ResponseCreated("r1"), 0.0)
+    use(bill, "r1", 0)
+    assert bill.reserved_micro_usd == 20 * 64 + 3 * 4
+    bill.on_event(events.CreationOverdue("t2"), 0.0)
+    assert bill.reserved_micro_usd == 0
+    bill.on_event(events.CreationOverdue("t1"), 0.0)
+    assert bill.cost.usd == Decimal(0)
+
+
+def test_a_response_that_nothing_asked_for_is_reserved_and_billed() -> None:
+    bill = Budgets().open_bill()
+    bill.on_event(events.ResponseCreated("r1", {"vt": "unknown"}), 0.0)
+    bill.on_event(events.ResponseCreated("r1", {"vt": "unknown"}), 0.0)
+    assert bill.reserved_micro_usd == round(EXPECTED_USD * 10**6)
+    bill.session_closing(0.0)
+    assert bill.cost.usd == EXPECTED_USD
+
+
+def test_the_expected_output_is_the_median_of_the_last_ones() -> None:
+    bill = Budgets().open_bill()
+    reserves = []
+    for number in range(6):
+        assert bill.admits(commands.CreateResponse(f"t{number}", {}))
+        reserves.append(bill.reserved_micro_usd)
+        bill.on_event(events.ResponseCreated(f"r{number}", {"vt": f"t{number}"}), 0.0)
+        use(bill, f"r{number}", 1000)
+    assert reserves[:5] == [round(EXPECTED_USD * 10**6)] * 5  # the prior counts as five
+    assert bill.admits(commands.CreateResponse("t", {}))
+    assert bill.reserved_micro_usd == 64_000 + 3 * 4
+
+
+def test_without_an_event_id_a_refusal_as_already_active_releases_the_conversations_request() -> None:
+    bill = Budgets().open_bill()
+    assert bill.admits(commands.CreateClientResponse("beside", {}, {"conversation": "none", "input": []}))
+    beside = bill.reserved_micro_usd
+    assert bill.admits(commands.CreateClientResponse("t1", {}))
+    bill.on_event(events.UpstreamError("some_other_code"), 0.0)
+    assert bill.reserved_micro_usd > beside
+    bill.on_event(events.UpstreamError("conversation_already_has_active_response"), 0.0)
+    assert bill.reserved_micro_usd == beside
+
+
+def test_a_usage_beside_the_conversation_says_nothing_of_the_conversation() -> None:
+    bill = Budgets().open_bill()
+    assert bill.admits(commands.CreateUserItem("e1", "u1", "x" * 4000))
+    assert bill.admits(commands.CreateClientResponse("beside", {}, {"conversation": "none", "input": []}))
+    bill.on_event(events.ResponseCreated("r1", {"vt": "beside"}), 0.0)
+    usage = {"input_tokens": 5, "input_token_details": {"text_tokens": 5}, "output_tokens": 1}
+    bill.on_command(commands.CountUsage("response", "r1", usage), 0.0)
+    assert bill.admits(commands.CreateResponse("t1", {}))
+    assert bill.reserved_micro_usd == round(EXPECTED_USD * 10**6) + 1000 * 4
 
 
 async def test_a_whole_session_ends_in_mid_answer_when_its_budget_is_spent(

@@ -228,6 +228,15 @@ def test_instructions_come_from_a_file_where_one_is_named(tmp_path: Path) -> Non
     assert settings.warnings == ("VOICE_INSTRUCTIONS has no effect beside VOICE_INSTRUCTIONS_FILE",)
 
 
+def test_a_budget_for_each_user_is_recommended_beside_the_days_F14() -> None:
+    (warning,) = load_settings({"DAILY_BUDGET_USD": "20"}).warnings
+    assert warning.startswith("USER_DAILY_BUDGET_USD is recommended")
+    settings = load_settings({"DAILY_BUDGET_USD": "20", "USER_DAILY_BUDGET_USD": "0.5"})
+    assert settings.warnings == ()
+    assert settings.limits.user_daily_budget_usd == 0.5
+    assert load_settings({"SESSION_BUDGET_USD": "1"}).warnings == ()
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\x00", b"x" * 65_537])
 def test_an_instructions_file_that_cannot_serve_is_a_fault(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "instructions.txt"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.support.deployment import gateway, token, wait_until_empty
+from tests.support.redis_servers import redis_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,4 +79,36 @@ async def test_four_fifths_warn(tmp_path: Path) -> None:
             warning = client.heard_of("budget.warning")[0].event
             assert (warning["scope"], warning["limit_usd"]) == ("session", 0.03)
             assert 0.024 <= warning["spent_usd"] < 0.03
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_users_budget_ends_their_sessions_on_every_instance_and_nobody_elses_F14(tmp_path: Path) -> None:
+    with redis_server() as redis, trio.fail_after(30):
+        variables = {"REDIS_URL": redis.url, "USER_DAILY_BUDGET_USD": "0.004", "DAILY_BUDGET_USD": "20"}
+        async with (
+            gateway(tmp_path, **variables) as here,
+            gateway(tmp_path, **variables) as there,
+            trio.open_nursery() as nursery,
+        ):
+            spender = await here.join(nursery)
+            idle = await there.join(nursery)
+            other = await there.join(nursery, shown=token("bob"))
+            for client in (spender, idle, other):
+                await client.hears("connection.ready")
+            while spender.closed_with is None:
+                await spender.type("how warm must it be")
+                await trio.sleep(0.3)
+            for client in (spender, idle):
+                closed = await client.is_closed()
+                error = client.heard_of("error")[-1].event["error"]
+                assert (closed.code, error["code"]) == (4002, "budget_exhausted")
+                assert 0 < error["retry_after"] <= 86_400
+            assert [entry.event["scope"] for entry in idle.heard_of("budget.warning")] in (["user"], [])
+            for instance in (here, there):
+                late = await instance.join(nursery)
+                assert (await late.is_closed()).code == 4002
+                assert late.heard_of("error")[0].event["error"]["message"].startswith("Your budget")
+            await other.type("how warm must it be")
+            await other.hears("response.done")
+            assert other.closed_with is None
             nursery.cancel_scope.cancel()

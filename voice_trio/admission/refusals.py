@@ -149,7 +149,7 @@ def budget_exhausted(retry_after: float) -> Refusal:
 def user_budget_exhausted(retry_after: float) -> Refusal:
     """The same of the user's own budget of the day."""
     text = "Your budget for voice is used up for today. Please come back tomorrow."
-    return replace(budget_exhausted(retry_after), message=text, facts={"budget": "user"})
+    return replace(budget_exhausted(retry_after), message=text, facts={"cause": "user budget"})
 
 
 def no_resume(cause: str) -> Refusal:

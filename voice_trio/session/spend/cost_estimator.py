@@ -18,8 +18,7 @@ from voice_trio.session.spend.input_estimator import InputEstimator
 from voice_trio.session.spend.reserves import Reserve, Reserves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from decimal import Decimal
+    from collections.abc import Mapping
 
     from voice_trio.billing.expected_output import ExpectedOutput
     from voice_trio.billing.prices import Prices
@@ -51,18 +50,18 @@ ESTIMATED_EVENTS = get_args(EstimatedEvent)
 
 
 class CostEstimator:
-    """`hold` is told each change of what is reserved, and of what of it is known to have been used."""
+    """`reserves` are the session's, which the estimator opens and closes."""
 
     def __init__(
         self,
         prices: Prices,
         expected_output: ExpectedOutput,
         config: RealtimeConfig,
-        hold: Callable[[Decimal, Decimal], None],
+        reserves: Reserves,
     ) -> None:
         self.turn = 0
         """The turn that is open: what is asked for now belongs to it."""
-        self.reserves = Reserves(hold)
+        self.reserves = reserves
         self.speech = HeardSpeech()
         self._prices = prices
         self._expected_output = expected_output
@@ -159,7 +158,7 @@ class CostEstimator:
             before = reserve.seconds
             reserve.seconds = before + event.duration_ms / 1000
             if reserve.seconds // OBSERVED_SECONDS != before // OBSERVED_SECONDS:
-                self._observe(reserve)
+                self._observe(event.response_id, reserve)
 
     def _on_text(self, event: events.ResponseTranscriptDelta) -> None:
         reserve = self.reserves.get(event.response_id)
@@ -167,11 +166,11 @@ class CostEstimator:
             before = reserve.characters
             reserve.characters = before + len(event.delta)
             if reserve.characters // OBSERVED_CHARACTERS != before // OBSERVED_CHARACTERS:
-                self._observe(reserve)
+                self._observe(event.response_id, reserve)
 
-    def _observe(self, reserve: Reserve) -> None:
+    def _observe(self, response_id: str, reserve: Reserve) -> None:
         seen = UsageEstimate(output_audio_seconds=reserve.seconds, output_characters=reserve.characters)
-        self.reserves.observe(reserve, self._prices.estimated_response(self._config.model, seen).usd)
+        self.reserves.observe(response_id, self._prices.estimated_response(self._config.model, seen).usd)
 
     def _on_committed(self, item_id: str) -> None:
         is_reserved = self.reserves.get(item_id) is not None  # the upstream announced the end of its speech
@@ -179,15 +178,16 @@ class CostEstimator:
             self.speech.take_buffer()
 
     def _on_sidecar_audio(self, event: SidecarAudioSent) -> None:
+        if self.reserves.get(event.source_id) is None:
+            self.reserves.put(event.source_id, Reserve("sidecar", self.turn, is_created=True))
         reserve = self.reserves.get(event.source_id)
         if reserve is None:
-            reserve = Reserve("sidecar", self.turn, is_created=True)
-            self.reserves.put(event.source_id, reserve)
+            return  # it has its bill
         before = reserve.seconds
         reserve.seconds = before + event.seconds
         if reserve.seconds // OBSERVED_SECONDS != before // OBSERVED_SECONDS:
             usd = self._prices.estimated_transcription(self._sidecar_model, reserve.seconds).usd
-            self.reserves.observe(reserve, usd)
+            self.reserves.observe(event.source_id, usd)
 
     def _on_created(self, event: events.ResponseCreated) -> None:
         if self.reserves.get(event.response_id) is not None:
@@ -226,7 +226,7 @@ class CostEstimator:
 
     def _settle_response(self, source_id: str, reserve: Reserve, usage: Mapping[str, object] | None) -> Cost:
         if self.reserves.get(source_id) is reserve:
-            self._observe(reserve)  # its last piece, of less than a second, counts too
+            self._observe(source_id, reserve)  # its last piece, of less than a second, counts too
         if reserve.added is not None:
             self._input.settle(usage, reserve.seconds, reserve.added)
         model = self._config.model

@@ -49,10 +49,14 @@ class Reserve:
 
 
 class Reserves:
-    """The open reserves by id. `hold` is told each change of what is reserved, and of what of it is known as used."""
+    """The open reserves by id. `hold` is told each change of what is reserved, and of what of it is known as used.
 
-    def __init__(self, hold: Callable[[Decimal, Decimal], None]) -> None:
+    `is_billed` says whether an id has its bill: events of it that come later, or again, reserve nothing.
+    """
+
+    def __init__(self, hold: Callable[[Decimal, Decimal], None], is_billed: Callable[[str], bool]) -> None:
         self._hold = hold
+        self._is_billed = is_billed
         self._open: dict[str, Reserve] = {}
 
     def __getitem__(self, key: str) -> Reserve:
@@ -75,8 +79,9 @@ class Reserves:
     def put(self, key: str, reserve: Reserve) -> None:
         """Open a reserve, in place of one of that id."""
         self.release(key)
-        self._open[key] = reserve
-        self._hold(reserve.usd, reserve.known_usd)
+        if not self._is_billed(key):
+            self._open[key] = reserve
+            self._hold(reserve.usd, reserve.known_usd)
 
     def release(self, key: str) -> Reserve | None:
         """Close a reserve: it was billed, or nothing was used."""
@@ -85,8 +90,9 @@ class Reserves:
             self._hold(-reserve.usd, -reserve.known_usd)
         return reserve
 
-    def observe(self, reserve: Reserve, usd: Decimal) -> None:
-        """An open reserve has visibly cost so much."""
+    def observe(self, key: str, usd: Decimal) -> None:
+        """What an open reserve is for has visibly cost so much."""
+        reserve = self._open[key]
         reserved, known = reserve.usd, reserve.known_usd
         if reserve.kind == "response":
             reserve.observed_usd = usd
@@ -100,6 +106,8 @@ class Reserves:
         found = tag if tag in waiting else next(iter(waiting), None) if tag is None else None
         if found is None:
             return None
+        if self._is_billed(key) or key in self._open:
+            return self.release(found)
         reserve = self._open[key] = self._open.pop(found)
         reserve.is_created = True
         return reserve

@@ -13,6 +13,7 @@ from voice_trio.conversation import commands, events
 from voice_trio.conversation.session_events import BudgetWarning
 from voice_trio.session.spend.cost_estimator import ESTIMATED_EVENTS, CostEstimator
 from voice_trio.session.spend.cost_meter import CostMeter
+from voice_trio.session.spend.reserves import Reserves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,7 +47,8 @@ class SessionBill(CostMeter):
         self.costs = SessionCosts(config.session_id, config.user)
         self._budgets = budgets
         self._account = BudgetAccount(budgets.session_budget, elsewhere_usd=spent_before)
-        self._estimator = CostEstimator(budgets.prices, budgets.expected_output, config.model, self._hold)
+        reserves = Reserves(self._hold, self.costs.has_counted)
+        self._estimator = CostEstimator(budgets.prices, budgets.expected_output, config.model, reserves)
         self._log = log.bind(session_id=config.session_id)
         self._warn_client: Callable[[BudgetWarning], None] | None = None
         self._on_budget_exhausted: Callable[[], None] | None = None
@@ -126,7 +128,7 @@ class SessionBill(CostMeter):
     def on_event(self, event: EstimatedEvent | events.UpstreamLost, now: float) -> None:
         """Keep what an estimate will need; when the upstream is lost, bill what it will never report."""
         if isinstance(event, events.UpstreamLost):
-            self._bill_reserves()
+            self._bill_reserves("response", "transcription")  # the sidecar has a connection of its own
             self._estimator.start_anew()
         else:
             self._estimator.on_event(event, now)
@@ -144,7 +146,7 @@ class SessionBill(CostMeter):
     def session_closing(self, now: float) -> None:
         """Usage that has not come will not come: what was reserved is the estimate."""
         self._warn_client = self._on_budget_exhausted = None
-        self._bill_reserves()
+        self._bill_reserves("response", "transcription", "sidecar")
         self._budgets.unsubscribe(self)
 
     def on_level(self, scope: str, level: BudgetLevel) -> None:
@@ -154,9 +156,10 @@ class SessionBill(CostMeter):
         elif level is BudgetLevel.NEARLY:
             self._warn(scope)
 
-    def _bill_reserves(self) -> None:
+    def _bill_reserves(self, *kinds: str) -> None:
         for key in self._estimator.reserves.open:
-            self._bill(self._estimator.reserves[key].kind, key, None)
+            if (kind := self._estimator.reserves[key].kind) in kinds:
+                self._bill(kind, key, None)
 
     def _bill(self, kind: str, source_id: str, usage: Mapping[str, object] | None) -> None:
         if self.costs.has_counted(source_id):
