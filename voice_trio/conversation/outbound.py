@@ -10,6 +10,8 @@ from cachetools import FIFOCache
 from voice_trio.conversation import commands
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from voice_trio.conversation.events import UpstreamEvent
 
 # Errors name the event they are about within a round trip; older ones are of no interest. A client of OpenAI's protocol
@@ -41,6 +43,17 @@ class Outbound:
         """The command that an error is about; only its first error finds it."""
         return self._sent.pop(event_id, None) if event_id else None
 
+    def is_ours(self, event_id: str | None) -> bool:
+        """Whether the id is one of ours, remembered or not."""
+        return event_id is not None and event_id.startswith(self._prefix)
+
+    def recall_newest(self, is_meant: Callable[[commands.UpstreamCommand], bool]) -> commands.UpstreamCommand | None:
+        """The newest remembered command that is meant; it is forgotten then."""
+        for event_id in reversed(list(self._sent)):
+            if is_meant(self._sent[event_id]):
+                return self._sent.pop(event_id)
+        return None
+
     def new_id(self, kind: str) -> str:
         """An id of ours, at most 32 characters; `kind` makes wire logs readable."""
         self._ids += 1
@@ -64,6 +77,8 @@ def _without_body(
     | commands.CreateAssistantItem,
 ) -> commands.UpstreamCommand:
     """What is remembered: an error needs to know what it is about, not all that was in it."""
-    if isinstance(command, commands.ForwardClientEvent | commands.CreateClientResponse):
+    if isinstance(command, commands.ForwardClientEvent):
+        return replace(command, body={"type": command.body.get("type")})
+    if isinstance(command, commands.CreateClientResponse):
         return replace(command, body={})
     return replace(command, text="")

@@ -106,6 +106,12 @@ class ResponseSlot(Generic[R]):
         """Whether `response.create` may leave: nothing asked for, nothing active, nothing in the way."""
         return self.open is None and not self._unsolicited and not self._blocked
 
+    @property
+    def asked_tag(self) -> str | None:
+        """The tag of the response that is asked for and not created yet."""
+        response = self.open
+        return response.tag if response is not None and response.state is ResponseState.ASKED else None
+
     def find(self, response_id: str) -> R | None:
         """The open response of that id."""
         response = self.open
@@ -139,12 +145,19 @@ class ResponseSlot(Generic[R]):
             self._given_up.add(tag)
         return response
 
-    def block(self) -> None:
-        """Another response is active, unknown to us: any `response.done` frees the slot."""
-        self._blocked = True
+    def block(self, tag: str, now: float) -> None:
+        """The upstream refused the response with that tag, because another one is active that is unknown to us.
 
-    def unblock(self) -> bool:
-        """Wait no longer for the unknown response; whether the slot was blocked."""
+        Any `response.done` frees the slot; else the `CreationOverdue` that is scheduled here does.
+        """
+        self._blocked = True
+        at = now + self._policy.done_seconds_max
+        self._out.issued.append(commands.ScheduleEvent(at, events.CreationOverdue(tag)))
+
+    def unblock(self, tag: str) -> bool:
+        """Wait no longer for the unknown response that was in the way of this one; whether the slot was blocked."""
+        if self.latest is None or self.latest.tag != tag:
+            return False
         was_blocked, self._blocked = self._blocked, False
         return was_blocked
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, assert_never
 
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.policy import (
-    ALREADY_ACTIVE,
     BUDGET_EXHAUSTED,
     BUDGET_RESERVED_MESSAGE,
     CONTINUATIONS_MAX,
@@ -15,6 +14,7 @@ from voice_trio.conversation.policy import (
     SESSION_EXPIRED,
 )
 from voice_trio.conversation.turn.turn import TurnState
+from voice_trio.conversation.upstream_errors import ErrorKind, cause_of, kind_of
 
 if TYPE_CHECKING:
     from voice_trio.conversation.managed.turn_flow import ManagedTurnFlow
@@ -65,30 +65,29 @@ class ManagedFailures:
             self._flow.notify("answer_failed", "The model failed to answer. Please ask again.")
 
     def _on_error(self, event: events.UpstreamError) -> None:
-        command = self._out.recall(event.event_id)
+        kind = kind_of(event)
+        command = cause_of(event, kind, self._out, self._responses.asked_tag)
         self._out.warn(event.code or "error", event.message)
         if event.code in FATAL_CODES:
             self._out.issued.append(commands.EndSession(event.code))
         elif event.code == SESSION_EXPIRED:
             self._out.issued.append(commands.ReplaceUpstream(event.code))
         elif isinstance(command, commands.CreateResponse):
-            self._on_response_refused(command.event_id, event.code)
+            self._on_response_refused(command.event_id, kind)
         elif isinstance(command, commands.CancelResponse):
             self._responses.not_active(command.response_id)
         elif isinstance(command, commands.CreateUserItem):
             self._flow.notify("bad_message", "The model did not accept the text.")
-        elif command is None:
+        elif command is None and not kind.heals and not self._out.is_ours(event.event_id):
             self._flow.notify("model_error", "The model reported an error; the conversation goes on.")
 
-    def _on_response_refused(self, tag: str, code: str) -> None:
+    def _on_response_refused(self, tag: str, kind: ErrorKind) -> None:
         response = self._responses.refused(tag)
         if response is None or response.interrupted:
             return
-        if code == ALREADY_ACTIVE and response.turn.attempts < RESPONSE_ATTEMPTS_MAX:
+        if kind is ErrorKind.ALREADY_ACTIVE and response.turn.attempts < RESPONSE_ATTEMPTS_MAX:
             response.turn.state = TurnState.READY
-            self._responses.block()
-            at = self._flow.now + self._flow.policy.done_seconds_max
-            self._out.issued.append(commands.ScheduleEvent(at, events.CreationOverdue(tag)))
+            self._responses.block(tag, self._flow.now)
             return
         self._flow.notify("answer_failed", "The model refused to answer. Please ask again.")
         self._flow.finish("failed")
@@ -100,8 +99,7 @@ class ManagedFailures:
             self._flow.finish("failed")
 
     def on_creation_overdue(self, event: events.CreationOverdue) -> None:
-        latest = self._responses.latest
-        if latest is not None and latest.tag == event.tag and self._responses.unblock():
+        if self._responses.unblock(event.tag):
             return
         response = self._responses.give_up_uncreated(event.tag)
         if response is not None and not response.interrupted:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from voice_trio.conversation import commands, events
-from voice_trio.conversation.policy import BUDGET_EXHAUSTED, BUDGET_RESERVED_MESSAGE, FATAL_CODES, SESSION_EXPIRED
+from voice_trio.conversation.policy import (
+    BUDGET_EXHAUSTED,
+    BUDGET_RESERVED_MESSAGE,
+    FATAL_CODES,
+    RESPONSE_ATTEMPTS_MAX,
+    SESSION_EXPIRED,
+)
+from voice_trio.conversation.turn.turn import TurnState
+from voice_trio.conversation.upstream_errors import ErrorKind, cause_of, kind_of
 
 if TYPE_CHECKING:
     from voice_trio.conversation.passthrough.responses import FailedRequest
@@ -37,21 +45,26 @@ class PassthroughFailures:
         if event.code == SESSION_EXPIRED:
             self._out.issued.append(commands.ReplaceUpstream(event.code))
             return
-        match self._out.recall(event.event_id):
+        kind = kind_of(event)
+        match cause_of(event, kind, self._out, self._responses.asked_tag):
             case commands.ForwardClientEvent() as forwarded:
                 if forwarded.is_commit:
                     self._flow.commit_over()
                 self._out.to_client(commands.UpstreamErrorForwarded(event, forwarded.client_event_id))
             case commands.CreateClientResponse(event_id=tag):
-                self._on_response_refused(event, tag)
+                self._on_response_refused(event, tag, kind)
             case commands.CancelResponse(response_id=response_id):
                 self._responses.not_active(response_id)
+            case None if kind.heals and not self._out.is_ours(event.event_id):
+                pass  # about nothing that the client waits for
             case None:
                 self._out.to_client(event)
             case _:
                 pass  # about something the client knows nothing of
 
-    def _on_response_refused(self, event: events.UpstreamError, tag: str) -> None:
+    def _on_response_refused(self, event: events.UpstreamError, tag: str, kind: ErrorKind) -> None:
+        if kind is ErrorKind.ALREADY_ACTIVE and self._ask_again_later(tag):
+            return
         failed = self._responses.take_failed(tag, overdue=False)
         if failed is not None:
             self._out.to_client(commands.UpstreamErrorForwarded(event, failed.client_event_id))
@@ -65,7 +78,22 @@ class PassthroughFailures:
             self._out.to_client(refusal)
             self._finish_turn_of(failed, "failed")
 
+    def _ask_again_later(self, tag: str) -> bool:
+        """A response that the session promised waits until the one in its way is done; a client asks again itself."""
+        response = self._responses.open
+        if response is None or response.tag != tag or response.is_requested or response.interrupted:
+            return False
+        if response.turn is not self._flow.turn or response.turn.attempts >= RESPONSE_ATTEMPTS_MAX:
+            return False
+        if self._responses.refused(tag) is None:
+            return False
+        response.turn.state, self._flow.response_is_due = TurnState.READY, True
+        self._responses.block(tag, self._flow.now)
+        return True
+
     def on_creation_overdue(self, event: events.CreationOverdue) -> None:
+        if self._responses.unblock(event.tag):
+            return
         failed = self._responses.take_failed(event.tag, overdue=True)
         if failed is not None:
             message = "The model did not begin to answer in time."

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voice_trio.conversation.outbound import Outbound
+    from voice_trio.conversation.passthrough.requests import ResponseRequested
     from voice_trio.conversation.policy import Policy
     from voice_trio.conversation.turn.playback import Heard
     from voice_trio.conversation.turn.turn import Turn
@@ -31,6 +32,8 @@ METADATA_PAIRS_MAX = 16
 class PassthroughResponse(Response):
     """A response in the conversation."""
 
+    is_requested: bool = True
+    """Whether the client asked for it; else its session promised it."""
     client_event_id: str | None = None
     """The `event_id` of the client's request, where the client asked and gave one."""
     has_calls: bool = False
@@ -72,10 +75,12 @@ class PassthroughResponses(ResponseSlot[PassthroughResponse]):
         """Whether the client may hear this response: it is the conversation's, or the client's own out-of-band one."""
         return response_id in self._out_of_band or self.find(response_id) is not None
 
-    def ask(self, turn: Turn, body: Mapping[str, object], client_event_id: str | None, now: float) -> None:
-        """`response.create` in the conversation; only while the slot is free."""
-        tag = self._send(body)
-        self.occupy(PassthroughResponse(turn, tag, client_event_id=client_event_id), now)
+    def ask(self, turn: Turn, request: ResponseRequested | None, now: float) -> None:
+        """`response.create` in the conversation; only while the slot is free. `None`: the session promised it."""
+        tag = self._send({} if request is None else request.body)
+        response = PassthroughResponse(turn, tag, is_requested=request is not None)
+        response.client_event_id = None if request is None else request.event_id
+        self.occupy(response, now)
 
     def ask_out_of_band(self, body: Mapping[str, object], client_event_id: str | None, now: float) -> bool:
         """`response.create` outside of the conversation; false if there are too many already."""

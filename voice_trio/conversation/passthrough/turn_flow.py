@@ -180,8 +180,7 @@ class PassthroughTurnFlow(TurnFlow[PassthroughResponses]):
         turn.attempts += 1
         if not turn.tool_rounds:
             self.responses.playback.clear()
-        body, client_event_id = (request.body, request.event_id) if request is not None else ({}, None)
-        self.responses.ask(turn, body, client_event_id, self.now)
+        self.responses.ask(turn, request, self.now)
 
     def _turn_without_question(self) -> Turn:
         """A response is asked for without a new question: a greeting, or what follows a function's output."""
