@@ -7,7 +7,7 @@ Optional fields are left out when they have their default; a field that may be n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -198,10 +198,19 @@ class Pong(_ServerEvent, tag="pong"):
     id: str | int | None = None
 
 
-class ErrorBody(msgspec.Struct, omit_defaults=True):
-    """`code` is one of docs/protocol.md, Errors; `retry_after` is in seconds."""
+ERROR_CODES = (
+    *("feature_disabled", "not_in_rollout", "plan_required", "plan_unverified", "token_invalid", "resume_invalid"),
+    *("rate_limited", "too_many_sessions", "at_capacity", "draining", "upstream_unavailable", "taken_over"),
+    *("ended_by_operator", "idle", "too_slow", "internal_error", "budget_exhausted", "bad_message", "not_allowed"),
+    *("answer_failed", "answer_incomplete", "transcription_failed", "model_error"),
+)
+"""Every `error.code` of this version, for the schema; docs/protocol.md has their meanings."""
 
-    code: str
+
+class ErrorBody(msgspec.Struct, omit_defaults=True):
+    """`code` is one of docs/protocol.md, Errors, and more may be added; `retry_after` is in seconds."""
+
+    code: Annotated[str, msgspec.Meta(examples=list(ERROR_CODES))]
     message: str
     retry_after: float | None = None
 
