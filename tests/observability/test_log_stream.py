@@ -145,3 +145,9 @@ def test_a_closed_standard_error_is_no_error_F61() -> None:
     command = ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, program]
     ended = subprocess.run(command, timeout=20, check=False, stdout=subprocess.PIPE)
     assert (ended.returncode, ended.stdout) == (0, b"fine\n")
+
+
+def test_an_error_of_click_is_written_F61() -> None:
+    """Click takes a stream that accepts bytes for a binary one, and wraps it."""
+    ended = run("import click; click.ClickException('wrong settings').show()", stderr=subprocess.PIPE)
+    assert ended.stderr == b"Error: wrong settings\n"

@@ -74,6 +74,8 @@ class QueuedStream(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Queue `text`; drop it if the queue is full."""
+        if not isinstance(text, str):  # click takes a stream that accepts bytes for a binary one
+            raise TypeError(f"a text stream takes str, not {type(text).__name__}")
         size = len(text) + _LINE_BYTES
         with self._changed:
             is_report = threading.current_thread() is self._writer
