@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -16,6 +17,9 @@ from tests.support.redis_servers import RedisServer, free_port, redis_cluster, r
 from voice_trio.state.instance_registry import InstanceInfo
 from voice_trio.state.redis.keys import UserKeys
 from voice_trio.state.state import Granted, Limit, LimitReached, Spenders
+
+if TYPE_CHECKING:
+    from voice_trio.state.redis.state import RedisState
 
 pytestmark = pytest.mark.usefixtures("redis_is_here")
 
@@ -90,6 +94,26 @@ async def test_over_tls_only_a_server_with_a_right_certificate_is_believed(tmp_p
 
 def presence(instance_id: str) -> InstanceInfo:
     return InstanceInfo(instance=instance_id, host="h", pid=7, version="1", started=5.0, active=2, places=60)
+
+
+async def test_a_redis_that_was_flushed_gives_nobody_a_second_allowance_F70() -> None:
+    with trio.fail_after(30), redis_server() as redis:
+        async with instance(redis.url) as one, instance(redis.url) as two, instance(redis.url) as three:
+            for state in (one, two, three, one):
+                await state.announce(presence(state.instance))
+            assert await granted(one, tries=3) == 3
+            assert await granted(two, tries=2) == 2
+            for _ in range(2):
+                redis.do("FLUSHALL")
+                async with trio.open_nursery() as nursery:
+                    for state in (three, one, two):
+                        nursery.start_soon(granted_none, state)
+                assert redis.do("ZCARD", UserKeys("ann").slots) == 5
+            assert all(state.health.available for state in (one, two, three))
+
+
+async def granted_none(state: RedisState) -> None:
+    assert await granted(state, tries=3, prefix="more") == 0
 
 
 def cluster_url(nodes: list[RedisServer]) -> str:

@@ -1,8 +1,8 @@
 """The connection to Redis with its circuit breaker: up, or down since the first call that failed.
 
 A call takes at most 250 ms, and fails at once while the connection is down; calls under way then fail in the same
-instant. One exception: after a restart of Redis, calls wait within their 250 ms until the supervisor has replayed the
-writes that Redis lost. The supervisor decides when the connection is up again.
+instant. One exception: after a restart of Redis, or when it lost its data, calls wait up to 2 s until the supervisor
+has replayed the writes that Redis lost. The supervisor decides when the connection is up again.
 """
 
 from __future__ import annotations
@@ -55,12 +55,13 @@ class RedisConnection:
     async def call_until(self, deadline: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `call`, for a caller that has waited already; `deadline` by Trio's clock, at most 250 ms from now."""
         began_at = time.monotonic()
+        restored_by = trio.current_time() + limits.REDIS_RESTORE_SECONDS_MAX
         await trio.lowlevel.checkpoint_if_cancelled()
         with trio.move_on_at(deadline) as call_scope:
             self._calls.add(call_scope)
             try:
                 while True:
-                    await self._wait_usable()
+                    await self._wait_usable(call_scope, restored_by)
                     try:
                         # Every write is idempotent, so an abandoned thread does no harm, as with a read.
                         return await self._threads.read(self._noting_replies(function), *args, **kwargs)
@@ -74,7 +75,7 @@ class RedisConnection:
             finally:
                 self._calls.discard(call_scope)
         if self.is_up:
-            is_late = trio.current_time() - deadline > limits.REDIS_LATE_SECONDS_MAX
+            is_late = trio.current_time() - call_scope.deadline > limits.REDIS_LATE_SECONDS_MAX
             silence = time.monotonic() - max(began_at, self._replied_at)
             if is_late or silence < limits.REDIS_SILENCE_SECONDS_MAX:
                 raise RedisFailed(RedisFault.BUSY)
@@ -102,10 +103,12 @@ class RedisConnection:
         """Return when the connection is down."""
         await self._down.wait()
 
-    async def _wait_usable(self) -> None:
+    async def _wait_usable(self, call_scope: trio.CancelScope, restored_by: float) -> None:
         """Wait for the replay after a restart of Redis; raise `RedisFailed` for any other fault."""
         if self.fault is RedisFault.RESTARTED:
+            call_scope.deadline = restored_by
             await self._up.wait()
+            call_scope.deadline = min(restored_by, trio.current_time() + limits.REDIS_CALL_SECONDS_MAX)
         elif not self.is_up:
             raise RedisFailed(self.fault or RedisFault.UNKNOWN)
 

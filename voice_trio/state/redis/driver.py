@@ -57,7 +57,7 @@ class RedisFault(Enum):
     LOADING = "loading its data"
     NO_MASTER = "the Sentinels know no master"
     CLUSTER_DOWN = "the cluster does not serve all slots"
-    RESTARTED = "another server answers than before"
+    RESTARTED = "another server answers than before, or it lost its data"
     BUSY = "asked more than it answers within 250 ms"
     BROKEN = "error"
 
@@ -97,6 +97,11 @@ class RedisDriver:
         self._backoff_factor = backoff_factor
         self._client: Any = None
         self._lock = threading.Lock()
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether the keys of one script must lie in one hash slot."""
+        return self._url.layout is Layout.CLUSTER
 
     def run(self, script: RedisScript, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script in one round trip, or two if the server has not cached it yet."""

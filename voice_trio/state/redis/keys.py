@@ -19,7 +19,7 @@ hash, so that key names do not identify a person.
     voice:{spent:DAY}:…         `expected_spend` has the keys of what is expected
     voice:{instances}:seen  sorted set  instance → when it last announced itself
     voice:{instances}:told  hash        instance → json
-    voice:rollout           hash        version, json
+    voice:rollout           hash        version, json, complete (from when Redis decides)
 """
 
 from __future__ import annotations

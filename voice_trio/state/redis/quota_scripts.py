@@ -14,9 +14,28 @@ local function is_lost(key, holder)
   return holder ~= '' and current and current ~= holder
 end
 """
-# ARGV: session, limits of rate and concurrency, window, lease, holder, its TTL.
+# A Redis that lost its data decides nothing until every instance has written what it holds: `complete` says from when.
+# `known` is what it said when this instance had done so. A date far ahead comes from a clock that was set back.
+COMPLETENESS = """
+local soon = now + 10000000
+local function is_incomplete(key, known)
+  local at = key and redis.call('HGET', key, 'complete')
+  return key and (at ~= known or tonumber(at) > now and tonumber(at) < soon)
+end
+"""
+# ARGV: for how long the others may write, in case there is no date yet. Returns the date, and the time until then.
+COMPLETE = """
+local at = tonumber(redis.call('HGET', KEYS[1], 'complete') or '')
+if not at or at > soon then
+  at = now + ARGV[1]
+  redis.call('HSET', KEYS[1], 'complete', whole(at))
+end
+return {whole(at), whole(math.max(0, at - now))}
+"""
+# ARGV: session, limits of rate and concurrency, window, lease, holder, its TTL, `complete` as known.
 ADMIT = """
 local slots, leases, session = KEYS[1], KEYS[2], ARGV[1]
+if is_incomplete(KEYS[4], ARGV[8]) then return {'incomplete'} end
 local limit, concurrent, window, lease = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 redis.call('ZREMRANGEBYSCORE', slots, '-inf', whole(now - window))
 redis.call('ZREMRANGEBYSCORE', leases, '-inf', whole(now))
@@ -35,9 +54,10 @@ redis.call('PEXPIRE', leases, whole(lease / 1000))
 if held_by(KEYS[3]) ~= ARGV[6] then hold(KEYS[3], ARGV[6], now, ARGV[7]) end
 return {'granted'}
 """
-# ARGV: session, holder, the one that it may replace, limit of concurrency, lease, TTL of the holder.
+# ARGV: session, holder, which it may replace, limit of concurrency, lease, TTL of the holder, `complete` as known.
 CLAIM = """
 local leases, session, holder = KEYS[1], ARGV[1], ARGV[2]
+if is_incomplete(KEYS[3], ARGV[7]) then return {'incomplete'} end
 local current = held_by(KEYS[2])
 if current and current ~= holder and current ~= ARGV[3] then return {'held', current} end
 redis.call('ZREMRANGEBYSCORE', leases, '-inf', whole(now))

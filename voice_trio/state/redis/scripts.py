@@ -149,9 +149,10 @@ class RedisScripts:
 
     def __init__(self, clock: str = CLOCK) -> None:
         def made(text: str) -> RedisScript:
-            return RedisScript(clock + _WHOLE + quota_scripts.HOLDERS + text)
+            return RedisScript(clock + _WHOLE + quota_scripts.HOLDERS + quota_scripts.COMPLETENESS + text)
 
         self.clock = clock
+        self.complete = made(quota_scripts.COMPLETE)
         self.admit = made(quota_scripts.ADMIT)
         self.claim = made(quota_scripts.CLAIM)
         self.release = made(quota_scripts.RELEASE)

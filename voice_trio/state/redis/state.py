@@ -74,7 +74,7 @@ class RedisState(RedisQuotas):
         working = make_driver(admits=servers.admits, backoff_factor=backoff_factor)
         probing = RedisDriver(url, seconds_max=limits.REDIS_PROBE_REPLY_SECONDS_MAX, admits=servers.admits_probe)
         scripts = scripts or RedisScripts()
-        make_store = partial(RedisStore, quotas=quotas, scripts=scripts)
+        make_store = partial(RedisStore, quotas=quotas, scripts=scripts, complete_since=lambda: servers.complete_since)
         super().__init__(RedisConnection(), make_store(working), local, denies=policy == "deny")
         self.shares: BudgetShares = RedisShares(
             self._connection, working, scripts, local.instance, denies=policy == "deny"
@@ -236,9 +236,11 @@ class RedisState(RedisQuotas):
     async def _instances(self, own: InstanceInfo | None) -> tuple[InstanceInfo, ...]:
         # No decision depends on the instances, so a failed announcement is not a pending write.
         try:
-            return await self._connection.call(self._store.announce, self.instance, own)
+            found = await self._connection.call(self._store.announce, self.instance, own)
         except RedisFailed:
             return self._own_instance.instances
+        self._supervisor.instances_known = len(found)
+        return found
 
     async def withdraw(self) -> None:
         """Withdraw the announcement; while Redis is unavailable it expires there within 30 s."""

@@ -17,92 +17,32 @@ from voice_trio.errors import BadMessage
 from voice_trio.state.instance_registry import InstanceInfo, decode_instance
 from voice_trio.state.redis.driver import RedisFailed, RedisFault
 from voice_trio.state.redis.keys import INSTANCES_KEYS, ROLLOUT_KEY, UserKeys, alive_key, request_keys, spent_keys
+from voice_trio.state.redis.quota_store import RedisQuotaStore, micros
 from voice_trio.state.rollout import decode_rollout, encode_rollout
-from voice_trio.state.session_claims import HeldBy, InstanceRequest, Verb
+from voice_trio.state.session_claims import InstanceRequest, Verb
 from voice_trio.state.session_record import decode_record, encode_record
-from voice_trio.state.state import OTHERS, Granted, Limit, LimitReached, Spenders
+from voice_trio.state.state import OTHERS, Spenders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voice_trio.state.limit_counters import Holdings
-    from voice_trio.state.redis.driver import Argument, RedisDriver
-    from voice_trio.state.redis.scripts import RedisScripts
+    from voice_trio.state.redis.driver import Argument
     from voice_trio.state.rollout import Rollout
     from voice_trio.state.session_record import SessionRecord
-    from voice_trio.state.state import Quotas
 
 log = structlog.get_logger(__name__)
 
 
-class RedisStore:
+class RedisStore(RedisQuotaStore):
     """The scripts and commands over one driver. Every method raises `RedisFailed`."""
-
-    def __init__(self, driver: RedisDriver, quotas: Quotas, scripts: RedisScripts) -> None:
-        self._driver = driver
-        self._quotas = quotas
-        self._scripts = scripts
-
-    def admit(self, user_id: str, session_id: str, holder: str) -> Granted | LimitReached:
-        """Take a rate slot and a lease, or neither."""
-        keys, quotas = UserKeys(user_id), self._quotas
-        quota = [quotas.sessions_per_window, quotas.concurrent]
-        spans = [_micro(quotas.window_seconds), _micro(quotas.lease_seconds)]
-        names = [keys.slots, keys.leases, keys.holder(session_id)]
-        answer = self._driver.run(self._scripts.admit, names, [session_id, *quota, *spans, holder, _HOLDER_MICROS])
-        return _decision(answer)
-
-    def claim(self, user_id: str, session_id: str, holder: str, replacing: str) -> Granted | LimitReached | HeldBy:
-        """Make `holder` the session's holder, in place of none or of `replacing`, with a lease."""
-        keys, quotas = UserKeys(user_id), self._quotas
-        quota = [quotas.concurrent, _micro(quotas.lease_seconds)]
-        names = [keys.leases, keys.holder(session_id)]
-        answer = self._driver.run(self._scripts.claim, names, [session_id, holder, replacing, *quota, _HOLDER_MICROS])
-        return HeldBy(answer[1].decode()) if answer[0] == b"held" else _decision(answer)
-
-    def release(self, user_id: str, session_id: str, holder: str) -> None:
-        """Give the rate slot and the lease back."""
-        keys = UserKeys(user_id)
-        self._driver.run(
-            self._scripts.release, [keys.leases, keys.holder(session_id), keys.slots], [session_id, holder]
-        )
-
-    def renew(self, user_id: str, session_id: str, holder: str) -> bool:
-        """Extend the lease, or take it again if it expired; False if another connection holds the session."""
-        keys = UserKeys(user_id)
-        arguments: list[Argument] = [session_id, holder, _micro(self._quotas.lease_seconds), _HOLDER_MICROS]
-        return bool(self._driver.run(self._scripts.renew, [keys.leases, keys.holder(session_id)], arguments))
-
-    def end(self, user_id: str, session_id: str, holder: str) -> None:
-        """Give back the lease alone, unless another connection holds the session."""
-        keys = UserKeys(user_id)
-        self._driver.run(self._scripts.end, [keys.leases, keys.holder(session_id)], [session_id, holder])
-
-    def reset(self, user_id: str) -> None:
-        """Open all rate slots; `restore` ignores slots taken before."""
-        keys = UserKeys(user_id)
-        self._driver.run(self._scripts.reset, [keys.slots, keys.reset], [_micro(self._quotas.window_seconds)])
-
-    def restore(self, user_id: str, held: Holdings) -> None:
-        """Add what an instance knows that a user holds; existing slots keep their times, later holders their place."""
-        keys = UserKeys(user_id)
-        entries: list[Argument] = []
-        for session, age in held.slots.items():
-            entries += [session, _micro(age)]
-        for session, left in held.leases.items():
-            holder, age = held.holders.get(session, ("", 0.0))
-            entries += [session, _micro(left), holder, _micro(age)]
-        spans = [_micro(self._quotas.window_seconds), _micro(self._quotas.lease_seconds), _HOLDER_MICROS]
-        arguments: list[Argument] = [*spans, keys.holder_base, len(held.slots), *entries]
-        self._driver.run(self._scripts.restore, [keys.slots, keys.leases, keys.reset], arguments)
 
     def put_record(self, record: SessionRecord) -> bool:
         """Store a record; False if the user's records were deleted since the session began."""
         keys = UserKeys(record.user_id)
         session = record.session_id
         names = [keys.record(session), keys.records, keys.deleted, keys.holder(session)]
-        stamp: list[Argument] = [session, record.revision, _micro(record.started)]
-        arguments = [*stamp, encode_record(record), _micro(limits.RECORD_SECONDS), record.instance]
+        stamp: list[Argument] = [session, record.revision, micros(record.started)]
+        arguments = [*stamp, encode_record(record), micros(limits.RECORD_SECONDS), record.instance]
         return bool(self._driver.run(self._scripts.put_record, names, arguments))
 
     def record(self, user_id: str, session_id: str) -> SessionRecord | None:
@@ -113,7 +53,7 @@ class RedisStore:
     def delete_records(self, user_id: str, at: float = 0.0) -> int:
         """Delete and block the records of sessions that began before `at` (Unix time; 0: now); returns the number."""
         keys = UserKeys(user_id)
-        arguments: list[Argument] = [keys.record_base, _micro(limits.DELETION_SECONDS), _micro(at)]
+        arguments: list[Argument] = [keys.record_base, micros(limits.DELETION_SECONDS), micros(at)]
         return int(self._driver.run(self._scripts.delete_records, [keys.records, keys.deleted], arguments))
 
     def spend(self, day: str, instance: str, own: int, by_user: Mapping[str, int]) -> int:
@@ -121,7 +61,7 @@ class RedisStore:
         arguments: list[Argument] = [
             instance,
             own,
-            _micro(limits.REDIS_SPENT_SECONDS),
+            micros(limits.REDIS_SPENT_SECONDS),
             limits.USERS_REMEMBERED_MAX,
             OTHERS,
         ]
@@ -140,7 +80,7 @@ class RedisStore:
         """Announce `instance`, or only read if `info` is None; returns all instances, oldest first."""
         data = b"" if info is None else msgspec.json.encode(info)
         found = self._driver.run(
-            self._scripts.announce, INSTANCES_KEYS, [instance, _micro(limits.INSTANCE_EXPIRY_SECONDS), data]
+            self._scripts.announce, INSTANCES_KEYS, [instance, micros(limits.INSTANCE_EXPIRY_SECONDS), data]
         )
         pairs = zip(found[::2], found[1::2], strict=True)
         instances = [decode_instance(entry, round(int(since) / 1e6, 1)) for since, entry in pairs]
@@ -152,7 +92,7 @@ class RedisStore:
 
     def offer_rollout(self, own: Rollout) -> Rollout:
         """Put `own` in force if Redis has an older document or none; returns the document in force."""
-        arguments: list[Argument] = [own.version, self._encoded(own), _micro(limits.REDIS_ROLLOUT_SECONDS)]
+        arguments: list[Argument] = [own.version, self._encoded(own), micros(limits.REDIS_ROLLOUT_SECONDS)]
         stored = self._driver.run(self._scripts.offer_rollout, [ROLLOUT_KEY], arguments)
         try:
             return decode_rollout(stored)[0]
@@ -166,7 +106,7 @@ class RedisStore:
         arguments: list[Argument] = [
             proposed.version,
             self._encoded(following),
-            _micro(limits.REDIS_ROLLOUT_SECONDS),
+            micros(limits.REDIS_ROLLOUT_SECONDS),
         ]
         return following if self._driver.run(self._scripts.replace_rollout, [ROLLOUT_KEY], arguments) else None
 
@@ -189,15 +129,19 @@ class RedisStore:
         """Send `request` to `instance`; False if that instance is gone, or has not polled for 2 s."""
         member = f"{request.verb.value} {request.session_id} {request.holder}"
         left_ms = 1000 * (limits.REDIS_ALIVE_SECONDS - limits.REDIS_SILENT_SECONDS)
-        arguments: list[Argument] = [member, _micro(limits.REDIS_REQUEST_SECONDS), left_ms]
+        arguments: list[Argument] = [member, micros(limits.REDIS_REQUEST_SECONDS), left_ms]
         return bool(self._driver.run(self._scripts.request, request_keys(instance), arguments))
 
-    def poll(self, instance: str) -> tuple[int | None, list[InstanceRequest]]:
-        """The rollout's version (None: no document), and the requests to `instance`, which this marks as alive."""
-        version = self._driver.call("HGET", ROLLOUT_KEY, "version")
-        alive = [_micro(limits.REDIS_ALIVE_SECONDS)]
+    def poll(self, instance: str) -> tuple[int | None, str, list[InstanceRequest]]:
+        """The rollout's version (None: no document), from when Redis decides, and the requests to `instance`.
+
+        Marks `instance` as alive.
+        """
+        version, complete = self._driver.call("HMGET", ROLLOUT_KEY, "version", "complete")
+        alive = [micros(limits.REDIS_ALIVE_SECONDS)]
         asked = self._driver.run(self._scripts.pop_requests, request_keys(instance), alive)
-        return None if version is None else int(version), list(filter(None, map(_request, asked)))
+        requests = list(filter(None, map(_request, asked)))
+        return None if version is None else int(version), (complete or b"").decode(), requests
 
     def info(self) -> dict[str, Any]:
         """The reply to INFO; empty if the ACL forbids it."""
@@ -209,18 +153,6 @@ class RedisStore:
             raise
 
 
-def _decision(answer: list[bytes]) -> Granted | LimitReached:
-    match answer:
-        case [b"granted"]:
-            return Granted()
-        case [b"concurrency"]:
-            return LimitReached(Limit.CONCURRENCY)
-        case [b"rate", micros]:
-            return LimitReached(Limit.RATE, retry_after=int(micros) / 1e6)
-        case _:
-            raise RedisFailed(RedisFault.BROKEN, f"unexpected answer {answer!r}"[:100])
-
-
 def _request(member: bytes) -> InstanceRequest | None:
     """None for a request of a later version."""
     try:
@@ -228,10 +160,3 @@ def _request(member: bytes) -> InstanceRequest | None:
         return InstanceRequest(Verb(verb), session_id, holder)
     except ValueError:
         return None
-
-
-def _micro(seconds: float) -> int:
-    return round(seconds * 1_000_000)
-
-
-_HOLDER_MICROS = _micro(limits.HOLDER_SECONDS)

@@ -44,6 +44,8 @@ class KnownServers:
         self._known: frozenset[str] = frozenset()
         self._probed: set[str] = set()
         self._is_collecting = True
+        self.complete_since = ""
+        """From when Redis decides, as it said when everything had been written to it."""
 
     def admits(self, run_id: str) -> bool:
         """Whether calls may reach this server."""
@@ -99,6 +101,8 @@ class RedisSupervisor:
         self._request_sender, self.requests = requests
         self.info: dict[str, Any] = {}
         """The reply of Redis to INFO at the last check."""
+        self.instances_known = 1
+        """This one, and those that were announced beside it."""
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled; reports as started after the first check of Redis."""
@@ -154,11 +158,23 @@ class RedisSupervisor:
         self._replay.mark_all_pending()
         await self._offer_rollout()
         await self._threads.read(self._working.reset)
-        while self._local.pending.affect_decisions:
-            await self._replay.replay_decisions()
+        complete_since = await self._restore()
         # No await between the last pending write and `mark_up`: no decision can come in between.
+        self._servers.complete_since = complete_since
         self._servers.accept_probed()
         self._connection.mark_up()
+
+    async def _restore(self) -> str:
+        """Write what affects decisions, and give the other instances time for it if Redis lost its data."""
+        seconds = limits.REDIS_RESTORE_SECONDS if self.instances_known > 1 else 0.0
+        complete_since, seconds_left = await self._threads.read(self._probe_store.complete, seconds)
+        complete_at = trio.current_time() + seconds_left
+        while True:
+            while self._local.pending.affect_decisions:
+                await self._replay.replay_decisions()
+            if trio.current_time() >= complete_at:
+                return complete_since
+            await trio.sleep_until(complete_at)
 
     async def _check_latency(self, *, is_probe: bool = False) -> None:
         """Read INFO and write a key; raise `RedisFailed` if that fails or takes longer than a call may."""
@@ -182,10 +198,13 @@ class RedisSupervisor:
         while True:
             await trio.sleep(limits.REDIS_POLL_SECONDS)
             try:
-                version, requests = await self._connection.call(self._store.poll, self._local.instance)
+                version, complete, requests = await self._connection.call(self._store.poll, self._local.instance)
                 for request in requests:
                     with suppress(trio.WouldBlock):  # a takeover goes on without an answer
                         self._request_sender.send_nowait(request)
+                if complete != self._servers.complete_since:
+                    self._connection.mark_down(RedisFault.RESTARTED)
+                    continue
                 is_old = trio.current_time() - renewed_at > limits.REDIS_ROLLOUT_RENEW_SECONDS
                 if version != rollout.current.version or is_old:
                     rollout.set(await self._connection.call(self._store.offer_rollout, rollout.current))
