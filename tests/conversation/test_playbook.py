@@ -9,7 +9,7 @@ from tests.support.playbook import Playbook, anything, wait
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.passthrough import requests
 from voice_trio.conversation.policy import Policy
-from voice_trio.conversation.response_slot import TAG
+from voice_trio.conversation.response import TAG
 from voice_trio.conversation.retrieval.context import render_context
 from voice_trio.conversation.turn.record import Outcome
 

@@ -136,6 +136,20 @@ def test_I14_a_response_out_of_band_that_stalls_is_cancelled_and_ends_with_an_er
     assert not scene.conversation.is_answering(scene.now)
 
 
+def test_I14_a_held_request_that_is_cancelled_beside_an_unsolicited_response_gets_a_response_of_its_own() -> None:
+    scene = PassthroughScene()
+    scene.feed(events.ResponseCreated("stranger"))
+    scene.feed(requests.ResponseRequested({"metadata": {"name": "mine"}}, event_id="mine"))
+    scene.feed(requests.ResponseCancelRequested())
+    assert scene.to_client(commands.ResponseNotAsked) == []
+    scene.done("stranger", "cancelled")
+    assert scene.to_client(commands.ResponseNotAsked) == [commands.ResponseNotAsked({"name": "mine"})]
+    assert scene.creates() == []
+    assert scene.to_client(commands.RequestRefused) == []
+    scene.feed(requests.ResponseRequested())
+    assert len(scene.creates()) == 1
+
+
 def test_a_response_out_of_band_is_lost_with_its_upstream_like_any_other_F60() -> None:
     scene = PassthroughScene()
     scene.feed(requests.ResponseRequested({"conversation": "none"}, out_of_band=True))

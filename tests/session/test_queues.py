@@ -13,8 +13,8 @@ from voice_trio import limits
 from voice_trio.errors import ModelUnavailable
 from voice_trio.net.byte_budget import ByteAccount, ByteBudget, Place
 from voice_trio.net.token_bucket import TokenBucket
+from voice_trio.session.client.frame import Frame, Lane
 from voice_trio.session.client.receiver import ReceiveQueue
-from voice_trio.session.client.send_queue import Frame, Lane
 from voice_trio.session.endings import Ending
 from voice_trio.session.upstream.send_queue import UpstreamQueue
 

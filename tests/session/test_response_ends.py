@@ -141,6 +141,29 @@ async def test_I14_a_passthrough_session_that_ends_in_mid_answer_ends_the_answer
     assert kinds.index("response.done") >= len(kinds) - 2
 
 
+async def test_I14_a_request_that_is_cancelled_before_it_could_leave_is_answered_by_a_cancelled_response(
+    autojump_clock: MockClock, passthrough: RealtimeSessionFixture
+) -> None:
+    await passthrough.ready()
+    passthrough.model.hold_done()
+    await passthrough.model.say("I speak unasked.")
+    await passthrough.client.hears("response.created")
+    await passthrough.ask("mine", metadata={"name": "mine"})
+    await passthrough.send("response.cancel")
+    await trio.sleep(0.1)
+    passthrough.model.release_done()
+    await trio.sleep(1.0)
+    created, done = (passthrough.last_told(f"response.{kind}")["response"] for kind in ("created", "done"))
+    assert created["id"] == done["id"] != passthrough.response_id(0)
+    assert (created["status"], done["status"]) == ("in_progress", "cancelled")
+    assert done["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
+    assert created["metadata"] == done["metadata"] == {"name": "mine"}
+    assert created.keys() == passthrough.client.heard_of("response.created")[0].event["response"].keys()
+    assert passthrough.errors() == []
+    assert passthrough.model.heard("response.create") == []
+    assert unended_responses(entry.event for entry in passthrough.client.heard) == []
+
+
 async def test_I14_what_a_slow_passthrough_client_has_not_read_is_written_before_the_end(
     autojump_clock: MockClock, passthrough: RealtimeSessionFixture
 ) -> None:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from tests.support.sdk_gateway import IS_DIRECT
 from tests.support.sdk_model import QUESTION
-from voice_trio.conversation.response_slot import TAG
+from voice_trio.conversation.response import TAG
 from voice_trio.settings import load_settings
 from voice_trio.testing.rule_based import UNKNOWING
 

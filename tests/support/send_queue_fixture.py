@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 
 from voice_trio.net.link import Link
-from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
+from voice_trio.session.client.frame import Frame, Lane
+from voice_trio.session.client.send_queue import SendQueue
 from voice_trio.session.summary import Summary
 
 if TYPE_CHECKING:

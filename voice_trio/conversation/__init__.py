@@ -6,7 +6,9 @@ give the same commands. What waits is in `voice_trio.session`; what each wire lo
 Where things are
 
     events, commands   what goes in and what comes out; `session_events` are the session's own, for the client
-    response_slot      one response at a time, under both turn policies
+    response_slot      one response at a time, under both turn policies; `response` is such a response
+    announced          each response that the client saw begin ends once
+    upstream_errors    what an error of the upstream is about, and whether it heals by itself
     turn/              one turn: its words, its record, its playback, its end
     retrieval/         when to search, with which words, and how passages become context
     managed/           the turn policy of the voice protocol: the gateway asks for each response

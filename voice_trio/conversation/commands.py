@@ -188,6 +188,13 @@ class RequestRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseNotAsked:
+    """A client's request was cancelled before it could leave: the client gets its response, created and cancelled."""
+
+    metadata: Mapping[str, object] | None
+
+
+@dataclass(frozen=True, slots=True)
 class TruncateAck:
     """The item is truncated already: the client gets the acknowledgement it expects."""
 
@@ -208,7 +215,9 @@ class EmptyItemShown:
     item_id: str
 
 
-PassthroughNotice: TypeAlias = UpstreamErrorForwarded | RequestRefused | TruncateAck | DeleteAck | EmptyItemShown
+PassthroughNotice: TypeAlias = (
+    UpstreamErrorForwarded | RequestRefused | ResponseNotAsked | TruncateAck | DeleteAck | EmptyItemShown
+)
 ClientNotice: TypeAlias = ContextInjected | PlaybackFlush | WaitingForUpstream | ErrorNotice
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands
-from voice_trio.conversation.response_slot import TAG, Response, ResponseSlot, ResponseState
+from voice_trio.conversation.response import TAG, Response, ResponseState
+from voice_trio.conversation.response_slot import ResponseSlot
 
 if TYPE_CHECKING:
     from voice_trio.conversation.turn.turn import Turn

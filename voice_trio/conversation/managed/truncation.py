@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands, events
-from voice_trio.conversation.response_slot import ResponseState
+from voice_trio.conversation.response import ResponseState
 from voice_trio.conversation.turn.playback import Heard
 from voice_trio.conversation.turn.truncation import send_truncation, truncation_end_ms
 

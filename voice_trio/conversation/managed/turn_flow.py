@@ -9,7 +9,7 @@ from voice_trio.conversation.managed.responses import ManagedResponses
 from voice_trio.conversation.managed.truncation import ManagedTruncation
 from voice_trio.conversation.outbound import Outbound
 from voice_trio.conversation.policy import TOOL_ROUNDS_MAX
-from voice_trio.conversation.response_slot import CLIENT_CANCELLED, TURN_DETECTED
+from voice_trio.conversation.response import CLIENT_CANCELLED, TURN_DETECTED
 from voice_trio.conversation.turn.turn import Turn, TurnState
 from voice_trio.conversation.turn.turn_flow import TurnFlow
 

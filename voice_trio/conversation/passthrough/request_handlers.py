@@ -9,7 +9,7 @@ from voice_trio.conversation import commands, events
 from voice_trio.conversation.passthrough import requests
 from voice_trio.conversation.passthrough.turn_flow import ALREADY_ACTIVE_MESSAGE
 from voice_trio.conversation.policy import ALREADY_ACTIVE
-from voice_trio.conversation.response_slot import CLIENT_CANCELLED
+from voice_trio.conversation.response import CLIENT_CANCELLED
 
 if TYPE_CHECKING:
     from voice_trio.conversation.passthrough.turn_flow import PassthroughTurnFlow

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.policy import FATAL_CODES
-from voice_trio.conversation.response_slot import UPSTREAM_LOST
+from voice_trio.conversation.response import UPSTREAM_LOST
 
 if TYPE_CHECKING:
     from voice_trio.conversation.passthrough.turn_flow import PassthroughTurnFlow

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voice_trio.conversation import commands, events
-from voice_trio.conversation.response_slot import STALLED, TAG, Response, ResponseSlot
+from voice_trio.conversation.response import STALLED, TAG, Response
+from voice_trio.conversation.response_slot import ResponseSlot
 from voice_trio.conversation.turn.playback import CLOCK_SLACK_SECONDS
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from voice_trio.conversation import commands
 from voice_trio.conversation.outbound import Outbound
 from voice_trio.conversation.passthrough.responses import PassthroughResponses
 from voice_trio.conversation.passthrough.truncation import PassthroughTruncation
-from voice_trio.conversation.policy import ALREADY_ACTIVE
-from voice_trio.conversation.response_slot import CLIENT_CANCELLED, TURN_DETECTED
+from voice_trio.conversation.response import CLIENT_CANCELLED, TURN_DETECTED
 from voice_trio.conversation.turn.turn import TurnState
 from voice_trio.conversation.turn.turn_flow import TurnFlow
 
@@ -40,6 +39,7 @@ class PassthroughTurnFlow(TurnFlow[PassthroughResponses]):
         self.response_is_due = False
         """The gateway itself is to ask, as the session promised."""
         self.truncation_is_due = False
+        self._dropped: list[commands.ResponseNotAsked] = []  # until the client knows of no active response
         self._commits: list[int] = []  # of the client's, by number, that the upstream has not answered yet
         self._commit_count = 0
         self._prefix = id_prefix
@@ -62,6 +62,10 @@ class PassthroughTurnFlow(TurnFlow[PassthroughResponses]):
             self.user_input.settle_if_possible(turn, self.now)
         if self.truncation_is_due and self.responses.open is None:
             self.settle_truncation()
+        if self._dropped and self.responses.is_free:
+            for notice in self._dropped:
+                self.out.to_client(notice)
+            self._dropped.clear()
         ready = turn if turn is not None and turn.state is TurnState.READY else None
         if ready is not None and not ready.typed and not self.response_is_due:
             self._choose_and_insert_context(ready)
@@ -101,7 +105,8 @@ class PassthroughTurnFlow(TurnFlow[PassthroughResponses]):
             return
         if not self.responses.is_free:
             self.held = None
-            self.refuse(request, ALREADY_ACTIVE, ALREADY_ACTIVE_MESSAGE)
+            metadata = request.body.get("metadata")
+            self._dropped.append(commands.ResponseNotAsked(metadata if isinstance(metadata, dict) else None))
             return
         turn = self.turn
         self._ask(turn if turn is not None and turn.is_unasked else self._turn_without_question())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 import msgspec
 
 from voice_trio.conversation.passthrough import requests
-from voice_trio.conversation.response_slot import TAG
+from voice_trio.conversation.response import TAG
 from voice_trio.errors import EventTooLarge, InvalidEvent
 from voice_trio.protocols import json_text
 from voice_trio.protocols.audio import BYTES_PER_MS, BYTES_PER_SAMPLE, AudioAppended, audio_ms

@@ -12,7 +12,7 @@ import msgspec
 from cachetools import FIFOCache
 
 from voice_trio.conversation import commands, events, session_events
-from voice_trio.conversation.response_slot import TAG
+from voice_trio.conversation.response import TAG
 from voice_trio.protocols import json_text
 from voice_trio.protocols.openai_client.response_ends import OpenResponses
 
@@ -27,6 +27,14 @@ HIDDEN_ITEMS_MAX = 512
 
 VoiceOnly: TypeAlias = commands.ClientNotice | session_events.SessionEvent
 """OpenAI's protocol has no event for them."""
+
+_OneFrame: TypeAlias = (
+    commands.UpstreamErrorForwarded
+    | commands.RequestRefused
+    | commands.TruncateAck
+    | commands.DeleteAck
+    | commands.EmptyItemShown
+)
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription."
 _CODES = {
@@ -82,6 +90,8 @@ class ClientEventWriter:
                 | commands.EmptyItemShown()
             ):
                 return self._notice(event)
+            case commands.ResponseNotAsked():
+                return None  # two frames: `cancelled_response`
             case _:
                 assert_never(event)
 
@@ -89,6 +99,13 @@ class ClientEventWriter:
         """The frames that end a response which the upstream does not end; `response.done` is the last one."""
         for fields in self._responses.end(done):
             yield self._event(**fields)
+
+    def cancelled_response(self, notice: commands.ResponseNotAsked) -> tuple[str, str, str]:
+        """A response that the upstream was never asked for: its id, and the frames of its beginning and its end."""
+        response_id = f"resp_{self._new_id()}"
+        metadata = None if notice.metadata is None else dict(notice.metadata)
+        created, done = self._responses.cancelled_unasked(response_id, metadata)
+        return response_id, self._event(**created), self._event(**done)
 
     def session(self, state: SessionState, kind: str, expires_at: float) -> str:
         """`session.created` or `session.updated`, as the client sees its session; `expires_at` is Unix time."""
@@ -105,7 +122,7 @@ class ClientEventWriter:
         """The `error` event before a close."""
         return self._error("server_error" if is_ours else "invalid_request_error", code, message)
 
-    def _notice(self, notice: commands.PassthroughNotice) -> str:
+    def _notice(self, notice: _OneFrame) -> str:
         match notice:
             case commands.UpstreamErrorForwarded(error=error, event_id=event_id):
                 return _with_event_id(error.wire, event_id)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from voice_trio.conversation import events
+from voice_trio.conversation.response import CLIENT_CANCELLED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,9 +44,11 @@ class OpenResponses:
 
     def __init__(self) -> None:
         self._open: dict[str, _OpenResponse] = {}
+        self._newest = ""
 
     def begin(self, response_id: str, created: str) -> None:
         """The client is sent the frame `created`."""
+        self._newest = created
         self._open[response_id] = _OpenResponse(created)
 
     def note(self, event: events.UpstreamEvent) -> None:
@@ -67,6 +70,15 @@ class OpenResponses:
                 self._open[response_id].closed.add((event.item_id, "text"))
             case _:
                 pass
+
+    def cancelled_unasked(self, response_id: str, metadata: Fields | None) -> Iterator[Fields]:
+        """The events of a response that was cancelled before the upstream was asked for it, as if it had been."""
+        about: Fields = {"id": response_id, "object": "realtime.response", "output": []}
+        about |= {"usage": None, "metadata": metadata}
+        response = _response(self._newest) | about
+        yield {"type": "response.created", "response": response | {"status": "in_progress", "status_details": None}}
+        done = events.ResponseDone(response_id, "cancelled", CLIENT_CANCELLED)
+        yield {"type": "response.done", "response": response | _outcome(done)}
 
     def end(self, done: events.ResponseDone) -> Iterator[Fields]:
         """The events that end the response, without their `event_id`; its `response.done` is the last."""

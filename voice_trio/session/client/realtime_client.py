@@ -17,9 +17,10 @@ from voice_trio.protocols.openai_client import (
     ClientSettings,
     SessionUpdateRequested,
 )
+from voice_trio.session.client.frame import Frame, Lane
 from voice_trio.session.client.limits import RealtimeFrameDecoder
 from voice_trio.session.client.receiver import ClientReceiver
-from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
+from voice_trio.session.client.send_queue import SendQueue
 from voice_trio.session.endings import Ending, ending_of
 from voice_trio.session.observers import ClientSessionUpdated
 
@@ -148,6 +149,11 @@ class RealtimeClientConnection:
             self._host.summary.count_error(event.error.code)
         if isinstance(event, events.ResponseDone) and not event.wire:
             self._queue_end(event, now)
+            return
+        if isinstance(event, commands.ResponseNotAsked):
+            response_id, created, done = self._encoder.cancelled_response(event)
+            self._queue.put(Frame(created, begins=response_id), now)
+            self._queue.put(Frame(done, ends=response_id), now)
             return
         text = self._encoder.write(event)
         if text is None:

@@ -7,14 +7,13 @@ its sound. A flush drops the queued response. `put` never waits, and nothing is 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING
 
 import trio
 
 from voice_trio import limits
 from voice_trio.errors import LinkClosed
+from voice_trio.session.client.frame import Frame, Lane
 from voice_trio.session.endings import Ending, ending_of
 from voice_trio.session.observers import FlushSent
 
@@ -23,30 +22,6 @@ if TYPE_CHECKING:
 
     from voice_trio.net.link import Link
     from voice_trio.session.ports import SessionPort
-
-
-class Lane(Enum):
-    URGENT = "overtakes everything"
-    RESPONSE = "in order with the response's sound"
-    OTHER = "in order with everything else, unless that is held back"
-
-
-@dataclass(slots=True)
-class Frame:
-    """One text frame for the client; `audio_ms` > 0 if it carries that much of `item_id`'s sound."""
-
-    text: str = field(repr=False)
-    lane: Lane = Lane.OTHER
-    item_id: str = ""
-    audio_ms: float = 0.0
-    dies_with_response: bool = False
-    """Dropped by a flush."""
-    flush_at: float | None = None
-    """Of a flush: when it was queued."""
-    begins: str = ""
-    """The response whose `response.created` it is."""
-    ends: str = ""
-    """The response whose `response.done` it is."""
 
 
 class SendQueue:

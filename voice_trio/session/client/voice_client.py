@@ -11,9 +11,10 @@ from voice_trio.conversation import commands, events, session_events
 from voice_trio.errors import BadMessage
 from voice_trio.protocols.audio import AudioAppended, audio_ms, split_audio
 from voice_trio.protocols.voice import client_events, writer
+from voice_trio.session.client.frame import Frame, Lane
 from voice_trio.session.client.limits import VoiceFrameDecoder
 from voice_trio.session.client.receiver import ClientReceiver
-from voice_trio.session.client.send_queue import Frame, Lane, SendQueue
+from voice_trio.session.client.send_queue import SendQueue
 from voice_trio.session.endings import Ending, ending_of
 from voice_trio.session.observers import FlushQueued
 

@@ -11,7 +11,7 @@ from voice_trio.billing.prices import Cost, UsageEstimate
 from voice_trio.billing.usage import is_reported
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.policy import ALREADY_ACTIVE
-from voice_trio.conversation.response_slot import TAG
+from voice_trio.conversation.response import TAG
 from voice_trio.session.observers import ClientSessionUpdated, SidecarAudioSent, TranscriptionModelChanged
 from voice_trio.session.spend.heard_speech import HeardSpeech
 from voice_trio.session.spend.input_estimator import InputEstimator
