@@ -23,6 +23,7 @@ const REFUSALS = {
   upstream_unavailable: ["The assistant cannot be reached", "The speech service behind this gateway does not answer."],
   budget_exhausted: ["Today's budget is used up", "Conversations are possible again tomorrow."],
   resumed_elsewhere: ["Continued elsewhere", "This conversation goes on in another tab or on another device."],
+  taken_over: ["Continued elsewhere", "This conversation goes on in another tab or on another device."],
   unreachable: ["No connection", "The gateway cannot be reached. Is the network there?"],
   resume_invalid: ["That conversation is over", "It can no longer be taken up. Begin a new one."],
   audio_unavailable: ["No sound here", "This browser cannot play sound on this page."],
@@ -52,7 +53,7 @@ export function statusWords(state, microphone) {
 
 const WORTH_ANOTHER_TRY = new Set([
   "unreachable", "closed", "at_capacity", "upstream_unavailable", "plan_unverified", "too_many_sessions", "too_slow",
-  "resumed_elsewhere", "internal_error",
+  "resumed_elsewhere", "taken_over", "internal_error",
 ]);
 
 /** Whether another attempt may succeed now. */
