@@ -232,6 +232,10 @@ describe("small things", () => {
     const { title, text } = words.refusalWords({ code: "rate_limited", message: "", retryAfter: 720 }, now);
     assert.equal(title, "Enough for now");
     assert.match(text, /next one can begin at .*32.*, in 12 minutes\.$/);
+    const denied = { code: "budget_exhausted", message: "Ask again.", retryAfter: null, isFatal: false };
+    assert.deepEqual(words.refusalWords(denied, now), { title: "Not answered", text: "Ask again." });
+    const spent = { ...denied, message: "Your budget is used up.", isFatal: true };
+    assert.deepEqual(words.refusalWords(spent, now), { title: "The budget is used up", text: "Your budget is used up." });
     assert.match(words.refusalWords({ code: "at_capacity", message: "", retryAfter: 1 }, now).text, /in 1 second\.$/);
     assert.equal(words.refusalWords({ code: "from_the_future", message: "So it is.", retryAfter: null }, now).text, "So it is.");
     assert.equal(words.leftWords(61.2), "1:02 left");

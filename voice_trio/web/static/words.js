@@ -21,7 +21,7 @@ const REFUSALS = {
   at_capacity: ["All lines are busy", "Somebody has to finish first. Trying again in a moment may help."],
   draining: ["Restarting", "The service is being restarted; the conversation goes on in a moment."],
   upstream_unavailable: ["The assistant cannot be reached", "The speech service behind this gateway does not answer."],
-  budget_exhausted: ["Today's budget is used up", "Conversations are possible again tomorrow."],
+  budget_exhausted: ["The budget is used up", "Conversations are possible again tomorrow."],
   resumed_elsewhere: ["Continued elsewhere", "This conversation goes on in another tab or on another device."],
   taken_over: ["Continued elsewhere", "This conversation goes on in another tab or on another device."],
   unreachable: ["No connection", "The gateway cannot be reached. Is the network there?"],
@@ -60,10 +60,13 @@ const WORTH_ANOTHER_TRY = new Set([
 export const mayTryAgain = ({ code, isFatal, retryAfter }) => isFatal && WORTH_ANOTHER_TRY.has(code) && !(retryAfter > 30);
 
 /** {title, text} for an error of VoiceClient; `now` is a Date. */
-export function refusalWords({ code, message, retryAfter }, now) {
-  const [title, text] = REFUSALS[code] ?? ["Something went wrong", ""];
+export function refusalWords({ code, message, retryAfter, isFatal = true }, now) {
+  // A question may be refused while others use the rest of a budget; the conversation goes on.
+  const wasDenied = code === "budget_exhausted" && !isFatal;
+  const [title, text] = wasDenied ? ["Not answered", ""] : (REFUSALS[code] ?? ["Something went wrong", ""]);
   const detail = text || message || "";
-  const own = ["feature_disabled", "not_in_rollout", "plan_required", "not_allowed"].includes(code) && message;
+  const withOwn = ["feature_disabled", "not_in_rollout", "plan_required", "not_allowed", "budget_exhausted"];
+  const own = withOwn.includes(code) && message;
   return { title, text: [own || detail, slotWords(code, retryAfter, now)].filter(Boolean).join(" ") };
 }
 
