@@ -303,6 +303,31 @@ async def test_a_whole_session_ends_in_mid_answer_when_its_budget_is_spent(
     assert bill.cost.usd > Decimal("0.0018")
 
 
+async def test_a_question_is_denied_while_others_reserve_the_rest_and_the_session_goes_on_F13(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    budgets = Budgets(None, DAILY_BUDGET_USD="0.04")
+    others = [budgets.open_bill(name) for name in ("s1", "s2")]
+    for bill in others:
+        assert bill.admits(commands.CreateResponse("t", {}))
+    session = SessionFixture(nursery, cost_meter=budgets.daily.open(SESSION_CONFIG))
+    await session.ready()
+    await session.asks()
+    error = (await session.client.hears("error")).event["error"]
+    assert error["code"] == "budget_exhausted"
+    assert session.model.heard("response.create") == []
+    assert [record.status for record in session.records] == ["failed"]
+    for bill in others:
+        bill.on_event(events.CreationOverdue("t"), 0.0)
+    await session.client.type("and now?")
+    await session.client.hears("response.done")
+    assert len(session.model.heard("response.create")) == 1
+    assert not session.over.is_set()
+    await session.client.end_session()
+    await session.over.wait()
+    assert session.summary.ending is Ending.CLIENT_ENDED
+
+
 async def test_a_session_that_ends_says_what_it_cost_and_frees_its_bill(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:

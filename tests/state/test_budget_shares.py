@@ -13,6 +13,7 @@ from tests.support.redis_servers import RedisServer, redis_server
 from voice_trio import limits
 from voice_trio.errors import StateUnavailable
 from voice_trio.state.budget_shares import DAY_SCOPE, BudgetShares, MemoryShares, Share, ShareLedger, ShareRequest
+from voice_trio.state.redis.driver import RedisFault
 from voice_trio.state.redis.scripts import RedisScripts
 
 if TYPE_CHECKING:
@@ -195,3 +196,17 @@ def test_an_instance_that_keeps_to_its_share_never_overruns_the_budget(steps: li
         request = ShareRequest(DAY_SCOPE, LIMIT, used[number], min(reserved, ceilings[number] - used[number]), weight)
         ceilings[number] = ledger.renew(str(number), DAY, request).ceiling
         assert sum(used) <= LIMIT + 4
+
+
+async def test_a_busy_redis_leaves_the_last_share_as_it_is(redis: RedisServer) -> None:
+    async with instance(redis.url) as state:
+        threads = state._connection._threads._limiter
+        callers = [object() for _ in range(limits.REDIS_THREADS_MAX)]
+        for caller in callers:
+            await threads.acquire_on_behalf_of(caller)
+        state._connection._replied_at = float("inf")  # it answers, to others
+        with pytest.raises(StateUnavailable, match=RedisFault.BUSY.value):
+            await state.shares.renew(DAY, [ShareRequest(DAY_SCOPE, LIMIT, 0, 0, 1)])
+        for caller in callers:
+            threads.release_on_behalf_of(caller)
+        assert (await state.shares.renew(DAY, [ShareRequest("v", LIMIT, 0, 0, 1)]))[0].ceiling == 750_000

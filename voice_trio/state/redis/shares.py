@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from voice_trio import limits
 from voice_trio.state.budget_shares import Share
-from voice_trio.state.redis.driver import RedisFailed
+from voice_trio.state.redis.driver import RedisFailed, RedisFault
 from voice_trio.state.redis.keys import share_key
 
 if TYPE_CHECKING:
@@ -87,8 +87,9 @@ class RedisShares:
         known = self._known(day)
         try:
             shares = await self._connection.call(self._renew, day, requests)
-        except RedisFailed:
-            if self._denies:
+        except RedisFailed as failed:
+            # A busy Redis still divides alone: the last share stays valid meanwhile.
+            if self._denies or failed.fault is RedisFault.BUSY:
                 raise
             elsewhere = [known.get(request.scope, 0) for request in requests]
             return [Share(request.limit - used, used) for request, used in zip(requests, elsewhere, strict=True)]
