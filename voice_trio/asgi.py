@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,19 @@ from voice_trio.net.listeners import set_options_on_own_listeners
 from voice_trio.observability.log_stream import queue_standard_streams
 from voice_trio.observability.logs import configure_logs
 from voice_trio.server.process import open_gateway
+from voice_trio.server.signals import ReceivedSignals, drain_signals
+from voice_trio.server.watchdog import watching
+from voice_trio.session.endings import Ending
 from voice_trio.settings import load_settings
 from voice_trio.web.application import Application
 from voice_trio.web.hypercorn_bridge import contain_failures
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from voice_trio.settings import Settings
     from voice_trio.web.asgi_link import Receive, Scope, Send
+    from voice_trio.web.gateway import Gateway
 
 log = structlog.get_logger(__name__)
 
@@ -60,14 +67,55 @@ class DeployedApplication:
         _take_over_logs()
         configure_logs(settings.observability)
         _log_warnings(settings)
-        async with open_gateway(settings) as gateway:
+        async with watching(settings.observability.watchdog_seconds), open_gateway(settings) as gateway:
             self._application = Application(gateway)
-            await send({"type": "lifespan.startup.complete"})
-            await receive()  # lifespan.shutdown
-            gateway.drain()
-            with trio.move_on_after(limits.ASGI_SESSIONS_END_SECONDS_MAX):
-                await gateway.live.wait_until_empty()
+            async with trio.open_nursery() as nursery:
+                if _is_without_signals():
+                    await nursery.start(_follow_signals, gateway)
+                await send({"type": "lifespan.startup.complete"})
+                await receive()  # lifespan.shutdown
+                nursery.cancel_scope.cancel(reason="the server stops")
+            await _drain(gateway)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _drain(gateway: Gateway) -> None:
+    gateway.drain()
+    with trio.move_on_after(limits.ASGI_SESSIONS_END_SECONDS_MAX):
+        await gateway.live.wait_until_empty()
+
+
+def _is_without_signals() -> bool:
+    """Whether nothing handles SIGTERM, as in the single process of `-w 0`; a worker's parent handles it for all."""
+    return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+
+
+async def _follow_signals(gateway: Gateway, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    """At the first signal drain, then end the server as Ctrl-C does; a second one ends all sessions at once."""
+    numbers = [number for number in drain_signals() if number != signal.SIGINT]
+    with trio.open_signal_receiver(*numbers) as signals:
+        task_status.started()
+        received, number = ReceivedSignals(), await anext(signals)
+        received.ends_at_once(number)
+        log.info("stopping", signal=signal.Signals(number).name, sessions=len(gateway.live))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_end_sessions_at_second, signals, received, gateway)
+            await _drain(gateway)
+            nursery.cancel_scope.cancel(reason="drained")
+    _interrupt_server()
+
+
+@trio.lowlevel.enable_ki_protection
+def _interrupt_server() -> None:
+    """As Ctrl-C: trio raises KeyboardInterrupt in its main task, the server's, because this function is protected."""
+    signal.raise_signal(signal.SIGINT)
+
+
+async def _end_sessions_at_second(signals: AsyncIterator[int], received: ReceivedSignals, gateway: Gateway) -> None:
+    async for number in signals:
+        if received.ends_at_once(number):
+            log.warning("stopping_at_once", signal=signal.Signals(number).name)
+            gateway.live.end_all(Ending.DRAINING)
 
 
 def _take_over_logs() -> None:

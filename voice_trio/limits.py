@@ -52,6 +52,10 @@ BACKGROUND_PAUSE_SECONDS = 1.0  # before the next run; doubles with each failure
 BACKGROUND_PAUSE_SECONDS_MAX = 30.0
 BACKGROUND_PROVEN_SECONDS = 60.0  # a run of this length resets the pause
 
+# The watchdog. VOICE_WATCHDOG_SECONDS says how long the event loop may stand still.
+WATCHDOG_FEED_SECONDS = 1.0  # between two feeds by the event loop, and between two looks at them
+WATCHDOG_MEMORY_BYTES = MIB  # that must be free: a new session needs more
+
 # Sockets. A listening socket passes its options on to the connections that it accepts.
 LISTEN_BACKLOG = 256  # connections that wait to be accepted
 ACCEPT_PAUSE_SECONDS = 0.1  # after a connection that could not be accepted for want of descriptors or memory

@@ -67,6 +67,8 @@ def serve(ctx: click.Context, bind: str, workers: int, certfile: str | None, key
 async def _serve_alone(settings: Settings, bind: str, certfile: str | None, keyfile: str | None) -> int:
     # Imported here: a parent of workers needs none of it.
     from voice_trio.server.server import Tls, collect_garbage_rarely, run_server
+    from voice_trio.server.watchdog import watching
 
     tls = Tls(certfile, keyfile) if certfile and keyfile else None
-    return await run_server(settings, open_listener(bind), tls=tls, when_started=collect_garbage_rarely)
+    async with watching(settings.observability.watchdog_seconds):
+        return await run_server(settings, open_listener(bind), tls=tls, when_started=collect_garbage_rarely)

@@ -6,8 +6,8 @@ Settings come from the environment as for any server. Exit code 1 with one messa
 from __future__ import annotations
 
 import socket
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -18,7 +18,11 @@ from voice_trio.observability.log_stream import queue_standard_streams
 from voice_trio.observability.logs import configure_logs
 from voice_trio.server.server import Tls, Worker, collect_garbage_rarely, run_server
 from voice_trio.server.shared import FolderWorkerPeers, SharedFolder
+from voice_trio.server.watchdog import watching
 from voice_trio.settings import load_settings
+
+if TYPE_CHECKING:
+    from voice_trio.settings import Settings
 
 
 @click.command()
@@ -50,11 +54,15 @@ def worker(
         shared = SharedFolder(folder)
         shared.share_metrics(slot)
         this = Worker(FolderWorkerPeers(shared, slot, count), socket.socket(fileno=parent))
-        run = partial(run_server, tls=tls, worker=this, when_started=collect_garbage_rarely)
-        exit_code = trio.run(run, settings, socket.socket(fileno=listener))
+        exit_code = trio.run(_serve, settings, socket.socket(fileno=listener), tls, this)
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
     ctx.exit(exit_code)
+
+
+async def _serve(settings: Settings, listener: socket.socket, tls: Tls | None, this: Worker) -> int:
+    async with watching(settings.observability.watchdog_seconds):
+        return await run_server(settings, listener, tls=tls, worker=this, when_started=collect_garbage_rarely)
 
 
 if __name__ == "__main__":

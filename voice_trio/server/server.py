@@ -2,11 +2,11 @@
 
     run_server
     ├─ gateway nursery   tasks that outlive the connections
-    ├─ watch_signals     first signal: drain, then stop; second: stop at once
+    ├─ watch_signals     first signal: drain, then stop; second SIGTERM: stop at once
     ├─ follow_parent     a worker only: heartbeats to the parent, and the parent's commands
     └─ accept.serve      connections
 
-After SIGTERM or Ctrl-C no new session is admitted. Each open session is notified and may finish a response for 8 s.
+After a signal of `signals` no new session is admitted. Each open session is notified and may finish a response for 8 s.
 10 s after the signal the last connection is closed, whatever its client does.
 """
 
@@ -31,6 +31,7 @@ from voice_trio.server import accept
 from voice_trio.server.process import open_gateway
 from voice_trio.server.requests import Services
 from voice_trio.server.shared import ConnectionCounts, FolderWorkerPeers
+from voice_trio.server.signals import ReceivedSignals, drain_signals
 from voice_trio.server.unadmitted import UnadmittedConnections
 from voice_trio.server.workers import DRAIN, END_AT_ONCE, HEARTBEAT
 from voice_trio.web.application import Application
@@ -162,12 +163,15 @@ class _Shutdown:
         self._is_draining = False
 
     async def watch_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """The first signal starts the drain, the second ends it. A worker's second command comes from its parent only:
-        a terminal or a supervisor may signal the whole process group."""
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        """The first signal starts the drain, a second SIGTERM or SIGINT ends it.
+
+        A worker's second command comes from its parent only: a terminal may signal the whole process group.
+        """
+        received = ReceivedSignals()
+        with trio.open_signal_receiver(*drain_signals()) as signals:
             task_status.started()
             async for number in signals:
-                if self._is_draining and not self._is_worker:
+                if received.ends_at_once(number) and not self._is_worker:
                     self._end_at_once(number)
                     return
                 self._begin(number)

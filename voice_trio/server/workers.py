@@ -28,6 +28,7 @@ import trio
 
 from voice_trio import limits
 from voice_trio.server.shared import open_shared_folder
+from voice_trio.server.signals import ReceivedSignals, drain_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,16 +133,17 @@ class _WorkerPool:
         self, nursery: trio.Nursery, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Until cancelled."""
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        received = ReceivedSignals()
+        with trio.open_signal_receiver(*drain_signals()) as signals:
             task_status.started()
             async for number in signals:
                 name = signal.Signals(number).name
-                if self._ending.is_set():
+                if received.ends_at_once(number):
                     log.warning("stopping_workers_at_once", signal=name)
                     self.exit_code = 128 + number
                     self._send_all(END_AT_ONCE)
                     nursery.start_soon(self._kill_after, limits.WORKER_ABRUPT_SECONDS_MAX)
-                else:
+                elif not self._ending.is_set():
                     log.info("stopping_workers", signal=name)
                     self._end()
                     nursery.start_soon(self._kill_after, limits.WORKER_DRAIN_SECONDS_MAX)

@@ -289,6 +289,13 @@ class Observability(Group):
     log_format: Annotated[Literal["auto", "json", "pretty"], any_case("auto", "json", "pretty")] = env(
         "LOG_FORMAT", "auto", "`json`, `pretty`, or `auto`: pretty on a terminal"
     )
+    watchdog_seconds: int = env(
+        "VOICE_WATCHDOG_SECONDS",
+        20,
+        "a process whose event loop stands still so long writes its tracebacks to a file and ends; `0`: never",
+        ge=0,
+        le=3600,
+    )
     sentry_dsn: Annotated[SecretStr, AfterValidator(_sentry_dsn)] | None = env(
         "SENTRY_DSN", None, "the Sentry project for error reports; unset: none"
     )
