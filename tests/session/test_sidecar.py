@@ -374,6 +374,17 @@ async def test_I10_what_was_heard_and_never_billed_is_estimated_when_the_session
     assert after.usd - before.usd == pytest.approx(reserved + Decimal("0.5") * PER_SECOND, abs=Decimal("1e-5"))
 
 
+async def test_F59_an_outage_costs_a_session_no_sidecar(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    session = await start_session(nursery, "on")
+    await session.asks(QUESTION)
+    session.upstream_is_away_for(6.0)
+    await session.model.drop()
+    session.model.transcriber.drop()
+    await session.client.hears("session.recovered")
+    await trio.sleep(2.0)
+    assert (session.sidecar_dials, session.model.transcriber.is_connected) == (2, True)
+
+
 # Under any schedule
 
 

@@ -80,6 +80,7 @@ class SessionFixture(Observer):
         self.expects_crash = False
         self.was_told_ready = False
         self.ended_at = float("nan")
+        self.sidecar_dials = 0
         self.upstreams_left_open = 0  # when another one was dialled
         self._upstream_away_until = -math.inf
         self._began_at = trio.current_time()
@@ -95,6 +96,9 @@ class SessionFixture(Observer):
         return self.model.connect()
 
     async def _dial_transcriber(self, nursery: trio.Nursery) -> Link:
+        self.sidecar_dials += 1
+        if trio.current_time() < self._upstream_away_until:
+            raise ModelUnavailable("away")
         return self.model.transcriber.connect()
 
     async def _run(self) -> None:

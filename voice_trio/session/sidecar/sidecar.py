@@ -19,7 +19,7 @@ import trio
 from voice_trio import limits
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.policy import FATAL_CODES
-from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
+from voice_trio.errors import BadMessage, LinkClosed, ModelRefused, ModelUnavailable
 from voice_trio.protocols.realtime import read_event
 from voice_trio.protocols.realtime.writer import never_streams, transcription_update
 from voice_trio.session.observers import SidecarAudioSent
@@ -51,6 +51,7 @@ class Sidecar:
         self._link: Link | None = None
         self._lost = trio.CancelScope()
         self._changed = trio.Event()
+        self._has_upstream = trio.Event()
 
     # The conversation's side
 
@@ -69,11 +70,13 @@ class Sidecar:
     def follow(self, queued_ms: float) -> None:
         """An upstream begins to hear, first the sound that waits for it."""
         self._utterances.follow(queued_ms)
+        self._has_upstream.set()
 
     def upstream_lost(self) -> None:
         """No end of this utterance will be announced."""
         self._utterances.end_speech()
         self._changed.set()
+        self._has_upstream = trio.Event()
 
     def hear(self, audio: str, duration_ms: float) -> None:
         """Sound (base64) that the upstream is sent."""
@@ -97,9 +100,13 @@ class Sidecar:
     # Its own
 
     async def _run(self, dial: Dial, sockets: trio.Nursery) -> None:
-        """Serve one connection after another, until the session ends or no connection can be had."""
+        """Serve one connection after another, until the session ends or no connection can be had.
+
+        None is opened while the conversation has no upstream: what keeps it away would use up the attempts.
+        """
         pause = limits.SIDECAR_RETRY_SECONDS
         for _ in range(limits.SIDECAR_CONNECTIONS_MAX):
+            await self._has_upstream.wait()
             try:
                 retry = self._host.config.retry
                 link = await with_retries(
@@ -107,7 +114,9 @@ class Sidecar:
                 )
             except ModelUnavailable as error:
                 self._host.log.warning("sidecar_unavailable", reason=str(error))
-                break
+                if self._has_upstream.is_set() or isinstance(error, ModelRefused):
+                    break
+                continue
             await self._serve(link)
             await trio.sleep(pause)
             pause *= 2
