@@ -126,6 +126,19 @@ async def test_F65_a_connection_that_does_not_last_is_a_failure_and_opens_it_aga
     assert all(wait >= 2.0 for wait in waits[-1:])
 
 
+async def test_F65_connections_that_were_lost_young_prove_nothing_later(autojump_clock: MockClock) -> None:
+    breaker, upstream = UpstreamBreaker(), UpstreamFake()
+    upstream.error = None
+    accesses = [UpstreamAccess(breaker, user) for user in USERS]
+    for access in accesses:
+        await access.dial(upstream.dial, waits=False)
+        await trio.sleep(0.1)
+    for access in accesses:
+        assert not access.note_lost()
+    await trio.sleep(6.0)
+    assert breaker.is_failing
+
+
 async def test_F65_one_connection_that_lasts_ends_the_row(autojump_clock: MockClock) -> None:
     breaker, upstream = UpstreamBreaker(), UpstreamFake()
     for _ in range(5):
@@ -159,6 +172,16 @@ async def test_I13_what_fails_for_one_user_alone_is_kept_from_that_user_alone(
     assert breaker.seconds_to_probe("ann") == 0
     upstream.error = None
     assert await breaker.dial("ann", upstream.dial, waits=False) == "ready"
+
+
+async def test_F59_one_session_that_looks_for_its_upstream_does_not_open_it(autojump_clock: MockClock) -> None:
+    breaker, upstream = UpstreamBreaker(), UpstreamFake()
+    access = UpstreamAccess(breaker, "ann")
+    for _ in range(20):
+        with pytest.raises(ModelUnavailable):
+            await access.dial(upstream.dial, waits=True)
+    assert len(upstream.dialled_at) == 20
+    assert (breaker.is_failing, breaker.seconds_to_probe("ann")) == (False, 0.0)
 
 
 async def test_I13_settings_that_the_upstream_refuses_say_nothing_about_others(autojump_clock: MockClock) -> None:

@@ -146,6 +146,15 @@ async def test_F59_an_upstream_that_hangs_is_tried_every_few_seconds_and_never_t
     assert session.upstreams_left_open == 0
 
 
+async def test_F59_a_resumed_session_looks_for_its_first_upstream_as_one_that_has_lost_it(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    session = SessionFixture(nursery, is_resumed=True)
+    session.upstream_is_away_for(6.0)
+    await session.ready()
+    assert 6.0 <= session.now <= 6.0 + 4.0
+
+
 async def test_F59_typed_text_during_a_recovery_is_answered_after_it(
     autojump_clock: MockClock, session: SessionFixture
 ) -> None:

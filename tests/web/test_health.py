@@ -112,7 +112,7 @@ async def test_F65_it_is_degraded_while_the_upstream_fails_and_until_a_connectio
     asked, _ = health(Knowledge(), breaker=breaker, OPENAI_API_KEY="sk-test")
     assert (await asked.report())["status"] == "healthy"
     for number in range(5):
-        assert not breaker.note_lost(f"user{number}", trio.current_time())
+        assert not breaker.note_lost(f"user{number}", trio.current_time(), object())
     assert (await asked.report())["status"] == "degraded"
     await trio.sleep(1.0)
     await breaker.dial("user1", trio.lowlevel.checkpoint, waits=True)

@@ -35,6 +35,19 @@ class UpstreamOnTcp:
     def end(self) -> None:
         self._serving.cancel(reason="away")
 
+    async def accept_and_drop(self, *, for_seconds: float) -> int:
+        """Accept every connection meanwhile, and drop it at once; returns their number."""
+        count = 0
+
+        async def drop(stream: trio.SocketStream) -> None:
+            nonlocal count
+            count += 1
+            await stream.aclose()
+
+        with trio.move_on_after(for_seconds):
+            await trio.serve_tcp(drop, self._port, host="127.0.0.1")
+        return count
+
     async def _serve(self, task_status: trio.TaskStatus[str]) -> None:
         with self._serving:
             await serve_scripted_model(self.model, port=self._port, task_status=task_status)
@@ -43,6 +56,12 @@ class UpstreamOnTcp:
 async def answered(client: FakeClient) -> None:
     await client.type("how warm must the brooder be")
     await client.hears("response.done")
+
+
+async def all_answered(clients: list[FakeClient]) -> None:
+    async with trio.open_nursery() as nursery:
+        for client in clients:
+            nursery.start_soon(answered, client)
 
 
 async def test_F59_an_upstream_that_is_away_for_six_seconds_closes_none_of_twenty_sessions(tmp_path: Path) -> None:
@@ -61,10 +80,34 @@ async def test_F59_an_upstream_that_is_away_for_six_seconds_closes_none_of_twent
                 for client in clients:
                     await client.hears("session.recovered")
                 assert trio.current_time() - back_at < 4.0 + 2.0
-                for client in clients:
-                    await answered(client)
+                await all_answered(clients)
                 assert [client.closed_with for client in clients] == [None] * 20
                 assert not any("error" in client.types() for client in clients)
+            nursery.cancel_scope.cancel()
+
+
+async def test_F65_an_upstream_that_accepts_and_drops_at_once_is_not_stormed_and_is_found_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    with trio.fail_after(40):
+        async with trio.open_nursery() as nursery:
+            upstream = UpstreamOnTcp(nursery)
+            await upstream.begin()
+            async with gateway(tmp_path, OPENAI_REALTIME_URL=upstream.url) as deployment:
+                clients = [await deployment.join(nursery, shown=token(f"user{number}")) for number in range(10)]
+                for client in clients:
+                    await client.hears("session.updated")
+                upstream.end()
+                dropped = await upstream.accept_and_drop(for_seconds=5.0)
+                assert dropped <= 3 * 10 + 10  # a few a session, then one probe at a time
+                assert (await deployment.get("/v1/voice/health")).json["status"] == "degraded"
+                newcomer = await deployment.join(nursery, shown=token("newcomer"))
+                error = (await newcomer.hears("error")).event["error"]
+                assert error["code"] == "upstream_unavailable"
+                await upstream.begin()
+                for client in clients:
+                    await client.hears("session.recovered")
+                await all_answered(clients)
             nursery.cancel_scope.cancel()
 
 

@@ -135,10 +135,10 @@ class Admission:
                 return user
             if self._budget is not None and (spent := await self._find_spent(self._budget, user)):
                 return spent
+            if attempt.resume is not None:  # its session looks for an upstream as one that has lost it
+                return await self._resumption.resume(user, attempt.resume)
             if self._upstream is not None and (wait := self._upstream.seconds_to_probe(user.id)) > 0:
                 return refusals.upstream_unavailable(wait)
-            if attempt.resume is not None:
-                return await self._resumption.resume(user, attempt.resume)
             return await self._take_slots(user, attempt.preset)
         except StateUnavailable:
             return _STATE_UNAVAILABLE  # limits that cannot be read cannot be kept

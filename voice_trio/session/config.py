@@ -65,6 +65,8 @@ class SessionConfig:
     search_seconds_max: float = limits.SEARCH_SECONDS_MAX
     policy: Policy = field(default_factory=Policy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    is_resumed: bool = False
+    """Whether its first upstream takes the place of a lost one, and is looked for as long."""
     recovery_seconds: float = limits.RECOVERY_SECONDS
     """How long a lost upstream is looked for."""
     tools: Mapping[str, Tool] = field(default_factory=dict)

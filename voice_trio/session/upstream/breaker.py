@@ -32,11 +32,12 @@ class UpstreamBreaker:
     def __init__(self) -> None:
         self._failures = 0  # in a row
         self._failed_users: set[str] = set()
+        self._failed_sessions: set[object] = set()
         self._failed_at = float("-inf")
         self._openings = 0  # in a row
         self._probe_at = float("-inf")
         self._is_probing = False
-        self._young: list[float] = []  # when the connections became ready that may not last yet
+        self._young: dict[object, float] = {}  # by session, when connections became ready that may not last
         self._is_announced = False
         self._dials = trio.CapacityLimiter(limits.UPSTREAM_DIALS_MAX)
         self._changed = trio.Event()
@@ -53,7 +54,7 @@ class UpstreamBreaker:
         An upstream that failed for one user alone is not kept from the others (I13).
         """
         self._end_row_if_proven()
-        if self._failures < limits.UPSTREAM_FAILURES_MAX:
+        if not self._is_open:
             return 0.0
         if len(self._failed_users) == 1 and user not in self._failed_users:
             return 0.0
@@ -61,11 +62,15 @@ class UpstreamBreaker:
             return limits.RECOVERY_ATTEMPT_SECONDS_MAX
         return max(0.0, self._probe_at - trio.current_time())
 
-    async def dial(self, user: str, attempt: Callable[[], Awaitable[T]], *, waits: bool) -> T:
+    async def dial(
+        self, user: str, attempt: Callable[[], Awaitable[T]], *, waits: bool, session: object | None = None
+    ) -> T:
         """The result of `attempt`, which opens a connection for `user`, in its turn; raises what it raises.
 
-        While the breaker is open it `waits`, or raises `ModelUnavailable` at once.
+        While the breaker is open it `waits`, or raises `ModelUnavailable` at once. Failures of one `session` alone do
+        not open it: that session makes pauses itself.
         """
+        session = session or object()
         while True:
             while (wait := self.seconds_to_probe(user)) > 0:
                 if not waits:
@@ -74,29 +79,33 @@ class UpstreamBreaker:
                     await self._changed.wait()
             async with self._dials:
                 if self.seconds_to_probe(user) == 0:
-                    return await self._attempt(user, attempt)
+                    return await self._attempt(user, attempt, session)
 
-    def note_lost(self, user: str, ready_at: float) -> bool:
+    def note_lost(self, user: str, ready_at: float, session: object) -> bool:
         """A connection that was ready is lost: whether it had lasted. If not, it counts as a failure."""
         self._end_row_if_proven()
         if trio.current_time() - ready_at >= limits.UPSTREAM_PROVEN_SECONDS:
             return True
-        if ready_at in self._young:
-            self._young.remove(ready_at)
-        self._note_failure(user, is_probe=False)
+        self._young.pop(session, None)
+        self._note_failure(user, session, is_probe=False)
         return False
 
-    async def _attempt(self, user: str, attempt: Callable[[], Awaitable[T]]) -> T:
-        is_probe = self._is_probing = self._failures >= limits.UPSTREAM_FAILURES_MAX
+    @property
+    def _is_open(self) -> bool:
+        return self._failures >= limits.UPSTREAM_FAILURES_MAX and len(self._failed_sessions) > 1
+
+    async def _attempt(self, user: str, attempt: Callable[[], Awaitable[T]], session: object) -> T:
+        is_probe = self._is_probing = self._is_open
         try:
             result = await attempt()
         except SettingsRefused:  # it says nothing about other sessions
             raise
         except ModelUnavailable:
-            self._note_failure(user, is_probe=is_probe)
+            self._note_failure(user, session, is_probe=is_probe)
             raise
         else:
-            self._young.append(trio.current_time())
+            self._young.pop(session, None)
+            self._young[session] = trio.current_time()
             self._failures = min(self._failures, limits.UPSTREAM_FAILURES_MAX - 1)
             return result
         finally:
@@ -104,15 +113,15 @@ class UpstreamBreaker:
                 self._is_probing = False
             self._wake()
 
-    def _note_failure(self, user: str, *, is_probe: bool) -> None:
-        was_open = self._failures >= limits.UPSTREAM_FAILURES_MAX
-        now = trio.current_time()
+    def _note_failure(self, user: str, session: object, *, is_probe: bool) -> None:
+        was_open, now = self._is_open, trio.current_time()
         if not self._is_announced and now - self._failed_at > limits.MINUTE_SECONDS:
             self._end_row()
         self._failures += 1
         self._failed_users.add(user)
+        self._failed_sessions.add(session)
         self._failed_at = now
-        if self._failures >= limits.UPSTREAM_FAILURES_MAX and (is_probe or not was_open):
+        if self._is_open and (is_probe or not was_open):
             pause = min(limits.RECOVERY_PAUSE_SECONDS * 2**self._openings, limits.RECOVERY_PAUSE_SECONDS_MAX)
             self._probe_at = now + with_jitter(pause)
             self._openings += pause < limits.RECOVERY_PAUSE_SECONDS_MAX
@@ -122,13 +131,14 @@ class UpstreamBreaker:
 
     def _end_row_if_proven(self) -> None:
         lasted_since = trio.current_time() - limits.UPSTREAM_PROVEN_SECONDS
-        if self._young and self._young[0] <= lasted_since:
-            self._young = [at for at in self._young if at > lasted_since]
+        if next(iter(self._young.values()), lasted_since + 1) <= lasted_since:
+            self._young = {session: at for session, at in self._young.items() if at > lasted_since}
             self._end_row()
 
     def _end_row(self) -> None:
         self._failures = self._openings = 0
         self._failed_users.clear()
+        self._failed_sessions.clear()
         if self._is_announced:
             self._is_announced = False
             log.warning("upstream_breaker_closed")
@@ -149,13 +159,13 @@ class UpstreamAccess:
 
     async def dial(self, attempt: Callable[[], Awaitable[T]], *, waits: bool) -> T:
         """The result of `attempt`, in its turn; `UpstreamBreaker.dial` says more."""
-        result = await self._breaker.dial(self._user, attempt, waits=waits)
+        result = await self._breaker.dial(self._user, attempt, waits=waits, session=self)
         self._ready_at = trio.current_time()
         return result
 
     def note_lost(self) -> bool:
         """The connection of the last `dial` is lost: whether it had lasted."""
-        return self._breaker.note_lost(self._user, self._ready_at)
+        return self._breaker.note_lost(self._user, self._ready_at, self)
 
 
 def with_jitter(pause: float) -> float:

@@ -55,6 +55,8 @@ class UpstreamRecovery:
 
     async def connect(self, sockets: trio.Nursery) -> ConnectedUpstream | None:
         """The first upstream, whose socket lives in `sockets`; None, and the session ends, if there is none."""
+        if self._host.config.is_resumed:
+            return await self._look_for_another(sockets, trio.current_time(), Ending.UPSTREAM_UNAVAILABLE)
         return await self._reach(sockets, self._host.config.retry, Ending.UPSTREAM_UNAVAILABLE, waits=False)
 
     async def replace(self, sockets: trio.Nursery) -> ConnectedUpstream | None:
@@ -69,33 +71,36 @@ class UpstreamRecovery:
             self._host.end(Ending.UPSTREAM_LOST)
             return None
         self._send(session_events.SessionRecovering())
-        upstream = None
-        with trio.move_on_at(lost_at + self._host.config.recovery_seconds) as search:
-            upstream = await self._look_for_another(sockets)
-        if search.cancelled_caught:
-            self._host.log.error("upstream_unavailable", reason=f"away for {self._host.config.recovery_seconds:g} s")
-            self._host.end(Ending.UPSTREAM_LOST)
+        upstream = await self._look_for_another(sockets, lost_at, Ending.UPSTREAM_LOST)
         if upstream is not None:
             self._host.summary.transcription_fallback |= upstream.transcription_fallback
             self._send(session_events.SessionRecovered())
         return upstream
 
-    async def _look_for_another(self, sockets: trio.Nursery) -> ConnectedUpstream | None:
-        """Attempts until the caller's scope ends them. The pauses grow on from one short-lived connection to the next.
+    async def _look_for_another(
+        self, sockets: trio.Nursery, since: float, otherwise: Ending
+    ) -> ConnectedUpstream | None:
+        """Attempts for as long as is configured. The pauses grow on from one short-lived connection to the next.
 
         So an upstream that accepts connections and drops them is asked no faster than one that is away.
         """
-        pause = limits.RECOVERY_PAUSE_SECONDS
-        if self._failures > 1:
-            pause = min(pause * 2 ** (self._failures - 2), limits.RECOVERY_PAUSE_SECONDS_MAX)
-            await trio.sleep(with_jitter(pause))
-        retry = RetryPolicy(
-            attempts_max=None,
-            attempt_seconds_max=limits.RECOVERY_ATTEMPT_SECONDS_MAX,
-            backoff_seconds=pause,
-            backoff_seconds_max=limits.RECOVERY_PAUSE_SECONDS_MAX,
-        )
-        return await self._reach(sockets, retry, Ending.UPSTREAM_LOST, waits=True)
+        upstream, pause = None, limits.RECOVERY_PAUSE_SECONDS
+        seconds = self._host.config.recovery_seconds
+        with trio.move_on_at(since + seconds) as search:
+            if self._failures > 1:
+                pause = min(pause * 2 ** (self._failures - 2), limits.RECOVERY_PAUSE_SECONDS_MAX)
+                await trio.sleep(with_jitter(pause))
+            retry = RetryPolicy(
+                attempts_max=None,
+                attempt_seconds_max=limits.RECOVERY_ATTEMPT_SECONDS_MAX,
+                backoff_seconds=pause,
+                backoff_seconds_max=limits.RECOVERY_PAUSE_SECONDS_MAX,
+            )
+            upstream = await self._reach(sockets, retry, otherwise, waits=True)
+        if search.cancelled_caught:
+            self._host.log.error("upstream_unavailable", reason=f"away for {seconds:g} s")
+            self._host.end(otherwise)
+        return upstream
 
     async def _reach(
         self, sockets: trio.Nursery, retry: RetryPolicy, otherwise: Ending, *, waits: bool
