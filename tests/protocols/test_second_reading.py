@@ -71,6 +71,14 @@ def test_half_an_emoji_loses_no_event_F21(fields: dict[str, Any], event: Any) ->
     assert msgspec.json.decode(read.wire)["type"] == fields["type"]  # it can be passed on
 
 
+def test_half_an_emoji_in_the_json_of_a_functions_arguments_is_replaced_too_F21() -> None:
+    place = {"response_id": "r", "item_id": "i", "call_id": "c", "name": "f"}
+    frame = json.dumps({"type": "response.function_call_arguments.done", **place, "arguments": r'{"a":"\ud83d"}'})
+    called = realtime.read_event(frame)
+    assert isinstance(called, events.FunctionCalled)
+    assert msgspec.json.decode(called.arguments) == {"a": "\ufffd"}
+
+
 def test_half_an_emoji_in_a_session_is_shown_with_replacement_F21() -> None:
     state = realtime.read_event(json.dumps({"type": "session.updated", "session": {"id": "s", "instructions": HALF}}))
     assert isinstance(state, realtime.SessionState)

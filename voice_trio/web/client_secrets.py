@@ -20,6 +20,7 @@ from voice_trio.admission.refusals import Refusal
 from voice_trio.auth.signed_tokens import ClientSecrets
 from voice_trio.auth.tokens import User, user_hash
 from voice_trio.errors import BadMessage, InvalidEvent
+from voice_trio.protocols import json_text
 from voice_trio.protocols.openai_client import ClientSettings, refusal_json
 from voice_trio.protocols.realtime import sessions
 from voice_trio.protocols.realtime.client_events import UpdateSession, read_client_event
@@ -66,7 +67,7 @@ class SecretRequest:
 def read_request(body: str | bytes) -> SecretRequest:
     """The request's body, which may be empty; raises `InvalidEvent`, whose `param` is the wrong field."""
     try:
-        fields = msgspec.json.decode(body or b"{}")
+        fields = json_text.decode(body or b"{}")
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidEvent("The body is not valid JSON.", code="invalid_json") from error
     if not isinstance(fields, dict):

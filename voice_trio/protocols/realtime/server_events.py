@@ -194,7 +194,8 @@ class ArgumentsDone(_OfCall, tag="response.function_call_arguments.done", kw_onl
     arguments: str
 
     def to_event(self, wire: str) -> events.FunctionCalled:
-        return events.FunctionCalled(self.response_id, self.item_id, self.call_id, self.name, self.arguments, wire=wire)
+        arguments = json_text.well_formed(self.arguments)  # JSON in a text, for a function to read
+        return events.FunctionCalled(self.response_id, self.item_id, self.call_id, self.name, arguments, wire=wire)
 
 
 class RateLimitsUpdated(ServerEvent, tag="rate_limits.updated"):
