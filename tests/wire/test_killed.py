@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import signal
 from contextlib import asynccontextmanager
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from voice_trio.testing import FakeClient, ScriptedModel
 
 QUESTION = "how warm must the brooder be in winter"
-WORD_MS = 250
+WORD_MS = 400  # of 7 letters with its space: usual speech
 ANSWER = " ".join(f"word{number}" for number in range(10, 70))
 ANSWER_MS = 60 * WORD_MS
 LOST_SECONDS_MAX = 2.0
@@ -226,6 +227,28 @@ async def test_I17_a_kill_at_any_point_of_a_turn_loses_at_most_two_seconds_F62(
         async with gateways(tmp_path, redis) as all_of_them, trio.open_nursery() as nursery:
             for point in POINTS:
                 await loses_at_most_two_seconds(all_of_them, nursery, point, kill)
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(3))
+async def test_I17_kills_at_many_moments_lose_at_most_two_seconds_F62(
+    tmp_path: Path, redis: RedisServer, seed: int
+) -> None:
+    moments = random.Random(seed)
+
+    async def at_some_moment(caller: Caller) -> str:
+        caller.answer(pace=moments.choice([1.0, 4.0, 100.0]))
+        await caller.ask()
+        await caller.client.hears("response.audio.delta")
+        await trio.sleep(moments.uniform(0.15, 12.0))
+        return QUESTION
+
+    with trio.fail_after(500):
+        async with gateways(tmp_path, redis) as all_of_them, trio.open_nursery() as nursery:
+            for _ in range(8):
+                await loses_at_most_two_seconds(all_of_them, nursery, at_some_moment, kill)
             nursery.cancel_scope.cancel()
 
 

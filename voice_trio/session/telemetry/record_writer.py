@@ -6,35 +6,32 @@ Writing is a task of its own, so the session never waits for it. After a slow wr
 from __future__ import annotations
 
 import math
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, assert_never
 
 import msgspec
 import trio
-from cachetools import FIFOCache
 
 from voice_trio import limits
 from voice_trio.billing.spending import micro_usd
 from voice_trio.billing.usage import read_number
 from voice_trio.conversation import commands, events
-from voice_trio.conversation.turn.history import ITEMS_MAX, History, Said
+from voice_trio.conversation.turn.history import History, Said
 from voice_trio.errors import StateUnavailable
 from voice_trio.session.endings import Ending
 from voice_trio.session.observers import Observer
 from voice_trio.session.spend.cost_meter import CostMeter
-from voice_trio.state.session_record import OPEN, RecordedItem, RecordedTurn, SessionRecord
+from voice_trio.session.telemetry.finished_turns import FinishedTurns
+from voice_trio.state.session_record import OPEN, SessionRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-    from voice_trio.conversation.turn.record import TurnRecord
     from voice_trio.conversation.turn.snapshot import OpenTurn
     from voice_trio.session.summary import Summary
     from voice_trio.state.session_record import Usage
     from voice_trio.state.state import State
 
-    Items: TypeAlias = tuple[tuple[str, str], ...]
     RecordedCommand: TypeAlias = (
         commands.BeginTurn | commands.CreateResponse | commands.CreateClientResponse | commands.ReportTurn
     )
@@ -74,7 +71,9 @@ class RecordWriter(Observer):
         self._before = record = record.taken_up() if record.revision else record
         self._record = msgspec.structs.replace(record, instance=state.instance, end_reason=None)
         self._written_revision = record.revision
-        self._turns = _FinishedTurns(record)
+        self._turns = FinishedTurns(record)
+        self._usage = record.usage
+        self._counted: set[str] = set()
         self._unreported: set[int] = set()
         self._open_turns: Callable[[], tuple[OpenTurn, ...]] = tuple
         self._meter = CostMeter()
@@ -174,7 +173,7 @@ class RecordWriter(Observer):
             self._record,
             turns=(*self._turns, *open_turns),
             turn_count=self._turns.count + len(open_turns),
-            usage=self._usage(),
+            usage=self._total_usage(),
             cost_micro_usd=self._before.cost_micro_usd + cost,
             reserved_micro_usd=0 if is_over else self._meter.reserved_micro_usd,
         )
@@ -185,56 +184,15 @@ class RecordWriter(Observer):
             record, connected_seconds=self._before.connected_seconds + connected, revision=record.revision + 1
         )
 
-    def _usage(self) -> Usage:
-        usage = dict(self._before.usage)
-        for _, counts in () if self._summary is None else self._summary.usages.values():
-            for name, count in _counts(counts or {}).items():
-                usage[name] = usage.get(name, 0) + count
-        return usage
-
-
-class _FinishedTurns:
-    """The turns that are over, as far as a record has room for them, with transcripts that came late."""
-
-    def __init__(self, record: SessionRecord) -> None:
-        self.count = record.turn_count
-        """With those for which there is no room."""
-        self._turns = deque(record.turns)
-        self._bytes = sum(map(_size, self._turns))
-        self._transcripts: FIFOCache[str, str] = FIFOCache(ITEMS_MAX)
-
-    def __iter__(self) -> Iterator[RecordedTurn]:
-        return iter(self._turns)
-
-    def add(self, record: TurnRecord) -> None:
-        """A turn is over; a merged one goes on as the next."""
-        if record.status == "joined":
-            return
-        self.count += 1
-        self._turns.append(self.recorded(record.said_items, record.heard_items, record.status))
-        self._bytes += _size(self._turns[-1])
-        while self._bytes > limits.RECORD_BYTES_MAX and len(self._turns) > 1:
-            self._bytes -= _size(self._turns.popleft())
-
-    def correct(self, item_id: str, transcript: str) -> None:
-        """The final transcript of a user item; it may come before its turn is over, or long after."""
-        self._transcripts[item_id] = transcript
-        for index, turn in enumerate(self._turns):
-            if any(item.item_id == item_id for item in turn.said):
-                said = tuple((item.item_id, item.text) for item in turn.said)
-                self._turns[index] = msgspec.structs.replace(turn, said=self._words(said))
-
-    def recorded(self, said: Items, heard: Items, status: str) -> RecordedTurn:
-        """A turn of these items; those without words are left out."""
-        return RecordedTurn(said=self._words(said), heard=self._words(heard), status=status)
-
-    def _words(self, items: Items) -> tuple[RecordedItem, ...]:
-        texts = ((item_id, self._transcripts.get(item_id, text).strip()) for item_id, text in items)
-        return tuple(
-            RecordedItem(item_id=item_id, text=text[: limits.RECORD_ITEM_CHARACTERS_MAX])
-            for item_id, text in texts
-            if text
-        )
+    def _total_usage(self) -> Usage:
+        """All usage so far; what was counted before is not counted anew at each look."""
+        usages = {} if self._summary is None else self._summary.usages
+        for source_id in [source_id for source_id in usages if source_id not in self._counted]:
+            self._counted.add(source_id)
+            _, usage = usages[source_id]
+            for name, count in _counts(usage or {}).items():
+                self._usage = {**self._usage, name: self._usage.get(name, 0) + count}
+        return self._usage
 
 
 def history_of(record: SessionRecord) -> tuple[Said, ...]:
@@ -246,11 +204,6 @@ def history_of(record: SessionRecord) -> tuple[Said, ...]:
         for words in turn.heard:
             history.tell(Said(words.item_id, "assistant", words.text))
     return tuple(history)
-
-
-def _size(turn: RecordedTurn) -> int:
-    """About the bytes of a turn in a record of ASCII text; `encode_record` counts exactly."""
-    return sum(len(item.item_id) + len(item.text) + 32 for item in (*turn.said, *turn.heard))
 
 
 def _counts(usage: Mapping[str, object], prefix: str = "") -> dict[str, int]:
