@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SECONDS = 30.0
 NEW = SessionRecord(session_id="vs_1", user_id="ada", instance="", started=1_800_000_000.0, duration_seconds=600.0)
 TEXT = Answer().text
+CLOCKS_DIFFER_MS = 100.0
+"""Between what the gateway takes for heard and what the client then reports: less than a word."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,8 @@ def check_that_no_word_is_there_before_it_was_heard(store: Store) -> None:
         for turn in written.record.turns:
             for item in turn.heard:
                 heard, received = written.heard_ms[item.item_id], written.received_ms[item.item_id]
-                assert heard > 0 or received == 0, item
-                if turn.status == "open" and heard < received - 1:
-                    assert item.text != TEXT, item
+                share_ms = len(item.text) / len(TEXT) * received
+                assert share_ms <= heard + CLOCKS_DIFFER_MS, item
 
 
 def check_that_the_last_one_has_what_was_reported(store: Store, session: Session) -> None:
