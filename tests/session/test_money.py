@@ -275,6 +275,27 @@ def test_without_an_event_id_a_refusal_as_already_active_releases_the_conversati
     assert bill.reserved_micro_usd == beside
 
 
+def test_an_item_that_is_committed_takes_the_place_of_its_commit_and_of_no_response() -> None:
+    bill = Budgets().open_bill()
+    seconds = [0.0]
+    bill._estimator.speech.follow(lambda: seconds[0])
+    assert bill.admits(commands.CreateClientResponse("t1", {}))
+    asked = bill.reserved_micro_usd
+    seconds[0] = 60.0
+    assert bill.admits(commands.ForwardClientEvent("c1", {}, is_commit=True))
+    assert bill.reserved_micro_usd == asked + 17_000
+    seconds[0] = 90.0
+    assert bill.admits(commands.ForwardClientEvent("c2", {}, is_commit=True))
+    bill.on_event(events.SpeechCommitted("i1"), 0.0)
+    bill.on_command(commands.CountUsage("transcription", "i1", {"seconds": 60}), 0.0)
+    assert bill.reserved_micro_usd == asked + 8_500
+    bill.on_event(events.UpstreamError("input_audio_buffer_commit_empty", "", "c2"), 0.0)
+    assert bill.reserved_micro_usd == asked
+    bill.on_event(events.ResponseCreated("r1", {"vt": "t1"}), 0.0)
+    bill.session_closing(0.0)
+    assert bill.cost.usd == Decimal(asked + 17_000) / 10**6
+
+
 def test_a_usage_beside_the_conversation_says_nothing_of_the_conversation() -> None:
     bill = Budgets().open_bill()
     assert bill.admits(commands.CreateUserItem("e1", "u1", "x" * 4000))

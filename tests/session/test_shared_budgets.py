@@ -56,18 +56,27 @@ class Fleet:
         self.ledger = ShareLedger()
         self.unix_time = lambda: noon + trio.current_time()
         self.instances: list[DailyBudget] = []
+        self.scopes: list[trio.CancelScope] = []
         for number in range(count):
             state = AwayState(Quotas(5, 2), first_rollout(settings.access))
             state.shares = SlowShares(f"i{number}", self.ledger)
             daily = DailyBudget(load_prices(), state, settings.limits, unix_time=self.unix_time)
-            nursery.start_soon(daily.run)
-            nursery.start_soon(daily.lease_shares)
+            scope = trio.CancelScope()
+            nursery.start_soon(_run_tasks, scope, daily)
             self.instances.append(daily)
+            self.scopes.append(scope)
 
     @property
     def spent(self) -> Decimal:
         """What all instances together booked."""
         return sum((daily.spending.total_usd for daily in self.instances), Decimal(0))
+
+
+async def _run_tasks(scope: trio.CancelScope, daily: DailyBudget) -> None:
+    with scope:
+        async with trio.open_nursery() as tasks:
+            tasks.start_soon(daily.run)
+            tasks.start_soon(daily.lease_shares)
 
 
 @dataclass
@@ -274,6 +283,18 @@ async def test_before_a_share_has_come_one_response_at_a_time_is_admitted_and_no
     assert talker.told == {"admitted": 2, "denied": 1}
 
 
+async def test_a_rush_finds_a_new_share_at_once(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    fleet = Fleet(nursery, 2, DAILY_BUDGET_USD="1")
+    talkers = [Talker(fleet.instances[0], f"u{number}", f"s{number}") for number in range(45)]
+    await trio.sleep_until(5.5)  # in the middle between two renewals
+    for talker in talkers[:30]:
+        assert talker.bill.admits(commands.CreateResponse("t", {}))
+    assert fleet.instances[0].account("day", "").is_short
+    await trio.sleep(limits.SHARE_RENEW_PAUSE_SECONDS + 2 * REDIS_SECONDS)
+    assert not fleet.instances[0].account("day", "").is_short
+    assert [talker.bill.admits(commands.CreateResponse("t", {})) for talker in talkers[30:42]] == [True] * 12
+
+
 async def test_a_process_that_ends_returns_what_it_does_not_need(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
@@ -284,6 +305,7 @@ async def test_a_process_that_ends_returns_what_it_does_not_need(
     stays = Talker(staying, "bob", "b")
     await trio.sleep(2.5)
     room = staying._accounts._day.account._share_usd
+    fleet.scopes[0].cancel()
     talker.close()
     await leaving.close()
     await trio.sleep(limits.SHARE_RENEW_SECONDS * 2)

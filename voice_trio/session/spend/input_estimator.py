@@ -131,7 +131,6 @@ class InputEstimator:
     def start_anew(self) -> None:
         """A new upstream takes over: it will be told the conversation again, as text."""
         self._known, self._added = InputTokens(self._instructions), NOTHING
-        self._items.clear()
 
     def _input_tokens(self, item: Any) -> InputTokens:
         """Of one item of a response's own input; a reference to an item of unknown size may be to a long one."""
