@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 import trio.lowlevel
 
-from tests.support.deployment import gateway, token
+from tests.support.deployment import gateway, token, wait_until_empty
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,4 +143,32 @@ async def test_a_session_whose_time_is_used_up_is_not_resumed(tmp_path: Path) ->
             assert closed.reason == "Session duration limit reached"
             second = await deployment.join(nursery, resuming(deployment, left["resume_token"]))
             assert (await second.is_closed()).reason == "Resume not possible"
+            nursery.cancel_scope.cancel()
+
+
+async def test_no_more_sessions_resume_than_may_be_open_at_once_F12(tmp_path: Path) -> None:
+    with trio.fail_after(SECONDS_MAX):
+        async with (
+            gateway(tmp_path, MAX_CONCURRENT_SESSIONS_PER_USER="2") as deployment,
+            trio.open_nursery() as nursery,
+        ):
+            tokens = []
+            for _ in range(4):
+                client = await deployment.join(nursery)
+                tokens.append((await ready(client))["resume_token"])
+                await client.hang_up(1001)
+                await wait_until_empty(deployment)
+            clients = []
+            for number, resume_token in enumerate(tokens):
+                client = await deployment.join(nursery, resuming(deployment, resume_token))
+                if number < 2:
+                    clients.append(client)
+                    await ready(client)
+                else:
+                    closed = await client.is_closed()
+                    assert (closed.code, closed.reason) == (1008, "Too many concurrent sessions")
+            assert await deployment.active_sessions() == 2
+            await clients[0].hang_up(1001)
+            await trio.sleep(0.3)
+            await ready(await deployment.join(nursery, resuming(deployment, tokens[3])))
             nursery.cancel_scope.cancel()

@@ -122,3 +122,24 @@ async def test_a_resume_waits_at_most_0_7_s_for_a_gateway_that_was_killed_F64(tm
             assert seconds["ada"] < limits.TAKE_OVER_SECONDS_MAX + 0.8  # the rest is the upstream's handshake
             assert seconds["bob"] < limits.TAKE_OVER_SECONDS_MAX
             nursery.cancel_scope.cancel()
+
+
+async def test_a_crowd_that_resumes_at_once_after_a_kill_is_live_to_the_last_one_F70(tmp_path: Path) -> None:
+    users = [f"user-{number}" for number in range(40)]
+    with trio.fail_after(40):
+        async with gateways(tmp_path, 2) as (one, two), trio.open_nursery() as nursery:
+            sessions = {user: await ready(await one.join(nursery, shown=token(user))) for user in users}
+            await trio.sleep(0.5)  # their records are written
+            assert one.process is not None
+            one.process.kill()
+            back: dict[str, str] = {}
+
+            async def come_back(user: str) -> None:
+                back[user] = (await ready(await resume(two, nursery, sessions[user], user)))["session_id"]
+
+            async with trio.open_nursery() as crowd:
+                for user in users:
+                    crowd.start_soon(come_back, user)
+            assert back == {user: sessions[user]["session_id"] for user in users}
+            assert await two.active_sessions() == len(users)
+            nursery.cancel_scope.cancel()

@@ -60,6 +60,7 @@ class Resumption:
         look = partial(self._state.record, user.id, session_id)
         if cause := _obstacle(await self._patiently(look)):
             return refusals.no_resume(cause)
+        await self._capacity.wait_relief(is_resume=True)
         holder = self._holders.enter(session_id)
         outcome: SessionGrant | Refusal | None = None
         try:
@@ -70,7 +71,6 @@ class Resumption:
         return outcome
 
     async def _resume_as(self, holder: SessionHolder, user: User) -> SessionGrant | Refusal:
-        await self._capacity.wait_relief(is_resume=True)
         if not await holder.wait_turn():
             return refusals.taken_over()
         if not self._capacity.take(is_resume=True):
