@@ -149,6 +149,10 @@ class WatchedLink:
         self._received = received
         self._sent = sent
 
+    @property
+    def account(self) -> Any:
+        return self._link.account
+
     async def receive(self) -> str | bytes:
         frame: str | bytes = await self._link.receive()
         self._received(json.loads(frame)["type"])

@@ -12,7 +12,7 @@ OURS = ("step_", "long_")
 """Prefixes of ids that the client chose; they must be returned unchanged."""
 THEIRS = ("item_", "resp_", "call_", "sess_", "conv_", "event_")
 _VARYING = ("expires_at", "usage", "message")
-_SERVERS = ("noise_reduction", "reasoning", "voice")
+_SERVERS = ("max_output_tokens", "noise_reduction", "reasoning", "voice")
 """Session settings of the gateway's operator, which every client sees."""
 
 
