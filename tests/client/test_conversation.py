@@ -132,6 +132,38 @@ async def test_of_two_turns_the_last_is_reported(autojump_clock: MockClock) -> N
     assert (report.transcript, report.answer) == ("second", "Two.")
 
 
+async def test_an_answer_that_is_lost_with_its_model_and_goes_on_is_reported_whole_F60(
+    autojump_clock: MockClock,
+) -> None:
+    async def play(gateway: Gateway) -> None:
+        await trio.sleep(1.5)
+        await gateway.hears_speech()
+        await gateway.says("response.created", response_id="r1")
+        await gateway.says("response.audio_transcript.delta", delta="Thirty-four", response_id="r1")
+        await gateway.says("response.done", response_id="r1", status="incomplete", reason="upstream_lost")
+        await trio.sleep(3.0)
+        await gateway.says("response.created", response_id="r2")
+        await gateway.says("response.audio_transcript.delta", delta="deg", response_id="r2")
+        await gateway.says("response.audio_transcript.done", transcript="degrees.", response_id="r2")
+        await gateway.says("response.done", response_id="r2", status="completed")
+
+    report, _ = await report_of(play)
+    assert (report.answer, report.status) == ("Thirty-four degrees.", "completed")
+
+
+async def test_an_answer_that_does_not_go_on_ends_the_recording_F60(autojump_clock: MockClock) -> None:
+    async def play(gateway: Gateway) -> None:
+        await trio.sleep(1.5)
+        await gateway.hears_speech()
+        await gateway.says("response.created", response_id="r1")
+        await gateway.says("error", error={"code": "answer_incomplete", "message": "The answer broke off."})
+        await gateway.says("response.done", response_id="r1", status="incomplete", reason="upstream_lost")
+
+    report, _ = await report_of(play)
+    assert report.status == "incomplete"
+    assert trio.current_time() < 3.0
+
+
 async def test_an_interrupted_answer_is_not_the_last_word(autojump_clock: MockClock) -> None:
     async def play(gateway: Gateway) -> None:
         await trio.sleep(1.5)

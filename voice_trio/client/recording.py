@@ -105,7 +105,7 @@ class _Listener:
     @property
     def is_complete(self) -> bool:
         """Whether the turn has its answer. One that was cut short belongs to a turn that goes on."""
-        return self.report.status not in ("", "cancelled")
+        return self.report.status not in ("", "cancelled") and not self._turns.goes_on
 
 
 async def _speak(voice: VoiceConnection, pcm: bytes, listener: _Listener) -> None:

@@ -83,6 +83,9 @@ class Turns:
         self.report = Report()
         self.is_transcribed = False
         """Whether the transcript of this turn is complete."""
+        self.goes_on = False
+        """Whether the answer was lost with its model: another response goes on with it, or an error follows."""
+        self._said_before = ""
         self._item_id: str | None = None
         self._response_id: str | None = None
 
@@ -91,6 +94,7 @@ class Turns:
         self.report = Report(transcript=began_by)
         self.is_transcribed = bool(began_by)
         self._item_id = self._response_id = None
+        self.goes_on, self._said_before = False, ""
 
     def take(self, event: dict[str, Any], at: float) -> None:
         """Take one event. Unknown events and late events of earlier turns change nothing."""
@@ -99,7 +103,7 @@ class Turns:
             self.begin()
             self._item_id = event.get("item_id")
         elif kind == "response.created":
-            self._response_id = event.get("response_id")
+            self._response_begins(event)
         if self._is_of_an_earlier_turn(event, kind):
             return
         report = self.report
@@ -116,11 +120,24 @@ class Turns:
             case "response.audio_transcript.delta":
                 report.answer += event.get("delta", "")
             case "response.audio_transcript.done":
-                report.answer = event.get("transcript", "") or report.answer
+                text = event.get("transcript", "")
+                report.answer = self._said_before + text if text else report.answer
             case "response.done":
-                report.status = str(event.get("status", ""))
+                self._response_ends(event)
             case "error":
                 report.errors.append(event.get("error") or {})
+                self.goes_on = False
+
+    def _response_begins(self, event: dict[str, Any]) -> None:
+        self._response_id = event.get("response_id")
+        if self.goes_on:
+            self.goes_on, self.report.status = False, ""
+            self.report.answer = self._said_before = f"{self.report.answer.rstrip()} "
+
+    def _response_ends(self, event: dict[str, Any]) -> None:
+        self.report.status = str(event.get("status", ""))
+        is_given_up = any(str(error.get("code", "")).startswith("answer_") for error in self.report.errors)
+        self.goes_on = event.get("reason") == "upstream_lost" and not is_given_up
 
     def _is_of_an_earlier_turn(self, event: dict[str, Any], kind: str) -> bool:
         if kind.startswith("response."):
