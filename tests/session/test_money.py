@@ -296,6 +296,82 @@ def test_an_item_that_is_committed_takes_the_place_of_its_commit_and_of_no_respo
     assert bill.cost.usd == Decimal(asked + 17_000) / 10**6
 
 
+def test_text_and_sound_of_open_responses_count_before_they_are_billed() -> None:
+    for deltas in (
+        [events.ResponseTranscriptDelta("r1", "a1", "x" * 399), events.ResponseTranscriptDelta("r1", "a1", "x")],
+        [events.ResponseAudioDelta("r1", "a1", "", 999.0), events.ResponseAudioDelta("r1", "a1", "", 1.0)],
+    ):
+        budgets = Budgets(None, SESSION_BUDGET_USD="0.001")
+        bill = budgets.open_bill()
+        begin(bill, 1, "r1")
+        bill.on_event(deltas[0], 0.0)
+        assert budgets.exhausted == []
+        bill.on_event(deltas[1], 0.0)
+        assert budgets.exhausted == ["s1"]
+        assert not bill.admits(commands.CreateResponse("t2", {}))
+
+
+def test_after_a_lost_upstream_a_response_reads_what_the_next_one_is_told() -> None:
+    bill = Budgets().open_bill()
+    assert bill.admits(commands.CreateUserItem("e1", "u1", "x" * 4000))
+    bill.on_event(events.SpeechStarted("i1", 1000), 0.0)
+    bill.on_event(events.UpstreamLost(), 0.0)
+    bill.on_event(events.SpeechStopped("i1", 61_000), 0.0)  # of speech that the new upstream has not heard begin
+    assert bill.reserved_micro_usd == 0
+    assert bill.admits(commands.CreateResponse("t1", {}))
+    assert bill.reserved_micro_usd == round(EXPECTED_USD * 10**6)
+
+
+def test_a_session_that_begins_late_is_warned_and_ended_by_what_others_spent_F14() -> None:
+    for scope, variable in (("user", "USER_DAILY_BUDGET_USD"), ("day", "DAILY_BUDGET_USD")):
+        budgets = Budgets(None, **{variable: "0.1"})
+        use(budgets.open_bill("s1"), "r1", 1300)
+        budgets.warnings.clear()
+        budgets.open_bill("s1")
+        assert [warning.scope for warning in budgets.warnings] == [scope]
+        use(budgets.open_bill("s1"), "r2", 300)
+        budgets.exhausted.clear()
+        late = budgets.open_bill("s1")
+        assert budgets.exhausted == ["s1"]
+        assert late.retry_after == 43_200
+        assert not late.admits(commands.CreateResponse("t", {}))
+
+
+def test_a_session_that_spent_its_own_budget_has_no_time_to_come_back() -> None:
+    bill = Budgets(None, SESSION_BUDGET_USD="0.01").open_bill()
+    assert bill.retry_after is None
+    use(bill, "r1", 1000)
+    assert bill.retry_after is None
+    assert not bill.admits(commands.CreateResponse("t", {}))
+
+
+def test_without_transcription_what_is_committed_is_read_and_not_transcribed() -> None:
+    bill = Budgets().open_bill()
+    bill.on_event(TranscriptionModelChanged(None), 0.0)
+    bill._estimator.speech.follow(lambda: 30.0)
+    assert bill.admits(commands.ForwardClientEvent("c1", {}, is_commit=True))
+    assert bill.reserved_micro_usd == 0
+    bill.on_event(TranscriptionModelChanged("gpt-transcribe"), 0.0)
+    bill._estimator.speech.follow(lambda: 60.0)
+    assert bill.admits(commands.ForwardClientEvent("c2", {}, is_commit=True))
+    assert bill.reserved_micro_usd == 4_500
+    assert bill.admits(commands.CreateResponse("t1", {}))
+    assert bill.reserved_micro_usd == round(EXPECTED_USD * 10**6) + 4_500 + 900 * 32
+
+
+def test_speech_that_the_upstream_ended_empties_the_buffer() -> None:
+    bill = Budgets().open_bill()
+    bill._estimator.speech.follow(lambda: 30.0)
+    bill.on_event(events.SpeechStarted("i1", 1000), 0.0)
+    bill.on_event(events.SpeechStopped("i1", 13_000), 0.0)
+    assert bill.reserved_micro_usd == 3_400
+    bill.on_event(events.SpeechCommitted("i1"), 0.0)
+    assert bill.admits(commands.ForwardClientEvent("c1", {}, is_commit=True))
+    assert bill.reserved_micro_usd == 3_400
+    bill.on_event(events.TranscriptFailed("i1"), 0.0)
+    assert bill.reserved_micro_usd == 0
+
+
 def test_a_usage_beside_the_conversation_says_nothing_of_the_conversation() -> None:
     bill = Budgets().open_bill()
     assert bill.admits(commands.CreateUserItem("e1", "u1", "x" * 4000))

@@ -17,6 +17,7 @@ from tests.support.session_fixture import SESSION_CONFIG
 from voice_trio import limits
 from voice_trio.billing.prices import load_prices
 from voice_trio.conversation import commands, events
+from voice_trio.errors import StateUnavailable
 from voice_trio.session.spend.daily_budget import DailyBudget
 from voice_trio.settings import load_settings
 from voice_trio.state.budget_shares import DAY_SCOPE, MemoryShares, Share, ShareLedger, ShareRequest
@@ -44,7 +45,9 @@ class SlowShares(MemoryShares):
 
     async def renew(self, day: str, requests: Sequence[ShareRequest]) -> list[Share]:
         SlowShares.calls += 1
-        await trio.sleep(REDIS_SECONDS if not self.is_away else 1e9)
+        await trio.sleep(REDIS_SECONDS)
+        if self.is_away:
+            raise StateUnavailable("away")
         return await super().renew(day, requests)
 
 
@@ -324,3 +327,54 @@ async def test_renewals_are_few_however_many_users_there_are(autojump_clock: Moc
     before = SlowShares.calls
     await trio.sleep(60.0)
     assert SlowShares.calls - before <= 62
+
+
+async def test_a_share_that_cannot_be_renewed_ends_with_its_lease(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    fleet = Fleet(nursery, 1, DAILY_BUDGET_USD="1")
+    shares = fleet.instances[0]._state.shares
+    assert isinstance(shares, SlowShares)
+    talkers = [Talker(fleet.instances[0], "ann", f"s{number}") for number in range(4)]
+    await trio.sleep(1.5)
+    shares.is_away = True
+    assert talkers[0].bill.admits(commands.CreateResponse("t", {}))
+    await trio.sleep(limits.SHARE_LEASE_SECONDS - 3.0)
+    assert talkers[1].bill.admits(commands.CreateResponse("t", {}))
+    await trio.sleep(5.0)
+    assert not talkers[2].bill.admits(commands.CreateResponse("t", {}))
+    shares.is_away = False
+    await trio.sleep(2.0)
+    assert talkers[3].bill.admits(commands.CreateResponse("t", {}))
+
+
+async def test_users_without_a_session_are_forgotten_where_there_are_too_many(
+    autojump_clock: MockClock, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "USERS_REMEMBERED_MAX", 5)
+    fleet = Fleet(nursery, 1, USER_DAILY_BUDGET_USD="1")
+    kept = Talker(fleet.instances[0], "kept", "s")
+    for number in range(20):
+        talker = Talker(fleet.instances[0], f"u{number}", f"s{number}")
+        await talker.answer("t", 1.0, took=0.1)
+        talker.close()
+    assert len(fleet.instances[0]._accounts._users) == 5
+    assert "kept" in fleet.instances[0]._accounts._users
+    await kept.answer("t", 1.0, took=0.1)
+    assert fleet.instances[0].account("user", "kept").used_usd > 0
+    await trio.sleep(1.0)
+    assert {scope for day in fleet.ledger._days.values() for scope in day} >= {f"u{number}" for number in range(20)}
+
+
+async def test_a_look_up_finds_what_was_spent_elsewhere_F14(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    fleet = Fleet(nursery, 2, USER_DAILY_BUDGET_USD="0.1")
+    here, there = fleet.instances
+    talker = Talker(here, "ann", "s")
+    await trio.sleep(0.1)
+    await talker.answer("t", 100.0, took=5.0)
+    talker.close()
+    await trio.sleep(2.0)
+    assert there.account("user", "ann").spent_usd == 0
+    assert await there.is_exhausted_for("ann")
+    assert there.account("user", "ann").spent_usd >= Decimal("0.1")
+    assert not await there.is_exhausted_for("bob")
