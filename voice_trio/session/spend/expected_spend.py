@@ -41,7 +41,7 @@ class ExpectedSpendReporter:
         self._stated: dict[str, Mapping[str, int]] = {}
 
     async def run(self) -> Never:
-        """State what has changed, four times a second, and settle what is lost every few seconds, until cancelled."""
+        """State what has changed, ten times a second, and settle what is lost every few seconds, until cancelled."""
         settled_at = trio.current_time()
         while True:
             await self.report()
