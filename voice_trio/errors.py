@@ -98,7 +98,14 @@ class ModelUnavailable(VoiceTrioError):
 
 
 class ModelRefused(ModelUnavailable):
-    """The upstream refused in a way that no retry can cure: wrong key, no quota, unknown model."""
+    """The upstream refused in a way that no retry can cure: wrong key, no quota, unknown model.
+
+    With `may_pass` it can, if the same request was accepted before: a proxy answers while the upstream restarts.
+    """
+
+    def __init__(self, message: str, *, may_pass: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class SettingsRefused(ModelRefused):

@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from tests.support.session_fixture import SessionFixture, contexts
-from voice_trio.errors import ModelRefused
+from voice_trio.errors import ModelRefused, ModelUnavailable
+from voice_trio.net.refusals import refusal_error
 from voice_trio.session.endings import Ending
 from voice_trio.testing.client import FakeClient
 
@@ -205,14 +206,35 @@ async def test_F59_a_client_that_ends_or_leaves_during_a_recovery_ends_the_sessi
         assert session.ended_at - left_at < 1.0
 
 
-async def test_what_no_retry_cures_is_not_retried(autojump_clock: MockClock, session: SessionFixture) -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ModelRefused("insufficient_quota"),
+        refusal_error(401, None),
+        refusal_error(403, b'{"error": {"code": "insufficient_quota"}}'),
+    ],
+    ids=str,
+)
+async def test_what_no_retry_cures_is_not_retried(
+    autojump_clock: MockClock, session: SessionFixture, refusal: ModelUnavailable
+) -> None:
     await session.ready()
-    session.model.refuse_next_connection(ModelRefused("insufficient_quota"))
+    session.model.refuse_next_connection(refusal)
     at = session.now
     await session.model.drop()
     await session.over.wait()
     assert session.now == at
     assert session.summary.ending is Ending.UPSTREAM_LOST
+
+
+async def test_F59_a_proxy_that_answers_for_the_upstream_while_it_is_away_ends_no_session(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    await session.ready()
+    for status in (404, 403, 400, 503):
+        session.model.refuse_next_connection(refusal_error(status, b"<html>not here</html>"))
+    await session.model.drop()
+    await session.client.hears("session.recovered")
 
 
 async def test_an_upstream_session_that_expires_is_replaced(autojump_clock: MockClock, session: SessionFixture) -> None:

@@ -19,7 +19,7 @@ def refusal_error(status: int, body: bytes | None) -> ModelUnavailable:
     code = _error_code(body)
     reason = f"refused with HTTP {status}" + (f" {code}" if code else "")
     if status in REFUSED_STATUSES or code in FATAL_CODES:
-        return ModelRefused(reason)
+        return ModelRefused(reason, may_pass=status != 401 and code not in FATAL_CODES)
     return ModelUnavailable(reason)
 
 

@@ -31,6 +31,8 @@ class RetryPolicy:
     backoff_seconds: float = 0.5
     backoff_factor: float = 2.0
     backoff_seconds_max: float = math.inf
+    was_accepted: bool = False
+    """Whether the upstream has accepted the same session before, so that some refusals may pass."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,9 +50,9 @@ async def with_retries(attempt: Callable[[], Awaitable[T]], retry: RetryPolicy) 
     while True:
         try:
             return await attempt()
-        except ModelRefused:
-            raise
         except ModelUnavailable as error:
+            if isinstance(error, ModelRefused) and not (retry.was_accepted and error.may_pass):
+                raise
             log.warning("upstream_attempt_failed", attempt=number, reason=str(error))
             if number == retry.attempts_max:
                 raise

@@ -95,6 +95,7 @@ class UpstreamRecovery:
                 attempt_seconds_max=limits.RECOVERY_ATTEMPT_SECONDS_MAX,
                 backoff_seconds=pause,
                 backoff_seconds_max=limits.RECOVERY_PAUSE_SECONDS_MAX,
+                was_accepted=True,
             )
             upstream = await self._reach(sockets, retry, otherwise, waits=True)
         if search.cancelled_caught:
