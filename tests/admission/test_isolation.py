@@ -10,6 +10,7 @@ import trio
 from tests.support.admission_fixture import HOME, SECRET, AdmissionFixture, token
 from voice_trio import limits
 from voice_trio.admission.grant import SessionGrant
+from voice_trio.auth.plans import Entitlement
 from voice_trio.auth.signed_tokens import ClientSecrets, ResumeTokens
 from voice_trio.auth.tokens import User
 from voice_trio.settings import load_settings
@@ -76,8 +77,11 @@ async def test_an_expired_token_is_called_expired_whatever_its_address_did_F10(
 async def test_expired_tokens_of_many_pages_are_no_guesses_F10(
     autojump_clock: MockClock, fixture: AdmissionFixture
 ) -> None:
-    for number in range(100):
+    secret = ClientSecrets(SIGNING_SECRET, unix_time=lambda: 1.0).issue(User("ann", plan="elite"), seconds=60).value
+    for number in range(40):
         await fixture.refusal(token(f"user-{number}", exp=1))
+        assert (await fixture.refusal(token("", sub=""))).user is None  # it names no user
+        assert (await fixture.refusal(secret, client_secrets=True)).user == User("ann")
 
     assert (await fixture.refusal("a-first-guess")).code == "token_invalid"
 
@@ -138,5 +142,9 @@ async def test_a_refusal_says_who_was_refused_with_the_plan_that_counted(
     autojump_clock: MockClock, fixture: AdmissionFixture
 ) -> None:
     refusal = await fixture.refusal(token("bob", plan="free"), HOME)
-    assert refusal.user == User("bob", plan="free")
+    assert (refusal.user and refusal.user.id, refusal.user and refusal.user.plan) == ("bob", "free")
+    fixture.plans.result = Entitlement("basic")
+    refusal = await fixture.refusal(token("bob"), HOME)
+    assert refusal.user
+    assert refusal.user.plan == "basic"
     assert (await fixture.refusal("guess")).user is None

@@ -90,7 +90,7 @@ async def test_a_rate_limit_and_a_failed_resume_say_which_one_F20(autojump_clock
     refused = [
         await fixture.refusal(token()),
         await fixture.refusal(token(), resume=resume.issue("bob", "vs_1", 600)),
-        await fixture.refusal(token(), resume=resume.issue("ann", "vs_1", 600)),
+        await fixture.refusal(token(), resume=f" {resume.issue('ann', 'vs_1', 600)}\n"),
     ]
     refused += [await fixture.refusal("guess") for _ in range(31)][-1:]
     refused += [await fixture.refusal(token()) for _ in range(20)][-1:]
@@ -119,9 +119,12 @@ async def test_guesses_from_any_number_of_addresses_are_120_lines_a_minute_and_h
     autojump_clock: MockClock, lines: list[dict[str, Any]]
 ) -> None:
     log, refusal = RefusalLog(), refusals.token_invalid("it is wrong")
+    for number in range(200):
+        write(log, replace(refusals.not_in_rollout(), user=ANN), f"hash-{number}")
+    assert len(lines) == 200
     for number in range(20_000):
         write(log, refusal, None, f"2001:db8:{number:x}::/64")
-    assert len(lines) == 120
+    assert len(lines) == 200 + 120
     write(log, replace(refusals.not_in_rollout(), user=ANN), address=address_number(1))
     assert lines[-1]["user"] == "hash-of-ann"
     assert len(log._left_out) == limits.RECENT_KEYS_MAX

@@ -104,6 +104,26 @@ async def test_an_address_with_many_connections_displaces_its_own_and_not_the_on
         nursery.cancel_scope.cancel()
 
 
+async def test_the_users_of_one_office_make_no_room_before_those_who_have_waited_longer_I13() -> None:
+    connections = UnadmittedConnections(10, 16)
+    displaced: list[str] = []
+
+    async def wait(slot: Unadmitted, name: str) -> None:
+        with slot.receiving(60):
+            await trio.Event().wait()
+        displaced.append(name)
+
+    async with trio.open_nursery() as nursery:
+        for name, peer, count in (("oldest", OTHER, 1), ("office", "7.7.7.7", 8), ("last", PUBLIC, 1)):
+            for _ in range(count):
+                nursery.start_soon(wait, added(connections, peer), name)
+                await trio.testing.wait_all_tasks_blocked()
+        added(connections, "6.6.6.6")
+        await trio.testing.wait_all_tasks_blocked()
+        assert displaced == ["oldest"]
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_connection_that_has_made_room_makes_none_again_I13() -> None:
     connections = UnadmittedConnections(1, 1)
     first = added(connections, PUBLIC)

@@ -69,5 +69,16 @@ async def test_the_log_has_the_network_of_the_client_and_other_addresses_are_not
     assert [entry["client"] for entry in logs] == ["203.0.113.0", "2001:db8:1::"]
 
 
+async def test_wrong_tokens_from_any_number_of_addresses_are_120_lines_a_minute(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    client = make_http_app(make_gateway(nursery, TRUSTED_PROXY_HOPS="1")).test_client()
+    with structlog.testing.capture_logs() as logs:
+        for number in range(200):
+            address = {"X-Forwarded-For": f"2001:db8:{number:x}::1"}
+            assert (await client.get(STATS, headers=bearer(WRONG) | address)).status_code == 401
+    assert len(logs) == limits.UNKNOWN_REFUSALS_LOGGED_PER_MINUTE
+
+
 def bearer(shown: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {shown}"}
