@@ -117,3 +117,14 @@ async def test_a_session_that_never_became_ready_leaves_no_holder(subject: Subje
     await subject.state.release("ann", "s1", ONE)
 
     assert await subject.state.claim("ann", "s1", TWO) == Granted()
+
+
+async def test_a_clock_that_is_set_back_or_forward_stops_no_decision(subject: Subject) -> None:
+    with trio.fail_after(2):
+        await subject.state.admit("ann", "s1", ONE)
+        await subject.pass_time(-3600.0)
+        assert await subject.state.admit("bob", "s2", TWO) == Granted()
+        assert await subject.state.renew("ann", "s1", ONE)
+        await subject.pass_time(7200.0)
+        assert await subject.state.renew("ann", "s1", ONE)
+        assert await subject.state.claim("bob", "s2", THREE, replacing=TWO) == Granted()
