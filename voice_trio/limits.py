@@ -298,6 +298,7 @@ LOG_DETAIL_CHARS_MAX = 200  # of a sentence in a log line: it fits a screen
 LOG_TEXT_CHARS_MAX = 1_000  # of every other text in a log line: what others send may be of any length
 LOG_TRACEBACK_CHARS_MAX = 16_000  # of a traceback, whose end says most
 HEALTH_FRESH_SECONDS = 5.0  # a result of a health check is used again
+RECENT_USES_MAX = 200  # of one kind, whose failures within the last minute decide about health
 HEALTH_SECONDS_MAX = 2.0  # for one health check
 LAG_SAMPLE_SECONDS = 0.05  # between two samples of the event loop's lag
 LAG_SAMPLES = 100  # 5 s: long enough for a P95, short enough to close the door before a rush is over

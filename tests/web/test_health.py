@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
 from tests.support.gateway_fixture import CHECKED, settings
+from tests.support.statistics_fixture import turn_record
 from voice_trio.admission.grant import Capacity
+from voice_trio.conversation.events import TranscriptCompleted, TranscriptFailed
+from voice_trio.conversation.turn.record import SearchRecord
 from voice_trio.knowledge.knowledge import MemoryKnowledge
 from voice_trio.session.endings import Ending
 from voice_trio.session.summary import Summary
@@ -19,7 +24,11 @@ from voice_trio.web.health import Health
 from voice_trio.web.statistics import Statistics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio.testing import MockClock
+
+    from voice_trio.conversation.turn.record import TurnRecord
 
 
 class Knowledge(MemoryKnowledge):
@@ -36,9 +45,13 @@ class Knowledge(MemoryKnowledge):
 
 
 def health(
-    knowledge: Knowledge, capacity: Capacity | None = None, breaker: UpstreamBreaker | None = None, **variables: str
+    knowledge: Knowledge,
+    capacity: Capacity | None = None,
+    breaker: UpstreamBreaker | None = None,
+    seconds: Callable[[], float] = time.monotonic,
+    **variables: str,
 ) -> tuple[Health, Statistics]:
-    statistics = Statistics(lambda: 0)
+    statistics = Statistics(lambda: 0, clock=seconds)
     configured = settings(**variables)
     state = MemoryState(Quotas.of(configured.limits), first_rollout(configured.access))
     breaker = breaker or UpstreamBreaker()
@@ -119,3 +132,40 @@ async def test_F65_it_is_degraded_while_the_upstream_fails_and_until_a_connectio
     assert (await asked.report())["status"] == "degraded"
     await trio.sleep(5.1)
     assert (await asked.report())["status"] == "healthy"
+
+
+def searched(outcome: str) -> TurnRecord:
+    return replace(turn_record(), searches=(SearchRecord(1.0, 0.1, outcome, local=False),))
+
+
+async def test_it_is_degraded_while_searches_fail_although_the_store_says_that_it_is_ready_F70(
+    autojump_clock: MockClock,
+) -> None:
+    asked, statistics = health(Knowledge(), seconds=trio.current_time)
+    for _ in range(4):
+        statistics.on_turn(searched("failed"))
+    for _ in range(3):
+        statistics.on_turn(searched("found"))
+    report = await asked.report()
+    assert (report["status"], report["failing"], report["knowledge_available"]) == ("degraded", ["search"], True)
+    for _ in range(2):
+        statistics.on_turn(searched("nothing"))
+    assert (await asked.report())["status"] == "healthy"  # one failure of a few is none of the store
+    statistics.on_turn(searched("failed"))
+    assert (await asked.report())["failing"] == ["search"]
+    await trio.sleep(61)
+    assert (await asked.report())["status"] == "healthy"
+
+
+async def test_it_is_degraded_while_transcriptions_responses_or_upstreams_fail_F70(autojump_clock: MockClock) -> None:
+    asked, statistics = health(Knowledge(), seconds=trio.current_time)
+    statistics.on_event(TranscriptFailed("item"), 0.0)
+    statistics.on_turn(replace(turn_record(), status="failed"))
+    statistics.session_ended(Summary("s", "u", Ending.UPSTREAM_UNAVAILABLE))
+    statistics.session_ready(Summary("s", "u"))
+    report = await asked.report()
+    assert (report["status"], report["failing"]) == ("degraded", ["transcription", "response", "upstream"])
+    statistics.on_event(TranscriptCompleted("item", "hello"), 0.0)
+    statistics.on_event(TranscriptCompleted("item", "hello"), 0.0)
+    statistics.on_turn(replace(turn_record(), status="cancelled"))  # an interruption is no failure and no success
+    assert (await asked.report())["failing"] == ["response", "upstream"]

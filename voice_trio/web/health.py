@@ -1,4 +1,4 @@
-"""Whether this process is ready and healthy; the knowledge base is checked at most every few seconds."""
+"""Whether this process is ready and healthy: what it has just checked, and what failed within the last minute."""
 
 from __future__ import annotations
 
@@ -69,6 +69,7 @@ class Health:
             "openai_configured": self._settings.upstream.is_configured,
             "weaviate_enabled": self._settings.weaviate.url is not None,
             "knowledge_available": knowledge.is_available,
+            "failing": self._statistics.recent.failing(),
             "redis": _redis(self._state.health),
             "timestamp": datetime.now(UTC).isoformat(),
         }
@@ -83,6 +84,7 @@ class Health:
             and knowledge.is_available
             and self._state.health.fault is None
             and not self._statistics.upstream_failed
+            and not self._statistics.recent.failing()
             and not self._breaker.is_failing
             and not self._statistics.transcription_fallback
         )

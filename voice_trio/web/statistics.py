@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cachetools import FIFOCache
 
 from voice_trio import limits
+from voice_trio.conversation import events
 from voice_trio.conversation.turn import timeline
 from voice_trio.observability.loop_lag import LoopLag
 from voice_trio.observability.minute_series import MinuteSeries
@@ -21,7 +22,9 @@ from voice_trio.observability.prometheus import GaugeMerge, PrometheusMetrics
 from voice_trio.session.endings import Ending
 from voice_trio.session.observers import Observer
 from voice_trio.session.summary import count_bounded
+from voice_trio.web import recent_failures
 from voice_trio.web.process_stats import ProcessStats, total
+from voice_trio.web.recent_failures import RecentFailures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +63,8 @@ class DailySpend(Protocol):
 class Statistics(Observer):
     """Counts what happens to sessions; `active` returns the number of open ones."""
 
+    event_types = (events.TranscriptCompleted, events.TranscriptFailed)
+
     def __init__(
         self,
         active: Callable[[], int],
@@ -71,6 +76,7 @@ class Statistics(Observer):
         """Whether the last session that was ready uses the fallback transcription model."""
         self.upstream_failed = False
         """Whether the last session lost its upstream, or could not reach it."""
+        self.recent = RecentFailures(clock)
         self._unix_time = unix_time
         self._started_at = unix_time()
         self._active = active
@@ -139,6 +145,11 @@ class Statistics(Observer):
         """The upstream was reached: health changes now, not at the end of the session."""
         self.transcription_fallback = summary.transcription_fallback
         self.upstream_failed = False
+        self.recent.note(recent_failures.UPSTREAM, failed=False)
+
+    def on_event(self, event: events.TranscriptCompleted | events.TranscriptFailed, now: float) -> None:
+        """Count a transcription."""
+        self.recent.note(recent_failures.TRANSCRIPTION, failed=isinstance(event, events.TranscriptFailed))
 
     def on_turn(self, record: TurnRecord) -> None:
         """Count a turn and its latencies; a turn that was merged into the next one does not count."""
@@ -150,6 +161,8 @@ class Statistics(Observer):
         if record.status == "cancelled":
             self._minutes.count("interruptions")
             self.metrics.interruptions.inc()
+        if record.status in ("completed", "failed"):
+            self.recent.note(recent_failures.RESPONSE, failed=record.status == "failed")
         if record.outcome is not None:
             self._outcomes[record.outcome.value] += 1
             self.metrics.retrievals.labels(record.outcome.value).inc()
@@ -164,6 +177,8 @@ class Statistics(Observer):
     def _count_search(self, search: SearchRecord) -> None:
         source = "local" if search.local else "store"
         self.metrics.searches.labels(source, search.outcome).inc()
+        if search.took is not None and not search.local:
+            self.recent.note(recent_failures.SEARCH, failed=search.outcome == "failed")
         if search.took is not None:
             self.metrics.search_seconds.labels(source, search.outcome).observe(search.took)
             if search.outcome != "failed":
@@ -187,13 +202,14 @@ class Statistics(Observer):
         self.metrics.audio.labels("out").inc(summary.audio_out_s)
         self.metrics.recoveries.inc(summary.recoveries)
         if summary.was_ready:
-            self.session_ready(summary)
+            self.transcription_fallback, self.upstream_failed = summary.transcription_fallback, False
             self._users_talked.remember(summary.user)
             self._totals["talks"] += 1
             self._cost_of_ended += summary.cost.usd
             self.metrics.durations.observe(summary.duration_s)
         if ending in (Ending.UPSTREAM_UNAVAILABLE, Ending.UPSTREAM_LOST):
             self.upstream_failed = True
+            self.recent.note(recent_failures.UPSTREAM, failed=True)
 
     def count_refusal(self, code: str, plan: str = "unknown") -> None:
         """Count a refused request for a session or a client secret, by its error code and the user's plan."""
