@@ -246,6 +246,7 @@ REDIS_CALL_SECONDS_MAX = 0.25  # a call, and so an admission; then the connectio
 REDIS_REPLY_SECONDS_MAX = 0.2  # one reply: a little less than a call, so that the driver reports the exact fault
 REDIS_LATE_SECONDS_MAX = 0.05  # after a call's deadline: this process was late, so Redis may not have been
 REDIS_SILENCE_SECONDS_MAX = 0.2  # without any reply a call that timed out means a slow Redis, else a long queue
+REDIS_ROUND_TRIP_SECONDS_MAX = 0.05  # of a Redis that is to be used: a call with a new connection takes five of them
 REDIS_PROBE_REPLY_SECONDS_MAX = 2.0  # one reply to a check
 REDIS_CHECK_SECONDS_MAX = 6.0  # one whole check; health is no older than this and one interval
 REDIS_CHECK_INTERVAL_SECONDS = 3.0

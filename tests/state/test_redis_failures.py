@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from tests.support.redis_fixture import ROLLOUT, granted, instance, is_back, is_lost
 from tests.support.redis_servers import RedisServer, SlowProxy, redis_server
@@ -472,3 +473,23 @@ async def test_whatever_happens_to_redis_the_bound_holds_and_nothing_granted_is_
                 await is_back(state)
             stored = {session.decode() for session in redis.do("ZRANGE", UserKeys("ann").slots, "0", "-1")}
             assert stored == kept["one"] | kept["two"]
+
+
+@pytest.mark.parametrize("seconds_before", [0.12, 0.0], ids=["from the start", "later on"])
+async def test_a_redis_at_120_ms_is_not_used_and_does_not_flap_F70(redis: RedisServer, seconds_before: float) -> None:
+    with trio.fail_after(30), capture_logs() as logged:
+        async with trio.open_nursery() as nursery:
+            proxy = SlowProxy(redis.port, seconds_before)
+            await nursery.start(proxy.run)
+            async with instance(f"redis://127.0.0.1:{proxy.port}/0") as state:
+                proxy.seconds = 0.12
+                for number in range(10):
+                    await state.admit(f"user{number}", f"s{number}")
+                    await trio.sleep(0.5)
+                assert state.health.fault is not None
+                assert "slow" in state.health.fault
+                lines = [line["event"] for line in logged if line["event"] in ("redis_up", "redis_down")]
+                assert lines == (["redis_up", "redis_down"] if seconds_before == 0 else ["redis_down"])
+                proxy.seconds = 0.0
+                assert await is_back(state) < 10
+            nursery.cancel_scope.cancel()
