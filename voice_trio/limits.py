@@ -178,6 +178,7 @@ CLIENT_PICTURE_CHARS_MAX = 15 * MIB  # of one data URL: OpenAI's largest event
 # What a session queues, in seconds of audio, messages and bytes.
 CLIENT_AUDIO_QUEUED_SECONDS_MAX = 240.0  # to a client: the longest response is about 205 s (4,096 tokens of 50 ms)
 CLIENT_FRAMES_TO_SEND_MAX = 20_000  # that much audio in pieces of 20 ms with their text, and some more
+CLIENT_OVERFLOW_MAX = 1.25  # times these bounds: what still comes when the upstream that flooded has been given up
 CLIENT_LEAD_SECONDS_MAX = 1.0  # of audio that a client may have unplayed if it never reports its position
 UPSTREAM_EARLY_SECONDS_MAX = 5.0  # of audio before the upstream is ready
 UPSTREAM_QUEUED_SECONDS_MAX = 20.0  # afterwards: the early or kept audio at network speed, and a slow moment

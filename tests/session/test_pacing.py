@@ -258,3 +258,13 @@ async def test_sound_that_was_being_written_at_a_flush_does_not_count(
     sending.put_audio("next response", 1000.0, "other")
     await trio.testing.wait_all_tasks_blocked()
     assert sending.link.sent == [("interrupted", 0.0), ("next response", 0.0)]
+
+
+async def test_an_upstream_that_floods_is_replaced_and_the_client_is_not_blamed_F70(
+    autojump_clock: MockClock, session: SessionFixture
+) -> None:
+    await _ask(session, seconds=300.0)
+    await session.client.hears("session.recovered")
+    assert (session.under_test.summary.ending, session.under_test.summary.recoveries) == (None, 1)
+    await session.over.wait()
+    assert session.summary.ending is Ending.UPSTREAM_LOST  # the next one floods as well

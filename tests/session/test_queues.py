@@ -10,6 +10,7 @@ import trio.testing
 
 from tests.support.send_queue_fixture import RecordingLink, SendQueueFixture
 from voice_trio import limits
+from voice_trio.conversation import commands
 from voice_trio.errors import ModelUnavailable
 from voice_trio.net.byte_budget import ByteAccount, ByteBudget, Place
 from voice_trio.net.token_bucket import TokenBucket
@@ -67,16 +68,32 @@ async def test_commands_go_before_audio_and_a_lost_model_takes_them_along(autoju
         (Frame("x"), limits.CLIENT_FRAMES_TO_SEND_MAX),
     ],
 )
-async def test_more_than_fits_for_the_client_ends_the_session(
+async def test_more_than_fits_for_a_client_that_reads_is_a_flood_of_the_upstream_F70(
     autojump_clock: MockClock, frame: Frame, most: float
 ) -> None:
     await trio.lowlevel.checkpoint()
     sending = SendQueueFixture()
     for _ in range(int(most)):
         sending.queue.put(frame)
-    assert sending.session.endings == []
+    assert sending.session.executed == []
+    for _ in range(int(most) // 4):
+        sending.queue.put(frame)
+    assert (sending.session.executed, sending.session.endings) == ([commands.ReplaceUpstream("flood")], [])
     sending.queue.put(frame)
-    assert sending.session.endings == [Ending.TOO_SLOW]
+    assert sending.session.endings == [Ending.UPSTREAM_LOST]
+
+
+async def test_more_than_fits_for_a_client_that_does_not_read_ends_the_session(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    sending = SendQueueFixture(nursery)
+    sending.link.stall()
+    sending.queue.put(Frame("first"))
+    await trio.sleep(limits.UNSENT_SECONDS_MAX + 0.01)
+    for _ in range(limits.CLIENT_FRAMES_TO_SEND_MAX + 1):
+        sending.queue.put(Frame("x"))
+    assert (set(sending.session.endings), sending.session.executed) == ({Ending.TOO_SLOW}, [])
+    nursery.cancel_scope.cancel()
 
 
 async def test_a_frame_that_was_not_written_is_next_again_and_among_the_last_words(autojump_clock: MockClock) -> None:

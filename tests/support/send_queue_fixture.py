@@ -82,12 +82,16 @@ class RecordingSession:
         self.summary = Summary("test")
         self.fed: list[object] = []
         self.endings: list[Ending] = []
+        self.executed: list[object] = []
 
     def audio_sent(self, item_id: str, duration_ms: float, now: float) -> None:
         self.fed.append((item_id, duration_ms))
 
     def observe(self, event: object) -> None:
         self.fed.append(event)
+
+    def execute(self, command: object, now: float) -> None:
+        self.executed.append(command)
 
     def end(self, ending: Ending) -> None:
         self.endings.append(ending)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from voice_trio import limits
+from voice_trio.conversation import commands
 from voice_trio.errors import LinkClosed
 from voice_trio.session.client.frame import Frame, Lane
 from voice_trio.session.endings import Ending, ending_of
@@ -27,14 +28,13 @@ if TYPE_CHECKING:
 class SendQueue:
     """Frames for one client, written from `start` to `finish`; `put` never waits.
 
-    The session ends as too slow if the queue overflows or the link takes nothing for `CLIENT_SEND_SECONDS_MAX`.
+    The session ends as too slow if the link takes nothing for `CLIENT_SEND_SECONDS_MAX`. An overflow while the client
+    reads is a flood of the upstream, which is then replaced.
     """
 
-    # Writing at once. Nearly always nothing waits and the client reads: then `put` gives the frame to the link itself.
-    # That costs one system call. A wake-up of the writer task would cost an event, a cancel scope and a pass of the
-    # scheduler. The short cut is taken only while the writer is parked and nothing is queued. So the order of frames,
-    # the lanes and the pacing are the same with and without it. The writer works when something waits: sound that is
-    # held back, or what the link did not take. A link that always waits (ASGI) leaves everything to the writer.
+    # Writing at once. Nearly always nothing waits and the client reads: then `put` gives the frame to the link itself,
+    # without a wake-up of the writer task. It does so only while the writer is parked and nothing is queued, so order,
+    # lanes and pacing stay the same. The writer writes what is held back or not taken by the link, as always on ASGI.
 
     # Pacing. An upstream generates sound faster than it is heard, so a client can hold many seconds of it. A client
     # that never reports its position may not know how to fall silent: it would play those seconds after an
@@ -60,6 +60,7 @@ class SendQueue:
         self._changed = trio.Event()
         self._is_parked = False
         self._has_stalled = False
+        self._is_flooded = False
         self._unended: dict[str, None] = {}  # responses that the client saw begin: their end has not been written
         self._writing = trio.CancelScope()
         self._written: trio.Event | None = None
@@ -70,10 +71,7 @@ class SendQueue:
         nursery.start_soon(self._write)
 
     def put(self, frame: Frame, now: float | None = None) -> None:
-        """Write a frame or queue it; the session ends if the queue is over its bound of seconds or of frames.
-
-        `now` saves reading the clock again.
-        """
+        """Write a frame or queue it; `now` saves reading the clock again."""
         if self._is_parked and not (self._urgent or self._response or self._other) and self._write_now(frame, now):
             return
         self._number += 1
@@ -85,8 +83,19 @@ class SendQueue:
         self._audio_ms += frame.audio_ms
         self._changed.set()
         waiting = len(self._urgent) + len(self._response) + len(self._other)
-        if self._audio_ms > limits.CLIENT_AUDIO_QUEUED_SECONDS_MAX * 1000 or waiting > limits.CLIENT_FRAMES_TO_SEND_MAX:
+        seconds_max, frames_max = limits.CLIENT_AUDIO_QUEUED_SECONDS_MAX, limits.CLIENT_FRAMES_TO_SEND_MAX
+        if (fill := max(self._audio_ms / 1000 / seconds_max, waiting / frames_max)) > 1:
+            self._overflow(fill)
+
+    def _overflow(self, fill: float) -> None:
+        now = trio.current_time()
+        if self.unsent_since is not None and now - self.unsent_since > limits.UNSENT_SECONDS_MAX:
             self._host.end(Ending.TOO_SLOW)
+        elif fill > limits.CLIENT_OVERFLOW_MAX:
+            self._host.end(Ending.UPSTREAM_LOST)
+        elif not self._is_flooded:  # once: the end of its responses comes this way too
+            self._is_flooded = True
+            self._host.execute(commands.ReplaceUpstream("flood"), now)
 
     def _write_now(self, frame: Frame, now: float | None) -> bool:
         """Give a frame to the link; False if the pacing holds it back or the link cannot take it now."""
@@ -115,12 +124,10 @@ class SendQueue:
         return True
 
     def _held_until(self, frame: Frame) -> float:
-        """When a paced frame of sound may leave."""
         return self._dry_at + frame.audio_ms / 1000 - limits.CLIENT_LEAD_SECONDS_MAX
 
     @property
     def audio_seconds(self) -> float:
-        """Sound that is queued."""
         return self._audio_ms / 1000
 
     def stop_pacing(self) -> None:
@@ -134,6 +141,7 @@ class SendQueue:
         self._in_flight = None
         self._response = [entry for entry in self._response if not entry[1].dies_with_response]
         self._audio_ms = 0.0
+        self._is_flooded = False
 
     def take(self, now: float) -> Frame | float:
         """The next frame to write; if none may leave, the time when one may (infinity: not before one is put)."""
@@ -161,8 +169,7 @@ class SendQueue:
 
     def take_urgent(self) -> list[Frame]:
         """What must still be said although the session is over."""
-        frames = list(self._urgent)
-        self._urgent.clear()
+        frames, self._urgent = self._urgent, []
         return frames
 
     # The end of a session. What is queued is dropped then, but each response that the client saw begin still gets its
