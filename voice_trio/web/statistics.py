@@ -15,16 +15,16 @@ from cachetools import FIFOCache
 from voice_trio import limits
 from voice_trio.conversation import events
 from voice_trio.conversation.turn import timeline
+from voice_trio.observability import recent_failures
 from voice_trio.observability.loop_lag import LoopLag
 from voice_trio.observability.minute_series import MinuteSeries
 from voice_trio.observability.percentiles import WINDOWS, Percentiles
 from voice_trio.observability.prometheus import GaugeMerge, PrometheusMetrics
+from voice_trio.observability.recent_failures import RecentFailures
 from voice_trio.session.endings import Ending
 from voice_trio.session.observers import Observer
 from voice_trio.session.summary import count_bounded
-from voice_trio.web import recent_failures
 from voice_trio.web.process_stats import ProcessStats, total
-from voice_trio.web.recent_failures import RecentFailures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
