@@ -186,6 +186,37 @@ async def test_the_last_frames_follow_the_one_that_could_not_be_written(
     assert sending.link.texts == ["urgent", "last"]
 
 
+async def test_I14_a_response_whose_beginning_is_still_on_its_way_gets_its_end_too(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    sending = SendQueueFixture(nursery)
+    await trio.testing.wait_all_tasks_blocked()
+    sending.link.stall()
+    sending.queue.put(Frame("created", begins="r"))
+    sending.queue.put(Frame("other"))
+    await trio.testing.wait_all_tasks_blocked()
+    nursery.start_soon(sending.queue.finish, lambda: [f"end of {r}" for r in sending.queue.take_ends()], 1000, "")
+    await trio.testing.wait_all_tasks_blocked()
+    sending.link.resume()
+    await trio.testing.wait_all_tasks_blocked()
+    assert sending.link.texts == ["created", "end of r"]
+
+
+async def test_I14_of_what_waits_for_a_client_the_rest_of_a_response_is_written_but_its_sound(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    sending = SendQueueFixture(nursery)
+    sending.queue.put(Frame("created", begins="seen"))
+    await trio.testing.wait_all_tasks_blocked()
+    sending.link.stall()
+    sending.queue.put(Frame("taken by the link"))
+    sending.put_audio("sound", 100.0)
+    sending.queue.put(Frame("part"))
+    sending.queue.put(Frame("done", ends="seen"))
+    sending.queue.put(Frame("next", begins="unseen"))
+    assert sending.queue.take_rest() == (["part", "done", "next"], ["unseen"])
+
+
 async def test_a_last_frame_that_waited_behind_a_control_frame_leaves_once(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:

@@ -175,6 +175,7 @@ async def test_I14_what_a_slow_passthrough_client_has_not_read_is_written_before
     await passthrough.model.says("response.done")
     await trio.sleep(0.1)
     passthrough.under_test.end(Ending.TIMEOUT)
+    await trio.sleep(0.5)
     passthrough.client.read_again()
     await passthrough.client.is_closed()
     assert passthrough.last_told("response.done")["response"]["status"] == "completed"

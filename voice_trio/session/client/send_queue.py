@@ -200,7 +200,7 @@ class SendQueue:
             self._writing.cancel(reason=reason)
             await self._written.wait()  # one writer at a time
         if self._behind is not None:
-            self._note_written(self._behind, trio.current_time())  # the rest of it leaves before anything else
+            self._note_end(self._behind)  # the rest of it leaves before anything else
         try:
             if not self._has_stalled:  # else they would only wait behind what the client does not read
                 for text in last_frames():
@@ -294,7 +294,11 @@ class SendQueue:
             self._host.audio_sent(frame.item_id, frame.audio_ms, now)
         elif frame.flush_at is not None:
             self._host.observe(FlushSent(frame.flush_at))
-        elif frame.begins:
+        else:
+            self._note_end(frame)
+
+    def _note_end(self, frame: Frame) -> None:
+        if frame.begins:
             self._unended[frame.begins] = None
         elif frame.ends:
             self._unended.pop(frame.ends, None)
