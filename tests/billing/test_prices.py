@@ -130,6 +130,13 @@ def test_tokens_that_stand_only_in_the_total_are_taken_for_output() -> None:
     assert cost == Cost((10 * Decimal(4) + 100 * Decimal(64)) / 10**6, is_estimate=True)
 
 
+def test_cached_tokens_of_no_stated_kind_are_those_with_the_smallest_discount() -> None:
+    reported = usage(100, 100)
+    reported["input_token_details"]["cached_tokens"] = 150
+    cost = PRICES.of_response(MODEL, reported)
+    assert cost == Cost((150 * Decimal("0.40") + 50 * Decimal(32)) / 10**6, is_estimate=True)
+
+
 def test_more_cached_than_read_is_named_and_counts_as_all_of_it() -> None:
     cost = PRICES.of_response(MODEL, usage(100, cached=(200, 0)))
     assert cost.warnings == ("usage_inconsistent",)

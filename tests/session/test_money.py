@@ -359,6 +359,29 @@ def test_without_transcription_what_is_committed_is_read_and_not_transcribed() -
     assert bill.reserved_micro_usd == round(EXPECTED_USD * 10**6) + 4_500 + 900 * 32
 
 
+def test_a_bill_for_what_was_never_asked_for_is_estimated_by_what_a_response_reads() -> None:
+    bill = Budgets().open_bill()
+    bill.on_command(commands.CountUsage("transcription", "i1", None), 0.0)
+    assert bill.cost.usd == 0
+    bill.on_command(commands.CountUsage("response", "r1", None), 0.0)
+    assert bill.cost.usd == EXPECTED_USD
+
+
+def test_what_is_appended_before_a_commit_is_answered_belongs_to_the_next_one() -> None:
+    bill = Budgets().open_bill()
+    seconds = [60.0]
+    bill._estimator.speech.follow(lambda: seconds[0])
+    assert bill.admits(commands.ForwardClientEvent("c1", {}, is_commit=True))
+    seconds[0] = 90.0
+    bill.on_event(events.SpeechCommitted("i1"), 0.0)
+    assert bill.admits(commands.ForwardClientEvent("c2", {}, is_commit=True))
+    assert bill.reserved_micro_usd == 17_000 + 8_500
+    bill.on_event(events.SpeechCommitted("i of no commit"), 0.0)
+    bill.on_event(events.SpeechCommitted("i of no commit either"), 0.0)
+    assert bill.admits(commands.ForwardClientEvent("c3", {}, is_commit=True))
+    assert bill.reserved_micro_usd == 17_000 + 8_500
+
+
 def test_speech_that_the_upstream_ended_empties_the_buffer() -> None:
     bill = Budgets().open_bill()
     bill._estimator.speech.follow(lambda: 30.0)

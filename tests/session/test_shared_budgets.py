@@ -378,3 +378,14 @@ async def test_a_look_up_finds_what_was_spent_elsewhere_F14(autojump_clock: Mock
     assert await there.is_exhausted_for("ann")
     assert there.account("user", "ann").spent_usd >= Decimal("0.1")
     assert not await there.is_exhausted_for("bob")
+
+
+async def test_without_budgets_nothing_is_leased(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    fleet = Fleet(nursery, 1)
+    talker = Talker(fleet.instances[0], "ann", "s")
+    before = SlowShares.calls
+    await talker.answer("t", 10.0, took=3.0)
+    assert not await fleet.instances[0].is_exhausted_for("ann")
+    talker.close()
+    await fleet.instances[0].close()
+    assert SlowShares.calls == before
