@@ -26,11 +26,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.state import redis, script_calls
+from voice_trio.billing.prices import load_prices
 from voice_trio.knowledge.knowledge import MemoryKnowledge
 from voice_trio.protocols.realtime import RealtimeConfig
 from voice_trio.session.config import SessionConfig
 from voice_trio.session.session import Session
-from voice_trio.session.spend.cost_meter import CostMeter
+from voice_trio.session.spend.daily_budget import DailyBudget
 from voice_trio.session.telemetry.record_writer import RecordWriter
 from voice_trio.settings import load_settings
 from voice_trio.state.memory_state import MemoryState
@@ -103,8 +104,10 @@ async def conversation(turns: int, answer_seconds: float) -> tuple[list[SessionR
             await trio.lowlevel.checkpoint()
             return model.connect()
 
-        session = Session(ours, dial, MemoryKnowledge(), replace(CONFIG, duration_seconds=3600.0), observers=(writer,))
-        writer.follow(session.open_turns, CostMeter())
+        config = replace(CONFIG, duration_seconds=3600.0)
+        bill = DailyBudget(load_prices(), state, load_settings({}).limits).open(config)
+        session = Session(ours, dial, MemoryKnowledge(), config, observers=(writer,), cost_meter=bill)
+        writer.follow(session.open_turns, bill)
         nursery.start_soon(client.run)
         nursery.start_soon(session.run)
         nursery.start_soon(writer.run)
