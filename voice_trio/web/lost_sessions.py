@@ -14,6 +14,7 @@ from voice_trio import limits
 
 if TYPE_CHECKING:
     from voice_trio.observability.webhook import Webhook
+    from voice_trio.state.session_directory import LiveSession
     from voice_trio.state.state import State
 
 log = structlog.get_logger(__name__)
@@ -25,8 +26,8 @@ class LostSessionWatch:
     def __init__(self, state: State, webhook: Webhook) -> None:
         self._state = state
         self._webhook = webhook
-        self._elsewhere: dict[str, str] = {}
-        """The instance of each session, as it was last listed; a killed instance is listed for some seconds only."""
+        self._elsewhere: dict[str, LiveSession] = {}
+        """By id, as last listed: a killed instance's sessions are listed for some seconds only."""
 
     async def run(self) -> Never:
         """Look every few seconds, until cancelled."""
@@ -40,20 +41,28 @@ class LostSessionWatch:
         if not listed.is_complete:
             return
         own = self._state.instance
-        now = {session.session_id: session.instance for session in listed.sessions if session.instance != own}
-        candidates = {**self._elsewhere, **now}
-        gone = await self._state.lost_sessions.gone(frozenset(candidates.values()))
+        now = {session.session_id: session for session in listed.sessions if session.instance != own}
+        candidates = {**self._elsewhere, **now}.values()
+        gone = await self._state.lost_sessions.gone(frozenset(session.instance for session in candidates))
         self._elsewhere = now
-        for session_id, instance in candidates.items():
-            if instance in gone:
-                await self._end(session_id, instance)
+        for session in candidates:
+            if session.instance in gone:
+                await self._end(session)
 
-    async def _end(self, session_id: str, instance: str) -> None:
+    async def _end(self, session: LiveSession) -> None:
+        session_id = session.session_id
         record = await self._state.directory.record(session_id)
-        if record is None or record.end_reason is not None or record.instance != instance:
+        if record is None or record.end_reason is not None or record.instance != session.instance:
             return  # it had ended, or another instance has resumed it
         lost = record.lost()
         if await self._state.lost_sessions.claim(session_id, lost.revision):
             await self._state.put_record(lost)
             self._webhook.send(lost)
-            log.warning("session_lost", session_id=session_id, lost_instance=instance, turns=lost.turn_count)
+            log.warning(
+                "session_lost",
+                session_id=session_id,
+                user=session.user,
+                lost_instance=session.instance,
+                turns=lost.turn_count,
+                cost_usd=lost.cost_micro_usd / 1_000_000,
+            )
