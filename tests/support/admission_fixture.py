@@ -10,7 +10,7 @@ import jwt
 import msgspec
 import trio
 
-from voice_trio.admission.admission import Admission
+from voice_trio.admission.admission import Admission, UpstreamStatus
 from voice_trio.admission.grant import Capacity, SessionGrant
 from voice_trio.admission.refusals import Refusal
 from voice_trio.auth.plans import ClaimedPlans, Entitlement
@@ -28,14 +28,19 @@ HOME = "203.0.113.5"
 class AdmissionFixture:
     """An `Admission` with its services in memory; each service has switches for its failures."""
 
-    def __init__(self, **environ: str) -> None:
+    def __init__(self, upstream: UpstreamStatus | None = None, /, **environ: str) -> None:
         settings = load_settings({"ENABLE_VOICE_REALTIME": "true", "JWT_SECRET": SECRET} | environ)
         self.state = StateWithFailures(Quotas.of(settings.limits), first_rollout(settings.access))
         self.capacity = Capacity(settings.limits.concurrent)
         self.plans = PlanService()
         self.verifier = Verifier(settings.tokens)
         self.admission = Admission(
-            settings=settings, verifier=self.verifier, plans=self.plans, state=self.state, capacity=self.capacity
+            settings=settings,
+            verifier=self.verifier,
+            plans=self.plans,
+            state=self.state,
+            capacity=self.capacity,
+            upstream=upstream,
         )
 
     async def admit(self, token: str | None = None, address: str = HOME, **kwargs: Any) -> SessionGrant | Refusal:
