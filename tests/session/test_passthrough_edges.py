@@ -388,7 +388,7 @@ async def test_I9_large_items_are_neither_hoarded_nor_remembered(
     queued = passthrough.under_test._upstream._queue.bytes
     assert queued < 8 * MIB
     remembered = passthrough.under_test._core._out._sent.values()  # type: ignore[attr-defined]
-    assert all(not getattr(command, "body", None) for command in remembered)
+    assert all(len(str(getattr(command, "body", ""))) < 100 for command in remembered)  # its type at most
     passthrough.model.resume()
     while len(passthrough.model.heard("conversation.item.create")) < 40:  # noqa: ASYNC110  # the model's log is no event
         await trio.sleep(1)
