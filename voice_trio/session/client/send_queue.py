@@ -181,14 +181,11 @@ class SendQueue:
         return {response_id: ends.get(response_id, "") for response_id in self._unended}
 
     def take_rest(self) -> tuple[list[str], list[str]]:
-        """What is queued, without sound, and the responses that have then begun and not ended."""
-        rest = [frame for frame in self._queued() if not frame.dies_with_response]
-        unended = dict(self._unended)
+        """What is queued, without sound, and the responses that have then begun and not ended; nothing if none has."""
+        rest = [frame for frame in self._queued() if not frame.dies_with_response] if self._unended else []
         for frame in rest:
-            if frame.begins:
-                unended[frame.begins] = None
-            unended.pop(frame.ends, None)
-        return [frame.text for frame in rest] if self._unended else [], list(unended) if self._unended else []
+            self._note_end(frame)
+        return [frame.text for frame in rest], list(self._unended)
 
     def _queued(self) -> list[Frame]:
         """All that waits but urgent frames, in order."""
