@@ -70,5 +70,6 @@ async def _serve_alone(settings: Settings, bind: str, certfile: str | None, keyf
     from voice_trio.server.watchdog import watching
 
     tls = Tls(certfile, keyfile) if certfile and keyfile else None
+    listener = open_listener(bind)  # before all else: a port in use is one line
     async with watching(settings.observability.watchdog_seconds):
-        return await run_server(settings, open_listener(bind), tls=tls, when_started=collect_garbage_rarely)
+        return await run_server(settings, listener, tls=tls, when_started=collect_garbage_rarely)
