@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_BIND = "127.0.0.1:8000"
 NO_REDIS = (
     "--workers {count}: needs REDIS_URL (and REDIS_ENABLED not false): without Redis each worker would count limits "
-    "and keep sessions for itself. One process serves MAX_CONCURRENT_SESSIONS sessions (60)."
+    "and keep sessions for itself. One process serves MAX_CONCURRENT_SESSIONS sessions (120)."
 )
 
 bind_option = click.option(
