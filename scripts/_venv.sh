@@ -13,6 +13,38 @@ find_python() {
   return 1
 }
 
+# find_other_python: the newest supported Python of this machine that is not the version of .venv, on PATH or among
+# pyenv's versions; prints its command, or nothing.
+find_other_python() {
+  local own version candidate pyenv_root
+  own=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  pyenv_root="${PYENV_ROOT:-$(pyenv root 2>/dev/null || true)}"
+  for version in 3.13 3.12 3.11; do
+    [ "$version" = "$own" ] && continue
+    for candidate in "python$version" ${pyenv_root:+"$pyenv_root"/versions/"$version".*/bin/python}; do
+      # A shim of pyenv may be there for a version that is not selected.
+      "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$version')" 2>/dev/null \
+        && { echo "$candidate"; return; }
+    done
+  done
+  return 0
+}
+
+# ensure_other_venv PYTHON EXTRAS: the same as ensure_venv for a second Python; prints the folder that it made.
+ensure_other_venv() {
+  local python="$1" extras="$2" folder wanted
+  folder=.venv-$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  wanted="$extras $("$python" --version) $(cat pyproject.toml constraints.txt | cksum) $PWD"
+  if [ ! -f "$folder/.made-from" ] || [ "$(cat "$folder/.made-from")" != "$wanted" ]; then
+    say "making $folder with $("$python" --version) (a minute or so, only when pyproject.toml or constraints.txt change) …"
+    rm -rf "$folder"
+    "$python" -m venv "$folder" >/dev/null 2>&1 || return 1
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$extras]" >&2 || return 1
+    printf '%s' "$wanted" > "$folder/.made-from"
+  fi
+  echo "$folder"
+}
+
 # Debian splits venv from Python. With root we add it ourselves; without, we say what is missing.
 make_venv() {
   local python="$1"
