@@ -10,6 +10,7 @@ from tests.support.budget_fixture import Budgets
 from tests.support.session_fixture import SESSION_CONFIG, SessionFixture
 from tests.support.turn_records import turn
 from voice_trio.conversation import commands, events
+from voice_trio.session.endings import Ending
 from voice_trio.session.observers import FlushQueued, Observer, Observers
 from voice_trio.session.summary import Summary
 from voice_trio.session.telemetry.turn_recorder import TurnRecorder
@@ -73,6 +74,25 @@ async def test_each_event_of_a_turn_is_seen_once_and_what_is_sent_upstream_by_it
     assert kinds.count(commands.CreateResponse) == sent == 1
     assert kinds.count(commands.BeginTurn) == 1
     assert kinds.count(events.ResponseAudioDelta) == len(session.client.heard_of("response.audio.delta"))
+
+
+async def test_an_observer_gets_the_events_that_it_names_through_feed_and_no_others_and_none_after_the_end_F73(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    witness = Witness()
+    session = SessionFixture(nursery, observers=(witness,), duration_seconds=100.0)
+    await session.ready()
+    feed, began = session.under_test.feed, trio.current_time()
+    feed(events.SpeechStarted("i1"))
+    feed(DELTA)
+    feed(DELTA, began - 0.1)
+    feed(events.ResponseAudioDone("r1", "a1"))
+    assert witness.seen == [commands.BeginTurn(1), DELTA, DELTA]
+    feed(DELTA, began + 100.0)  # at the deadline it is over, though nothing has ended it yet
+    assert len(witness.seen) == 3
+    session.under_test.end(Ending.CLIENT_ENDED)
+    feed(DELTA)
+    assert len(witness.seen) == 3
 
 
 def test_a_record_is_given_to_those_that_take_turns_in_the_order_of_the_list() -> None:

@@ -1,0 +1,178 @@
+"""The sum of a day over all instances: what is known of it here, reported and not, and which days are kept."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import trio
+
+from tests.support.budget_fixture import NOON, AwayState, Budgets
+from voice_trio import limits
+from voice_trio.billing.prices import Cost
+from voice_trio.errors import StateUnavailable
+from voice_trio.session.spend.unreported_spend import UnreportedSpend
+from voice_trio.settings import load_settings
+from voice_trio.state.rollout import first_rollout
+from voice_trio.state.state import OTHERS, Quotas
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+DAY, NEXT_DAY = "2026-11-21", "2026-11-22"
+
+
+class CountingState(AwayState):
+    """Counts how often its sum is read, and can be away for that too."""
+
+    def __init__(self) -> None:
+        super().__init__(Quotas(5, 2), first_rollout(load_settings({}).access))
+        self.reads: list[str] = []
+
+    async def spent(self, day: str) -> int:
+        self.reads.append(day)
+        if self.is_away:
+            raise StateUnavailable("away")
+        return await super().spent(day)
+
+
+def spend(budgets: Budgets, source_id: str, usd: str) -> None:
+    """A response of ann's costs so much."""
+    if not budgets.daily._bills:
+        budgets.open_bill("ann")
+    (bill,) = budgets.daily._open_bills
+    assert budgets.daily.record(bill, "response", source_id, 1, Cost(Decimal(usd)))
+
+
+async def test_the_days_sum_is_what_all_instances_reported_and_what_this_one_has_not_F73(
+    autojump_clock: MockClock,
+) -> None:
+    budgets = Budgets(DAILY_BUDGET_USD="10")
+    await budgets.state.add_spent(DAY, 2_000_000)
+    spend(budgets, "r1", "0.5")
+    assert budgets.daily.spent_today_usd == Decimal("0.5")
+    await budgets.daily.share()
+    assert budgets.daily.spent_today_usd == Decimal("2.5")
+    spend(budgets, "r2", "0.25")
+    assert budgets.daily.spent_today_usd == Decimal("2.75")
+    await budgets.state.add_spent(DAY, 1_000_000)
+    await budgets.daily.share()
+    assert budgets.daily.spent_today_usd == Decimal("3.75")
+    assert await budgets.state.spent(DAY) == 3_750_000
+
+
+async def test_what_others_spend_is_read_without_spending_here_if_the_day_has_a_budget_F73(
+    autojump_clock: MockClock,
+) -> None:
+    for limit, reads in (({"DAILY_BUDGET_USD": "10"}, [DAY]), ({}, [])):
+        state = CountingState()
+        budgets = Budgets(state, **limit)
+        await state.add_spent(DAY, 2_000_000)
+        await budgets.daily.share()
+        assert state.reads == reads
+        assert budgets.daily.spent_today_usd == len(reads) * 2
+    spend(budgets, "r1", "0.5")
+    await budgets.daily.share()
+    await budgets.daily.share()
+    assert state.reads == [DAY]  # nothing was new in the second
+    assert budgets.daily.spent_today_usd == Decimal("2.5")
+
+
+async def test_a_sum_that_others_have_spent_ends_the_sessions_here_F73(autojump_clock: MockClock) -> None:
+    budgets = Budgets(DAILY_BUDGET_USD="10")
+    budgets.open_bill("ann")
+    await budgets.state.add_spent(DAY, 9_000_000)
+    await budgets.daily.share()
+    assert [(warning.scope, warning.limit_usd) for warning in budgets.warnings] == [("day", 10.0)]
+    assert not budgets.daily.is_exhausted
+    await budgets.state.add_spent(DAY, 1_000_000)
+    await budgets.daily.share()
+    assert budgets.exhausted == ["ann"]
+    assert budgets.daily.is_exhausted
+
+
+async def test_what_could_not_be_reported_is_reported_with_the_next_sum_F73(autojump_clock: MockClock) -> None:
+    state = CountingState()
+    budgets = Budgets(state, DAILY_BUDGET_USD="10")
+    state.is_away = True
+    spend(budgets, "r1", "0.5")
+    await budgets.daily.share()
+    await budgets.daily.share()
+    assert budgets.daily.spent_today_usd == Decimal("0.5")
+    state.is_away = False
+    await budgets.daily.share()
+    assert budgets.daily.spent_today_usd == Decimal("0.5")
+    assert await state.spent(DAY) == 500_000
+
+
+async def test_a_day_is_kept_until_all_of_it_is_reported_and_today_always_F73(autojump_clock: MockClock) -> None:
+    state = CountingState()
+    budgets = Budgets(state, DAILY_BUDGET_USD="10")
+    spend(budgets, "r1", "0.5")
+    await budgets.daily.share()
+    assert budgets.daily._shared == {DAY: 500_000}
+    spend(budgets, "r2", "0.25")
+    state.is_away = True
+    budgets.now = NOON + limits.DAY_SECONDS
+    await budgets.daily.share()
+    assert budgets.daily._shared == {DAY: 500_000}
+    assert budgets.daily._unreported.usd(DAY) == Decimal("0.25")
+    state.is_away = False
+    await budgets.daily.share()
+    assert await state.spent(DAY) == 750_000
+    assert budgets.daily._shared == {NEXT_DAY: 0}
+    assert budgets.daily._unreported.days == ()
+    assert budgets.daily.spent_today_usd == 0
+
+
+async def test_costs_are_reported_within_a_second_and_together(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    state = CountingState()
+    budgets = Budgets(state)
+    nursery.start_soon(budgets.daily.run)
+    await trio.sleep(limits.SPENDING_REPORT_SECONDS / 2)
+    spend(budgets, "r1", "0.5")
+    spend(budgets, "r2", "0.25")
+    await trio.sleep(limits.SPENDING_REPORT_SECONDS / 20)
+    assert await state.spent(DAY) == 0
+    spend(budgets, "r3", "0.125")
+    await trio.sleep(limits.SPENDING_REPORT_SECONDS / 10)
+    assert await state.spent(DAY) == 875_000
+
+
+def test_whole_millionths_are_taken_and_fractions_stay_until_they_make_one() -> None:
+    unreported = UnreportedSpend()
+    assert (unreported.days, unreported.usd(DAY), unreported.users(DAY)) == ((), 0, set())
+    unreported.add(DAY, "ann", Decimal("0.0000015"))
+    unreported.add(DAY, "bob", Decimal("0.0000006"))
+    assert unreported.users(DAY) == {"ann"}
+    taken = unreported.take(DAY)
+    assert (taken.micro_usd, taken.by_user) == (2, {"ann": 1})
+    assert unreported.usd(DAY) == Decimal("0.0000001")
+    assert not unreported.take(DAY)
+    unreported.put_back(DAY, taken)
+    assert unreported.usd(DAY) == Decimal("0.0000021")
+    unreported.add(DAY, "bob", Decimal("0.0000004"))
+    assert unreported.users(DAY) == {"ann", "bob"}
+    taken = unreported.take(DAY)
+    assert (taken.micro_usd, taken.by_user) == (2, {"ann": 1, "bob": 1})
+    assert unreported.usd(DAY) == Decimal("0.0000005")
+    unreported.forget(DAY)
+    assert unreported.days == ()
+    unreported.put_back(DAY, taken)
+    assert (unreported.days, unreported.usd(DAY), unreported.users(DAY)) == (
+        (DAY,),
+        Decimal("0.000002"),
+        {"ann", "bob"},
+    )
+
+
+def test_users_beyond_a_number_are_taken_together() -> None:
+    unreported = UnreportedSpend()
+    for number in range(limits.USERS_REMEMBERED_MAX + 2):
+        unreported.add(DAY, f"u{number}", Decimal(1))
+    unreported.add(DAY, "u0", Decimal(1))
+    by_user = unreported.take(DAY).by_user
+    assert len(by_user) == limits.USERS_REMEMBERED_MAX + 1
+    assert (by_user["u0"], by_user["u1"], by_user[OTHERS]) == (2_000_000, 1_000_000, 2_000_000)
