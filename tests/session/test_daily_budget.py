@@ -143,7 +143,9 @@ async def test_costs_are_reported_within_a_second_and_together(
 
 def test_whole_millionths_are_taken_and_fractions_stay_until_they_make_one() -> None:
     unreported = UnreportedSpend()
-    assert (unreported.days, unreported.usd(DAY), unreported.users(DAY)) == ((), 0, set())
+    assert not unreported.days
+    assert not unreported.users(DAY)
+    assert unreported.usd(DAY) == 0
     unreported.add(DAY, "ann", Decimal("0.0000015"))
     unreported.add(DAY, "bob", Decimal("0.0000006"))
     assert unreported.users(DAY) == {"ann"}
@@ -159,7 +161,7 @@ def test_whole_millionths_are_taken_and_fractions_stay_until_they_make_one() -> 
     assert (taken.micro_usd, taken.by_user) == (2, {"ann": 1, "bob": 1})
     assert unreported.usd(DAY) == Decimal("0.0000005")
     unreported.forget(DAY)
-    assert unreported.days == ()
+    assert not unreported.days
     unreported.put_back(DAY, taken)
     assert (unreported.days, unreported.usd(DAY), unreported.users(DAY)) == (
         (DAY,),

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
+import trio
 
 from tests.support.session_fixture import SessionFixture
 from voice_trio.conversation import commands, events
 from voice_trio.session.tasks import UNKNOWN_FUNCTION, call_tool
 
 if TYPE_CHECKING:
-    import trio
     from trio.testing import MockClock
 
 
 async def weather(arguments: str) -> str:
+    await trio.lowlevel.checkpoint()
     return f"sun at {arguments}"
 
 
