@@ -6,13 +6,19 @@ The transcripts are in tests/conversation/stories; `python -m tests.support.stor
 from __future__ import annotations
 
 import inspect
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import managed_failure_stories, managed_stories, passthrough_stories
 from tests.support.stories import FOLDER, transcript
 
-STORIES = {
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.stories import ManagedStory, PassthroughStory
+
+STORIES: dict[str, Callable[[], ManagedStory | PassthroughStory]] = {
     f"{kind} {name}".replace("_", " "): tell
     for kind, module in (
         ("managed", managed_stories),
