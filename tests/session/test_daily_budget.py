@@ -5,13 +5,16 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import structlog
 import trio
 
 from tests.support.budget_fixture import NOON, AwayState, Budgets
 from voice_trio import limits
 from voice_trio.billing.prices import Cost
+from voice_trio.conversation import commands
 from voice_trio.errors import StateUnavailable
 from voice_trio.session.spend.unreported_spend import UnreportedSpend
+from voice_trio.session.spend.utc_days import UtcDays
 from voice_trio.settings import load_settings
 from voice_trio.state.rollout import first_rollout
 from voice_trio.state.state import OTHERS, Quotas
@@ -178,3 +181,102 @@ def test_users_beyond_a_number_are_taken_together() -> None:
     by_user = unreported.take(DAY).by_user
     assert len(by_user) == limits.USERS_REMEMBERED_MAX + 1
     assert (by_user["u0"], by_user["u1"], by_user[OTHERS]) == (2_000_000, 1_000_000, 2_000_000)
+
+
+async def test_the_accounts_are_of_the_day_and_of_each_user_and_spent_by_the_same_costs(
+    autojump_clock: MockClock,
+) -> None:
+    budgets = Budgets(DAILY_BUDGET_USD="10", USER_DAILY_BUDGET_USD="1")
+    daily = budgets.daily
+    ann, bob = budgets.open_bill("ann"), budgets.open_bill("bob")
+    assert daily.record(ann, "response", "r1", 1, Cost(Decimal("0.5")))
+    assert daily.record(bob, "response", "r1", 1, Cost(Decimal("0.25")))
+    assert not daily.record(bob, "response", "r1", 1, Cost(Decimal("0.25")))
+    daily.hold("ann", Decimal("0.125"), Decimal("0.0625"))
+    spent = [
+        (daily.account(scope, user).spent_usd, daily.account(scope, user).reserved_usd) for scope, user in ACCOUNTS
+    ]
+    assert spent == [
+        (Decimal("0.75"), Decimal("0.125")),
+        (Decimal("0.5"), Decimal("0.125")),
+        (Decimal("0.25"), Decimal(0)),
+    ]
+    assert [await daily.is_exhausted_for(user) for user in ("ann", "bob", "new")] == [False] * 3
+    assert daily.record(ann, "response", "r2", 1, Cost(Decimal("0.5")))
+    assert budgets.exhausted == ["ann"]
+    assert [(warning.scope, warning.spent_usd) for warning in budgets.warnings] == []
+    assert [await daily.is_exhausted_for(user) for user in ("ann", "bob", "new")] == [True, False, False]
+    assert not daily.is_exhausted
+    ann.session_closing(0.0)
+    bob.session_closing(0.0)
+    assert daily._bills == {}
+
+
+ACCOUNTS = (("day", ""), ("user", "ann"), ("user", "bob"))
+
+
+def test_each_cost_is_told_once_with_its_kind() -> None:
+    told: list[tuple[str, Cost]] = []
+    budgets = Budgets()
+    budgets.daily._on_cost = lambda kind, cost: told.append((kind, cost))
+    spend(budgets, "r1", "0.5")
+    (bill,) = budgets.daily._open_bills
+    budgets.daily.record(bill, "transcription", "i1", 1, Cost(Decimal("0.25")))
+    budgets.daily.record(bill, "transcription", "i1", 1, Cost(Decimal("0.25")))
+    assert told == [("response", Cost(Decimal("0.5"))), ("transcription", Cost(Decimal("0.25")))]
+
+
+def test_a_warning_is_for_the_sessions_of_the_user_whose_budget_is_nearly_spent() -> None:
+    budgets = Budgets(USER_DAILY_BUDGET_USD="1")
+    ann, _ = budgets.open_bill("ann"), budgets.open_bill("bob")
+    budgets.daily.record(ann, "response", "r1", 1, Cost(Decimal("0.8")))
+    assert [(warning.scope, warning.spent_usd, warning.limit_usd) for warning in budgets.warnings] == [
+        ("user", 0.8, 1.0)
+    ]
+
+
+async def test_what_is_expected_of_a_day_is_all_that_was_billed_of_users_with_something_open(
+    autojump_clock: MockClock,
+) -> None:
+    budgets = Budgets()
+    daily = budgets.daily
+    ann, bob, _ = budgets.open_bill("ann"), budgets.open_bill("bob"), budgets.open_bill("cid")
+    daily.record(ann, "response", "r1", 1, Cost(Decimal("0.5")))
+    assert daily.expected(DAY) == {"ann": 500_000}
+    await daily.share()
+    assert daily.expected(DAY) == {}
+    assert bob.admits(commands.CreateResponse("t1", {}))
+    reserved = bob.reserved_micro_usd
+    assert reserved > 0
+    assert daily.expected(DAY) == {"bob": reserved}
+    daily.record(bob, "response", "r0", 1, Cost(Decimal("0.25")))
+    assert daily.expected(DAY) == {"bob": 250_000 + reserved}
+    await daily.share()
+    assert daily.expected(DAY) == {"bob": 250_000 + reserved}
+    assert daily.expected(NEXT_DAY) == {}
+
+
+def test_days_are_of_utc_and_the_next_one_begins_at_midnight() -> None:
+    now = NOON
+    days = UtcDays(lambda: now)
+    assert (days.today(), days.tomorrow(), days.seconds_to_midnight) == (DAY, NEXT_DAY, limits.DAY_SECONDS / 2)
+    now = NOON + limits.DAY_SECONDS / 2 - 1.0
+    assert (days.today(), days.seconds_to_midnight) == (DAY, 1.0)
+    now += 1.0
+    assert (days.today(), days.seconds_to_midnight) == (NEXT_DAY, limits.DAY_SECONDS)
+
+
+def test_a_clock_that_goes_back_to_another_day_is_logged() -> None:
+    now = NOON
+    days = UtcDays(lambda: now)
+    with structlog.testing.capture_logs() as lines:
+        days.today()
+        now = NOON + limits.DAY_SECONDS
+        days.today()
+        days.today()
+        assert lines == []
+        now = NOON
+        assert days.today() == DAY
+    assert lines == [
+        {"event": "clock_went_back", "log_level": "warning", "from_day": NEXT_DAY, "to_day": DAY},
+    ]
