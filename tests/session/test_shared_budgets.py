@@ -389,3 +389,47 @@ async def test_without_budgets_nothing_is_leased(autojump_clock: MockClock, nurs
     talker.close()
     await fleet.instances[0].close()
     assert SlowShares.calls == before
+
+
+async def test_sessions_that_begin_on_an_idle_instance_find_a_share_for_all_their_first_responses_I16(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    fleet = Fleet(nursery, 2, DAILY_BUDGET_USD="20", USER_DAILY_BUDGET_USD="1")
+    idle = fleet.instances[0]
+    await trio.sleep(10.0)  # without a session: its share has no room
+    assert not await idle.is_exhausted_for("ann")  # as at every admission
+    assert not await idle.is_exhausted_for("bob")
+    talkers = [Talker(idle, user, f"{user} {number}") for user in ("ann", "bob") for number in range(2)]
+    asked = [talker.bill.admits(commands.CreateResponse(f"t{n}", {})) for talker in talkers for n in range(2)]
+    assert asked == [True] * 8
+
+
+async def test_a_share_for_a_session_that_never_begins_is_left_to_the_others(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    fleet = Fleet(nursery, 2, DAILY_BUDGET_USD="1")
+    idle, busy = fleet.instances
+    assert not await idle.is_exhausted_for("ann")
+    talker = Talker(busy, "bob", "b")
+    await trio.sleep(limits.SHARE_LEASE_SECONDS + limits.SHARE_RENEW_SECONDS)
+    await talker.answer("t", 1.0, took=1.0)
+    await trio.sleep(limits.SHARE_RENEW_SECONDS)
+    room = busy._accounts._day.account._share_usd
+    assert room is not None
+    assert room >= Decimal("0.74")
+
+
+async def test_what_was_used_is_reported_although_a_look_up_is_cancelled(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    fleet = Fleet(nursery, 1, USER_DAILY_BUDGET_USD="1")
+    here = fleet.instances[0]
+    talker = Talker(here, "ann", "s")
+    await trio.sleep(1.5)
+    await talker.answer("t", 10.0, took=0.01)
+    talker.close()
+    with trio.move_on_after(REDIS_SECONDS / 2):  # the client leaves while it is being admitted
+        await here.is_exhausted_for("ann")
+    await trio.sleep(2 * limits.SHARE_RENEW_SECONDS)
+    [day] = fleet.ledger._days.values()
+    assert day["ann"]["i0"].used == 200 * 64

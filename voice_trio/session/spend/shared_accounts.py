@@ -30,11 +30,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _LeasedAccount:
-    """One account; `sessions` of this instance want room in it."""
+    """One account; `sessions` of this instance want room in it, and until `awaited_until` one that may begin."""
 
     scope: str
     account: BudgetAccount
     sessions: int = 0
+    awaited_until: float = float("-inf")
     renewed_at: float = float("-inf")
     is_alone: bool = True
     level: BudgetLevel = BudgetLevel.WITHIN
@@ -56,7 +57,8 @@ class _LeasedAccount:
         account = self.account
         amounts = () if is_next_day else (account.used_usd, account.reserved_usd, account.observed_usd)
         used, reserved, observed = map(micro_usd, amounts or (ZERO, ZERO, ZERO))
-        return ShareRequest(self.scope, account.limit_micro_usd, used, reserved, self.sessions, observed)
+        weight = max(self.sessions, int(trio.current_time() < self.awaited_until))
+        return ShareRequest(self.scope, account.limit_micro_usd, used, reserved, weight, observed)
 
 
 class SharedAccounts:
@@ -149,14 +151,18 @@ class SharedAccounts:
         await self._renew([entry for entry in self._entries() if entry.is_due(now)])
 
     async def look_up(self, user: str) -> None:
-        """Learn at once what a user has spent on other instances."""
-        if self._shares.is_shared and self.account(user).budget.limit_usd is not None:
-            await self._renew([self._entry(user)])
+        """Learn at once what a user has spent on other instances, and lease a share for a session that may begin."""
+        self.follow_date()
+        entries = [self._entry(user)] if self._day.sessions else [self._day, self._entry(user)]
+        for entry in entries:
+            entry.awaited_until = trio.current_time() + limits.SHARE_KEEP_SECONDS
+        if self._shares.is_shared:
+            await self._renew([entry for entry in entries if entry.account.budget.limit_usd is not None])
 
     async def return_all(self) -> None:
         """The process ends: what is neither used nor reserved goes back at once."""
         for entry in self._entries():
-            entry.sessions = 0
+            entry.sessions, entry.awaited_until = 0, float("-inf")
         if self._shares.is_shared:
             await self._renew([entry for entry in self._entries() if entry.account.budget.limit_usd is not None])
 
@@ -187,6 +193,10 @@ class SharedAccounts:
             except StateUnavailable as error:
                 log.warning("shares_not_renewed", reason=str(error))
                 self._note_failure(some)
+            except BaseException:  # a client that left during its admission: what it asked for is still to be told
+                for entry in some:
+                    entry.account.is_changed = True
+                raise
             else:
                 answers += zip(some, shares, strict=True)
         return answers
