@@ -183,7 +183,7 @@ async def test_a_cancelled_search_returns_at_once_and_frees_its_thread(
     base: SqliteKnowledge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await base.import_chunks("a", "1", chunks("hens"))
-    endless = "WITH RECURSIVE n (x) AS (SELECT ?1 UNION ALL SELECT x FROM n) SELECT max(x), ?2, ?3, 1, 1 FROM n"
+    endless = "WITH RECURSIVE n (x) AS (SELECT ? UNION ALL SELECT x FROM n) SELECT max(x), ?, ?, 1, 1 FROM n"
     with monkeypatch.context() as patch:
         patch.setattr(knowledge, "_SEARCH", endless)
         began = time.perf_counter()
