@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from voice_trio.errors import ConfigurationError
+from voice_trio.settings.access import HMAC_ALGORITHMS, Access, Tokens
 from voice_trio.settings.conversation import (
     DEFAULT_INSTRUCTIONS,
     INSTRUCTIONS_CHARS_MAX,
@@ -37,17 +38,7 @@ from voice_trio.settings.reading import (
     variables_of,
 )
 from voice_trio.settings.secret_strength import HMAC_KEY_BYTES_MIN, secret_fault
-from voice_trio.settings.service import (
-    CLIENT_SETTINGS,
-    HMAC_ALGORITHMS,
-    SAFE_CLIENT_SETTINGS,
-    Access,
-    Limits,
-    Observability,
-    Shared,
-    Tokens,
-    Web,
-)
+from voice_trio.settings.service import CLIENT_SETTINGS, SAFE_CLIENT_SETTINGS, Limits, Observability, Shared, Web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

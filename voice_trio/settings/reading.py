@@ -1,7 +1,7 @@
 """Reads groups of settings from a mapping of names to texts, with one message for each fault.
 
-Knows how variables are read, validated, masked and displayed. `settings.conversation` and `settings.service` define
-the variables.
+Knows how variables are read, validated, masked and displayed. `settings.access`, `settings.conversation` and
+`settings.service` define the variables.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from voice_trio.settings.secret_strength import secret_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -118,6 +120,17 @@ def any_case(*names: str) -> BeforeValidator:
     """A validator that accepts `names` in upper and lower case."""
     by_lower = {name.lower(): name for name in names}
     return BeforeValidator(lambda text: by_lower.get(text.lower(), text) if isinstance(text, str) else text)
+
+
+def strong_secret(bytes_min: int, use: str) -> AfterValidator:
+    """A validator of one secret; `use` names what needs `bytes_min` bytes."""
+
+    def check(secret: SecretStr) -> SecretStr:
+        if fault := secret_fault(secret.get_secret_value(), bytes_min, use):
+            raise ValueError(fault)
+        return secret
+
+    return AfterValidator(check)
 
 
 def check_url(text: str, schemes: tuple[str, ...]) -> str:
