@@ -205,3 +205,103 @@ def test_where_the_conversation_transcribes_nothing_the_sidecar_has_the_last_wor
     assert isinstance(final, events.TranscriptCompleted)
     assert (final.item_id, final.transcript, final.usage) == ("a", "hens", {"type": "duration", "seconds": 0})
     assert msgspec.json.decode(final.wire)["item_id"] == "a"
+
+
+def test_a_transcription_that_failed_is_billed_once_as_an_estimate(utterances: SidecarUtterances) -> None:
+    speak(utterances, "a", 500)
+    list(sent(utterances))
+    failed = events.TranscriptFailed("s1", "audio_unintelligible")
+    assert said(utterances, failed, failed) == [commands.CountUsage("sidecar", "sidecar_1", None)]
+    assert said(utterances, events.TranscriptCompleted("s1", "hens")) == []
+    assert utterances.disconnected() == []
+
+
+def test_what_belongs_to_no_utterance_says_nothing(utterances: SidecarUtterances) -> None:
+    nameless = (
+        *(delta("s1"), events.TranscriptCompleted("s1", "hens"), events.TranscriptFailed("s1")),
+        *(events.SpeechCommitted("s1"), events.UpstreamError("x"), events.OtherUpstreamEvent("x")),
+    )
+    assert said(utterances, *nameless) == []
+    speak(utterances, "a", 500)
+    list(sent(utterances))
+    assert said(utterances, delta("s2", "")) == []
+    (words,) = said(utterances, delta("s2"))
+    assert words == events.TranscriptDelta("a", " hens")
+
+
+def test_the_words_of_the_sidecar_are_written_as_the_conversations_own(utterances: SidecarUtterances) -> None:
+    utterances.transcribes_alone = True
+    speak(utterances, "a", 500)
+    assert [each.source_id for each in iter(utterances.next, None)] == ["sidecar_1"] * 26
+    words, _, final = said(utterances, delta("s1"), events.TranscriptCompleted("s1", "hens"))
+    assert isinstance(words, events.TranscriptDelta)
+    assert isinstance(final, events.TranscriptCompleted)
+    kind = "conversation.item.input_audio_transcription"
+    assert [msgspec.json.decode(each.wire) for each in (words, final)] == [
+        {
+            **{"event_id": "event_sidecar_1", "type": f"{kind}.delta"},
+            **{"item_id": "a", "content_index": 0, "delta": " hens"},
+        },
+        {
+            **{"event_id": "event_sidecar_2", "type": f"{kind}.completed", "item_id": "a", "content_index": 0},
+            **{"transcript": "hens", "usage": {"type": "duration", "seconds": 0}},
+        },
+    ]
+
+
+def test_another_beginning_ends_the_speech_before_it(utterances: SidecarUtterances) -> None:
+    utterances.admits(events.SpeechStarted("a", 10**9))
+    hear(utterances, 200)
+    utterances.admits(events.SpeechStarted("b", 100))
+    hear(utterances, 400)
+    utterances.admits(events.SpeechStopped("a"))
+    hear(utterances, 200)
+    utterances.admits(events.SpeechCommitted("b"))
+    assert list(sent(utterances)) == [("sound", 200.0), (COMMIT, 0.0), ("sound", 600.0), (COMMIT, 0.0)]
+
+
+def test_sound_from_before_the_beginning_is_sent_once_in_its_order(utterances: SidecarUtterances) -> None:
+    for number in range(10):
+        utterances.hear(silence(20 * (number + 1)), 20.0 * (number + 1))
+    utterances.admits(events.SpeechStarted("a", 1100 - 500))
+    lengths = [round(each.seconds * 1000) for each in iter(utterances.next, None)]
+    assert lengths == [160, 180, 200]
+    utterances.admits(events.SpeechStarted("b", 0))
+    assert list(sent(utterances)) == [("sound", 0.0), (COMMIT, 0.0)]
+
+
+def test_what_is_stopped_keeps_no_sound(utterances: SidecarUtterances) -> None:
+    hear(utterances, 500)
+    utterances.admits(events.SpeechStarted("a", 0))
+    hear(utterances, 500)
+    utterances.stop()
+    assert utterances.next() is None
+    hear(utterances, 100)
+    utterances.admits(events.SpeechStopped("a"))
+    utterances.admits(events.SpeechStarted("b", 0))
+    assert list(sent(utterances)) == [("sound", 100.0)]
+
+
+def test_nothing_is_sent_before_the_sidecar_is_connected() -> None:
+    utterances = SidecarUtterances()
+    hear(utterances, 500)
+    utterances.admits(events.SpeechStarted("a", 0))
+    hear(utterances, 500)
+    assert utterances.next() is None
+    utterances.connected()
+    assert list(sent(utterances)) == [("sound", 1000.0)]
+    assert utterances.dropped_ms == 0
+
+
+def test_the_last_word_is_the_conversations_where_it_transcribes_too(utterances: SidecarUtterances) -> None:
+    speak(utterances, "a", 500)
+    list(sent(utterances))
+    usage = {"type": "duration", "seconds": 1}
+    assert said(utterances, events.TranscriptCompleted("s1", "hens", usage)) == [
+        commands.CountUsage("sidecar", "sidecar_1", usage)
+    ]
+    speak(utterances, "b", 500)
+    list(sent(utterances))
+    utterances.transcribes_alone = True
+    assert utterances.admits(events.TranscriptCompleted("b", "ducks"))
+    assert len(said(utterances, events.TranscriptCompleted("s2", "ducks"))) == 1
