@@ -58,7 +58,7 @@ type_check_command = [
   "PYTHON", "-m", "mypy", "--output=json", "--config-file=../mutants-mypy.ini",
   {", ".join(f'"voice_trio/{folder}"' for folder in MUTATED)}
 ]
-do_not_mutate_patterns = ['\\blog\\.(debug|info|warning|error|exception)\\(', 'assert_never']
+do_not_mutate_patterns = ['log\\.(debug|info|warning|error|exception)\\(', 'assert_never']
 use_git_change_detection = false
 """
 TYPES_CONFIGURATION = """

@@ -235,3 +235,12 @@ async def drop_every_connection(session: SessionFixture) -> None:
     while True:
         await session.model.drop()
         await session.model.wait_for_session(session.model.connections)
+
+
+async def test_a_lost_connection_that_another_breaker_gave_is_a_failure_too(autojump_clock: MockClock) -> None:
+    await trio.lowlevel.checkpoint()
+    breaker = UpstreamBreaker()
+    for number, user in enumerate(USERS):
+        assert not breaker.is_failing
+        assert not breaker.note_lost(user, trio.current_time(), number)
+    assert breaker.is_failing

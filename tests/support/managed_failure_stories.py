@@ -6,6 +6,7 @@ from tests.support.conversation_fixture import BROODING
 from tests.support.managed_stories import asked, commits, sound, speaks
 from tests.support.stories import ManagedStory
 from voice_trio.conversation import commands, events
+from voice_trio.conversation.policy import ALREADY_ACTIVE
 
 
 def responses_that_fail_or_are_cut_short() -> ManagedStory:
@@ -200,5 +201,19 @@ def an_upstream_that_is_lost_and_an_answer_that_is_interrupted_then() -> Managed
     story.feed(events.UpstreamLost())
     story.wait(1.0)
     story.feed(events.UpstreamReady())
+    story.wait(1.0)
+    return story
+
+
+def refusals_by_the_next_upstream_too() -> ManagedStory:
+    story = asked()
+    for _ in range(2):
+        story.feed(events.UpstreamError(ALREADY_ACTIVE, "busy", story.creates()[-1].event_id))
+        story.done("unknown")
+    story.feed(events.UpstreamLost())
+    story.feed(events.UpstreamReady())
+    for _ in range(3):
+        story.feed(events.UpstreamError(ALREADY_ACTIVE, "busy", story.creates()[-1].event_id))
+        story.done("unknown")
     story.wait(1.0)
     return story
