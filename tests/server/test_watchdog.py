@@ -7,12 +7,15 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
+import trio.testing
 
-from voice_trio.server.watchdog import EXIT_STOOD_STILL
+from voice_trio.server.watchdog import EXIT_STOOD_STILL, watching
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,3 +109,15 @@ def test_nothing_is_left_after_an_orderly_end(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert re.search("watchdog.*seconds=2", output)
     assert not list(tmp_path.iterdir())
+
+
+async def test_a_watchdog_that_is_stopped_before_its_first_step_leaves_no_timer_behind_F67(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    async with watching(20):
+        pass
+    await trio.testing.wait_all_tasks_blocked()
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+    assert os.listdir(tmp_path) == []

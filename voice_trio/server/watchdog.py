@@ -74,7 +74,7 @@ class Watchdog:
 
     async def _feed(self) -> None:
         with self._feeding:
-            while True:
+            while not self._is_stopped:  # it may be stopped before its first step: a timer set then would never end
                 with suppress(MemoryError):
                     bytearray(limits.WATCHDOG_MEMORY_BYTES)  # freed at once
                     self._feeds += 1
