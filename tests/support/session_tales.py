@@ -9,6 +9,7 @@ import trio
 from tests.support.budget_fixture import Budgets
 from tests.support.realtime_session_fixture import QUESTION, RealtimeSessionFixture
 from tests.support.session_fixture import SESSION_CONFIG, SessionFixture
+from voice_trio.conversation.turn.history import Said
 from voice_trio.errors import ModelUnavailable
 from voice_trio.session.config import RetryPolicy
 from voice_trio.session.endings import Ending
@@ -29,7 +30,8 @@ async def weather(arguments: str) -> str:
 
 
 async def a_spoken_and_a_typed_question(nursery: trio.Nursery) -> SessionFixture:
-    session = costed(nursery)
+    history = (Said("old1", "user", "How warm?"), Said("old2", "assistant", "Thirty-four degrees."))
+    session = costed(nursery, id_prefix="gw7_", history=history)
     session.model.answers_next(SHORT, SHORT)
     await session.ready()
     session.soon(session.client.speak, 4.0)
@@ -283,7 +285,7 @@ async def a_drop_in_client_that_writes_and_asks(nursery: trio.Nursery) -> Sessio
 
 
 async def a_drop_in_client_that_cancels_and_truncates(nursery: trio.Nursery) -> SessionFixture:
-    session = realtime(nursery)
+    session = realtime(nursery, id_prefix="gw7_")
     session.model.answers_with("Thirty-four degrees and then less.", audio_ms=6000, chunk_ms=1000)
     await session.ready()
     await session.ask("a1")
