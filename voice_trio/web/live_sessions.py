@@ -71,11 +71,11 @@ class LiveSessions:
             self._note_change()
 
     def end(self, session_id: str, ending: Ending) -> bool:
-        """End one session; False if it is not live here."""
+        """End one session; False if it is not live here, or already ends for another reason."""
         found = [session for session in self._sessions if session.config.session_id == session_id]
         for session in found:
             session.end(ending)
-        return bool(found)
+        return any(session.summary.ending is ending for session in found)
 
     def bar(self, users: Collection[str]) -> int:
         """End the sessions of these users (hashes) now, and later ones at their start; returns how many end now."""

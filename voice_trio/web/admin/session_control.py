@@ -93,18 +93,29 @@ class SessionControl:
 
         Raises `StateUnavailable` if it is not on this instance and others cannot be asked.
         """
+        was_asked = False
+        with trio.move_on_after(limits.OPERATOR_END_SECONDS_MAX):
+            while True:
+                outcome = await self._end_once(session_id, was_asked=was_asked)
+                if outcome is not EndOutcome.ASKED:
+                    return outcome
+                was_asked = True
+                await trio.sleep(limits.OPERATOR_POLL_SECONDS)
+        return EndOutcome.ASKED if await self._find(session_id) is not None else EndOutcome.UNKNOWN
+
+    async def _end_once(self, session_id: str, *, was_asked: bool) -> EndOutcome:
+        """End it here, or ask the instance that lists it now: a resume may have moved it since the last time."""
         if self._live is not None and self._live.end(session_id, Ending.ENDED_BY_OPERATOR):
             return EndOutcome.ENDED
         found = await self._find(session_id)
-        if found is None:
-            return EndOutcome.UNKNOWN
-        if not await self._state.request(found.instance, InstanceRequest(Verb.END, session_id)):
-            return EndOutcome.UNKNOWN  # that instance is gone, and its sessions with it
-        with trio.move_on_after(limits.OPERATOR_END_SECONDS_MAX):
-            while await self._find(session_id) is not None:  # noqa: ASYNC110  # another process changes it
-                await trio.sleep(limits.OPERATOR_POLL_SECONDS)
-            return EndOutcome.ENDED
-        return EndOutcome.ASKED
+        if found is not None:
+            request = InstanceRequest(Verb.END, session_id)
+            is_alive = found.instance == self._state.instance or await self._state.request(found.instance, request)
+            return EndOutcome.ASKED if is_alive or was_asked else EndOutcome.UNKNOWN  # gone with its instance
+        record = await self._state.directory.record(session_id)
+        if record is not None and record.resumable:
+            return EndOutcome.ASKED  # perhaps between two connections: an instance lists it within a second
+        return EndOutcome.ENDED if was_asked else EndOutcome.UNKNOWN
 
     async def _find(self, session_id: str, *, may_be_missing: bool = False) -> LiveSession | None:
         sessions, is_complete = await self._sessions()
