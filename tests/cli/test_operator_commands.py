@@ -190,6 +190,9 @@ def test_a_wrong_argument_gets_one_line_and_changes_nothing_F18(
         ("sessions", "list", "ann"),
         ("rollout", "bar"),
         ("rollout", "unbar", "ann", "bob"),
+        ("sessions", "delete", "--user", ""),
+        ("sessions", "reset-limit", "--user", ""),
+        ("sessions", "reset-limit", "--user", "x" * 257),
     ],
 )
 def test_a_missing_or_surplus_argument_is_a_usage_error_F18(url: str, arguments: tuple[str, ...]) -> None:
@@ -212,6 +215,7 @@ ADMIN = {"VOICE_ADMIN_TOKEN": "x"}
         ({"VOICE_ADMIN_URL": "http://127.0.0.1:1"} | ADMIN, "cannot reach http://127.0.0.1:1: "),
         ({"VOICE_ADMIN_URL": "wss://[::1]:1/v1/ws/voice"} | ADMIN, "cannot reach https://[::1]:1: "),
         ({"VOICE_ADMIN_URL": "gateway"} | ADMIN, "--url must be a full URL"),
+        ({"VOICE_ADMIN_URL": "http://127.0.0.1:1", "VOICE_ADMIN_TOKEN": "hid\nhidden"}, "--token has a character"),
         ({"VOICE_ADMIN_URL": "http://me:hidden@host"} | ADMIN, "--url must not contain a user name or password"),
         ({"VOICE_ADMIN_URL": f"http://{HUGE}"} | ADMIN, "cannot reach http://xxx"),
     ],

@@ -63,6 +63,8 @@ def open_access(url: str | None, token: str | None) -> OperatorAccess:
     if url:
         if not token:
             raise click.ClickException("--url needs an administrator's token: --token or VOICE_ADMIN_TOKEN")
+        if not token.strip().isprintable():  # the client library would show it in its error
+            raise click.ClickException("--token has a character that no token has, perhaps the end of a line")
         return _GatewayAccess(_base_of(url), token.strip())
     if not os.environ.get("REDIS_URL", "").strip():
         raise click.ClickException("set REDIS_URL, or name a gateway by --url and --token")

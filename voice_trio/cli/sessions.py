@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from voice_trio import limits
 from voice_trio.cli.operator_access import gateway_options, open_access
 from voice_trio.cli.shared_state import with_shared_state
 from voice_trio.settings.reading import echo
@@ -82,8 +83,14 @@ def end(session_id: str | None, user: str | None, url: str | None, token: str | 
         raise SystemExit(1)
 
 
+def _check_id(context: click.Context, option: click.Parameter, user: str) -> str:
+    if not 0 < len(user) <= limits.ID_CHARS_MAX:
+        raise click.BadParameter(f"an id has 1 to {limits.ID_CHARS_MAX} characters")
+    return user
+
+
 @sessions.command()
-@click.option("--user", required=True, metavar="ID", help="The user's id, not their hash.")
+@click.option("--user", required=True, metavar="ID", callback=_check_id, help="The user's id, not their hash.")
 def delete(user: str) -> None:
     """Delete all session records of a user; their open sessions write no new ones."""
     count = with_shared_state(lambda state: state.delete_records(user))
@@ -91,7 +98,7 @@ def delete(user: str) -> None:
 
 
 @sessions.command("reset-limit")
-@click.option("--user", required=True, metavar="ID", help="The user's id, not their hash.")
+@click.option("--user", required=True, metavar="ID", callback=_check_id, help="The user's id, not their hash.")
 def reset_limit(user: str) -> None:
     """Free all rate slots of a user, so that they can start sessions again."""
     with_shared_state(lambda state: state.reset(user))
