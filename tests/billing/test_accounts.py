@@ -137,3 +137,17 @@ def test_every_change_is_to_be_reported() -> None:
         one.is_changed = False
         change()
         assert one.is_changed
+
+
+def test_a_new_days_share_is_short_when_half_of_it_is_used_up_and_is_no_share_of_the_day_after() -> None:
+    shared = account(is_shared=True)
+    shared.set_share(1_000_000, 0)
+    shared.set_next_share(400_000)
+    shared.begin_day()
+    shared.hold(2 * USD, Decimal(0))
+    assert not short(shared)
+    shared.use(USD / 10)
+    assert short(shared)
+    shared.begin_day()
+    shared.set_share(300_000, 0)
+    assert (shared.is_short, shared.limit_micro_usd) == (False, 1_000_000)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_trio.billing.prices import Cost, UsageEstimate, load_prices
+from voice_trio.billing.prices import Cost, Prices, UsageEstimate, load_prices
 from voice_trio.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -194,6 +194,132 @@ def test_a_wrong_table_stops_the_start_by_name(tmp_path: Path, text: str, fault:
 def test_a_missing_table_stops_the_start_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="VOICE_PRICES_FILE: cannot be read"):
         load_prices(tmp_path / "nowhere.toml")
+
+
+RATES = """
+dated = 2026-12-01
+[models.cheap]
+text = {input = 1, cached = 2, output = 3}
+audio = {input = 4, cached = 50, output = 6}
+image = {input = 7, cached = 8, output = 9}
+[models.dear]
+text = {input = 10, cached = 11, output = 12}
+audio = {input = 13, cached = 14, output = 15}
+image = {input = 5, cached = 5, output = 500}
+[transcription]
+minute = {per_minute = 0.6}
+hour = {per_minute = 0.3}
+tokens = {per_million_tokens = {audio = 3, text = 1.25, output = 5}}
+"""
+
+
+@pytest.fixture
+def rates(tmp_path: Path) -> Prices:
+    """A table in which each price differs from the others."""
+    path = tmp_path / "prices.toml"
+    path.write_text(RATES)
+    return load_prices(path)
+
+
+def every(times: int) -> dict[str, Any]:
+    """Tokens of each modality, uncached, cached and written: no two counts are equal."""
+    cached = {"text_tokens": 100 * times, "audio_tokens": 200 * times, "image_tokens": 300 * times}
+    uncached = {"text_tokens": 101 * times, "audio_tokens": 202 * times, "image_tokens": 303 * times}
+    return {
+        "input_token_details": {**uncached, "cached_tokens_details": cached},
+        "output_token_details": {"text_tokens": 4 * times, "audio_tokens": 5 * times, "image_tokens": 6 * times},
+    }
+
+
+def test_each_kind_of_token_has_its_own_price(rates: Prices) -> None:
+    millionths = 1 * 1 + 2 * 4 + 3 * 7 + 100 * 2 + 200 * 50 + 300 * 8 + 4 * 3 + 5 * 6 + 6 * 9
+    assert rates.of_response("cheap", every(1)) == Cost(Decimal(millionths) / 10**6)
+    assert rates.output_usd("cheap", every(1)) == Decimal(4 * 3 + 5 * 6 + 6 * 9) / 10**6
+    assert rates.output_usd("cheap", {"input_tokens": 9, "output_tokens": 2}) == Decimal(2 * 6) / 10**6
+    seen = UsageEstimate(10, 20, 1.525, 41, 30)
+    estimate = Decimal(10 * 1 + 20 * 4 + 30 * 7 + 30 * 6 + 11 * 3) / 10**6
+    assert rates.estimated_response("cheap", seen) == Cost(estimate, is_estimate=True, warnings=("usage_missing",))
+
+
+def test_a_fault_of_an_estimate_is_named_once_and_beside_the_missing_price(rates: Prices) -> None:
+    cost = rates.estimated_response("unknown", UsageEstimate(1))
+    assert (cost.is_estimate, cost.warnings) == (True, ("usage_missing", "price_missing"))
+    twice = rates.of_response("unknown", {"input_tokens": "x", "output_tokens": "y"})
+    assert (twice.is_estimate, twice.warnings) == (True, ("price_missing", "usage_malformed"))
+
+
+def test_an_unknown_model_has_in_each_modality_the_price_that_is_nowhere_higher(rates: Prices) -> None:
+    read = rates.of_response("unknown", {"input_token_details": {"text_tokens": 1}})
+    assert read == Cost(Decimal(10) / 10**6, is_estimate=True, warnings=("price_missing",))
+    spoken = rates.of_transcription("unknown", {"seconds": 60})
+    assert spoken == Cost(Decimal("0.6"), is_estimate=True, warnings=("price_missing",))
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "usd", "is_estimate"),
+    [
+        ("minute", {"seconds": 6}, "0.06", False),
+        ("hour", {"type": "duration", "seconds": 6}, "0.03", False),
+        ("hour", {"type": "duration"}, "0", True),
+        # Priced by the minute, reported in tokens: a tenth of a second each, and the text counts nothing.
+        ("minute", {"input_tokens": 60, "input_token_details": {"audio_tokens": 20}}, "0.06", True),
+        ("minute", {"input_tokens": 60, "input_token_details": {"audio_tokens": 20, "text_tokens": 10}}, "0.05", True),
+        ("minute", {"input_tokens": 5, "input_token_details": {"audio_tokens": 20}}, "0.02", True),
+        # Priced by the token: what has no modality is sound.
+        ("tokens", {"input_tokens": 60, "output_tokens": 7}, "0.000215", False),
+        (
+            "tokens",
+            {"input_tokens": 60, "input_token_details": {"audio_tokens": 20, "text_tokens": 30}, "output_tokens": 7},
+            "0.0001625",
+            False,
+        ),
+        ("tokens", {"seconds": 1.26}, "0.000039", True),
+    ],
+)
+def test_transcription_has_the_price_of_its_unit(
+    rates: Prices, model: str, usage: dict[str, Any], usd: str, is_estimate: bool
+) -> None:
+    cost = rates.of_transcription(model, usage)
+    assert (cost.usd, cost.is_estimate) == (Decimal(usd), is_estimate)
+
+
+def test_an_estimated_transcription_has_no_negative_length_and_says_that_it_is_one(rates: Prices) -> None:
+    named: dict[str, Any] = {"is_estimate": True, "warnings": ("usage_missing",)}
+    assert rates.estimated_transcription("minute", 0.5) == Cost(Decimal("0.005"), **named)
+    assert rates.estimated_transcription("minute", -3.0) == Cost(Decimal(0), **named)
+    assert rates.estimated_transcription("tokens", 2.0) == Cost(Decimal("0.00006"), **named)
+    named["warnings"] = ("usage_missing", "price_missing")
+    assert rates.estimated_transcription("unknown", 1.0) == Cost(Decimal("0.01"), **named)
+
+
+def test_a_response_that_was_never_reported_costs_what_was_expected_as_an_estimate(rates: Prices) -> None:
+    expected = Decimal("0.0123")
+    assert rates.unreported(expected) == Cost(expected, is_estimate=True, warnings=("usage_missing",))
+
+
+def test_a_table_without_models_prices_everything_at_nothing_and_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text("dated = 2026-12-01\n[models]\n[transcription]\n")
+    bare = load_prices(path)
+    assert not bare.knows("any")
+    unpriced = Cost(Decimal(0), is_estimate=True, warnings=("price_missing",))
+    assert bare.of_response("any", every(1)) == bare.of_transcription("any", {"seconds": 60}) == unpriced
+    assert bare.estimated_response("any", UsageEstimate(1)).usd == 0
+
+
+def test_sums_of_costs_keep_what_is_an_estimate_and_each_warning_once() -> None:
+    exact, guess = Cost(Decimal(1), warnings=("a", "b")), Cost(Decimal(2), is_estimate=True, warnings=("b", "c"))
+    both = Cost(Decimal(3), is_estimate=True, warnings=("a", "b", "c"))
+    assert exact + guess == both
+    assert guess + exact == Cost(Decimal(3), is_estimate=True, warnings=("b", "c", "a"))
+    assert not (exact + exact).is_estimate
+
+
+def test_of_an_unreadable_cost_and_its_estimate_the_higher_counts() -> None:
+    unreadable = Cost(Decimal(2), warnings=("usage_negative",))
+    for other, usd in ((1, 2), (3, 3)):
+        either = unreadable.or_estimate(Cost(Decimal(other), warnings=("x",)))
+        assert either == Cost(Decimal(usd), is_estimate=True, warnings=("usage_negative",))
 
 
 anything = st.recursive(

@@ -96,3 +96,30 @@ def test_memory_is_bounded_in_days_and_users_and_no_cent_is_lost() -> None:
 
 def test_millionths_are_whole() -> None:
     assert [micro_usd(Decimal(text)) for text in ("0.0000004", "0.0000015", "1.25")] == [0, 2, 1_250_000]
+
+
+def test_each_sum_has_its_part_of_a_cost_and_a_source_counts_in_one_session_once() -> None:
+    spending, ann, bob = Spending(), SessionCosts("s1", "ann"), SessionCosts("s2", "bob")
+    exact, guess = Cost(Decimal(2)), Cost(Decimal(1), is_estimate=True, warnings=("usage_missing",))
+    assert not ann.has_counted("r1")
+    added = [
+        spending.record(*each)
+        for each in (
+            ("2026-11-20", ann, "r1", 1, exact),
+            ("2026-11-20", ann, "r2", 1, guess),
+            ("2026-11-21", ann, "r2", 2, exact),
+            ("2026-11-21", ann, "r3", 2, guess),
+            ("2026-11-20", bob, "r1", 1, exact),
+        )
+    ]
+    assert added == [True, True, False, True, True]
+    assert [costs.has_counted("r3") for costs in (ann, bob)] == [True, False]
+    assert ann.total == Cost(Decimal(4), is_estimate=True, warnings=("usage_missing",))
+    assert (ann.by_turn, ann.estimated_usd, bob.by_turn, bob.estimated_usd) == ({1: 3, 2: 1}, 2, {1: 2}, 0)
+    days = [spending.day(f"2026-11-{number}") for number in (20, 21, 22)]
+    assert [(day.usd, day.estimated_usd, dict(day.by_user)) for day in days] == [
+        (5, 1, {"ann": 3, "bob": 2}),
+        (1, 1, {"ann": 1}),
+        (0, 0, {}),
+    ]
+    assert (spending.total_usd, spending.days()) == (6, ("2026-11-20", "2026-11-21"))

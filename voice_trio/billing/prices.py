@@ -30,6 +30,7 @@ CHARACTERS_PER_TOKEN = 4
 """Of text without a token count: OpenAI's rule of thumb for English."""
 _DATED_NAME = re.compile(r"-20\d\d-\d\d-\d\d$")
 _MILLION = Decimal(1_000_000)
+_FREE = Rates(Decimal(0), Decimal(0), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,8 @@ class Prices:
         self._models = models = table.models
         self._transcription = table.transcription
         self._is_free = table.dated is None
-        known = list(models.values())
         self._dearest = {
-            kind: reduce(lambda one, other: other if one <= other else one, (model[kind] for model in known))
-            for kind in (MODALITIES if known else ())
+            kind: reduce(_dearer, (model[kind] for model in models.values()), _FREE) for kind in MODALITIES
         }
         self._dearest_speech = max(
             table.transcription.values(),
@@ -191,6 +190,10 @@ def _speech_cost(rates: SpeechRates, seconds: Decimal, faults: UsageFaults, *, i
 def _cost(tokens: list[tuple[int, Decimal]], faults: UsageFaults, *, is_estimate: bool) -> Cost:
     usd = sum((count * rate / _MILLION for count, rate in tokens), Decimal(0)).quantize(GRAIN)
     return Cost(usd, is_estimate or faults.is_unreadable, tuple(dict.fromkeys(faults.names)))
+
+
+def _dearer(one: Rates, other: Rates) -> Rates:
+    return other if one <= other else one
 
 
 def _find(table: Mapping[str, Any], model: str) -> Any:
