@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -115,11 +116,10 @@ def test_each_sum_has_its_part_of_a_cost_and_a_source_counts_in_one_session_once
     assert added == [True, True, False, True, True]
     assert [costs.has_counted("r3") for costs in (ann, bob)] == [True, False]
     assert ann.total == Cost(Decimal(4), is_estimate=True, warnings=("usage_missing",))
-    assert (ann.by_turn, ann.estimated_usd, bob.by_turn, bob.estimated_usd) == ({1: 3, 2: 1}, 2, {1: 2}, 0)
+    sums: list[Any] = [ann.by_turn, ann.estimated_usd, bob.by_turn, bob.estimated_usd]
+    assert sums == [{1: 3, 2: 1}, 2, {1: 2}, 0]
     days = [spending.day(f"2026-11-{number}") for number in (20, 21, 22)]
-    assert [(day.usd, day.estimated_usd, dict(day.by_user)) for day in days] == [
-        (5, 1, {"ann": 3, "bob": 2}),
-        (1, 1, {"ann": 1}),
-        (0, 0, {}),
-    ]
-    assert (spending.total_usd, spending.days()) == (6, ("2026-11-20", "2026-11-21"))
+    sums = [(day.usd, day.estimated_usd, dict(day.by_user)) for day in days]
+    assert sums == [(5, 1, {"ann": 3, "bob": 2}), (1, 1, {"ann": 1}), (0, 0, {})]
+    assert spending.total_usd == 6
+    assert spending.days() == ("2026-11-20", "2026-11-21")

@@ -31,12 +31,12 @@ class HeardSpeech:
 
     def started(self, event: events.SpeechStarted) -> None:
         """Speech began."""
-        self._began_ms[event.item_id] = event.audio_start_ms or 0
+        self._began_ms[event.item_id] = event.audio_start_ms
 
     def stopped(self, event: events.SpeechStopped) -> float:
         """Speech ended; returns its seconds, 0 if its beginning is unknown."""
         began_ms = self._began_ms.pop(event.item_id, None)
-        return 0.0 if began_ms is None else max(0.0, ((event.audio_end_ms or 0) - began_ms) / 1000)
+        return 0.0 if began_ms is None else max(0.0, (event.audio_end_ms - began_ms) / 1000)
 
     def take_buffer(self) -> float:
         """The upstream's buffer is empty from now on; returns the seconds that were appended since it last was."""
