@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from tests.support.session_fixture import SessionFixture
+from voice_trio import limits
 from voice_trio.errors import ModelRefused, ModelUnavailable, SettingsRefused
 from voice_trio.session.upstream.breaker import UpstreamAccess, UpstreamBreaker
 
@@ -244,3 +245,52 @@ async def test_a_lost_connection_that_another_breaker_gave_is_a_failure_too(auto
         assert not breaker.is_failing
         assert not breaker.note_lost(user, trio.current_time(), number)
     assert breaker.is_failing
+
+
+async def test_each_failed_probe_doubles_the_pause_up_to_four_seconds_and_a_connection_that_lasts_ends_it(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voice_trio.session.upstream.breaker.with_jitter", lambda pause: pause)
+    breaker, upstream = UpstreamBreaker(), UpstreamFake()
+    await fail(breaker, upstream, *USERS)
+    pauses = []
+    for _ in range(7):
+        pauses.append(round(breaker.seconds_to_probe("newcomer"), 6))
+        with pytest.raises(ModelUnavailable, match="away"):
+            await breaker.dial("newcomer", upstream.dial, waits=True)
+    assert pauses == [0.3, 0.6, 1.2, 2.4, 4.0, 4.0, 4.0]
+    upstream.error = None
+    access = UpstreamAccess(breaker, "ann")
+    assert await access.dial(upstream.dial, waits=True) == "ready"
+    await trio.sleep(limits.UPSTREAM_PROVEN_SECONDS)
+    assert not breaker.is_failing
+    assert access.note_lost()
+    upstream.error = ModelUnavailable("away")
+    await fail(breaker, upstream, *USERS)
+    assert round(breaker.seconds_to_probe("newcomer"), 6) == 0.3
+
+
+async def test_while_one_probes_the_others_wait_or_are_refused_with_the_reason(autojump_clock: MockClock) -> None:
+    breaker, upstream = UpstreamBreaker(), UpstreamFake()
+    await fail(breaker, upstream, *USERS)
+    await trio.sleep(5.0)
+    assert breaker.seconds_to_probe("newcomer") == 0.0
+    upstream.seconds, upstream.error = 1.0, None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: breaker.dial("ann", upstream.dial, waits=False))
+        await trio.sleep(0.5)
+        assert breaker.seconds_to_probe("ben") == limits.RECOVERY_ATTEMPT_SECONDS_MAX
+        with pytest.raises(ModelUnavailable, match="the upstream failed several sessions; it will be probed again"):
+            await breaker.dial("ben", upstream.dial, waits=False)
+        began_at = trio.current_time()
+        assert await breaker.dial("cleo", upstream.dial, waits=True) == "ready"
+        assert round(trio.current_time() - began_at, 6) == 1.5
+
+
+async def test_a_row_ends_after_a_minute_without_a_failure_and_not_before(autojump_clock: MockClock) -> None:
+    for pause, is_failing in ((limits.MINUTE_SECONDS - 0.01, True), (limits.MINUTE_SECONDS + 0.01, False)):
+        breaker, upstream = UpstreamBreaker(), UpstreamFake()
+        await fail(breaker, upstream, *USERS[:4])
+        await trio.sleep(pause - upstream.seconds)
+        await fail(breaker, upstream, USERS[4])
+        assert breaker.is_failing is is_failing

@@ -1,28 +1,20 @@
-"""What a turn and a session are in figures, field by field: the log, `turn.metrics`, traces, the summary."""
+"""What a turn is in figures, field by field, in the log and in `turn.metrics`; and when observers see a session."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 
-import pytest
-
 from tests.support.turn_records import turn
-from voice_trio import limits
 from voice_trio.billing.prices import Cost
-from voice_trio.conversation import commands
 from voice_trio.conversation.session_events import QueryMetrics, TurnMetrics
 from voice_trio.conversation.turn.record import Outcome, SearchRecord, TurnRecord, TurnTimestamps
-from voice_trio.session.endings import Ending
 from voice_trio.session.observers import Observer, Observers
 from voice_trio.session.spend.cost_meter import CostMeter
-from voice_trio.session.summary import Activity, Summary, activity_of, count_bounded
+from voice_trio.session.summary import Summary
 from voice_trio.session.telemetry.turn_reports import (
-    SummaryObserver,
     TurnLog,
     TurnMetricsSender,
-    TurnTraces,
     turn_fields,
 )
 
@@ -149,118 +141,6 @@ def test_turns_that_are_merged_count_from_the_first_of_them_and_the_next_turn_fr
     for record in (joined, RECORD, RECORD):
         sender.on_over(record)
     assert [each.stages_ms["committed"] for each in sent] == [4500, 2500]
-
-
-def test_traces_have_each_turn_with_its_session_and_its_user() -> None:
-    seen: list[tuple[object, ...]] = []
-
-    class Recorder:
-        def trace(self, record: TurnRecord) -> None:
-            seen.append((record,))
-
-        def turn(self, record: TurnRecord, session_id: str, user: str) -> None:
-            seen.append((record, session_id, user))
-
-    recorder = Recorder()
-    TurnTraces(recorder, recorder, "s1", "ann").on_turn(RECORD)  # type: ignore[arg-type]  # only these two are called
-    assert seen == [(RECORD,), (RECORD, "s1", "ann")]
-
-
-def test_the_summary_counts_each_turn_each_usage_once_and_the_cost_so_far() -> None:
-    summary, meter = Summary("s1"), Meter(session_is_estimate=True)
-    observer = SummaryObserver(summary, meter)
-    records = [
-        turn("joined"),
-        replace(turn("completed"), outcome=Outcome.HIDDEN),
-        replace(turn("cancelled"), outcome=Outcome.HIDDEN),
-        replace(turn("cancelled"), outcome=Outcome.LATE),
-        turn("failed"),
-    ]
-    for record in records:
-        observer.on_command(commands.ReportTurn(record), 0.0)
-    assert (summary.turns, summary.interruptions, summary.cost) == (4, 2, Cost())
-    assert summary.outcomes == {"hidden": 2, "late": 1}
-    observer.on_command(commands.CountUsage("response", "r1", {"output_tokens": 1}), 0.0)
-    observer.on_command(commands.CountUsage("response", "r1", None), 0.0)
-    observer.on_command(commands.CountUsage("transcription", "i1", None), 0.0)
-    assert summary.usages == {"r1": ("response", {"output_tokens": 1}), "i1": ("transcription", None)}
-    assert summary.cost == meter.cost
-    summary.cost = Cost()
-    observer.session_closing(0.0)
-    assert summary.cost == meter.cost
-
-
-def test_a_session_has_one_line_in_the_log_with_all_of_its_figures() -> None:
-    summary = Summary(
-        "s1",
-        "ann",
-        Ending.IDLE,
-        was_ready=True,
-        duration_s=60.12345,
-        audio_in_s=50.126,
-        audio_out_s=20.124,
-        turns=3,
-        outcomes=Counter(hidden=2),
-        interruptions=1,
-        recoveries=4,
-        transcription_fallback=True,
-        cost=Cost(Decimal("0.5"), is_estimate=True),
-    )
-    summary.count_error("idle")
-    assert summary.log_fields() == {
-        "ending": "idle",
-        "ready": True,
-        "duration_s": 60.123,
-        "audio_in_s": 50.13,
-        "audio_out_s": 20.12,
-        "turns": 3,
-        "retrieval": {"hidden": 2},
-        "interruptions": 1,
-        "recoveries": 4,
-        "errors": {"idle": 1},
-        "cost_usd": 0.5,
-        "cost_is_estimate": True,
-        "transcription_fallback": True,
-        "sidecar": False,
-    }
-    fresh = Summary("s2").log_fields()
-    assert (fresh["ending"], fresh["ready"], fresh["transcription_fallback"]) == (None, False, False)
-    assert [fresh[name] for name in ("duration_s", "audio_in_s", "audio_out_s", "turns", "interruptions")] == [0] * 5
-    assert (fresh["recoveries"], fresh["cost_usd"], fresh["cost_is_estimate"]) == (0, 0.0, False)
-
-
-def test_errors_are_counted_by_code_up_to_a_number_of_codes() -> None:
-    counts: Counter[str] = Counter()
-    long = "x" * limits.ERROR_CODE_CHARS_MAX
-    assert count_bounded(counts, long + "yz", 2, 2) == long
-    assert count_bounded(counts, "b", 1, 2) == "b"
-    assert count_bounded(counts, "c", 1, 2) == count_bounded(counts, "d", 5, 2) == "other"
-    assert count_bounded(counts, "b", 3, 2) == "b"
-    assert counts == {long: 2, "b": 4, "other": 6}
-    summary = Summary("s1")
-    for number in range(limits.ERROR_CODES_OF_SESSION_MAX + 3):
-        summary.count_error(f"code {number}")
-    assert (len(summary.errors), summary.errors["other"]) == (limits.ERROR_CODES_OF_SESSION_MAX + 1, 3)
-    assert set(summary.errors.values()) == {1, 3}
-
-
-@pytest.mark.parametrize(
-    ("ending", "was_ready", "is_connected", "is_answering", "activity"),
-    [
-        (None, False, False, False, Activity.CONNECTING),
-        (None, False, True, True, Activity.CONNECTING),
-        (None, True, False, True, Activity.RECOVERING),
-        (None, True, True, True, Activity.ANSWERING),
-        (None, True, True, False, Activity.LISTENING),
-        (Ending.IDLE, True, True, True, Activity.ENDING),
-        (Ending.IDLE, False, False, False, Activity.ENDING),
-    ],
-)
-def test_what_a_session_does_now(
-    ending: Ending | None, was_ready: bool, is_connected: bool, is_answering: bool, activity: Activity
-) -> None:
-    summary = Summary("s1", ending=ending, was_ready=was_ready)
-    assert activity_of(summary, is_connected=is_connected, is_answering=is_answering) is activity
 
 
 def test_each_observer_sees_the_session_begin_close_and_end_in_the_order_of_the_list() -> None:

@@ -1,4 +1,4 @@
-"""The reserves of a session, change by change; and the small sums beside them: heard speech, unreported spending."""
+"""The reserves of a session, change by change, and the seconds of speech beside them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from typing import Any
 
 import pytest
 
-from voice_trio import limits
 from voice_trio.conversation import events
 from voice_trio.session.spend.heard_speech import HeardSpeech
 from voice_trio.session.spend.reserves import Reserve, Reserves
-from voice_trio.session.spend.unreported_spend import UnreportedSpend
-from voice_trio.session.spend.utc_days import UtcDays
-from voice_trio.state.state import OTHERS
 
 Held = list[Any]
 
@@ -24,10 +20,6 @@ def usd(text: str) -> Decimal:
 
 def open_in(reserves: Reserves) -> Any:
     return reserves.open, reserves.usd
-
-
-def left_in(spend: UnreportedSpend, day: str = "monday") -> Any:
-    return spend.usd(day), spend.users(day)
 
 
 def response(input_usd: str = "1", output_usd: str = "2") -> Reserve:
@@ -121,63 +113,3 @@ def test_the_buffer_has_what_was_appended_since_it_was_emptied() -> None:
     assert (speech.take_buffer(), speech.stopped(events.SpeechStopped("i1", 900))) == (0.0, 0.0)
     speech.follow(lambda: seconds)
     assert speech.take_buffer() == 6.5
-
-
-def test_whole_millionths_are_taken_and_fractions_stay() -> None:
-    spend = UnreportedSpend()
-    assert left_in(spend) == (0, set())
-    spend.add("monday", "ann", usd("0.0000025"))
-    spend.add("monday", "bob", usd("0.0000009"))
-    spend.add("monday", "cyd", usd("0.000001"))
-    spend.add("tuesday", "ann", usd("1"))
-    assert spend.days == ("monday", "tuesday")
-    assert left_in(spend) == (usd("0.0000044"), {"ann", "cyd"})
-    taken = spend.take("monday")
-    assert (taken.micro_usd, taken.by_user, bool(taken)) == (4, {"ann": 2, "cyd": 1}, True)
-    assert left_in(spend) == (usd("0.0000004"), set())
-    again = spend.take("monday")
-    assert (again.micro_usd, again.by_user, bool(again)) == (0, {}, False)
-    spend.put_back("monday", taken)
-    assert left_in(spend) == (usd("0.0000044"), {"ann", "cyd"})
-    spend.forget("monday")
-    spend.forget("monday")
-    assert "monday" not in spend.days
-    assert [left_in(spend, day) for day in ("monday", "tuesday")] == [(0, set()), (1, {"ann"})]
-    spend.put_back("monday", taken)
-    assert left_in(spend) == (usd("0.000004"), {"ann", "cyd"})
-
-
-def test_a_sum_of_fractions_is_taken_although_no_user_has_a_whole_millionth() -> None:
-    spend = UnreportedSpend()
-    for user in ("ann", "bob"):
-        spend.add("monday", user, usd("0.0000005"))
-    taken = spend.take("monday")
-    assert (taken.micro_usd, taken.by_user, bool(taken)) == (1, {}, True)
-    for user in ("ann", "bob"):
-        spend.add("monday", user, usd("0.0000005"))
-    assert spend.users("monday") == {"ann", "bob"}
-
-
-def test_beyond_a_number_of_users_the_rest_count_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "USERS_REMEMBERED_MAX", 2)
-    spend = UnreportedSpend()
-    for user in ("ann", "bob", "cyd", "dan", "ann"):
-        spend.add("monday", user, usd("0.001"))
-    assert spend.take("monday").by_user == {"ann": 2000, "bob": 1000, OTHERS: 2000}
-
-
-def test_a_day_is_one_of_utc_and_a_clock_that_goes_back_is_named_once_a_step(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    now = limits.DAY_SECONDS * 20_000 - 1.5
-    days = UtcDays(lambda: now)
-    assert (days.today(), days.tomorrow(), days.seconds_to_midnight) == ("2024-10-03", "2024-10-04", 1.5)
-    now += 1.5
-    assert (days.today(), days.tomorrow(), days.seconds_to_midnight) == ("2024-10-04", "2024-10-05", 86_400)
-    assert days.today() == "2024-10-04"
-    assert "clock_went_back" not in "".join(capsys.readouterr())
-    now -= 1.0
-    assert [days.today(), days.today()] == ["2024-10-03"] * 2
-    line = "".join(capsys.readouterr())
-    assert line.count("clock_went_back") == 1
-    assert line.index("2024-10-04") < line.index("2024-10-03")
