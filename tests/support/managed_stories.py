@@ -321,3 +321,63 @@ def events_that_come_twice_or_belong_to_nothing() -> ManagedStory:
     story.feed(events.SpeechCommitted("unannounced"))
     story.wait(0.5)
     return story
+
+
+def a_store_that_answers_at_once() -> ManagedStory:
+    story = ManagedStory()
+    known = 0
+    for turn in range(3):
+        item = f"u{turn}"
+        story.feed(events.SpeechStarted(item))
+        for word in ["how", "warm", "must", "the", "brooder", "be", "in", "winter", "for", "ducks"]:
+            story.wait(0.2)
+            story.feed(events.TranscriptDelta(item, f" {word}"))
+            for search in list(story.searches())[known:]:
+                story.wait(0.004)
+                known += 1
+                story.found(search.search_id, *((BROODING, LAYERS) if turn else (LAYERS,)))
+        commits(story, item, 0.1)
+        for search in list(story.searches())[known:]:
+            story.wait(0.004)
+            known += 1
+            story.found(search.search_id, LAYERS, BROODING)
+        story.wait(0.3)
+        response, _ = story.begin_response(audio_ms=100)
+        story.done(response)
+        story.wait(1.0)
+    return story
+
+
+def a_store_that_is_too_slow_to_be_waited_for() -> ManagedStory:
+    story = ManagedStory(Policy(searches_in_flight_max=2, searches_max=3, prefetch_words_min=2))
+    known = 0
+    for item in ("u1", "u2"):
+        speaks(story, item, "how", "warm", "brooder", "winter", "ducks", "geese", "chicks", every=0.3)
+        for search in list(story.searches())[known:]:
+            known += 1
+            if known % 3:
+                story.found(search.search_id, BROODING)
+            else:
+                story.feed(events.SearchFailed(search.search_id))
+        story.feed(events.TranscriptDelta(item, " hens please"))
+        commits(story, item, 0.1)
+        story.feed(events.TranscriptCompleted(item, "how warm brooder winter ducks geese chicks hens please"))
+        story.wait(0.5)
+        response, _ = story.begin_response(audio_ms=100)
+        story.done(response)
+        story.wait(1.0)
+    return story
+
+
+def a_follow_up_that_takes_the_topic_of_the_question_before() -> ManagedStory:
+    story = ManagedStory()
+    for text in ("how warm must the brooder be in winter", "and for the ducks", "", "why?"):
+        item = story.speak(text)
+        story.commit(item)
+        for search in list(story.searches())[-1:]:
+            story.found(search.search_id, BROODING)
+        story.wait(0.3)
+        response, _ = story.begin_response(audio_ms=100)
+        story.done(response)
+        story.wait(1.0)
+    return story
