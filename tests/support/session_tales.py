@@ -321,3 +321,58 @@ async def a_drop_in_client_whose_session_is_switched_off(nursery: trio.Nursery) 
     await trio.sleep(0.3)
     session.under_test.end(Ending.SWITCHED_OFF)
     return session
+
+
+# Handshakes
+
+
+async def a_server_that_refuses_the_transcription_model(nursery: trio.Nursery) -> SessionFixture:
+    session = costed(nursery, sidecar="auto")
+    session.model.refuse_transcription_model()
+    session.model.answers_next(SHORT)
+    await session.ready()
+    await trio.sleep(0.1)
+    session.model.transcriber.will_hear(QUESTION)
+    session.soon(session.client.speak, 3.5)
+    await session.asks(QUESTION, lasts=3.0, completed_after=0.57)
+    await session.client.hears("response.done")
+    await trio.sleep(2.0)
+    await session.client.end_session()
+    return session
+
+
+async def a_server_that_refuses_the_key(nursery: trio.Nursery) -> SessionFixture:
+    await trio.lowlevel.checkpoint()
+    session = costed(nursery, retry=RetryPolicy(backoff_seconds=0.0))
+    session.model.refuse_key()
+    return session
+
+
+async def a_server_that_never_gets_ready(nursery: trio.Nursery) -> SessionFixture:
+    await trio.lowlevel.checkpoint()
+    session = costed(nursery, retry=RetryPolicy(backoff_seconds=0.0, attempts_max=2))
+    session.model.never_ready()
+    return session
+
+
+async def a_server_that_insists_on_responding_by_itself(nursery: trio.Nursery) -> SessionFixture:
+    await trio.lowlevel.checkpoint()
+    session = costed(nursery, retry=RetryPolicy(backoff_seconds=0.0))
+    session.model.ignore_create_response_false()
+    return session
+
+
+async def a_drop_in_client_whose_server_cannot_be_reached(nursery: trio.Nursery) -> SessionFixture:
+    await trio.lowlevel.checkpoint()
+    session = realtime(nursery, retry=RetryPolicy(backoff_seconds=0.0, attempts_max=1))
+    session.model.refuse_next_connection(ModelUnavailable("away"))
+    return session
+
+
+async def an_upstream_that_takes_nothing(nursery: trio.Nursery) -> SessionFixture:
+    session = costed(nursery, recovery_seconds=1.0)
+    await session.ready()
+    session.upstream_is_away_for(100.0)
+    session.model.stall()
+    await session.client.type("How much light do layers need?")
+    return session
