@@ -324,9 +324,53 @@ async def test_records_written_while_it_is_away_are_there_for_others_when_it_is_
             await is_back(one)
             await is_back(two)
             with trio.fail_after(5):
-                while (found := await two.record("ann", "s1")) is None:  # noqa: ASYNC110  # Redis tells nobody
-                    await trio.sleep(0.02)
+                found = await _as_soon_as_known(two)
+            assert found is not None
             assert (found.revision, found.language) == (2, "zh")
+
+
+async def _as_soon_as_known(state: RedisState) -> SessionRecord | None:
+    while True:
+        try:
+            return await state.record("ann", "s1")
+        except StateUnavailable:
+            await trio.sleep(0.02)
+
+
+async def test_a_short_outage_does_not_say_that_a_session_of_another_instance_has_no_record_F70(
+    redis: RedisServer,
+) -> None:
+    with trio.fail_after(30):
+        async with instance(redis.url) as one, instance(redis.url) as two:
+            assert await two.record("ann", "s1") is None
+            await one.put_record(a_record())
+            redis.kill()
+            with pytest.raises(StateUnavailable):
+                await two.record("ann", "s1")
+            assert await one.record("ann", "s1") == a_record(started=(await _kept(one)).started)
+            redis.start()  # empty
+            found = await _as_soon_as_known(two)
+            assert found is not None
+            assert found.revision == 1
+
+
+async def _kept(state: RedisState) -> SessionRecord:
+    found = await state.record("ann", "s1")
+    assert found is not None
+    return found
+
+
+async def test_after_a_long_outage_a_session_without_a_record_is_begun_anew_F70(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "REDIS_SHORT_OUTAGE_SECONDS", 0.3)
+    with trio.fail_after(30):
+        async with instance(redis.url) as state:
+            redis.kill()
+            with pytest.raises(StateUnavailable):
+                await state.record("ann", "s1")
+            await trio.sleep(0.4)
+            assert await state.record("ann", "s1") is None
 
 
 async def test_a_deletion_while_it_is_away_is_admitted_and_made_good(redis: RedisServer) -> None:

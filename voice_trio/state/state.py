@@ -162,7 +162,7 @@ class State(Protocol):
         ...
 
     async def record(self, user_id: str, session_id: str) -> SessionRecord | None:
-        """The user's record of that session, or None."""
+        """The user's record of that session, or None. Raises `StateUnavailable` if others may have it."""
         ...
 
     async def request(self, instance: str, request: InstanceRequest) -> bool:

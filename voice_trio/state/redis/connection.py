@@ -37,6 +37,13 @@ class RedisConnection:
         self._replied_at = -math.inf  # by the clock of the threads: a late event loop must not count against Redis
         self._down = trio.Event()
         self._up = trio.Event()
+        self._changed_at = -math.inf  # when it went down, or returned
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether Redis is away for a moment, or was, so that records of other instances may be missing for now."""
+        seconds = limits.REDIS_RECORDS_SECONDS if self.is_up else limits.REDIS_SHORT_OUTAGE_SECONDS
+        return trio.current_time() - self._changed_at < seconds
 
     @property
     def is_up(self) -> bool:
@@ -86,6 +93,8 @@ class RedisConnection:
         """Let no call reach Redis, and fail the calls under way unless Redis was only restarted."""
         if self.fault is not fault:
             log.warning("redis_down", fault=fault.value)
+        if self.is_up:
+            self._changed_at = trio.current_time()
         self.fault = fault
         if fault is not RedisFault.RESTARTED:
             for call_scope in tuple(self._calls):
@@ -94,6 +103,8 @@ class RedisConnection:
 
     def mark_up(self) -> None:
         """Let calls reach Redis again."""
+        if self._changed_at > -math.inf:  # not for the first time
+            self._changed_at = trio.current_time()
         self.fault = None
         self._down = trio.Event()
         self._up.set()

@@ -165,17 +165,24 @@ class RedisState(RedisQuotas):
             pending.records.discard(key)
 
     async def record(self, user_id: str, session_id: str) -> SessionRecord | None:
-        """The newest revision; while Redis is unavailable only records of this instance."""
+        """The newest revision; while Redis is unavailable only records of this instance.
+
+        Raises `StateUnavailable` for others while it is away for a moment, or has just returned.
+        """
         own = self._local.records.get(user_id, session_id)
+        is_known = own is not None or self._local.records.deleted_at(user_id) > 0
         try:
             stored = await self._connection.call(self._store.record, user_id, session_id)
         except RedisFailed as failed:
-            if self._denies or failed.fault is RedisFault.BUSY:
+            is_brief = not is_known and self._connection.is_unsettled
+            if self._denies or failed.fault is RedisFault.BUSY or is_brief:
                 raise
             return own
         is_pending = (user_id, session_id) in self._local.pending.records
         if own is not None and is_pending and (stored is None or own.revision > stored.revision):
             return own
+        if stored is None and not is_known and self._connection.is_unsettled:
+            raise StateUnavailable("the other instances have not written their records back yet")
         return stored
 
     async def request(self, instance: str, request: InstanceRequest) -> bool:
