@@ -364,6 +364,8 @@ async def test_users_without_a_session_are_forgotten_where_there_are_too_many(
     assert fleet.instances[0].account("user", "kept").used_usd > 0
     await trio.sleep(1.0)
     assert {scope for day in fleet.ledger._days.values() for scope in day} >= {f"u{number}" for number in range(20)}
+    monkeypatch.undo()
+    assert fleet.instances[0].account("user", "u0").used_usd == Decimal(20 * 64) / 10**6  # it is known all the same
 
 
 async def test_a_look_up_finds_what_was_spent_elsewhere_F14(autojump_clock: MockClock, nursery: trio.Nursery) -> None:

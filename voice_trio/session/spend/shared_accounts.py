@@ -221,9 +221,9 @@ class SharedAccounts:
             return self._day
         entry = self._users.get(scope)
         if entry is None:
-            entry = self._users[scope] = _LeasedAccount(
-                scope, BudgetAccount(self._user_budget, is_shared=self._shares.is_shared)
-            )
+            used = self._spending.day(self._date).by_user.get(scope, ZERO)  # of one that was forgotten
+            account = BudgetAccount(self._user_budget, is_shared=self._shares.is_shared, used_usd=used)
+            entry = self._users[scope] = _LeasedAccount(scope, account)
             if len(self._users) > limits.USERS_REMEMBERED_MAX:
                 self._forget_one()
         return entry
