@@ -133,7 +133,7 @@ class _UpdateRefused(SettingsRefused):
 
     def __init__(self, error: UpstreamError) -> None:
         setting = f" ({error.param})" if error.param else ""
-        super().__init__(f"session.update refused: {error.code or 'error'}{setting}")
+        super().__init__(f"session.update refused: {error.code}{setting}")
         self.code = error.code
         self.may_be_transcription = not error.param or "transcription" in error.param
 
@@ -159,7 +159,7 @@ async def wait_for_state(link: Link, kind: str) -> SessionState:
             if kind == "session.updated" and event.event_id == UPDATE_ID:
                 raise _UpdateRefused(event)
             if kind == "session.created":
-                raise ModelUnavailable(event.code or "error")
+                raise ModelUnavailable(event.code)
 
 
 def _error_of(closed: LinkClosed) -> ModelUnavailable:
