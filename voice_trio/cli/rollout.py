@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from voice_trio.cli.identifier import identifier
 from voice_trio.cli.operator_access import gateway_options, open_access
 from voice_trio.cli.shared_state import with_shared_state
 from voice_trio.errors import BadMessage
@@ -56,7 +57,7 @@ def set_command(added: tuple[str, ...], removed: tuple[str, ...], version: int |
 
 
 @rollout.command()
-@click.argument("user")
+@click.argument("user", callback=identifier)
 @gateway_options
 def bar(user: str, url: str | None, token: str | None) -> None:
     """Refuse USER, by id or hash, and end their open sessions, everywhere within 2 s."""
@@ -64,7 +65,7 @@ def bar(user: str, url: str | None, token: str | None) -> None:
 
 
 @rollout.command()
-@click.argument("user")
+@click.argument("user", callback=identifier)
 @gateway_options
 def unbar(user: str, url: str | None, token: str | None) -> None:
     """Admit USER again, by id or hash. Exit code 1 if they are not barred."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voice_trio import limits
+from voice_trio.cli.identifier import identifier
 from voice_trio.cli.operator_access import gateway_options, open_access
 from voice_trio.cli.shared_state import with_shared_state
 from voice_trio.settings.reading import echo
@@ -29,7 +29,7 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.option("--user", metavar="ID", help="Only those of this user, by id or hash.")
+@click.option("--user", callback=identifier, metavar="ID", help="Only those of this user, by id or hash.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @gateway_options
 def list_command(user: str | None, as_json: bool, url: str | None, token: str | None) -> None:
@@ -47,7 +47,7 @@ def list_command(user: str | None, as_json: bool, url: str | None, token: str | 
 
 
 @sessions.command()
-@click.argument("session_id", metavar="ID")
+@click.argument("session_id", callback=identifier, metavar="ID")
 @click.option("--words", is_flag=True, help="Also what was said and heard, where VOICE_STORE_TRANSCRIPTS is on.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @gateway_options
@@ -60,8 +60,8 @@ def show(session_id: str, words: bool, as_json: bool, url: str | None, token: st
 
 
 @sessions.command()
-@click.argument("session_id", metavar="[ID]", required=False)
-@click.option("--user", metavar="ID", help="All live sessions of this user, by id or hash.")
+@click.argument("session_id", callback=identifier, metavar="[ID]", required=False)
+@click.option("--user", callback=identifier, metavar="ID", help="All live sessions of this user, by id or hash.")
 @gateway_options
 def end(session_id: str | None, user: str | None, url: str | None, token: str | None) -> None:
     """End a live session on whatever gateway; it cannot be resumed. Exit code 1 if there is none."""
@@ -83,14 +83,8 @@ def end(session_id: str | None, user: str | None, url: str | None, token: str | 
         raise SystemExit(1)
 
 
-def _check_id(context: click.Context, option: click.Parameter, user: str) -> str:
-    if not 0 < len(user) <= limits.ID_CHARS_MAX:
-        raise click.BadParameter(f"an id has 1 to {limits.ID_CHARS_MAX} characters")
-    return user
-
-
 @sessions.command()
-@click.option("--user", required=True, metavar="ID", callback=_check_id, help="The user's id, not their hash.")
+@click.option("--user", required=True, callback=identifier, metavar="ID", help="The user's id, not their hash.")
 def delete(user: str) -> None:
     """Delete all session records of a user; their open sessions write no new ones."""
     count = with_shared_state(lambda state: state.delete_records(user))
@@ -98,7 +92,7 @@ def delete(user: str) -> None:
 
 
 @sessions.command("reset-limit")
-@click.option("--user", required=True, metavar="ID", callback=_check_id, help="The user's id, not their hash.")
+@click.option("--user", required=True, callback=identifier, metavar="ID", help="The user's id, not their hash.")
 def reset_limit(user: str) -> None:
     """Free all rate slots of a user, so that they can start sessions again."""
     with_shared_state(lambda state: state.reset(user))

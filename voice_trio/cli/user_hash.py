@@ -6,22 +6,20 @@ import os
 
 import click
 
-from voice_trio import limits
 from voice_trio.auth import tokens
+from voice_trio.cli.identifier import identifier
 from voice_trio.errors import ConfigurationError
 from voice_trio.settings import load_settings
 
 
 @click.command("user-hash")
-@click.argument("user_id", metavar="ID")
+@click.argument("user_id", callback=identifier, metavar="ID")
 def user_hash(user_id: str) -> None:
     """Print the hash of the user ID, as this gateway's logs have it.
 
     ID is the claim `user_id`, else `sub`, of the user's token. The hash depends on VOICE_SIGNING_SECRET, else on the
     first JWT_SECRET: run it with the gateway's environment.
     """
-    if not 0 < len(user_id) <= limits.ID_CHARS_MAX:
-        raise click.UsageError(f"an id has 1 to {limits.ID_CHARS_MAX} characters")
     try:
         # A command serves no clients, so it needs no settings for tokens but the secret.
         settings = load_settings(os.environ | {"ENABLE_VOICE_REALTIME": "false"})
