@@ -75,7 +75,7 @@ class Admission:
         budget: BudgetStatus | None = None,
         upstream: UpstreamStatus | None = None,
     ) -> None:
-        """`holders` are the connections of this process; whoever takes part in takeovers has the same ones."""
+        """`holders` are the connections of this process; all parts of a takeover share them."""
         self._limits = settings.limits
         self._authenticator = Authenticator(settings, verifier, plans, state)
         self._state = state

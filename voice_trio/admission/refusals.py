@@ -155,7 +155,7 @@ def user_budget_exhausted(retry_after: float) -> Refusal:
 def no_resume(cause: str) -> Refusal:
     """The session has ended, its record has expired, or the resume token belongs to another user; for the log, which.
 
-    The client is not told: it may have found the token of somebody else's session.
+    The client does not learn it: it may have found the token of another user's session.
     """
     text = "This session cannot be resumed."
     return Refusal("resume_invalid", 1008, "Resume not possible", text, 403, facts={"cause": cause})

@@ -133,7 +133,7 @@ class ResumeTokens:
         return str(claims["sid"])
 
     def session_id(self, token: str) -> str | None:
-        """The id of the session that a token of ours names, whoever presents it and when; None for any other token."""
+        """The id of the session that a token of ours names, also of an expired one or another user's; else None."""
         try:
             return str(self._verified(token)["sid"])
         except TokenInvalid:

@@ -1,7 +1,7 @@
 """Accounts: what is spent and reserved of one budget, and whether another response may be asked for (I16).
 
-A session, a user's day and a day have one each. Pure: an account knows neither sessions nor other instances; what those
-used, and the share that they leave to this one, it is told.
+A session, a user's day and a day have one each. Pure: an account knows neither sessions nor other instances; its owner
+sets what those used, and the share that they leave to this one.
 """
 
 from __future__ import annotations

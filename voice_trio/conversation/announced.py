@@ -33,20 +33,20 @@ class AnnouncedResponses:
         return tuple(self._open)
 
     def begin(self, event: events.ResponseCreated) -> None:
-        """The client is told that the response begins, once."""
+        """The response's beginning is announced to the client, once."""
         if event.response_id not in self._open and event.response_id not in self._ended:
             self._open[event.response_id] = None
             self._out.to_client(event)
 
     def end(self, event: events.ResponseDone) -> None:
-        """The upstream ended the response: the client is told, unless it was told before or knows nothing of it."""
+        """The upstream ended the response: the client gets its end once, and only of a response that it saw begin."""
         if event.response_id in self._open:
             del self._open[event.response_id]
             self._ended[event.response_id] = None
             self._out.to_client(event)
 
     def give_up(self, response_id: str | None, status: str, reason: str) -> None:
-        """The upstream's own end of the response is not waited for: the client is told that it is over."""
+        """The client gets an end of the response now; the upstream's own end is not waited for."""
         if response_id is not None:
             self.end(events.ResponseDone(response_id, status, reason))
 

@@ -1,4 +1,4 @@
-"""A response of the upstream that was asked for, and the words in which its end is told."""
+"""A response of the upstream that was asked for, and the texts of its end."""
 
 from __future__ import annotations
 

@@ -43,9 +43,9 @@ R = TypeVar("R", bound=Response)
 # arrive late and could end the next response. Only after `done_seconds_max` is it cancelled by id; after as long again
 # the slot is free without its `response.done`.
 #
-# **Silent, stalled.** The client is told each `silent_seconds` that nothing comes of its response. An active one
-# without any event for `stall_seconds_max` is cancelled by id and not waited for. A function that the gateway runs for
-# it is no silence.
+# **Silent, stalled.** While nothing comes of its response, the client gets a notice each `silent_seconds`. An active
+# one without any event for `stall_seconds_max` is cancelled by id and not waited for. A function that the gateway runs
+# for it is no silence.
 #
 # **Given up.** Where the slot waits no longer for a `response.done`, the client still does. It gets one from the
 # gateway then, and nothing of that response afterwards (I14): `AnnouncedResponses`.
@@ -197,7 +197,7 @@ class ResponseSlot(Generic[R]):
             self.announced.give_up(response_id, "cancelled", CLIENT_CANCELLED)
 
     def silent(self, tag: str, now: float) -> None:
-        """If nothing has come of this response for `silent_seconds`, the client is told, and again after as long."""
+        """Send a notice if nothing has come of this response for `silent_seconds`, and again after as long."""
         response = self.open
         if response is None or response.tag != tag or response.interrupted:
             return

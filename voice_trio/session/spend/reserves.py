@@ -49,7 +49,7 @@ class Reserve:
 
 
 class Reserves:
-    """The open reserves by id. `hold` is told each change of what is reserved, and of what of it is known as used.
+    """The open reserves by id. `hold` gets what is reserved, and what of it is known as used, at each change.
 
     `is_billed` says whether an id has its bill: events of it that come later, or again, reserve nothing.
     """
