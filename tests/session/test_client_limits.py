@@ -99,10 +99,10 @@ def test_a_drop_in_clients_frames_are_handled_later_and_none_is_dropped() -> Non
     decoder = RealtimeFrameDecoder(ClientEventReader(ClientSettings(SESSION_CONFIG.model, frozenset()), "vt_"), 0.0)
     for number in range(limits.NOT_JSON_MAX + 1):
         assert not decoder.limits.is_exceeded
-        for frame in ('{"type":"nonsense"}', "nonsense"):
+        for frame, not_json in (('{"type":"nonsense"}', number), ("nonsense", number + 1)):
             with pytest.raises(InvalidEvent):
                 decoder.decode(frame)
-        assert decoder.limits.not_json == number + 1
+            assert decoder.limits.not_json == not_json
     assert decoder.limits.is_exceeded
     ahead = limits.PASSTHROUGH_AHEAD_SECONDS_MAX
     assert decoder.pause("", AudioAppended("", ahead * 1000), 0.0) == 0.0
