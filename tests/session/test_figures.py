@@ -93,6 +93,7 @@ def test_a_turn_has_one_line_in_the_log_with_all_of_its_figures() -> None:
     assert log.lines == [("turn", LINE)]
     bare = turn_fields(replace(turn(), searches=(SEARCHES[0],)), Cost())
     assert (bare["retrieval"], bare["stages_ms"], bare["searches"][0]["at_ms"]) == (None, {}, 10_200)
+    assert len(turn_fields(replace(RECORD, searches=SEARCHES * 20), Cost())["searches"]) == 32
 
 
 def metrics(record: TurnRecord, meter: CostMeter, *before: TurnRecord) -> TurnMetrics:

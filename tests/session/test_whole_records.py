@@ -14,7 +14,7 @@ from voice_trio import limits
 from voice_trio.billing.prices import Cost
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.retrieval.passage import Passage
-from voice_trio.conversation.turn.record import Outcome, SearchRecord, TurnTimestamps
+from voice_trio.conversation.turn.record import SearchRecord, TurnTimestamps
 from voice_trio.conversation.turn.snapshot import OpenTurn
 from voice_trio.session.endings import Ending
 from voice_trio.session.observers import FlushQueued, FlushSent, Observer
@@ -23,7 +23,6 @@ from voice_trio.session.summary import Summary
 from voice_trio.session.telemetry.finished_turns import FinishedTurns
 from voice_trio.session.telemetry.record_writer import RecordWriter
 from voice_trio.session.telemetry.turn_recorder import TurnRecorder
-from voice_trio.session.telemetry.turn_reports import TurnMetricsSender, turn_fields
 from voice_trio.settings import load_settings
 from voice_trio.state.memory_state import MemoryState
 from voice_trio.state.rollout import first_rollout
@@ -33,7 +32,6 @@ from voice_trio.state.state import Quotas
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from voice_trio.conversation.session_events import TurnMetrics
     from voice_trio.conversation.turn.record import TurnRecord
 
 NEW = SessionRecord(session_id="vs_1", user_id="ada", instance="old", started=5.0, duration_seconds=600.0)
@@ -193,64 +191,3 @@ def test_a_turn_whose_flush_does_not_leave_waits_for_the_next_turn_or_the_end_an
     assert {record.stages.flush_sent for record in reported.records} == {None}
     recorder.session_closing(5.0)
     assert len(reported.records) == 3
-
-
-FULL = replace(
-    turn(),
-    typed=True,
-    outcome=Outcome.WAITED,
-    stale=True,
-    waited_ms=120,
-    queries=2,
-    passages=(("t", "s"), ("t2", "s2")),
-    heard_ms=800,
-    stages=TurnTimestamps(speech_started=10.0, committed=11.0, flush_queued=9.5),
-    searches=(SearchRecord(10.5, 0.1234, "found", True), SearchRecord(9.0, None, "unfinished", False)),
-)
-
-
-def test_the_log_of_a_turn_has_its_figures_and_none_of_its_words() -> None:
-    fields = turn_fields(FULL, Cost(Decimal("0.25")))
-    searches = [
-        {"at_ms": 1000, "took_ms": 123.4, "outcome": "found", "local": True},
-        {"at_ms": -500, "took_ms": None, "outcome": "unfinished", "local": False},
-    ]
-    assert fields == {
-        **{"turn": 1, "status": "completed", "typed": True, "retrieval": "waited", "stale": True, "waited_ms": 120},
-        **{"queries": 2, "passages": 2, "heard_ms": 800, "received_ms": 900, "cost_usd": 0.25},
-        **{"stages_ms": {"speech_started": 500, "committed": 1500, "flush_queued": 0}, "searches": searches},
-    }
-    empty = turn_fields(replace(FULL, outcome=None, stages=TurnTimestamps(), searches=FULL.searches * 20), Cost())
-    assert (empty["retrieval"], empty["stages_ms"], len(empty["searches"])) == (None, {}, 32)
-
-
-def test_the_metrics_of_a_turn_begin_with_the_first_of_those_that_were_joined() -> None:
-    sent: list[TurnMetrics] = []
-    sender = TurnMetricsSender("vt_", PaidMeter(), sent.append)
-    sender.on_over(replace(FULL, status="joined", stages=TurnTimestamps(speech_started=8.0)))
-    sender.on_over(replace(FULL, status="joined"))
-    assert sent == []
-    sender.on_over(replace(FULL, said_items=(("u1", "x"), ("vt_u2", "y")), heard_items=(("a1", "z"),)))
-    sender.on_over(replace(FULL, stages=TurnTimestamps(committed=7.0)))
-    sender.on_over(replace(FULL, stages=TurnTimestamps()))
-    first, second, third = map(msgspec.to_builtins, sent)
-    queries = [
-        {"at_ms": 2500, "took_ms": 123, "outcome": "found", "local": True},
-        {"at_ms": 1000, "took_ms": None, "outcome": "unfinished", "local": False},
-    ]
-    assert first == {
-        **{"turn": 1, "status": "completed", "user_items": ("u1",), "answer_items": ("a1",)},
-        **{"stages_ms": {"committed": 3000}, "queries": tuple(queries)},
-        **{"cost_usd": 0.5, "session_cost_usd": 2.0, "cost_is_estimate": True},
-    }
-    assert (second["stages_ms"], second["queries"][0]["at_ms"]) == ({"committed": 0}, 3500)
-    assert (third["stages_ms"], third["queries"]) == ({}, ())
-
-
-class PaidMeter(CostMeter):
-    @property
-    def cost(self) -> Cost:
-        return Cost(Decimal(2), True)
-
-    def cost_of_turn(self, turn_id: int) -> Cost:
-        return Cost(Decimal(turn_id) / 2)
