@@ -19,7 +19,7 @@ def usd(text: str) -> Decimal:
 
 
 def open_in(reserves: Reserves) -> Any:
-    return reserves.open, reserves.usd
+    return reserves.open, sum(reserves[key].usd for key in reserves.open)
 
 
 def response(input_usd: str = "1", output_usd: str = "2") -> Reserve:

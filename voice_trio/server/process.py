@@ -82,7 +82,8 @@ async def open_gateway(
             gateway = _make_gateway(settings, services, prices, reports, peers or NoWorkerPeers(), nursery)
             start_background_tasks(gateway)
             expected_spend = ExpectedSpendReporter(gateway.daily_budget, gateway.state.expected_spend)
-            nursery.start_soon(keep_running, expected_spend.run)
+            if gateway.state.health.enabled:
+                nursery.start_soon(keep_running, expected_spend.run)
             try:
                 yield gateway
             finally:  # after a second signal too: what the sessions cost is reported last
@@ -174,9 +175,10 @@ def start_background_tasks(gateway: Gateway) -> None:
         keep_links_alive,
         partial(watch_load, gateway),
         InstanceHeartbeat(gateway).run,
-        LostSessionWatch(gateway.state, gateway.webhook).run,
         partial(report_sessions, gateway.state, gateway.live),
     ]
+    if gateway.state.health.enabled:  # without Redis nothing of a killed process is left to other instances
+        tasks.append(LostSessionWatch(gateway.state, gateway.webhook).run)
     if isinstance(peers, FolderWorkerPeers):
         tasks += [partial(peers.serve, gateway.snapshot), partial(_refresh_gauges, gateway.statistics)]
     for task in tasks:

@@ -71,11 +71,6 @@ class Reserves:
         """The ids of the open reserves, oldest first."""
         return tuple(self._open)
 
-    @property
-    def usd(self) -> Decimal:
-        """What is reserved in all."""
-        return sum((reserve.usd for reserve in self._open.values()), ZERO)
-
     def put(self, key: str, reserve: Reserve) -> None:
         """Open a reserve, in place of one of that id."""
         self.release(key)

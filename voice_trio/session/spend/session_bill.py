@@ -67,7 +67,7 @@ class SessionBill(CostMeter):
 
     @property
     def reserved_micro_usd(self) -> int:
-        return micro_usd(self._estimator.reserves.usd)
+        return micro_usd(self._account.reserved_usd)
 
     def cost_of_turn(self, turn_id: int) -> Cost:
         return Cost(self.costs.by_turn.get(turn_id, ZERO))

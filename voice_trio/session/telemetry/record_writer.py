@@ -75,7 +75,7 @@ class RecordWriter(Observer):
         self._usage = record.usage
         self._counted: set[str] = set()
         self._unreported: set[int] = set()
-        self._open_turns: Callable[[], tuple[OpenTurn, ...]] = tuple
+        self._open_turns: Callable[[], tuple[OpenTurn, ...]] | None = None
         self._meter = CostMeter()
         self._ready_at: float | None = None
         self._summary: Summary | None = None
@@ -136,7 +136,8 @@ class RecordWriter(Observer):
     async def run(self) -> None:
         """Write each new state, until cancelled."""
         while True:
-            with trio.move_on_after(limits.RECORD_LOOK_SECONDS if self._unreported else math.inf):
+            goes_on = self._unreported and self._open_turns is not None
+            with trio.move_on_after(limits.RECORD_LOOK_SECONDS if goes_on else math.inf):
                 await self._changed.wait()
             self._changed = trio.Event()
             if self._look():
@@ -167,7 +168,8 @@ class RecordWriter(Observer):
         """The record with what the conversation and the bill say now; equal to the last one if that is nothing new."""
         is_over = self._record.end_reason is not None
         status = "ended" if is_over else OPEN
-        open_turns = [self._turns.recorded(turn.said_items, turn.heard_items, status) for turn in self._open_turns()]
+        ahead = () if self._open_turns is None else self._open_turns()
+        open_turns = [self._turns.recorded(turn.said_items, turn.heard_items, status) for turn in ahead]
         cost = 0 if self._summary is None else micro_usd(self._summary.cost.usd)
         return msgspec.structs.replace(
             self._record,

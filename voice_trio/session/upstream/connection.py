@@ -121,7 +121,7 @@ class UpstreamConnection:
     def send_audio(self, audio: str, duration_ms: float, now: float) -> None:
         """Send sound of the client; `audio` is base64 that has been checked."""
         self._sound_until = max(self._sound_until, now) + duration_ms / 1000
-        self._append(audio, duration_ms)
+        self._append(audio, duration_ms, now)
 
     def count_in(self, account: ByteAccount) -> None:
         """Count what waits to be written in the client's account from now on."""
@@ -169,20 +169,21 @@ class UpstreamConnection:
         with scope:
             while True:
                 await trio.sleep(SILENCE_MS / 1000)
-                if trio.current_time() - self._sound_until >= SILENCE_AFTER_SECONDS:
-                    self._append(audio, SILENCE_MS)
+                now = trio.current_time()
+                if now - self._sound_until >= SILENCE_AFTER_SECONDS:
+                    self._append(audio, SILENCE_MS, now)
 
     async def close(self) -> None:
         """Close the link; the caller bounds it."""
         if self._link is not None:
             await self._link.aclose()
 
-    def _append(self, audio: str, duration_ms: float) -> None:
+    def _append(self, audio: str, duration_ms: float, now: float) -> None:
         if self._sidecar is not None:
             self._sidecar.hear(audio, duration_ms)
         frame = append_audio(audio)
         if self._kept is not None and self._queue.is_open:
-            self._kept.add(frame, duration_ms, trio.current_time())
+            self._kept.add(frame, duration_ms, now)
         try:
             self._queue.put_audio(frame, duration_ms)
         except ModelUnavailable as error:

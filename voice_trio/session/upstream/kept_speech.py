@@ -40,7 +40,7 @@ class KeptSpeech:
         while self._ms > seconds_max * 1000:
             self._drop_oldest()
         self._count()
-        while self._frames and self.account is not None and self.account.is_tight and self.account.is_over_base:
+        while self._frames and self.account is not None and self.account.is_over_base and self.account.is_tight:
             self._drop_oldest()
             self._count()
 
