@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_trio.server.unadmitted import Unadmitted, UnadmittedConnections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PUBLIC, OTHER = "8.8.8.8", "9.9.9.9"
 
@@ -84,8 +89,10 @@ async def test_of_those_that_wait_for_their_client_one_makes_room_the_idle_ones_
         assert len(connections) == 4
 
 
-async def test_an_address_with_many_connections_displaces_its_own_and_not_the_one_of_another_I13() -> None:
-    connections = UnadmittedConnections(20, 16)
+async def displaced_by_a_newcomer(
+    connections: UnadmittedConnections, arrivals: Iterable[tuple[str, str, int]]
+) -> list[str]:
+    """The names of those displaced, after so many of each name and address have come and then one more connection."""
     displaced: list[str] = []
 
     async def wait(slot: Unadmitted, name: str) -> None:
@@ -94,34 +101,25 @@ async def test_an_address_with_many_connections_displaces_its_own_and_not_the_on
         displaced.append(name)
 
     async with trio.open_nursery() as nursery:
-        for name, peer, count in (("one", OTHER, 1), ("office", "7.7.7.7", 7), ("flood", PUBLIC, 40)):
+        for name, peer, count in arrivals:
             for _ in range(count):
                 nursery.start_soon(wait, added(connections, peer), name)
                 await trio.testing.wait_all_tasks_blocked()
         added(connections, "6.6.6.6")
         await trio.testing.wait_all_tasks_blocked()
-        assert displaced == ["flood"] * 29
+        found = list(displaced)
         nursery.cancel_scope.cancel()
+    return found
+
+
+async def test_an_address_with_many_connections_displaces_its_own_and_not_the_one_of_another_I13() -> None:
+    arrivals = (("one", OTHER, 1), ("office", "7.7.7.7", 7), ("flood", PUBLIC, 40))
+    assert await displaced_by_a_newcomer(UnadmittedConnections(20, 16), arrivals) == ["flood"] * 29
 
 
 async def test_the_users_of_one_office_make_no_room_before_those_who_have_waited_longer_I13() -> None:
-    connections = UnadmittedConnections(10, 16)
-    displaced: list[str] = []
-
-    async def wait(slot: Unadmitted, name: str) -> None:
-        with slot.receiving(60):
-            await trio.Event().wait()
-        displaced.append(name)
-
-    async with trio.open_nursery() as nursery:
-        for name, peer, count in (("oldest", OTHER, 1), ("office", "7.7.7.7", 8), ("last", PUBLIC, 1)):
-            for _ in range(count):
-                nursery.start_soon(wait, added(connections, peer), name)
-                await trio.testing.wait_all_tasks_blocked()
-        added(connections, "6.6.6.6")
-        await trio.testing.wait_all_tasks_blocked()
-        assert displaced == ["oldest"]
-        nursery.cancel_scope.cancel()
+    arrivals = (("oldest", OTHER, 1), ("office", "7.7.7.7", 8), ("last", PUBLIC, 1))
+    assert await displaced_by_a_newcomer(UnadmittedConnections(10, 16), arrivals) == ["oldest"]
 
 
 async def test_a_connection_that_has_made_room_makes_none_again_I13() -> None:

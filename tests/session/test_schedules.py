@@ -18,8 +18,8 @@ from tests.support.session_stories import (
     Story,
     check_I1_one_answer_at_a_time,
     check_I6_truncations,
-    do,
     is_context,
+    live,
     stories,
 )
 from voice_trio import limits
@@ -46,17 +46,7 @@ def test_the_invariants_hold_under_very_many_schedules(schedule: object, story: 
 async def play(story: Story) -> None:
     async with trio.open_nursery() as nursery:
         session = SessionFixture(nursery, reports_flush=story.reports, duration_seconds=SECONDS, idle_seconds=1000.0)
-        session.model.answers_next(*story.answers)
-        session.model.interrupt_after(story.cut_after)
-        session.knowledge.answer_after(story.search_seconds)
-        await session.ready()
-        for deed in story.deeds:
-            await trio.sleep(deed.after)
-            if not session.over.is_set():
-                await do(session, deed)
-        await trio.sleep(12.0)
-        session.client.read_again()
-        await session.over.wait()
+        await live(session, story)
         await session.client.is_closed()  # it has read what was written last
         check(session)
         if not story.reports and not {"report", "cut"} & {deed.what for deed in story.deeds}:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.session_fixture import SessionFixture
-from tests.support.session_stories import Story, do, stories
+from tests.support.session_stories import Story, live, stories
 from voice_trio.session.spend.cost_meter import CostMeter
 from voice_trio.session.telemetry.record_writer import RecordWriter, history_of
 from voice_trio.settings import load_settings
@@ -82,17 +82,7 @@ async def play(story: Story) -> None:
         store.session = session
         writer.follow(session.under_test.open_turns, CostMeter())
         nursery.start_soon(writer.run)
-        session.model.answers_next(*story.answers)
-        session.model.interrupt_after(story.cut_after)
-        session.knowledge.answer_after(story.search_seconds)
-        await session.ready()
-        for deed in story.deeds:
-            await trio.sleep(deed.after)
-            if not session.over.is_set():
-                await do(session, deed)
-        await trio.sleep(12.0)
-        session.client.read_again()
-        await session.over.wait()
+        await live(session, story)
         await writer.write_last()
         check_that_no_word_is_there_twice(store)
         if "cut" not in {deed.what for deed in story.deeds}:

@@ -80,6 +80,21 @@ stories = st.builds(
 )
 
 
+async def live(session: SessionFixture, story: Story) -> None:
+    """The session from its beginning to its end."""
+    session.model.answers_next(*story.answers)
+    session.model.interrupt_after(story.cut_after)
+    session.knowledge.answer_after(story.search_seconds)
+    await session.ready()
+    for deed in story.deeds:
+        await trio.sleep(deed.after)
+        if not session.over.is_set():
+            await do(session, deed)
+    await trio.sleep(12.0)
+    session.client.read_again()
+    await session.over.wait()
+
+
 async def do(session: SessionFixture, deed: Deed) -> None:
     words = " ".join(WORDS[: deed.size])
     match deed.what:

@@ -12,8 +12,7 @@ from urllib.parse import quote, urlsplit
 import click
 import httpx2
 
-from voice_trio.cli.shared_state import with_shared_state
-from voice_trio.settings import load_settings
+from voice_trio.cli.shared_state import command_settings, with_shared_state
 from voice_trio.settings.reading import check_url
 from voice_trio.web.admin.bars import set_barred
 from voice_trio.web.admin.session_control import UNKNOWN_SESSION, EndOutcome, SessionControl
@@ -94,7 +93,7 @@ def _control(state: State) -> SessionControl:
 
 def _secrets() -> tuple[SecretStr, ...]:
     """The gateways' secrets if they are configured here too; a random one would give hashes of its own."""
-    settings = load_settings(os.environ | {"ENABLE_VOICE_REALTIME": "false"})
+    settings = command_settings()
     is_known = settings.tokens.signing_secret_given is not None or settings.tokens.jwt_secrets
     return settings.hashing_secrets if is_known else ()
 

@@ -25,16 +25,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def command_settings() -> Settings:
+    """The settings of a command; it serves no clients, so none for tokens is required.
+
+    Raises `click.ClickException` with all faults.
+    """
+    try:
+        return load_settings(os.environ | {"ENABLE_VOICE_REALTIME": "false"})
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
+
+
 def with_shared_state(do: Callable[[State], Awaitable[T]]) -> T:
     """Run `do` on the state in the configured Redis and return its result; never on this process's own memory.
 
     Raises `click.ClickException` if Redis is not configured or fails, or if `do` raises `BadMessage`.
     """
-    try:
-        # A command serves no clients, so it needs no settings for tokens.
-        settings = load_settings(os.environ | {"ENABLE_VOICE_REALTIME": "false"})
-    except ConfigurationError as error:
-        raise click.ClickException(str(error)) from error
+    settings = command_settings()
     if settings.shared.redis_url is None or not settings.shared.redis_enabled:
         raise click.ClickException("REDIS_URL is not set: without Redis each gateway keeps its own state.")
     denying = settings.shared.model_copy(update={"redis_failure_policy": "deny"})

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from voice_trio.auth import tokens
 from voice_trio.cli.identifier import identifier
-from voice_trio.errors import ConfigurationError
-from voice_trio.settings import load_settings
+from voice_trio.cli.shared_state import command_settings
 
 
 @click.command("user-hash")
@@ -20,11 +17,7 @@ def user_hash(user_id: str) -> None:
     ID is the claim `user_id`, else `sub`, of the user's token. The hash depends on VOICE_SIGNING_SECRET, else on the
     first JWT_SECRET: run it with the gateway's environment.
     """
-    try:
-        # A command serves no clients, so it needs no settings for tokens but the secret.
-        settings = load_settings(os.environ | {"ENABLE_VOICE_REALTIME": "false"})
-    except ConfigurationError as error:
-        raise click.ClickException(str(error)) from error
+    settings = command_settings()
     if settings.tokens.signing_secret_given is None and not settings.tokens.jwt_secrets:
         raise click.ClickException("VOICE_SIGNING_SECRET or JWT_SECRET must be set, as the gateway has it.")
     click.echo(tokens.user_hash(user_id, settings.signing_secret))

@@ -193,7 +193,7 @@ async def _next_event(link: Link) -> dict[str, Any]:
 def _refusal(rejected: ConnectionRejected) -> VoiceRefused | VoiceUnreachable:
     try:
         body = msgspec.json.decode(rejected.body or b"")
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except json_text.UNREADABLE:
         body = None
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         return _refused_with(body)

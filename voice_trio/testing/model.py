@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
+from voice_trio.protocols import json_text
 from voice_trio.protocols.realtime import input_events
 from voice_trio.protocols.realtime.items import shown
 from voice_trio.testing import script, user_speech
@@ -250,7 +251,7 @@ class ScriptedModel(AnswerScript):
     def heard_frame(self, frame: str | bytes, session: int) -> None:
         try:
             event = msgspec.json.decode(frame)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+        except json_text.UNREADABLE:
             event = None
         self._heard.record(event if isinstance(event, dict) else {"unreadable": frame}, session)
 

@@ -68,7 +68,7 @@ def read_request(body: str | bytes) -> SecretRequest:
     """The request's body, which may be empty; raises `InvalidEvent`, whose `param` is the wrong field."""
     try:
         fields = json_text.decode(body or b"{}")
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except json_text.UNREADABLE as error:
         raise InvalidEvent("The body is not valid JSON.", code="invalid_json") from error
     if not isinstance(fields, dict):
         raise InvalidEvent("The body must be a JSON object.", code="invalid_json")

@@ -16,6 +16,7 @@ import msgspec
 
 from voice_trio.conversation import events
 from voice_trio.conversation.response import CLIENT_CANCELLED
+from voice_trio.protocols import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,6 +175,6 @@ def _number(value: object) -> int:
 def _decoded(frame: str) -> Fields:
     try:
         value = msgspec.json.decode(frame)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except json_text.UNREADABLE:
         return {}
     return value if isinstance(value, dict) else {}

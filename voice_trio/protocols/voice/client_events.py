@@ -131,7 +131,7 @@ def _bad_message(frame: str, error: msgspec.ValidationError) -> BadMessage:
         kind = _envelope_decoder.decode(frame).type
     except msgspec.ValidationError:
         return BadMessage("the message must be a JSON object with a text `type`")
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except json_text.UNREADABLE:
         return NotJson("the message is not valid JSON")
     if kind in CLIENT_EVENT_TYPES:
         return BadMessage(f"{kind}: {error}")

@@ -203,7 +203,7 @@ def visible_session(session_json: str) -> dict[str, Any]:
     """The parts of the upstream's session object that clients may see; `{}` for text that is no JSON object."""
     try:
         whole = msgspec.json.decode(session_json)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except json_text.UNREADABLE:
         return {}
     return _visible(whole, _SESSION) if isinstance(whole, dict) else {}
 
