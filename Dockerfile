@@ -11,6 +11,7 @@ COPY pyproject.toml constraints.txt ./
 RUN python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']))" > requirements.txt \
  && /opt/voice-trio/bin/pip install -c constraints.txt -r requirements.txt
 COPY README.md LICENSE ./
+COPY clients ./clients
 COPY voice_trio ./voice_trio
 RUN /opt/voice-trio/bin/pip install --no-deps . \
  && /opt/voice-trio/bin/pip uninstall --yes pip

@@ -56,7 +56,7 @@ def add_file_routes(app: QuartTrio, web: Web) -> None:
 class _FileRoutes:
     def __init__(self, web: Web) -> None:
         self._origins = web.allowed_origins
-        self._client_files = {name: _read(name) for name in CLIENT_FILES}
+        self._client_files = {name: _read(name, "client") for name in CLIENT_FILES}
         self._console_files = {name: _read(name) for name in CONSOLE_FILES} if web.console else {}
         self._dashboard_files = {name: _read(name) for name in DASHBOARD_FILES}
         self._console = _read("index.html")
@@ -128,5 +128,5 @@ def _find(served: dict[str, StaticFile], name: str) -> StaticFile:
 
 
 @cache
-def _read(name: str) -> StaticFile:
-    return static_file(name, (files("voice_trio.web") / "static" / name).read_bytes())
+def _read(name: str, folder: str = "static") -> StaticFile:
+    return static_file(name, (files("voice_trio.web") / folder / name).read_bytes())
