@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from voice_trio.settings import Web
     from voice_trio.web.responses import StaticFile
 
-CLIENT_FILES = ("voice.js", "voice.d.ts", "voice-capture.js", "voice-playback.js", "react.js", "react.d.ts")
+_FOLDER = files("voice_trio.web")
+CLIENT_FILES = tuple(sorted(each.name for each in (_FOLDER / "client").iterdir() if each.name.endswith((".js", ".ts"))))
 CONSOLE_FILES = ("console.js", "console.css", "palette.css", "conversation.js", "timeline.js", "words.js", "icon.svg")
 DASHBOARD_FILES = ("dashboard.css", "palette.css", "dashboard.js", "charts.js", "icon.svg")
 
@@ -129,4 +130,4 @@ def _find(served: dict[str, StaticFile], name: str) -> StaticFile:
 
 @cache
 def _read(name: str, folder: str = "static") -> StaticFile:
-    return static_file(name, (files("voice_trio.web") / folder / name).read_bytes())
+    return static_file(name, (_FOLDER / folder / name).read_bytes())

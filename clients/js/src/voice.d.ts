@@ -7,7 +7,7 @@ export type Role = "user" | "assistant";
 export type ContextOutcome = "hidden" | "waited" | "local" | "late" | "none";
 
 export interface VoiceOptions {
-  /** The gateway's WebSocket; by default `/v1/ws/voice` on the origin of voice.js. */
+  /** The gateway's WebSocket; by default `/v1/ws/voice` on the origin of voice.js, if bundled on the page's origin. */
   url?: string;
   /** A token, or a function that makes one: called before each connection, so that tokens may be short-lived. */
   token?: string | (() => string | null | Promise<string | null>);
@@ -19,7 +19,7 @@ export interface VoiceOptions {
   sinkId?: string;
   /** How much audio is buffered before it plays; grows after underruns. Default 80. */
   jitterMs?: number;
-  /** Where voice-capture.js and voice-playback.js are; by default beside voice.js. Ends with a slash. */
+  /** Where voice-capture.js and voice-playback.js are; by default beside voice.js. A whole URL that ends with a slash. */
   workletBase?: string | URL;
   /** Stores the resume token over a reload, for example in sessionStorage. `set(null)` removes it. */
   resumeStore?: { get(): string | null; set(token: string | null): void };
