@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.conversation_fixture import BROODING, LAYERS, Scene
+from tests.support.conversation_fixture import BROODING, LAYERS, Scene, as_injected
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.policy import Policy
 from voice_trio.conversation.retrieval.latency import SEARCHES_REMEMBERED, SearchLatency
@@ -53,7 +53,7 @@ def test_at_the_deadline_kept_passages_serve_when_the_store_is_not_in() -> None:
     scene.until(3.0)
     assert scene.times(commands.CreateResponse) == [pytest.approx(2.2)]
     assert injected(scene).outcome is Outcome.LOCAL
-    assert injected(scene).passages[0] == ("Brooding", "handbook 1")
+    assert injected(scene).passages[0] == as_injected(BROODING)[0]
 
 
 def test_words_of_the_last_moment_are_found_among_kept_passages() -> None:
@@ -65,7 +65,7 @@ def test_words_of_the_last_moment_are_found_among_kept_passages() -> None:
     scene.until(0.153)
     answer(scene, LAYERS, local=True)
     scene.until(1.0)
-    assert injected(scene) == commands.ContextInjected(Outcome.LOCAL, 200, False, (("Layers", "handbook 2"),))
+    assert injected(scene) == commands.ContextInjected(Outcome.LOCAL, 200, False, as_injected(LAYERS))
 
 
 def test_when_both_agree_and_the_best_stands_out_nobody_waits() -> None:
@@ -76,7 +76,7 @@ def test_when_both_agree_and_the_best_stands_out_nobody_waits() -> None:
     scene.until(2.0)
     scene.commit(item)
     assert scene.times(commands.CreateResponse) == [2.0]
-    assert injected(scene) == commands.ContextInjected(Outcome.HIDDEN, 0, True, (("Brooding", "handbook 1"),))
+    assert injected(scene) == commands.ContextInjected(Outcome.HIDDEN, 0, True, as_injected(BROODING))
 
 
 def test_when_they_differ_the_words_still_to_come_are_waited_for_and_decide() -> None:
@@ -103,7 +103,7 @@ def test_the_stores_answer_to_all_the_words_is_preferred_to_kept_passages() -> N
     scene.until(2.0)
     scene.commit(item)
     assert scene.times(commands.CreateResponse) == [2.0]
-    assert injected(scene) == commands.ContextInjected(Outcome.HIDDEN, 0, False, (("Layers", "handbook 2"),))
+    assert injected(scene) == commands.ContextInjected(Outcome.HIDDEN, 0, False, as_injected(LAYERS))
 
 
 def test_the_store_is_left_in_peace_while_both_agree() -> None:
@@ -208,7 +208,7 @@ def test_a_quick_store_is_asked_for_the_last_words_too() -> None:
     answer_quickly(scene, BROODING)
     scene.until(3.0)
     assert scene.times(commands.CreateResponse) == [pytest.approx(2.2)]
-    assert injected(scene).passages[0] == ("Brooding", "handbook 1")
+    assert injected(scene).passages[0] == as_injected(BROODING)[0]
 
 
 def test_a_typed_question_never_waits_for_words_that_cannot_come() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.conversation_fixture import BROODING, PassthroughScene, Scene
+from tests.support.conversation_fixture import BROODING, PassthroughScene, Scene, as_injected
 from tests.support.playbook import Playbook, anything, wait
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.passthrough import requests
@@ -47,7 +47,7 @@ def responding(playbook: Playbook) -> Playbook:
         << commands.StopSilence()
         << context_item("u1")
         << commands.CreateResponse(tag, {TAG: tag})
-        << commands.ContextInjected(Outcome.HIDDEN, 0, False, (("Brooding", "handbook 1"),))
+        << commands.ContextInjected(Outcome.HIDDEN, 0, False, as_injected(BROODING))
     )
     created = events.ResponseCreated("r1", {TAG: tag()})
     return asked >> created << created >> DELTA << DELTA >> events.AudioSent("a1", 500.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.conversation_fixture import BROODING, LAYERS, Scene
+from tests.support.conversation_fixture import BROODING, LAYERS, Scene, as_injected
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.policy import Policy
 from voice_trio.conversation.turn.record import Outcome
@@ -30,7 +30,7 @@ def test_a_result_that_is_in_at_commit_costs_no_time_at_all() -> None:
     scene.until(3.0)
     scene.commit(item)
     assert scene.times(commands.CreateResponse) == [3.0]
-    assert injected(scene) == commands.ContextInjected(Outcome.HIDDEN, 0, False, (("Brooding", "handbook 1"),))
+    assert injected(scene) == commands.ContextInjected(Outcome.HIDDEN, 0, False, as_injected(BROODING))
 
 
 def test_I2_the_context_item_leaves_before_response_create_and_after_the_commit() -> None:
@@ -78,7 +78,7 @@ def test_a_result_during_the_wait_ends_it_at_once() -> None:
     scene.until(3.07)
     scene.found(1, BROODING)
     assert scene.times(commands.CreateResponse) == [3.07]
-    assert injected(scene) == commands.ContextInjected(Outcome.WAITED, 70, False, (("Brooding", "handbook 1"),))
+    assert injected(scene) == commands.ContextInjected(Outcome.WAITED, 70, False, as_injected(BROODING))
 
 
 def test_words_that_change_the_question_are_searched_again() -> None:
@@ -138,7 +138,7 @@ def test_an_older_result_serves_when_the_newest_is_still_out_and_is_called_stale
     scene.until(2.0)
     scene.commit(item)
     scene.until(3.0)
-    assert injected(scene) == commands.ContextInjected(Outcome.HIDDEN, 200, True, (("Brooding", "handbook 1"),))
+    assert injected(scene) == commands.ContextInjected(Outcome.HIDDEN, 200, True, as_injected(BROODING))
 
 
 def test_a_commit_without_words_is_answered_all_the_same() -> None:

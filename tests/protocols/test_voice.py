@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voice_trio.conversation import commands, events, session_events
+from voice_trio.conversation.commands import InjectedPassage
 from voice_trio.conversation.turn.record import Outcome
 from voice_trio.errors import BadMessage, NotJson
 from voice_trio.protocols.audio import AudioAppended, silence
@@ -38,6 +39,7 @@ def say(**event: object) -> client_events.FromClient:
         ({"type": "ping"}, client_events.Ping()),
         ({"type": "ping", "id": 7}, client_events.Ping(7)),
         ({"type": "ping", "id": "a", "more": "is ignored"}, client_events.Ping("a")),
+        ({"type": "passage.get", "id": "psg_1"}, client_events.PassageGet("psg_1")),
         ({"type": "session.end"}, client_events.SessionEnd()),
     ],
 )
@@ -79,6 +81,9 @@ def test_a_token_never_shows() -> None:
         {"type": "playback.position", "item_id": "i", "played_ms": 1e300},
         {"type": "playback.position", "item_id": "i", "played_ms": 1, "flushed": 1},
         {"type": "language.detected", "language": ""},
+        {"type": "passage.get"},
+        {"type": "passage.get", "id": 1},
+        {"type": "passage.get", "id": "p" * 129},
         {"type": "ping", "id": True},
         {"type": "ping", "id": 10**30},
         {"type": "auth", "token": None},
@@ -183,6 +188,7 @@ def check_that_it_is_read_or_refused(frame: str | bytes) -> None:
 
 
 R, I = "resp_1", "item_1"  # noqa: E741 - two ids that stand in every row of a table
+BROODING = InjectedPassage("Brooding", "brooding.md", "34 °C", "psg_1")
 
 
 @pytest.mark.parametrize(
@@ -259,12 +265,12 @@ R, I = "resp_1", "item_1"  # noqa: E741 - two ids that stand in every row of a t
             },
         ),
         (
-            commands.ContextInjected(Outcome.HIDDEN, 0, False, (("Brooding", "brooding.md"),)),
+            commands.ContextInjected(Outcome.HIDDEN, 0, False, (BROODING,)),
             {
                 "type": "context.injected",
                 "outcome": "hidden",
                 "waited_ms": 0,
-                "passages": [{"title": "Brooding", "source": "brooding.md"}],
+                "passages": [{"title": "Brooding", "source": "brooding.md", "id": "psg_1"}],
             },
         ),
         (
@@ -295,6 +301,17 @@ R, I = "resp_1", "item_1"  # noqa: E741 - two ids that stand in every row of a t
         (
             session_events.BudgetWarning("session", 0.8, 1.0),
             {"type": "budget.warning", "scope": "session", "spent_usd": 0.8, "limit_usd": 1.0},
+        ),
+        (
+            session_events.PassageOpened("psg_1", "Brooding", "34 °C."),
+            {"type": "passage", "id": "psg_1", "title": "Brooding", "text": "34 °C."},
+        ),
+        (
+            session_events.PassageRefused("psg_2", "not_found", "No such passage."),
+            {
+                "type": "error",
+                "error": {"code": "not_found", "message": "No such passage.", "passage_id": "psg_2"},
+            },
         ),
         (session_events.PingAnswered(), {"type": "pong"}),
         (session_events.PingAnswered("a"), {"type": "pong", "id": "a"}),

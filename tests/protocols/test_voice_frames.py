@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_trio.conversation import commands, events, session_events
+from voice_trio.conversation.commands import InjectedPassage
 from voice_trio.conversation.turn.record import Outcome
 from voice_trio.protocols.voice import server_events, writer
+
+BROODING, UNTITLED = InjectedPassage("Brooding", "brooding.md", "34 °C", "psg_1"), InjectedPassage("", "a/b", "33 °C")
 
 FRAMES: list[tuple[session_events.ToClient, str]] = [
     (
@@ -70,8 +73,13 @@ FRAMES: list[tuple[session_events.ToClient, str]] = [
         '{"type":"response.done","response_id":"resp_1","status":"cancelled","response":{"id":"resp_1","status":"cancelled"},"reason":"turn_detected"}',
     ),
     (
-        commands.ContextInjected(Outcome.HIDDEN, 0, False, (("Brooding", "brooding.md"), ("", "a/b"))),
-        '{"type":"context.injected","outcome":"hidden","waited_ms":0,"passages":[{"title":"Brooding","source":"brooding.md"},{"title":"","source":"a/b"}]}',
+        commands.ContextInjected(
+            Outcome.HIDDEN,
+            0,
+            False,
+            (BROODING, UNTITLED),
+        ),
+        '{"type":"context.injected","outcome":"hidden","waited_ms":0,"passages":[{"title":"Brooding","source":"brooding.md","id":"psg_1"},{"title":"","source":"a/b"}]}',
     ),
     (
         commands.ContextInjected(Outcome.LATE, 200, True, ()),
@@ -132,6 +140,14 @@ FRAMES: list[tuple[session_events.ToClient, str]] = [
             True,
         ),
         '{"type":"turn.metrics","turn":3,"status":"completed","user_items":["item_1"],"answer_items":["item_2"],"stages_ms":{"vad":500,"first_audio":900},"queries":[{"at_ms":0,"took_ms":null,"outcome":"unfinished","local":false},{"at_ms":120,"took_ms":40,"outcome":"found","local":true}],"cost_usd":0.25,"session_cost_usd":1.5,"cost_is_estimate":true}',
+    ),
+    (
+        session_events.PassageOpened("psg_1", "Brooding", "34 °C\n<b>"),
+        '{"type":"passage","id":"psg_1","title":"Brooding","text":"34 °C\\n<b>"}',
+    ),
+    (
+        session_events.PassageRefused("psg_2", "not_found", "No such passage."),
+        '{"type":"error","error":{"code":"not_found","message":"No such passage.","passage_id":"psg_2"}}',
     ),
     (session_events.PingAnswered(), '{"type":"pong"}'),
     (session_events.PingAnswered("a"), '{"type":"pong","id":"a"}'),

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voice_trio.conversation.commands import InjectedPassage
 from voice_trio.conversation.session_events import QueryMetrics, ToClient
 from voice_trio.conversation.turn.record import Outcome
 from voice_trio.protocols.voice import client_events, server_events, writer
@@ -34,7 +35,9 @@ _BY_ANNOTATION: dict[str, st.SearchStrategy[Any]] = {
     "float | None": st.none() | st.floats(0, 1e9),
     "bool": st.booleans(),
     "Outcome": st.sampled_from(Outcome),
-    "tuple[tuple[str, str], ...]": st.lists(st.tuples(_text, _text), max_size=3).map(tuple),
+    "tuple[InjectedPassage, ...]": st.lists(st.builds(InjectedPassage, _text, _text, _text, _text), max_size=3).map(
+        tuple
+    ),
     "Mapping[str, str]": st.just({}),
     "Mapping[str, int]": st.dictionaries(_text, _number, max_size=3),
     "tuple[str, ...]": st.lists(_text, max_size=3).map(tuple),

@@ -26,6 +26,12 @@ C = TypeVar("C")
 BROODING = Passage("p1", "Brooding", "Start chicks at 34 degrees.", "handbook 1", 2.0)
 LAYERS = Passage("p2", "Layers", "Layers need 16 hours of light.", "handbook 2", 1.0)
 
+
+def as_injected(*passages: Passage) -> tuple[commands.InjectedPassage, ...]:
+    """The passages as `ContextInjected` names them."""
+    return tuple([commands.InjectedPassage(each.title, each.source, each.text) for each in passages])
+
+
 _SAMPLE_VALUES: dict[str, object] = {"str": "x", "str | None": None, "int": 1, "float": 1.0, "bool": False, "Body": {}}
 
 

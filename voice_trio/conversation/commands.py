@@ -134,13 +134,24 @@ UpstreamCommand: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True)
+class InjectedPassage:
+    """A passage that the upstream was given, whole: the context may have held the beginning of its text."""
+
+    title: str
+    source: str
+    text: str = field(repr=False)
+    id: str = ""
+    """By which the client may open it, given by its connection; empty: it may not."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContextInjected:
-    """The outcome of this turn's retrieval; `passages` are (title, source) of what the upstream was given."""
+    """The outcome of this turn's retrieval; `passages` are those of the context, best first."""
 
     outcome: Outcome
     waited_ms: int
     stale: bool
-    passages: tuple[tuple[str, str], ...]
+    passages: tuple[InjectedPassage, ...]
 
 
 @dataclass(frozen=True, slots=True)

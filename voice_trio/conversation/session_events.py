@@ -97,6 +97,27 @@ class PingAnswered:
     id: str | int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PassageOpened:
+    """A passage of this session that its client asked for."""
+
+    id: str
+    title: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PassageRefused:
+    """The client gets no such passage; `code` and `message` are those of an `error`."""
+
+    passage_id: str
+    code: str
+    message: str
+
+
+Reply: TypeAlias = PingAnswered | PassageOpened | PassageRefused
+"""What a client is sent because it asked for it, whatever the conversation does."""
+
 SessionEvent: TypeAlias = (
     ConnectionReady
     | SessionDescribed
@@ -108,7 +129,7 @@ SessionEvent: TypeAlias = (
     | SessionRecovered
     | BudgetWarning
     | TurnMetrics
-    | PingAnswered
+    | Reply
 )
 
 ToClient: TypeAlias = UpstreamEvent | ClientNotice | PassthroughNotice | SessionEvent

@@ -72,6 +72,8 @@ class SessionConfig:
     recovery_seconds: float = limits.RECOVERY_SECONDS
     """How long a lost upstream is looked for."""
     tools: Mapping[str, Tool] = field(default_factory=dict)
+    show_passages: bool = True
+    """Whether a client of the voice protocol may open the passages that the model was given."""
     metrics: bool = False
     """Whether the client asked for `turn.metrics`."""
     passthrough: PassthroughConfig | None = None

@@ -140,6 +140,12 @@ class Retrieval(Group):
     alpha: float = env("RAG_ALPHA", 0.7, "hybrid search: 0 is words only, 1 is vectors only", ge=0, le=1)
     search_timeout_ms: int = env("RAG_SEARCH_TIMEOUT_MS", 2_000, "ms after which a search times out", ge=50, le=60_000)
     context_tokens: int = env("RAG_CONTEXT_TOKENS", 800, "tokens of passages a turn gets at most", ge=50, le=32_000)
+    show_passages: bool = env(
+        "VOICE_SHOW_PASSAGES",
+        True,
+        "whether a client may open the passages that the model was given in its own session (`passage.get`); `false`: "
+        "clients get titles and sources, and no text",
+    )
     knowledge_path: Path = env(
         "KNOWLEDGE_PATH",
         user_data_path("voice-trio") / "knowledge.sqlite3",

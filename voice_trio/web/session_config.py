@@ -64,6 +64,7 @@ def session_config_for(grant: SessionGrant, settings: Settings) -> SessionConfig
             passage_cache=settings.weaviate.url is not None,
         ),
         retry=RetryPolicy(attempts_max=settings.upstream.attempts_max, backoff_factor=settings.upstream.backoff_factor),
+        show_passages=retrieval.show_passages,
         is_resumed=resumed is not None,
         recovery_seconds=settings.upstream.recovery_seconds,
     )

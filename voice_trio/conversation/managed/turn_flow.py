@@ -175,4 +175,4 @@ class ManagedTurnFlow(TurnFlow[ManagedResponses]):
         turn.attempts += 1
         self.responses.ask(turn, self.now, tools_allowed=turn.tool_rounds < TOOL_ROUNDS_MAX)
         if is_first and turn.outcome is not None:
-            self.out.to_client(commands.ContextInjected(turn.outcome, turn.waited_ms, turn.stale, turn.sources))
+            self.out.to_client(commands.ContextInjected(turn.outcome, turn.waited_ms, turn.stale, turn.injected))

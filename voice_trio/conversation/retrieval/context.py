@@ -46,7 +46,7 @@ def render_context(passages: Iterable[Passage], tokens_max: int) -> Context | No
     used: list[Passage] = []
     texts: list[str] = []
     for passage in passages:
-        text = _visible(passage.text).strip()
+        text = visible_text(passage.text).strip()
         if not text or any(text in earlier for earlier in texts):
             continue
         element, is_whole = _element(passage, text, quarters_left)
@@ -87,14 +87,14 @@ def _sentences_within(text: str, quarters_max: int) -> str:
 
 
 def _attribute(value: str, characters_max: int) -> str:
-    return _escape(" ".join(_visible(value[: 2 * characters_max]).split())[:characters_max]).replace('"', "&quot;")
+    return _escape(" ".join(visible_text(value[: 2 * characters_max]).split())[:characters_max]).replace('"', "&quot;")
 
 
 def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _visible(text: str) -> str:
+def visible_text(text: str) -> str:
     """`text` without control, direction and tag characters, lone surrogates and unassigned code points."""
     plain = text.replace("\r\n", "\n").translate(_TO_PLAIN_SPACE)
     if plain.isascii() and plain.replace("\n", "").isprintable():

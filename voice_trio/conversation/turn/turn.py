@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from voice_trio.conversation.commands import InjectedPassage
 from voice_trio.conversation.retrieval.context import Context, render_context
 from voice_trio.conversation.turn.history import heard_part, spoken_part
 from voice_trio.conversation.turn.record import Outcome, TurnRecord, TurnTimestamps
@@ -106,6 +107,12 @@ class Turn:
         if self.context is None:
             return ()
         return tuple([(passage.title, passage.source) for passage in self.context.passages])
+
+    @property
+    def injected(self) -> tuple[InjectedPassage, ...]:
+        """What the upstream was given, for the client."""
+        found = () if self.context is None else self.context.passages
+        return tuple([InjectedPassage(each.title, each.source, each.text) for each in found])
 
     @property
     def was_asked(self) -> bool:

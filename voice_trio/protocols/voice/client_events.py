@@ -70,15 +70,33 @@ class Ping(_ClientEvent, tag="ping"):
     id: _PingText | _PingNumber | None = None
 
 
+class PassageGet(_ClientEvent, tag="passage.get"):
+    """Opens a passage of this session, by the id that `context.injected` gave it."""
+
+    id: _Id
+
+
 class SessionEnd(_ClientEvent, tag="session.end"):
     """Ends the session for good; a lost connection can be resumed."""
 
 
 ClientEvent: TypeAlias = (
-    AudioInput | AudioAppend | TextInput | Interrupt | PlaybackPosition | LanguageDetected | Auth | Ping | SessionEnd
+    AudioInput
+    | AudioAppend
+    | TextInput
+    | Interrupt
+    | PlaybackPosition
+    | LanguageDetected
+    | Auth
+    | Ping
+    | PassageGet
+    | SessionEnd
 )
 
-FromClient: TypeAlias = events.ClientEvent | AudioAppended | Auth | Ping | SessionEnd
+ForSession: TypeAlias = Auth | Ping | PassageGet | SessionEnd
+"""Events that concern the connection or the session; no conversation sees them."""
+
+FromClient: TypeAlias = events.ClientEvent | AudioAppended | ForSession
 
 
 def read_client(frame: str | bytes) -> FromClient:
@@ -119,7 +137,7 @@ def _to_event(event: ClientEvent) -> FromClient:
             return events.PlaybackPosition(event.item_id, event.played_ms, event.flushed)
         case LanguageDetected(language=language):
             return events.LanguageDetected(language)
-        case Auth() | Ping() | SessionEnd():
+        case Auth() | Ping() | PassageGet() | SessionEnd():
             return event
         case _:
             assert_never(event)

@@ -71,9 +71,12 @@ class TranscriptCompleted(_ServerEvent, tag="conversation.item.input_audio_trans
     transcript: str
 
 
-class Source(msgspec.Struct):
+class Source(msgspec.Struct, omit_defaults=True):
+    """A passage that the model was given; with an `id`, `passage.get` opens it."""
+
     title: str
     source: str
+    id: str = ""
 
 
 class ContextInjected(_ServerEvent, tag="context.injected", kw_only=True):
@@ -83,6 +86,14 @@ class ContextInjected(_ServerEvent, tag="context.injected", kw_only=True):
     waited_ms: int
     stale: bool = False
     passages: list[Source]
+
+
+class Passage(_ServerEvent, tag="passage"):
+    """The answer to `passage.get`. `text` is the document's own and may be hostile: show it as text, never as HTML."""
+
+    id: str
+    title: str
+    text: str
 
 
 class Response(msgspec.Struct):
@@ -202,17 +213,22 @@ ERROR_CODES = (
     *("feature_disabled", "not_in_rollout", "plan_required", "plan_unverified", "token_invalid", "resume_invalid"),
     *("rate_limited", "too_many_sessions", "at_capacity", "draining", "upstream_unavailable", "taken_over"),
     *("ended_by_operator", "idle", "too_slow", "internal_error", "budget_exhausted", "bad_message", "not_allowed"),
+    "not_found",
     *("answer_failed", "answer_incomplete", "transcription_failed", "model_error"),
 )
 """Every `error.code` of this version, for the schema; docs/protocol.md has their meanings."""
 
 
 class ErrorBody(msgspec.Struct, omit_defaults=True):
-    """`code` is one of docs/protocol.md, Errors, and more may be added; `retry_after` is in seconds."""
+    """`code` is one of docs/protocol.md, Errors, and more may be added; `retry_after` is in seconds.
+
+    `passage_id` is the one that `passage.get` asked for.
+    """
 
     code: Annotated[str, msgspec.Meta(examples=list(ERROR_CODES))]
     message: str
     retry_after: float | None = None
+    passage_id: str = ""
 
 
 class Error(_ServerEvent, tag="error"):
@@ -229,6 +245,7 @@ ServerEvent: TypeAlias = (
     | TranscriptDelta
     | TranscriptCompleted
     | ContextInjected
+    | Passage
     | ResponseCreated
     | AudioDelta
     | AudioDone

@@ -106,7 +106,7 @@ def _response_event(event: events.ResponseCreated | events.ResponseDone) -> serv
 def _notice(event: commands.ClientNotice) -> server_events.ServerEvent:
     match event:
         case commands.ContextInjected(outcome=outcome, waited_ms=waited_ms, stale=stale):
-            passages = [server_events.Source(title, source) for title, source in event.passages]
+            passages = [server_events.Source(each.title, each.source, each.id) for each in event.passages]
             return server_events.ContextInjected(outcome=outcome, waited_ms=waited_ms, stale=stale, passages=passages)
         case commands.PlaybackFlush():
             return server_events.PlaybackFlush(event.item_id, event.played_ms)
@@ -118,8 +118,8 @@ def _notice(event: commands.ClientNotice) -> server_events.ServerEvent:
             assert_never(event)
 
 
-def _error(code: str, message: str, retry_after: float | None) -> server_events.Error:
-    return server_events.Error(server_events.ErrorBody(code, message, retry_after))
+def _error(code: str, message: str, retry_after: float | None = None, passage_id: str = "") -> server_events.Error:
+    return server_events.Error(server_events.ErrorBody(code, message, retry_after, passage_id))
 
 
 def _session_event(event: session_events.SessionEvent) -> server_events.ServerEvent:
@@ -146,8 +146,20 @@ def _session_event(event: session_events.SessionEvent) -> server_events.ServerEv
             return server_events.BudgetWarning(event.scope, event.spent_usd, event.limit_usd)
         case session_events.TurnMetrics():
             return _turn_metrics(event)
+        case session_events.PingAnswered() | session_events.PassageOpened() | session_events.PassageRefused():
+            return _reply(event)
+        case _:
+            assert_never(event)
+
+
+def _reply(event: session_events.Reply) -> server_events.ServerEvent:
+    match event:
         case session_events.PingAnswered(id=ping_id):
             return server_events.Pong(ping_id)
+        case session_events.PassageOpened():
+            return server_events.Passage(event.id, event.title, event.text)
+        case session_events.PassageRefused():
+            return _error(event.code, event.message, passage_id=event.passage_id)
         case _:
             assert_never(event)
 

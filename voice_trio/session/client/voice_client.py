@@ -15,6 +15,7 @@ from voice_trio.session.client.frame import Frame, Lane
 from voice_trio.session.client.limits import VoiceFrameDecoder
 from voice_trio.session.client.receiver import ClientReceiver
 from voice_trio.session.client.send_queue import SendQueue
+from voice_trio.session.client.shown_passages import ShownPassages
 from voice_trio.session.endings import Ending, ending_of
 from voice_trio.session.observers import FlushQueued
 
@@ -60,7 +61,9 @@ class VoiceClientConnection:
         self._host = host
         self._upstream = upstream
         self._queue = SendQueue(link, host, is_paced=True)
-        self._decoder = VoiceFrameDecoder(trio.current_time())
+        now = trio.current_time()
+        self._decoder = VoiceFrameDecoder(now)
+        self._shown = ShownPassages(host.config.session_id, now) if host.config.show_passages else None
         self._receiver = ClientReceiver(link, self._handle, overtakes=_is_session_end)
         upstream.count_in(self._receiver.account)
 
@@ -77,7 +80,7 @@ class VoiceClientConnection:
             return self._decoder.pause_seconds
         if isinstance(event, AudioAppended):
             return self._forward_audio(event, now)
-        self._dispatch(event)
+        self._dispatch(event, now)
         return 0.0
 
     def start_writing(self, nursery: trio.Nursery) -> None:
@@ -115,7 +118,9 @@ class VoiceClientConnection:
             self._queue.drop_response()
             self._host.observe(FlushQueued())
             flush_at = trio.current_time()
-        elif isinstance(event, commands.ErrorNotice):
+        elif isinstance(event, commands.ContextInjected) and self._shown is not None:
+            event = replace(event, passages=self._shown.remember(event.passages))
+        elif isinstance(event, commands.ErrorNotice | session_events.PassageRefused):
             self._host.summary.count_error(event.code)
         text = writer.write(event)
         if text is not None:
@@ -156,12 +161,12 @@ class VoiceClientConnection:
         self._upstream.send_audio(event.audio, event.duration_ms, now)
         return self._decoder.limits.seconds_ahead(now, event.duration_ms)
 
-    def _dispatch(
-        self, event: events.ClientEvent | client_events.Auth | client_events.Ping | client_events.SessionEnd
-    ) -> None:
+    def _dispatch(self, event: events.ClientEvent | client_events.ForSession, now: float) -> None:
         match event:
             case client_events.Ping(id=ping_id):
                 self.send(session_events.PingAnswered(ping_id))
+            case client_events.PassageGet(id=passage_id):
+                self._open_passage(passage_id, now)
             case client_events.SessionEnd():
                 self._host.end(Ending.CLIENT_ENDED)
             case client_events.Auth():
@@ -171,13 +176,23 @@ class VoiceClientConnection:
                 if isinstance(event, events.PlaybackPosition):
                     self._queue.stop_pacing()
 
-    def _send_error(self, error: BadMessage) -> None:
+    def _open_passage(self, passage_id: str, now: float) -> None:
+        try:
+            if self._shown is None:
+                raise BadMessage("this gateway does not show passages", code="not_allowed")
+            self.send(self._shown.open(passage_id, now))
+        except BadMessage as error:
+            self._send_error(error, passage_id)
+
+    def _send_error(self, error: BadMessage, passage_id: str = "") -> None:
         if self._decoder.limits.is_exceeded:
             self._host.end(Ending.NOT_JSON)
-        elif self._decoder.limits.may_send_error(trio.current_time()):
-            self.send(commands.ErrorNotice(error.code, str(error)))
-        else:
+        elif not self._decoder.limits.may_send_error(trio.current_time()):
             self._host.summary.count_error(error.code)
+        elif passage_id:
+            self.send(session_events.PassageRefused(passage_id, error.code, str(error)))
+        else:
+            self.send(commands.ErrorNotice(error.code, str(error)))
 
 
 def _is_session_end(frame: str | bytes) -> bool:
