@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.deployment import token
+from tests.support.node import node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,25 +23,13 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 WEB = HERE.parents[1] / "voice_trio" / "web"
-NODE_MAJOR_MIN = 20
-
-
-def node() -> str:
-    """Where Node is; skips where there is none, or only an old one."""
-    found = shutil.which("node")
-    if found is None:
-        pytest.skip("SKIPPED LOUDLY: no node on this machine; the browser client's arithmetic was not tested")
-    version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
-    if int(version.lstrip("v").partition(".")[0]) < NODE_MAJOR_MIN:
-        pytest.skip(f"SKIPPED LOUDLY: node {version.strip()} is too old; the browser client was not tested")
-    return found
 
 
 def test_jitter_buffer_resampler_and_positions_are_right_to_the_sample(tmp_path: Path) -> None:
     for file in [*WEB.glob("client/*"), *WEB.glob("static/*.js")]:
         shutil.copy(file, tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}')  # as a browser takes them
-    command = [node(), "--test", "--test-reporter=tap", str(HERE / "voice.test.mjs")]
+    command = node("--test", "--test-reporter=tap", str(HERE / "voice.test.mjs"))
     done = subprocess.run(command, env={"VOICE_TRIO_STATIC": str(tmp_path)}, capture_output=True, text=True, timeout=50)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert "\n# fail 0" in done.stdout
@@ -48,10 +37,8 @@ def test_jitter_buffer_resampler_and_positions_are_right_to_the_sample(tmp_path:
 
 def predecessor(url: str, *, pause: float, life: float) -> dict[str, Any]:
     """What happened to the old front end in `life` seconds, connecting again `pause` seconds after each close."""
-    command = [node(), "--experimental-websocket", "--no-warnings", str(HERE / "predecessor.mjs"), url]
+    command = node("--no-warnings", str(HERE / "predecessor.mjs"), url)
     done = subprocess.run([*command, str(pause), str(life)], capture_output=True, text=True, timeout=50)
-    if "bad option" in done.stderr:
-        pytest.skip("SKIPPED LOUDLY: this node has no WebSocket; the predecessor's front end was not played")
     happened: dict[str, Any] = json.loads(done.stdout)
     return happened
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import http.server
 import shutil
-import subprocess
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import pytest
 from tests.support.browser_driver import TRACK_OPEN_RESOURCES, silence, wait_until, wait_until_open
 from tests.support.browser_measurements import QUESTION, spoken
 from tests.support.deployment import token
+from tests.support.node import installed, package_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 NEWEST = "19"
-INSTALL_SECONDS_MAX = 120
 # React comes as CommonJS: each file is wrapped as the ES module that a bundler would make of it.
 _MODULES = {
     "18": {
@@ -75,34 +74,11 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def origin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of the page and of React, of which the gateway knows nothing."""
     version = getattr(request, "param", NEWEST)
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("SKIPPED LOUDLY: no npm on this machine; the React hook was not tried")
+    wanted = {"private": True, "dependencies": {"react": version, "react-dom": version}}
+    packages = installed(package_cache(request, tmp_path_factory), wanted, "the React hook was not tested")
     folder = tmp_path_factory.mktemp(f"react{version}")
-    command = [
-        npm,
-        "install",
-        "--prefix",
-        str(folder),
-        "--no-audit",
-        "--no-fund",
-        "--ignore-scripts",
-        "--fetch-retries=0",
-    ]
-    try:
-        done = subprocess.run(
-            [*command, f"react@{version}", f"react-dom@{version}"],
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_SECONDS_MAX,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip("SKIPPED LOUDLY: npm did not come to an end; the React hook was not tried")
-    if done.returncode:
-        pytest.skip(f"SKIPPED LOUDLY: npm could not install React; the hook was not tried: {done.stderr[-200:]}")
     for name, (path, needs) in _MODULES[version].items():
-        source = (folder / "node_modules" / path).read_text("utf-8")
+        source = (packages / "node_modules" / path).read_text("utf-8")
         last = _BY_THE_CLIENT_MODULE if (version, name) == ("18", "react-dom-client.js") else ""
         (folder / name).write_text(as_module(source, needs, _EXPORTS.get(name, ()), last), "utf-8")
     shutil.copy(HERE / "react_page.html", folder / "index.html")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.browser_driver import CHROMIUM
+from tests.support.node import package_cache
 from tests.support.sdk_gateway import sdk_target
 from tests.support.sdk_node import prepared_packages
 
@@ -36,8 +37,7 @@ async def behind_tls(tmp_path: Path) -> AsyncIterator[SdkTarget]:
 @pytest.fixture(scope="session")
 def packages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where OpenAI's packages for JavaScript are; the first time this fetches them."""
-    cache: pytest.Cache | None = getattr(request.config, "cache", None)
-    return prepared_packages(cache.mkdir("sdk") if cache else tmp_path_factory.mktemp("sdk"))
+    return prepared_packages(package_cache(request, tmp_path_factory))
 
 
 @pytest.fixture
