@@ -10,6 +10,7 @@ const text = (name) => readFileSync(`${process.env.VOICE_TRIO_STATIC}/${name}`, 
 const { FRAME_SAMPLES, Framer, RATE, Resampler } = await load("voice-capture.js");
 const { PlaybackQueue } = await load("voice-playback.js");
 const { PositionReporter, VoiceClient, backoffMs, decodeBase64, microphoneReason } = await load("voice.js");
+const { Passages } = await load("passages.js");
 const { Marks, shapes } = await load("timeline.js");
 const words = await load("words.js");
 
@@ -284,5 +285,49 @@ describe("small things", () => {
     assert.equal(words.moneyWords({ usd: 1.239, isEstimate: false }), "$1.24");
     assert.equal(words.usualWords([900, 300, 500]), "0.50 s");
     assert.equal(words.usualWords([]), "");
+  });
+});
+
+describe("passages", () => {
+  const opening = () => {
+    const asked = [];
+    return { asked, passages: new Passages((event) => asked.push(event.id) > 0) };
+  };
+  const refused = (promise) => promise.then(() => "opened", (error) => error.code);
+
+  it("ask once for each, answer all who asked, and keep what was answered F39", async () => {
+    const { asked, passages } = opening();
+    const both = [passages.get("a"), passages.get("a"), passages.get("b")];
+    assert.ok(passages.handle({ type: "passage", id: "b", title: "B", text: "33" }));
+    assert.ok(passages.handle({ type: "passage", id: "a", title: "A", text: "34" }));
+    assert.deepEqual(await Promise.all(both), [
+      { id: "a", title: "A", text: "34" },
+      { id: "a", title: "A", text: "34" },
+      { id: "b", title: "B", text: "33" },
+    ]);
+    passages.abandon();
+    assert.equal((await passages.get("a")).text, "34");
+    assert.deepEqual(asked, ["a", "b"]);
+  });
+
+  it("are refused by their own errors only, and may be asked for again", async () => {
+    const { asked, passages } = opening();
+    const promise = passages.get("a");
+    assert.ok(!passages.handle({ type: "error", error: { code: "bad_message", message: "" } }));
+    assert.ok(passages.handle({ type: "error", error: { code: "not_found", message: "", passage_id: "a" } }));
+    assert.equal(await refused(promise), "not_found");
+    const again = passages.get("a");
+    assert.deepEqual(asked, ["a", "a"]);
+    passages.abandon();
+    assert.equal(await refused(again), "unreachable");
+  });
+
+  it("are unreachable without a connection, and when no answer comes", async () => {
+    assert.equal(await refused(new Passages(() => false).get("a")), "unreachable");
+    mock.timers.enable({ apis: ["setTimeout"] });
+    const promise = opening().passages.get("a");
+    mock.timers.tick(10_000);
+    assert.equal(await refused(promise), "unreachable");
+    mock.timers.reset();
   });
 });

@@ -54,6 +54,11 @@ def test_the_user_is_named_by_a_hash_only() -> None:
     assert "ada" not in repr(terms)
 
 
+def test_passages_are_shown_unless_the_data_owner_keeps_them_back() -> None:
+    assert terms_for(User(id="a"), "s", settings()).show_passages
+    assert not terms_for(User(id="a"), "s", settings(VOICE_SHOW_PASSAGES="false")).show_passages
+
+
 def test_noise_reduction_can_be_off() -> None:
     assert terms_for(User(id="a"), "s", settings(VOICE_NOISE_REDUCTION="off")).model.noise_reduction is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -36,9 +37,12 @@ async def test_a_spoken_question_is_answered_from_the_documents(tmp_path: Path) 
             nursery.start_soon(client.speak, 0.4)
             nursery.start_soon(hear, deployment, "how warm must the brooder be in the first week")
             context = await client.hears("context.injected")
-            assert context.event["passages"] == [{"title": "Brooding", "source": "Brooding.md"}]
+            (passage,) = context.event["passages"]
+            assert (passage["title"], passage["source"]) == ("Brooding", "Brooding.md")
             done = await client.hears("response.done")
             assert done.event["status"] == "completed"
+            await client.send(json.dumps({"type": "passage.get", "id": passage["id"]}))
+            assert "34 degrees" in (await client.hears("passage")).event["text"]
             assert client.audio_received_ms(client.heard_of("response.audio.delta")[0].event["item_id"]) == 400
             assert await deployment.active_sessions() == 1
             stats = (await deployment.get("/v1/voice/stats", token("root", is_admin=True))).json

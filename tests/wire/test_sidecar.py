@@ -33,7 +33,8 @@ async def test_words_come_by_a_second_socket_where_the_conversation_refuses_to_s
             await deployment.model.hear_speech(QUESTION, lasts=0.9, silence=0.2)
             context = await client.hears("context.injected")
             assert context.event["outcome"] in ("hidden", "waited")  # exact on virtual time, in tests/session
-            assert context.event["passages"][0] == {"title": "Brooding", "source": "Brooding.md"}
+            best = context.event["passages"][0]
+            assert (best["title"], best["source"]) == ("Brooding", "Brooding.md")
             await client.hears(COMPLETED)
             assert "".join(each.event["delta"] for each in client.heard_of(DELTA)) == f" {QUESTION}"
             conversation, sidecar = deployment.model.handshakes

@@ -61,7 +61,7 @@ async def test_kept_passages_serve_when_the_weaviate_has_fallen_silent(nursery: 
         await session.asks("degrees in the brooder please", words_at=[0.1 * n for n in range(5)], lasts=1.0)
         told = (await session.client.hears("context.injected")).event
         assert told["outcome"] == "local"
-        assert told["passages"] == [{"title": "Brooding", "source": "handbook"}]
+        assert [each["title"] for each in told["passages"]] == ["Brooding"]
         store.close()
         nursery.cancel_scope.cancel()
 
@@ -78,7 +78,7 @@ async def test_a_gateway_that_is_given_a_weaviate_answers_from_it_and_says_so(tm
             told = (await client.hears("context.injected")).event
             told = (await client.hears("context.injected")).event
             assert told["outcome"] in ("waited", "local", "hidden")
-            assert told["passages"] == [{"title": "Brooding", "source": "handbook"}]
+            assert [each["title"] for each in told["passages"]] == ["Brooding"]
             health = (await deployment.get("/v1/voice/health")).json
             assert (health["weaviate_enabled"], health["knowledge_available"]) == (True, True)
             nursery.cancel_scope.cancel()

@@ -110,6 +110,13 @@ class VoiceConnection:
         event = {"type": "playback.position", "item_id": item_id, "played_ms": played_ms}
         await self.send({**event, "flushed": True} if flushed else event)
 
+    async def get_passage(self, passage_id: str) -> None:
+        """Ask for the text of a passage of this session, by its `id` in a `context.injected` event.
+
+        A `passage` event answers, or an `error` event with the id as `passage_id`.
+        """
+        await self.send({"type": "passage.get", "id": passage_id})
+
     async def end(self) -> None:
         """End the session for good: it cannot be resumed. The gateway then closes the connection."""
         await self.send({"type": "session.end"})

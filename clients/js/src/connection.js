@@ -73,9 +73,11 @@ export class Connection {
     this.#keepResume(null);
   }
 
-  /** Send a JSON event; nothing happens unless the gateway is ready. */
+  /** Send a JSON event; returns false, and sends nothing, unless the gateway is ready. */
   send(event) {
-    if (this.#isReady && this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(event));
+    const isOpen = this.#isReady && this.#socket?.readyState === WebSocket.OPEN;
+    if (isOpen) this.#socket.send(JSON.stringify(event));
+    return isOpen;
   }
 
   /** Send microphone audio, or keep the last of it until the gateway is ready. */
@@ -116,7 +118,7 @@ export class Connection {
     if (event.type === "connection.ready") this.#onReady(event);
     else if (event.type === "session.draining") this.#keepResume(event.resume_token);
     else if (event.type === "pong") this.#onPong(event.id);
-    else if (event.type === "error") this.#onError(event.error);
+    else if (event.type === "error" && !event.error.passage_id) this.#onError(event.error);
     this.#tell.event(event);
   }
 

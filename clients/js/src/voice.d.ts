@@ -36,6 +36,13 @@ export interface VoiceError {
   isFatal: boolean;
 }
 
+export interface Passage {
+  id: string;
+  title: string;
+  /** The document's own text: show it as text, never as HTML. */
+  text: string;
+}
+
 export interface Position {
   itemId: string | null;
   playedMs: number;
@@ -52,7 +59,8 @@ export interface VoiceEvents {
     outcome: ContextOutcome;
     waitedMs: number;
     stale: boolean;
-    passages: { title: string; source: string }[];
+    /** With an `id` unless the gateway keeps the texts back (`VOICE_SHOW_PASSAGES`): `getPassage` opens it. */
+    passages: { title: string; source: string; id?: string }[];
   };
   playback: Position & { type: "playing" | "status" | "silent"; queuedMs: number; underruns: number };
   /** A response was interrupted after `playedMs`. */
@@ -96,6 +104,11 @@ export declare class VoiceClient extends EventTarget {
   disconnect(): void;
   interrupt(): Promise<void>;
   sendText(text: string): boolean;
+  /**
+   * The text of a passage of the `context` event, kept once it is opened. Rejects with an `Error` that has a `code`:
+   * `not_found` (of another connection, or forgotten), `not_allowed`, `bad_message` (too many at once), `unreachable`.
+   */
+  getPassage(id: string): Promise<Passage>;
   setLanguage(bcp47: string): void;
   mute(muted?: boolean): void;
   useMicrophone(deviceId?: string): Promise<void>;

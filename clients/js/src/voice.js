@@ -11,6 +11,7 @@
 
 import { Connection } from "./connection.js";
 import { Microphone } from "./microphone.js";
+import { Passages } from "./passages.js";
 import { Responses } from "./responses.js";
 import { Speaker } from "./speaker.js";
 
@@ -26,6 +27,7 @@ export class VoiceClient extends EventTarget {
   #options;
   #connection;
   #microphone;
+  #passages;
   #responses;
   #speaker;
   #wanted = false;
@@ -45,7 +47,10 @@ export class VoiceClient extends EventTarget {
       },
       latency: (detail) => this.#emit("latency", detail),
       problem: (error) => this.#emit("error", error),
-      lost: () => this.#responses.abandon(),
+      lost: () => {
+        this.#responses.abandon();
+        this.#passages.abandon();
+      },
       reconnecting: (detail) => {
         this.#emit("reconnecting", detail);
         this.#update();
@@ -54,6 +59,7 @@ export class VoiceClient extends EventTarget {
       ended: (reason) => this.#leave(reason),
       failed: (error) => this.#fail(error),
     });
+    this.#passages = new Passages((event) => this.#connection.send(event));
     this.#microphone = new Microphone(this.#options, {
       frame: (pcm) => this.#connection.sendAudio(pcm),
       level: (level) => this.#emit("level", { input: level }),
@@ -157,6 +163,11 @@ export class VoiceClient extends EventTarget {
     return true;
   }
 
+  /** The text of a passage that a `context` event named with an `id`. Show it as text: it may hold anything. */
+  getPassage(id) {
+    return this.#passages.get(id);
+  }
+
   /** `bcp47`, such as "zh": the gateway may adapt its speaking rate. */
   setLanguage(bcp47) {
     this.#connection.send({ type: "language.detected", language: bcp47 });
@@ -181,7 +192,7 @@ export class VoiceClient extends EventTarget {
   }
 
   #onEvent(event) {
-    this.#responses.handle(event);
+    if (!this.#passages.handle(event)) this.#responses.handle(event);
     this.#emit("event", event);
     this.#update();
   }
