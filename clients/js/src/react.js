@@ -4,6 +4,8 @@
  *   const { state, startConversation, stopConversation, audioLevel } = useVoice({ token: getToken });
  */
 
+"use client";
+
 import { useCallback, useEffect, useRef, useState } from "react";
 
 import { VoiceClient } from "./voice.js";

@@ -1,0 +1,204 @@
+"""The packed client in real bundlers (F28): installed, built, and spoken to in a browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.browser_driver import TRACK_OPEN_RESOURCES, silence, wait_until, wait_until_open
+from tests.support.browser_measurements import QUESTION, spoken
+from tests.support.bundled_examples import (
+    Project,
+    gateway_url,
+    pack_client,
+    served_as_files,
+    served_by_next,
+    served_by_vite,
+)
+from tests.support.node import package_cache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from tests.support.browser_driver import BrowserGateway, Browsers
+
+    StartGateway = Callable[..., AbstractContextManager[BrowserGateway]]
+
+pytestmark = pytest.mark.timeout(200)  # the first run installs and builds
+
+# The loudest sample that reached a loudspeaker, and the worklets that were loaded. A development server has a socket of
+# its own, which does not count.
+_WATCH = """
+(() => {
+  sockets.push = (socket) => socket.url.includes("/ws/voice") && Array.prototype.push.call(sockets, socket);
+  window.worklets = [];
+  const addModule = Worklet.prototype.addModule;
+  Worklet.prototype.addModule = async function (url) {
+    await addModule.call(this, url);
+    worklets.push(new URL(url, location).href);
+  };
+  window.loudest = 0;
+  const connect = AudioNode.prototype.connect;
+  AudioNode.prototype.connect = function (target, ...more) {
+    if (target instanceof AudioDestinationNode && this instanceof GainNode) {
+      const analyser = this.context.createAnalyser(), samples = new Float32Array(analyser.fftSize);
+      connect.call(this, analyser);
+      setInterval(() => {
+        analyser.getFloatTimeDomainData(samples);
+        window.loudest = Math.max(window.loudest, ...samples.map(Math.abs));
+      }, 20);
+    }
+    return connect.call(this, target, ...more);
+  };
+})();
+"""
+_WORKLETS = ("voice-capture", "voice-playback")
+
+
+@pytest.fixture(scope="module")
+def cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return package_cache(request, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pack_client(tmp_path_factory.mktemp("packed"))
+
+
+class Visit:
+    """A page of an example, and its errors and warnings."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self._origin = origin
+        self.console_errors: list[str] = []
+        page.on(
+            "console", lambda said: self.console_errors.append(said.text) if said.type in {"error", "warning"} else None
+        )
+        page.on("pageerror", lambda error: self.console_errors.append(str(error)))
+        page.goto(origin)
+
+    def press(self, name: str) -> None:
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def shows(self, state: str) -> None:
+        wait_until(self.page, f"Boolean(document.querySelector('[data-state={state}]'))")
+
+    def has_left_nothing_behind(self) -> None:
+        """No socket, no microphone, no sound: all closed."""
+        wait_until_open(self.page, sockets=0, microphones=0, contexts=0)
+
+    def loaded_the_worklets_from_its_own_origin(self) -> None:
+        loaded = self.page.evaluate("worklets")
+        assert all(url.startswith(f"{self._origin}/") for url in loaded), loaded
+        assert [any(name in url for url in loaded) for name in _WORKLETS] == [True, True], loaded
+
+
+@pytest.fixture
+def visit(browsers: Browsers) -> Iterator[Callable[..., Visit]]:
+    """Opens a page: `visit(origin, speech=…)`; the microphone receives `speech` once."""
+    opened = []
+
+    def open_page(origin: str, *, speech: bytes | None = None) -> Visit:
+        browser = browsers.with_silence() if speech is None else browsers.with_microphone(speech)
+        context = browser.new_context()
+        opened.append(context if speech is None else browser)
+        page = context.new_page()
+        page.add_init_script(TRACK_OPEN_RESOURCES)
+        page.add_init_script(_WATCH)
+        page.set_default_timeout(15_000)
+        return Visit(page, origin)
+
+    yield open_page
+    for each in opened:
+        each.close()
+
+
+def is_spoken_to(it: Visit) -> None:
+    """A spoken question, its answer aloud, an interruption."""
+    it.press("Start talking")
+    it.shows("listening")
+    it.shows("speaking")
+    wait_until(it.page, "window.loudest > 0.01")
+    assert it.page.locator(".user").inner_text().strip() == QUESTION
+    it.press("Interrupt")
+    it.shows("listening")
+    assert it.page.evaluate("sockets.length") == 1
+    it.loaded_the_worklets_from_its_own_origin()
+
+
+def goes_and_comes_back(it: Visit, go: Callable[[], None], come_back: Callable[[], None]) -> None:
+    """Unmounting leaves nothing open; mounting again gives a component that can talk."""
+    go()
+    it.has_left_nothing_behind()
+    come_back()
+    it.press("Start talking")
+    it.shows("listening")
+    it.page.get_by_label("Your question").fill(QUESTION)
+    it.page.keyboard.press("Enter")
+    it.shows("speaking")
+    it.press("End")
+    it.shows("idle")
+    it.has_left_nothing_behind()
+
+
+def is_the_vite_example(it: Visit) -> None:
+    """Speak to the Vite example, close its panel and open it again."""
+    it.press("Ask the handbook")
+    is_spoken_to(it)
+    goes_and_comes_back(it, lambda: it.press("Close"), lambda: it.press("Ask the handbook"))
+    assert it.console_errors == []
+
+
+def is_the_next_example(it: Visit) -> None:
+    """Speak to the Next.js example, go to another route and come back."""
+
+    def follow(name: str) -> None:
+        it.page.get_by_role("link", name=name, exact=True).click()
+
+    is_spoken_to(it)
+    goes_and_comes_back(it, lambda: follow("About"), lambda: follow("Talk"))
+    assert it.console_errors == []
+
+
+@pytest.mark.parametrize("react", ["18", pytest.param("19", marks=pytest.mark.slow)])
+def test_the_vite_example_is_built_from_the_package_and_spoken_to_F28(
+    cache: Path, client: Path, visit: Callable[..., Visit], start_gateway: StartGateway, react: str
+) -> None:
+    """Under a policy that allows scripts of the page's own origin only."""
+    with start_gateway(answer_ms=4000) as gateway:
+        project = Project(cache, "vite-react", react, client)
+        project.build(VITE_VOICE_URL=gateway_url(gateway.port))
+        with served_as_files(project.folder / "dist") as origin:
+            is_the_vite_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
+
+
+def test_strict_mode_of_vites_development_server_begins_one_conversation_F28(
+    cache: Path, client: Path, visit: Callable[..., Visit], gateway: BrowserGateway
+) -> None:
+    """Only development builds mount twice; this server also moves modules of packages away from their files."""
+    project = Project(cache, "vite-react", "18", client)
+    with served_by_vite(project, gateway.port) as origin:
+        it = visit(origin)
+        it.press("Ask the handbook")
+        it.press("Start talking")
+        it.shows("listening")
+        assert it.page.evaluate("sockets.length") == 1
+        it.loaded_the_worklets_from_its_own_origin()
+        goes_and_comes_back(it, lambda: it.press("Close"), lambda: it.press("Ask the handbook"))
+
+
+@pytest.mark.parametrize("bundler", ["--turbopack", pytest.param("--webpack", marks=pytest.mark.slow)])
+def test_the_next_example_is_built_from_the_package_and_spoken_to_F28(
+    cache: Path, client: Path, visit: Callable[..., Visit], start_gateway: StartGateway, bundler: str
+) -> None:
+    with start_gateway(answer_ms=4000) as gateway:
+        project = Project(cache, "next", "19", client)
+        project.build(bundler)
+        with served_by_next(project, gateway.port) as origin:
+            is_the_next_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
