@@ -35,6 +35,7 @@ from scripts.architecture_code import (  # found by the path above, however the 
 FIGURES = ROOT / "docs" / "figures"
 
 PURPOSES = {
+    "__main__": "python -m voice_trio",
     "cli": "the command voice-trio",
     "asgi": "the application for other ASGI servers",
     "server": "processes, workers, signals, accept loop",

@@ -40,6 +40,7 @@ FLOORS = {
     "server": 10,
     "asgi": 11,
     "cli": 12,
+    "__main__": 13,
 }
 
 WAITING = {"trio", "time", "asyncio", "threading", "socket", "datetime", "random", "subprocess", "os", "secrets"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -12,10 +13,15 @@ import jwt
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
+from structlog.testing import capture_logs
 
 from voice_trio.auth.tokens import user_hash
 from voice_trio.cli import COMMANDS, main
+from voice_trio.cli.addresses import log_pages, place
+from voice_trio.cli.demo import upstream_in_words
+from voice_trio.cli.embedded import print_addresses
 from voice_trio.client import Report
+from voice_trio.embedded.engines import Engines
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
@@ -108,6 +114,52 @@ def test_a_server_that_cannot_be_started_says_why(arguments: tuple[str, ...], wo
     exit_code, _, stderr = run("serve", *arguments, LOG_FORMAT="json")
     assert exit_code in (1, 2)
     assert words in stderr.splitlines()[-1]
+
+
+def test_serve_without_bind_listens_where_the_platform_says_F53() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert f"cannot listen on 0.0.0.0:{port}" in run("serve", PORT=port, JWT_SECRET=SECRET)[2]
+        assert f"cannot listen on 127.0.0.1:{port}" in run("serve", BIND=f"127.0.0.1:{port}", PORT="1")[2]
+
+
+@pytest.mark.parametrize(
+    ("variables", "address", "tls", "console"),
+    [
+        ({}, ("127.0.0.1", 8000), False, "off; VOICE_CONSOLE=true serves it"),
+        ({"VOICE_CONSOLE": "true"}, ("0.0.0.0", 8080), False, "http://127.0.0.1:8080/"),
+        ({"VOICE_CONSOLE": "true"}, ("::", 443), True, "https://127.0.0.1:443/"),
+    ],
+)
+def test_serve_says_where_its_pages_are_F52(
+    variables: dict[str, str], address: tuple[str, int], tls: bool, console: str
+) -> None:
+    with capture_logs() as logs:
+        log_pages(load_settings(variables), address, tls=tls)
+    base = f"{'https' if tls else 'http'}://{place(address)}"
+    assert logs == [
+        {"event": "pages", "log_level": "info", "console": console, "dashboard": f"{base}/v1/voice/dashboard"}
+    ]
+
+
+def test_the_package_can_be_run_as_a_module_F56() -> None:
+    told = subprocess.run([sys.executable, "-m", "voice_trio", "--version"], capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("voice-trio, version ")
+
+
+@pytest.mark.parametrize("extra", ["[local]", "[/]", "[bold]"])
+def test_brackets_in_a_message_reach_the_terminal_F55(extra: str, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = Engines(missing=f"Speech needs pocketsphinx: install voice-trio{extra}.")
+    print_addresses(Console(stderr=True, width=200), "ws://127.0.0.1:1/v1/realtime", missing, is_open=False)
+    assert f"install voice-trio{extra}." in capsys.readouterr().err
+
+
+def test_a_key_of_openai_is_used_by_the_demo_and_its_price_is_said_F51(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_REALTIME_URL", raising=False)
+    assert upstream_in_words(load_settings({"OPENAI_API_KEY": "sk-a"})) == (
+        "OpenAI's gpt-realtime-2.1 answers, with your OPENAI_API_KEY: about 0.10 USD for a minute. "
+        "`--embedded` uses the model of this machine, which costs nothing."
+    )
 
 
 def test_a_certificate_that_is_none_is_named() -> None:

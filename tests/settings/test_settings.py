@@ -197,6 +197,62 @@ def test_a_misspelt_name_warns_with_the_name_that_was_meant() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("OPENAI_KEY", "OPENAI_API_KEY"),
+        ("OPEN_AI_API_KEY", "OPENAI_API_KEY"),
+        ("openai_api_key", "OPENAI_API_KEY"),
+        ("WEAVIATE_KEY", "WEAVIATE_API_KEY"),
+        ("SENTRY_DNS", "SENTRY_DSN"),
+        ("METRIC_TOKEN", "METRICS_TOKEN"),
+        ("ALLOWED_ORIGIN", "ALLOWED_ORIGINS"),
+        ("KNOWLEDGE_PATHS", "KNOWLEDGE_PATH"),
+    ],
+)
+def test_a_name_like_a_variable_of_ours_is_told_which_one_F56(given: str, meant: str) -> None:
+    assert load_settings({given: "a value"}).warnings == (
+        f"{given} is not a variable of voice_trio; did you mean {meant}?",
+    )
+
+
+OTHER_NAMES = """
+    PATH HOME HOSTNAME USER LANG SHELL PWD EDITOR SUPPORT REPORT BINDIR PYTHONPATH NODE_ENV DYNO WEB_CONCURRENCY
+    OPENAI_ORG_ID OPENAI_ORGANIZATION OPENAI_BASE_URL OPENAI_PROJECT_ID OPENAI_WEBHOOK_SECRET AZURE_OPENAI_ENDPOINT
+    SENTRY_RELEASE SENTRY_TRACES_SAMPLE_RATE OTEL_SERVICE_NAME OTEL_EXPORTER_OTLP_ENDPOINT LOG_FILE API_KEY
+    KUBERNETES_SERVICE_HOST KUBERNETES_PORT DATABASE_URL APP_URL APP_DOMAIN PUBLIC_URL SECRET_KEY JAVA_HOME
+    ANTHROPIC_API_KEY MISTRAL_API_KEY PROMETHEUS_MULTIPROC_DIR SSL_CERT_FILE UV_CACHE_DIR PIP_CONSTRAINT
+"""
+
+
+def test_variables_of_other_programs_and_of_platforms_warn_of_nothing_F56() -> None:
+    assert load_settings(dict.fromkeys(OTHER_NAMES.split(), "x")).warnings == ()
+
+
+def test_a_like_name_beside_the_right_one_is_left_alone_F56() -> None:
+    assert load_settings({"OPENAI_API_KEY": "sk-one", "OPENAI_API_KEY_2": "sk-two"}).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("environ", "where"),
+    [
+        ({}, "127.0.0.1:8000"),
+        ({"PORT": "8080"}, "0.0.0.0:8080"),
+        ({"BIND": "[::]:9000", "PORT": "8080"}, "[::]:9000"),
+    ],
+)
+def test_it_listens_where_bind_or_the_platforms_port_says_F53(environ: dict[str, str], where: str) -> None:
+    assert load_settings(environ).web.listen_at == where
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "tcp://10.0.0.1:80"), ("PORT", "0"), ("PORT", "65536"), ("BIND", "8000")]
+)
+def test_a_bind_or_port_that_is_none_is_named_F53(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{name}: must be .*{'HOST:PORT' if name == 'BIND' else ''}"):
+        load_settings({name: value})
+
+
 def test_lists_are_separated_by_commas_and_stripped() -> None:
     settings = load_settings({"VOICE_BETA_USERS": " ann@example.com, 17 ,,", "ALLOWED_ORIGINS": "https://App.example/"})
 

@@ -15,7 +15,7 @@ COMMANDS = {
     "check": ("check", "Try every configured part."),
     "knowledge": ("knowledge", "Fill and read the embedded knowledge base."),
     "rollout": ("rollout", "Show and change the live rollout: which users are admitted."),
-    "user-hash": ("user_hash", "Print the hash under which logs have a user."),
+    "user-hash": ("token", "Print the hash under which logs have a user."),
     "sessions": ("sessions", "List, show and end live sessions; delete records; reset rate limits."),
     "embedded": ("embedded", "Run only the embedded Realtime-compatible server."),
 }

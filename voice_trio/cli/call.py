@@ -126,7 +126,7 @@ def _show_result(console: Console, report: Report, out: Path | None) -> None:
         console.print()
         console.print(_latencies(report))
     if out is not None and report.audio:
-        console.print(f"\nThe answer's sound is in {out}.", soft_wrap=True)
+        console.print(Text(f"\nThe answer's sound is in {out}."), soft_wrap=True)
     if not report.was_answered:
         print(f"No answer: {_failure_reason(report)}", file=sys.stderr)
 

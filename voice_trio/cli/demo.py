@@ -16,8 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 
 from voice_trio.auth.tokens import User, issue_token
+from voice_trio.billing.conversation_price import minute_cost
+from voice_trio.billing.prices import load_prices
+from voice_trio.cli.addresses import bind_option, place
 from voice_trio.cli.one_line_errors import one_line_errors
-from voice_trio.cli.serve import bind_option
 from voice_trio.demo import handbook_folder
 from voice_trio.embedded.local import missing_packages, open_local_engines, write_question
 from voice_trio.embedded.server import serve_embedded
@@ -32,6 +34,7 @@ from voice_trio.observability.logs import configure_logs
 from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
 from voice_trio.settings.price_table import FREE
+from voice_trio.settings.service import DEFAULT_BIND
 
 if TYPE_CHECKING:
     import socket
@@ -53,26 +56,28 @@ EARS = 2
 DOCUMENT_CHARACTERS_MAX = 2_000_000
 """Of a large knowledge base, the recogniser's vocabulary comes from the first documents only."""
 TOKEN_SECONDS = 12 * 3600.0
-WILDCARDS = ("0.0.0.0", "::")
+KEY_VARIABLE = "OPENAI_API_KEY"
 
 
 @click.command()
 @bind_option
+@click.option("--embedded", is_flag=True, help="The model of this machine, also where OPENAI_API_KEY is set.")
 @click.pass_context
-def demo(ctx: click.Context, bind: str) -> None:
+def demo(ctx: click.Context, bind: str | None, embedded: bool) -> None:
     """Serve with an upstream and a knowledge base on this machine: no key, no network.
 
-    Variables that are set are kept, so the demo also runs with your own knowledge (KNOWLEDGE_PATH) or upstream
-    (OPENAI_REALTIME_URL).
+    Where OPENAI_API_KEY is set, OpenAI's model answers instead. Variables that are set are kept, so the demo also runs
+    with your own knowledge (KNOWLEDGE_PATH) or upstream (OPENAI_REALTIME_URL).
     """
     defaults = _defaults(os.environ)
     with one_line_errors():
         settings = load_settings(os.environ, **defaults)
         queue_standard_streams()  # a terminal stops with Ctrl-S
         configure_logs(settings.observability)
-        listener = open_listener(bind)
+        listener = open_listener(bind or settings.web.bind or DEFAULT_BIND)
         _fill(settings.retrieval.knowledge_path)
-        exit_code = trio.run(_serve, listener, defaults)
+        is_embedded = embedded or not any(os.environ.get(name) for name in (UPSTREAM_VARIABLE, KEY_VARIABLE))
+        exit_code = trio.run(_serve, listener, defaults, is_embedded)
     ctx.exit(exit_code)
 
 
@@ -84,16 +89,22 @@ def _defaults(environ: Mapping[str, str]) -> dict[str, str]:
     return defaults
 
 
-async def _serve(listener: socket.socket, defaults: dict[str, str]) -> int:
+def _without_upstream(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name not in (UPSTREAM_VARIABLE, KEY_VARIABLE)}
+
+
+async def _serve(listener: socket.socket, defaults: dict[str, str], is_embedded: bool) -> int:
     settings = load_settings(os.environ, **defaults)
     async with AsyncExitStack() as stack:
-        if not os.environ.get(UPSTREAM_VARIABLE):
+        if not is_embedded:
+            click.echo(upstream_in_words(settings), err=True)
+        else:
             engines = await stack.enter_async_context(_engines(settings.retrieval.knowledge_path))
             nursery = await stack.enter_async_context(trio.open_nursery())
             stack.callback(nursery.cancel_scope.cancel)
             defaults[UPSTREAM_VARIABLE] = await nursery.start(serve_embedded, "127.0.0.1", 0, engines)
             defaults["VOICE_PRICES_FILE"] = FREE  # a model on this machine costs nothing
-            settings = load_settings(os.environ, **defaults)
+            settings = load_settings(_without_upstream(os.environ), **defaults)
         say_where = partial(_print_addresses, settings, listener.getsockname())
         return await run_server(settings, listener, when_started=say_where)
 
@@ -135,19 +146,30 @@ async def _count_passages(path: Path) -> int:
         knowledge.close()
 
 
+def upstream_in_words(settings: Settings) -> str:
+    """Which model answers, and what a minute of it costs."""
+    upstream = settings.upstream
+    if os.environ.get(UPSTREAM_VARIABLE):
+        return f"The model is at {upstream.url} ({UPSTREAM_VARIABLE})."
+    usd = minute_cost(load_prices(settings.limits.prices_file), upstream.model, upstream.transcription_model)
+    return (
+        f"OpenAI's {upstream.model} answers, with your {KEY_VARIABLE}: about {usd:.2f} USD for a minute. "
+        "`--embedded` uses the model of this machine, which costs nothing."
+    )
+
+
 def _print_addresses(settings: Settings, address: tuple[str, int]) -> None:
-    host = "127.0.0.1" if address[0] in WILDCARDS else address[0]
-    place = f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
+    where = place(address)
     try:
         token = issue_token(settings.tokens, User(id="demo", plan="elite", is_admin=True), seconds_valid=TOKEN_SECONDS)
     except ConfigurationError:
         token = "TOKEN"  # tokens come from the configured identity provider
-    click.echo(f"\nThe demo is at   http://{place}/#token={token}\n")
+    click.echo(f"\nThe demo is at   http://{where}/#token={token}\n")
     recordings = _recordings(settings.retrieval.knowledge_path.parent / "questions")
     if recordings:
         command = "voice-trio" if shutil.which("voice-trio") else sys.argv[0]
         click.echo("Talk to it there, or ask it something in another terminal:\n")
-        click.echo(f"{command} call {recordings[0]} --url ws://{place}/v1/ws/voice --token {token}\n")
+        click.echo(f"{command} call {recordings[0]} --url ws://{where}/v1/ws/voice --token {token}\n")
         click.echo("More questions beside it: " + ", ".join(recording.name for recording in recordings[1:]))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import trio
 from rich.console import Console
+from rich.text import Text
 
 from voice_trio.cli.one_line_errors import one_line_errors
 from voice_trio.demo import handbook_folder
@@ -91,13 +92,14 @@ async def _serve_until_cancelled(options: _Options, settings: ServerSettings) ->
             )
         async with trio.open_nursery() as nursery:
             url = await nursery.start(serve_embedded, options.host, options.port, engines, settings)
-            _print_addresses(console, url, engines, is_open=settings.token is None and not _is_loopback(options.host))
+            print_addresses(console, url, engines, is_open=settings.token is None and not _is_loopback(options.host))
 
 
-def _print_addresses(console: Console, url: str, engines: Engines, *, is_open: bool) -> None:
-    console.print(f"Realtime server at {url}", soft_wrap=True)
+def print_addresses(console: Console, url: str, engines: Engines, *, is_open: bool) -> None:
+    """Print the server's address, what it lacks, and a warning if `is_open` to every client."""
+    console.print(Text(f"Realtime server at {url}"), soft_wrap=True)
     if engines.recognizer is None:
-        console.print(f"Typed input only. {engines.missing}")
+        console.print(Text(f"Typed input only. {engines.missing}"))  # rich reads [local] in a str as markup
     elif engines.synthesizer is None:
         console.print("espeak-ng was not found: answers are text only.")
     if is_open:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import trio
 
+from voice_trio.cli.addresses import bind_option, log_pages
 from voice_trio.errors import ConfigurationError
 from voice_trio.net.listeners import open_listener
 from voice_trio.observability.log_stream import queue_standard_streams
@@ -18,14 +19,9 @@ from voice_trio.settings import load_settings
 if TYPE_CHECKING:
     from voice_trio.settings import Settings
 
-DEFAULT_BIND = "127.0.0.1:8000"
 NO_REDIS = (
     "--workers {count}: needs REDIS_URL (and REDIS_ENABLED not false): without Redis each worker would count limits "
     "and keep sessions for itself. One process serves MAX_CONCURRENT_SESSIONS sessions (120)."
-)
-
-bind_option = click.option(
-    "--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Where to listen; port 0 for any."
 )
 
 
@@ -41,7 +37,7 @@ bind_option = click.option(
 @click.option("--certfile", type=click.Path(exists=True, dir_okay=False), help="Certificate chain (PEM), for wss://.")
 @click.option("--keyfile", type=click.Path(exists=True, dir_okay=False), help="Its private key (PEM).")
 @click.pass_context
-def serve(ctx: click.Context, bind: str, workers: int, certfile: str | None, keyfile: str | None) -> None:
+def serve(ctx: click.Context, bind: str | None, workers: int, certfile: str | None, keyfile: str | None) -> None:
     """Serve until SIGTERM or Ctrl-C; a second one ends at once.
 
     All settings come from the environment: see docs/configuration.md.
@@ -52,11 +48,14 @@ def serve(ctx: click.Context, bind: str, workers: int, certfile: str | None, key
     try:
         settings = load_settings()
         configure_logs(settings.observability)
+        bind = bind or settings.web.listen_at
         if workers > 1:
             if settings.shared.redis_url is None or not settings.shared.redis_enabled:
                 raise ConfigurationError(NO_REDIS.format(count=workers))
             arguments = ["--certfile", certfile, "--keyfile", keyfile] if certfile and keyfile else []
-            exit_code = trio.run(run_workers, workers, open_listener(bind), arguments)
+            listener = open_listener(bind)
+            log_pages(settings, listener.getsockname(), tls=certfile is not None)
+            exit_code = trio.run(run_workers, workers, listener, arguments)
         else:
             exit_code = trio.run(partial(_serve_alone, settings, bind, certfile, keyfile))
     except ConfigurationError as error:
@@ -71,5 +70,10 @@ async def _serve_alone(settings: Settings, bind: str, certfile: str | None, keyf
 
     tls = Tls(certfile, keyfile) if certfile and keyfile else None
     listener = open_listener(bind)  # before all else: a port in use is one line
+
+    def when_started() -> None:
+        collect_garbage_rarely()
+        log_pages(settings, listener.getsockname(), tls=tls is not None)
+
     async with watching(settings.observability.watchdog_seconds):
-        return await run_server(settings, listener, tls=tls, when_started=collect_garbage_rarely)
+        return await run_server(settings, listener, tls=tls, when_started=when_started)

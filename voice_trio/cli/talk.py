@@ -9,6 +9,7 @@ import click
 import trio
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from voice_trio.cli.call import DEFAULT_URL, INTERRUPTED
 from voice_trio.cli.line_editor import LineEditor, pressed_keys, unbuffered_keys
@@ -72,7 +73,7 @@ def _show_devices(console: Console) -> None:
         table.add_column(heading)
     for device in devices():
         defaults = [name for name, is_it in _defaults(device.is_default_input, device.is_default_output) if is_it]
-        row = (str(device.number), device.name, str(device.inputs), str(device.outputs), ", ".join(defaults))
+        row = (str(device.number), Text(device.name), str(device.inputs), str(device.outputs), ", ".join(defaults))
         table.add_row(*row)
     console.print(table if table.row_count else "There is no sound device on this machine.")
 

@@ -38,8 +38,9 @@ def parse_bind(bind: str) -> tuple[str, int]:
     """`HOST:PORT` → (host, port); IPv6 in brackets, port 0 for any. Raises `ConfigurationError`."""
     host, separator, port = bind.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
-    if not separator or not bare or not port.isdecimal() or int(port) > 65535 or (":" in host and bare == host):
-        raise ConfigurationError(f"--bind: must be HOST:PORT, such as 127.0.0.1:8000 or [::1]:8000, not {bind!r}")
+    is_port = port.isdecimal() and len(port) <= 5 and int(port) <= 65535
+    if not separator or not bare or not is_port or (":" in host and bare == host):
+        raise ConfigurationError(f"--bind: must be HOST:PORT, such as 127.0.0.1:8000 or [::1]:8000, not {bind[:80]!r}")
     return bare, int(port)
 
 

@@ -18,12 +18,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from voice_trio.settings.secret_strength import secret_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pydantic.config import JsonDict
     from pydantic.fields import FieldInfo
 
 ECHO_CHARS_MAX = 80
+NEAR_NAME_CHARS_MIN = 8
+"""Shorter names are like each other by accident."""
 
 
 class Group(BaseSettings):
@@ -96,13 +98,29 @@ def masked(group: Group) -> dict[str, object]:
     return {variable.name: dumped[variable.attribute] for variable in variables_of(type(group))}
 
 
-def unknown_name_warnings(given: Iterable[str], known: Sequence[str], prefixes: tuple[str, ...]) -> Iterator[str]:
-    """A warning for each unknown name with a known prefix, with the most similar known name."""
+def unknown_name_warnings(given: Collection[str], known: Sequence[str], prefixes: tuple[str, ...]) -> Iterator[str]:
+    """A warning for each unknown name that is probably meant for voice_trio, with the most similar known name.
+
+    That is a name with one of `prefixes`, or one like the name of a variable that is not set.
+    """
     for name in sorted(set(given) - set(known)):
         if name.startswith(prefixes):
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
             hint = f"; did you mean {near[0]}?" if near else ""
             yield f"{name} is not a variable of voice_trio{hint}"
+        elif meant := _meant_by(name, [other for other in known if other not in given]):
+            yield f"{name} is not a variable of voice_trio; did you mean {meant}?"
+
+
+def _meant_by(name: str, known: Sequence[str]) -> str:
+    """The variable that a foreign `name` was probably meant for, or nothing: other programs have variables too."""
+    if len(name) < NEAR_NAME_CHARS_MIN:
+        return ""
+    for near in difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8):
+        likeness = difflib.SequenceMatcher(None, name.upper(), near).ratio()
+        if likeness >= 0.9 or name.upper().partition("_")[0] == near.partition("_")[0]:
+            return near
+    return ""
 
 
 def split_commas(text: object) -> object:

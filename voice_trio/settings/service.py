@@ -14,6 +14,8 @@ from pydantic import AfterValidator, SecretStr
 
 import voice_trio
 from voice_trio import limits
+from voice_trio.errors import ConfigurationError
+from voice_trio.net.listeners import parse_bind
 from voice_trio.settings.reading import CommaList, Group, HttpUrl, any_case, check_url, env, strong_secret
 from voice_trio.settings.redis_url import parse_redis_url
 from voice_trio.settings.secret_strength import BEARER_BYTES_MIN
@@ -23,6 +25,8 @@ SAFE_CLIENT_SETTINGS = (
     "max_output_tokens",  # a client can only lower it
 )
 """What a client of `/v1/realtime` may set by default; VOICE_CLIENT_CONFIG overrides it."""
+DEFAULT_BIND = "127.0.0.1:8000"
+"""Where the server listens if no variable says more: only this machine reaches it."""
 CLIENT_SETTINGS = (*SAFE_CLIENT_SETTINGS, "noise_reduction", "reasoning", "transcription_model")
 
 
@@ -47,6 +51,14 @@ def _origins(given: tuple[str, ...]) -> tuple[str, ...]:
         if origin != "*" and urlsplit(check_url(origin, ("https", "http"))).path.strip("/"):
             raise ValueError("must be * or a comma-separated list of origins such as https://app.example.com")
     return tuple(origin.rstrip("/").lower() for origin in given)
+
+
+def _bind(text: str) -> str:
+    try:
+        parse_bind(text)
+    except ConfigurationError as error:
+        raise ValueError(str(error).partition(": ")[2]) from None
+    return text
 
 
 def _client_settings(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -159,6 +171,10 @@ class Shared(Group):
 class Web(Group):
     """The HTTP side."""
 
+    bind: Annotated[str, AfterValidator(_bind)] | None = env(
+        "BIND", None, "where `voice-trio serve` listens: `HOST:PORT`; unset: `PORT`, else 127.0.0.1:8000"
+    )
+    port: int | None = env("PORT", None, "without `BIND`: listen on this port of all addresses", ge=1, le=65535)
     console: bool = env("VOICE_CONSOLE", False, "serve the console page at `/`")
     allowed_origins: Annotated[CommaList, AfterValidator(_origins)] = env(
         "ALLOWED_ORIGINS", ("*",), "origins whose pages may connect; a request without `Origin` is accepted"
@@ -184,6 +200,13 @@ class Web(Group):
     client_models: CommaList = env(
         "VOICE_CLIENT_MODELS", (), "models that it may request; unset: it gets `OPENAI_REALTIME_MODEL` for any request"
     )
+
+    @property
+    def listen_at(self) -> str:
+        """`HOST:PORT`: of BIND, else all addresses with PORT, else port 8000 of this machine only."""
+        if self.bind is not None:
+            return self.bind
+        return f"0.0.0.0:{self.port}" if self.port is not None else DEFAULT_BIND
 
 
 class Observability(Group):

@@ -1,0 +1,35 @@
+"""Where a server listens, and the addresses of its pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import structlog
+
+if TYPE_CHECKING:
+    from voice_trio.settings import Settings
+
+WILDCARDS = ("0.0.0.0", "::")
+DASHBOARD = "/v1/voice/dashboard"
+CONSOLE_OFF = "off; VOICE_CONSOLE=true serves it"
+
+log = structlog.get_logger(__name__)
+
+bind_option = click.option(
+    "--bind",
+    metavar="HOST:PORT",
+    help="Where to listen; port 0 for any.  [default: BIND, else 0.0.0.0:PORT, else 127.0.0.1:8000]",
+)
+
+
+def place(address: tuple[str, int]) -> str:
+    """`HOST:PORT` for a URL that this machine can open, from the address of a listening socket."""
+    host = "127.0.0.1" if address[0] in WILDCARDS else address[0]
+    return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
+
+
+def log_pages(settings: Settings, address: tuple[str, int], *, tls: bool) -> None:
+    """Log the addresses of console and dashboard, or how to switch them on."""
+    base = f"{'https' if tls else 'http'}://{place(address)}"
+    log.info("pages", console=f"{base}/" if settings.web.console else CONSOLE_OFF, dashboard=base + DASHBOARD)
