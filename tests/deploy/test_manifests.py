@@ -1,6 +1,6 @@
 """The deployments of `deploy/`: valid by the schemas of Kubernetes and of Compose, and in agreement with the gateway.
 
-No cluster and no Docker is asked: none was run.
+No cluster and no Docker is asked: none was run. tests/deploy/test_alarm.py runs Prometheus.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
+from scripts.kubernetes_rules import monitoring
 from voice_trio import limits
 from voice_trio.settings import all_variables
 
@@ -23,8 +24,8 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 KNOWN = {variable.name for variable in all_variables()}
 
 
-def documents() -> dict[str, dict[str, Any]]:
-    text = (DEPLOY / "kubernetes" / "voice-trio.yaml").read_text()
+def documents(name: str = "voice-trio.yaml") -> dict[str, dict[str, Any]]:
+    text = (DEPLOY / "kubernetes" / name).read_text()
     return {document["kind"]: document for document in yaml.safe_load_all(text)}
 
 
@@ -35,6 +36,11 @@ KINDS = ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscale
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_object_is_one_of_kubernetes(kind: str, version: str) -> None:
     kubernetes_validate.validate(documents()[kind], version, strict=True)
+
+
+@pytest.mark.parametrize("version", ["1.29", kubernetes_validate.latest_version()])
+def test_the_ingress_is_one_of_kubernetes_F54(version: str) -> None:
+    kubernetes_validate.validate(documents("ingress.yaml")["Ingress"], version, strict=True)
 
 
 def test_the_schema_of_kubernetes_knows_a_misspelt_field() -> None:
@@ -80,6 +86,45 @@ def test_every_kubernetes_object_is_about_the_same_pods() -> None:
     assert found["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == found["Deployment"]["metadata"]["name"]
     metrics = [metric["pods"]["metric"]["name"] for metric in found["HorizontalPodAutoscaler"]["spec"]["metrics"]]
     assert metrics == ["voice_trio_active_sessions", "voice_trio_event_loop_lag_seconds"]
+
+
+def test_the_ingress_leads_to_the_service_and_outlives_a_quiet_session_F54() -> None:
+    ingress = documents("ingress.yaml")["Ingress"]
+    (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
+    service = documents()["Service"]
+    assert path["backend"]["service"]["name"] == service["metadata"]["name"]
+    assert path["backend"]["service"]["port"]["name"] in [port["name"] for port in service["spec"]["ports"]]
+    timeouts = {
+        name: int(text.rstrip("s"))
+        for name, text in ingress["metadata"]["annotations"].items()
+        if name.endswith(("read-timeout", "send-timeout"))
+    }
+    assert len(timeouts) == 4
+    assert all(seconds > 3 * limits.PING_SECONDS for seconds in timeouts.values())
+    assert ingress["metadata"]["annotations"]["nginx.org/websocket-services"] == service["metadata"]["name"]
+
+
+def test_prometheus_in_a_cluster_has_the_token_the_job_and_the_alerts_F54() -> None:
+    assert monitoring() == (DEPLOY / "kubernetes" / "monitoring.yaml").read_text("utf-8"), "run kubernetes_rules.py"
+    watching, found = documents("monitoring.yaml"), documents()
+    monitor = watching["ServiceMonitor"]["spec"]
+    service_labels = found["Service"]["metadata"]["labels"]
+    (endpoint,) = monitor["endpoints"]
+    (gateway,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert monitor["selector"]["matchLabels"].items() <= service_labels.items()
+    assert endpoint["port"] in [port["name"] for port in found["Service"]["spec"]["ports"]]
+    assert endpoint["authorization"]["credentials"] == {
+        "name": gateway["envFrom"][0]["secretRef"]["name"],
+        "key": "METRICS_TOKEN",
+    }
+    assert service_labels[monitor["jobLabel"]] == "voice-trio"
+    alerts = yaml.safe_load((DEPLOY / "alerts.yml").read_text("utf-8"))
+    assert watching["PrometheusRule"]["spec"] == alerts
+    assert set(re.findall(r'job="([^"]+)"', str(alerts))) == {"voice-trio"}
+    scraped = yaml.safe_load((DEPLOY / "prometheus.yml").read_text("utf-8"))["scrape_configs"]
+    assert [job["job_name"] for job in scraped] == ["voice-trio"]
+    annotations = found["Deployment"]["spec"]["template"]["metadata"].get("annotations", {})
+    assert not [name for name in annotations if name.startswith("prometheus.io/")]  # they send no token
 
 
 def test_every_variable_that_is_set_exists() -> None:
