@@ -88,7 +88,7 @@ class ContextInjected(_ServerEvent, tag="context.injected", kw_only=True):
     passages: list[Source]
 
 
-class Passage(_ServerEvent, tag="passage"):
+class PassageText(_ServerEvent, tag="passage"):
     """The answer to `passage.get`. `text` is the document's own and may be hostile: show it as text, never as HTML."""
 
     id: str
@@ -245,7 +245,7 @@ ServerEvent: TypeAlias = (
     | TranscriptDelta
     | TranscriptCompleted
     | ContextInjected
-    | Passage
+    | PassageText
     | ResponseCreated
     | AudioDelta
     | AudioDone

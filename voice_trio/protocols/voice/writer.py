@@ -157,7 +157,7 @@ def _reply(event: session_events.Reply) -> server_events.ServerEvent:
         case session_events.PingAnswered(id=ping_id):
             return server_events.Pong(ping_id)
         case session_events.PassageOpened():
-            return server_events.Passage(event.id, event.title, event.text)
+            return server_events.PassageText(event.id, event.title, event.text)
         case session_events.PassageRefused():
             return _error(event.code, event.message, passage_id=event.passage_id)
         case _:
