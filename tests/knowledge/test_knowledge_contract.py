@@ -122,6 +122,11 @@ async def test_a_base_that_answers_is_available(holding: Holding) -> None:
     assert await (await holding(*HANDBOOK)).is_available()
 
 
+async def test_an_empty_base_says_so_F38(holding: Holding) -> None:
+    assert await (await holding()).is_empty() is True
+    assert await (await holding(*HANDBOOK)).is_empty() is False
+
+
 # Promised by those that rank by our words
 
 

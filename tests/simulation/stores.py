@@ -138,6 +138,10 @@ class RemoteStore:
         await trio.lowlevel.checkpoint()
         return True
 
+    async def is_empty(self) -> bool | None:
+        await trio.lowlevel.checkpoint()
+        return False
+
 
 class ImmediateNet:
     """Kept passages as sessions have them, but on virtual time, where no thread may be."""

@@ -25,7 +25,7 @@ HOUR = 3600.0
 class _DailySpend:
     def __init__(self) -> None:
         self.spent_today_usd = Decimal("31.482")
-        self.day_budget, self.session_budget = Budget.of(40.0), Budget.of(0.5)
+        self.day_budget, self.session_budget, self.user_budget = Budget.of(40.0), Budget.of(0.5), Budget.of(5.0)
         self.is_exhausted = False
 
 
@@ -74,6 +74,8 @@ class _Day:
         summary = Summary("s", user, ending, was_ready=self.chance.random() < 0.9, duration_s=95.0)
         summary.cost = Cost(Decimal(str(round(self.chance.lognormvariate(-2.6, 0.5), 6))))
         summary.interruptions = self.chance.choices((0, 1, 2), (70, 20, 10))[0]
+        if summary.was_ready:
+            self.statistics.session_ready(summary)
         self.statistics.session_ended(summary)
 
 
@@ -94,7 +96,7 @@ def a_busy_day() -> dict[str, Any]:
     instance = {"id": "3f9a1c07", "version": "0.1.0", "loop_lag_ms": 2.4}
     workers = {"count": 2, "answered": [{}, {}]}
     more = {"limiter": limiter, "instance": instance, "prices": {"dated": "2026-11-17"}, "configuration": {}}
-    more |= {"workers": workers, "instances": _instances()}
+    more |= {"workers": workers, "instances": _instances(), "knowledge": {"available": True, "empty": False}}
     stats = day.statistics.as_json()
     stats["cost"]["top_users"] = [
         {"user": f"{number * 7919**7:032x}"[-32:], "usd": usd}

@@ -101,7 +101,10 @@ class WeaviateServer:
         if self._status is not None:
             context.abort(self._status, "told to fail")
         with self._lock:
-            found = self._by_id(request) if request.HasField("filters") else self._ranked(request)
+            if request.HasField("filters"):
+                found = self._by_id(request)
+            else:
+                found = self._ranked(request) if request.HasField("hybrid_search") else self._first(request)
         return search_get_pb2.SearchReply(took=0.001, results=found)
 
     def insert(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -133,6 +136,9 @@ class WeaviateServer:
         )
         found = held.search(request.hybrid_search.query, request.limit, 0.0)
         return [_result(passage.id, self.objects[passage.id], passage.score) for passage in found]
+
+    def _first(self, request: Any) -> list[Any]:
+        return [_result(key, self.objects[key], 0.0) for key in list(self.objects)[: request.limit]]
 
     def _by_id(self, request: Any) -> list[Any]:
         filters = request.filters

@@ -55,6 +55,7 @@ class Process:
         statistics.on_turn(replace(record, searches=(search,)))
         statistics.count_cost("response", Cost(Decimal(chance.randrange(100)) / 1000))
         summary = session_summary(chance.choice((Ending.CLIENT_LEFT, Ending.UPSTREAM_LOST)), user)
+        statistics.session_ready(summary)
         statistics.session_ended(replace(summary, cost=Cost(Decimal(chance.randrange(100)) / 1000)))
         statistics.count_refusal("rate_limited")
 
@@ -149,7 +150,7 @@ def test_users_of_today_are_counted_by_each_worker_they_came_to_and_a_dead_ones_
         statistics.append(Statistics(lambda: 0))
         for user in users:
             statistics[slot].count_admission(user)
-        statistics[slot].session_ended(session_summary(Ending.CLIENT_LEFT, "ada"))
+        statistics[slot].session_ready(session_summary(Ending.CLIENT_LEFT, "ada"))
         statistics[slot].metrics.refresh()
     read = statistics[1].registry.get_sample_value
     assert (read("voice_trio_users_talked_today"), read("voice_trio_users_admitted_today")) == (2.0, 3.0)

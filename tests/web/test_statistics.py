@@ -51,7 +51,7 @@ def test_searches_become_latencies_by_where_and_counts_by_what_came_of_them() ->
 def test_memory_is_bounded_in_users() -> None:
     statistics = Statistics(lambda: 0)
     for number in range(limits.USERS_REMEMBERED_MAX + 10):
-        statistics.session_ended(session_summary(Ending.CLIENT_LEFT, f"u{number}"))
+        statistics.session_ready(session_summary(Ending.CLIENT_LEFT, f"u{number}"))
     assert statistics.as_json()["adoption"]["users_who_talked_today"] == limits.USERS_REMEMBERED_MAX
 
 
@@ -123,13 +123,14 @@ def test_codes_that_an_upstream_invents_are_few_labels() -> None:
     assert sum(errors.values()) == 5000
 
 
-def test_users_are_counted_once_a_day_and_only_if_they_talked() -> None:
+def test_users_are_counted_once_a_day_when_their_session_begins_and_only_if_it_did_F38() -> None:
     now = [0.0]
     statistics = Statistics(lambda: 0, unix_time=lambda: now[0])
-    for user, ready in (("a", True), ("a", True), ("b", True), ("c", False)):
-        statistics.session_ended(session_summary(Ending.CLIENT_LEFT, user, ready=ready))
     for user in ("a", "b", "c", "d", "d"):
         statistics.count_admission(user)
+    for user in ("a", "a", "b"):
+        statistics.session_ready(session_summary(Ending.CLIENT_LEFT, user))
+    statistics.session_ended(session_summary(Ending.UPSTREAM_UNAVAILABLE, "c", ready=False))
     told = statistics.as_json()["adoption"]
     assert told == {"users_who_talked_today": 2, "users_admitted_today": 4, "share": 0.5}
     assert gauges_of_users(statistics) == (2.0, 4.0)
@@ -137,6 +138,36 @@ def test_users_are_counted_once_a_day_and_only_if_they_talked() -> None:
     told = statistics.as_json()["adoption"]
     assert told == {"users_who_talked_today": 0, "users_admitted_today": 0, "share": None}
     assert gauges_of_users(statistics) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("age", "recent"),
+    [
+        (0.0, {"turns": 22, "seconds": 0.0}),
+        (40.0, {"turns": 22, "seconds": 40.0}),
+        (200.0, {"turns": 22, "seconds": 200.0}),
+        (320.0, {"turns": 22, "seconds": 320.0}),
+        (370.0, {"turns": 0, "seconds": 310.0}),
+    ],
+)
+def test_turns_are_of_the_time_that_has_really_passed_F38(age: float, recent: dict[str, float]) -> None:
+    now = [3_600_000.0]
+    statistics = Statistics(lambda: 0, unix_time=lambda: now[0])
+    for _ in range(22):
+        statistics.on_turn(turn_record())
+    now[0] += age
+    told = statistics.as_json()
+    assert (told["recent"], told["now"] - told["since"]) == (recent, age)
+
+
+def test_a_minute_in_which_nothing_happens_still_has_its_open_sessions_F38() -> None:
+    now = [3_600_000.0]
+    statistics = Statistics(lambda: 3, unix_time=lambda: now[0])
+    statistics.count_admission("a")
+    for _ in range(6):
+        now[0] += 30
+        statistics.sample_active()
+    assert [minute["active"] for minute in statistics.as_json()["minutes"][-5:]] == [0, 3, 3, 3, 3]
 
 
 def gauges_of_users(statistics: Statistics) -> tuple[float | None, float | None]:

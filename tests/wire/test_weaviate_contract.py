@@ -11,6 +11,7 @@ from tests.knowledge.test_knowledge_contract import (  # noqa: F401 - these test
     test_a_base_that_answers_is_available,
     test_a_passage_comes_with_all_that_is_known_of_it,
     test_an_empty_base_answers_with_nothing,
+    test_an_empty_base_says_so_F38,
     test_any_text_is_a_safe_query,
     test_chinese_and_japanese_are_found_without_spaces,
     test_diacritics_and_case_make_no_difference,

@@ -29,6 +29,10 @@ class Knowledge(Protocol):
         """Whether the store answers now; never raises."""
         ...
 
+    async def is_empty(self) -> bool | None:
+        """Whether there is no passage to find; None if that is not known now. Never raises."""
+        ...
+
 
 @runtime_checkable
 class CachesPassages(Protocol):
@@ -96,6 +100,15 @@ class MemoryKnowledge:
     async def is_available(self) -> bool:
         """Whether a search would return passages."""
         await trio.lowlevel.checkpoint()
+        return self._answers
+
+    async def is_empty(self) -> bool | None:
+        """Whether it holds no passage; None while it fails or hangs."""
+        await trio.lowlevel.checkpoint()
+        return not self._passages if self._answers else None
+
+    @property
+    def _answers(self) -> bool:
         return self._error is None and self._delay_seconds < float("inf")
 
     def _ranked(self, query: str) -> tuple[Passage, ...]:

@@ -166,6 +166,10 @@ class SharedKnowledge:
         """Whether the store answers now, regardless of the breaker; never raises."""
         return await self._store.is_available()
 
+    async def is_empty(self) -> bool | None:
+        """Whether the store holds no passage; None if it does not say. Never raises."""
+        return await self._store.is_empty()
+
     @property
     def is_circuit_open(self) -> bool:
         """Whether the breaker is open."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MINUTES_REMEMBERED = 60
 MINUTE_SECONDS = 60
+RECENT_MINUTES = 5
 
 
 def _empty_sketch() -> Sketch:
@@ -72,6 +73,10 @@ class MinuteSeries:
         """Add the seconds from the end of a question to the first audio of its response."""
         self._now().answers.add(seconds)
 
+    def sample(self) -> None:
+        """Note the number of open sessions; to be called often enough that each minute has it."""
+        self._now()
+
     def by_number(self) -> dict[int, Minute]:
         """The minutes with counts and the present one, by their number since 1970."""
         self._now()
@@ -93,3 +98,14 @@ def last_hour(minutes: Mapping[int, Minute]) -> list[dict[str, Any]]:
     last = max(minutes, default=0)
     numbers = range(last - MINUTES_REMEMBERED + 1, last + 1)
     return [{"at": number * MINUTE_SECONDS} | minutes.get(number, Minute()).as_json() for number in numbers]
+
+
+def recent(minutes: Mapping[int, Minute], since: float, now: float) -> dict[str, Any]:
+    """Turns of the present minute and the five before, and the `seconds` of them that have passed since `since`.
+
+    A process that began 40 s ago has 40 s, so that a rate made of both is not too low. Times are Unix seconds.
+    """
+    present = int(now // MINUTE_SECONDS)
+    first = present - RECENT_MINUTES
+    turns = sum(minutes[each].counts.get("turns", 0) for each in range(first, present + 1) if each in minutes)
+    return {"turns": turns, "seconds": round(now - max(since, first * MINUTE_SECONDS), 1)}

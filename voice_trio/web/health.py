@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _KnowledgeCheck:
+class KnowledgeCheck:
+    """What the knowledge base answered at the time `at`; `is_empty` is None where that is not known."""
+
     at: float
     is_available: bool
+    is_empty: bool | None
 
 
 class Health:
@@ -43,7 +46,7 @@ class Health:
         self._knowledge = knowledge
         self._capacity = capacity
         self._statistics = statistics
-        self._last_check: _KnowledgeCheck | None = None
+        self._last_check: KnowledgeCheck | None = None
         self._checking = trio.Lock()
 
     @property
@@ -62,7 +65,7 @@ class Health:
 
     async def report(self) -> dict[str, Any]:
         """The body of `GET /v1/voice/health`."""
-        knowledge = await self._check_knowledge()
+        knowledge = await self.check_knowledge()
         return {
             "status": self._status(knowledge),
             "feature_enabled": self._settings.access.enabled,
@@ -74,7 +77,7 @@ class Health:
             "timestamp": datetime.now(UTC).isoformat(),
         }
 
-    def _status(self, knowledge: _KnowledgeCheck) -> str:
+    def _status(self, knowledge: KnowledgeCheck) -> str:
         if self._capacity.is_draining:
             return "draining"
         if not self._settings.access.enabled:
@@ -90,13 +93,15 @@ class Health:
         )
         return "healthy" if is_healthy else "degraded"
 
-    async def _check_knowledge(self) -> _KnowledgeCheck:
+    async def check_knowledge(self) -> KnowledgeCheck:
+        """Whether the knowledge base answers and holds passages, now or some seconds ago."""
         async with self._checking:
             if self._last_check is None or trio.current_time() - self._last_check.at > limits.HEALTH_FRESH_SECONDS:
-                is_available = False
+                is_available, is_empty = False, None
                 with trio.move_on_after(limits.HEALTH_SECONDS_MAX):
                     is_available = await self._knowledge.is_available()
-                self._last_check = _KnowledgeCheck(trio.current_time(), is_available)
+                    is_empty = await self._knowledge.is_empty() if is_available else None
+                self._last_check = KnowledgeCheck(trio.current_time(), is_available, is_empty)
         return self._last_check
 
 

@@ -40,6 +40,7 @@ class InstanceHeartbeat:
         try:
             while True:
                 was_draining = capacity.is_draining
+                self._gateway.statistics.sample_active()
                 self._known = len(await state.announce(self._instance_info()))
                 with trio.move_on_after(limits.ANNOUNCE_INTERVAL_SECONDS):
                     if not was_draining:

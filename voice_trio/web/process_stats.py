@@ -15,7 +15,7 @@ import msgspec
 import trio
 from ddsketch import LogCollapsingLowestDenseDDSketch as Sketch
 
-from voice_trio.observability.minute_series import Minute, last_hour
+from voice_trio.observability.minute_series import Minute, last_hour, recent
 from voice_trio.observability.percentiles import bins_of, merged_sketch, sketch_of, summary_of
 
 
@@ -77,10 +77,14 @@ class ProcessStats(msgspec.Struct, kw_only=True):
             },
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """The part of `GET /v1/voice/stats` that is counted; latencies in ms by window, then by stage."""
+    def as_json(self, now: float) -> dict[str, Any]:
+        """The part of `GET /v1/voice/stats` that is counted; latencies in ms by window, then by stage.
+
+        `now` is Unix time in seconds.
+        """
         ended, talks = sum(self.sessions.values()), self.totals.get("talks", 0)
         return {
+            "now": round(now, 3),
             "since": int(self.since),
             "sessions": {
                 "active": self.active,
@@ -91,6 +95,7 @@ class ProcessStats(msgspec.Struct, kw_only=True):
             "error_rate": round(self.totals.get("failed", 0) / ended, 4) if ended else 0.0,
             "errors": self.errors,
             "turns": self.turns,
+            "recent": recent(self.minutes, self.since, now),
             "retrieval": self.outcomes,
             "interruptions": self.totals.get("interruptions", 0),
             "audio_in_s": self.totals.get("audio_in_s", 0),

@@ -10,8 +10,6 @@ from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cachetools import FIFOCache
-
 from voice_trio import limits
 from voice_trio.conversation import events
 from voice_trio.conversation.turn import timeline
@@ -25,6 +23,7 @@ from voice_trio.session.endings import Ending
 from voice_trio.session.observers import Observer
 from voice_trio.session.summary import count_bounded
 from voice_trio.web.process_stats import ProcessStats, total
+from voice_trio.web.users_of_today import UsersOfToday
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +54,9 @@ class DailySpend(Protocol):
 
     @property
     def session_budget(self) -> Budget: ...
+
+    @property
+    def user_budget(self) -> Budget: ...
 
     @property
     def is_exhausted(self) -> bool: ...
@@ -88,8 +90,8 @@ class Statistics(Observer):
         self._errors: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
         self._totals: Counter[str] = Counter()
-        self._users_talked = _UsersOfToday(unix_time)
-        self._users_admitted = _UsersOfToday(unix_time)
+        self._users_talked = UsersOfToday(unix_time)
+        self._users_admitted = UsersOfToday(unix_time)
         self._daily_spend: DailySpend | None = None
         self._cost_of_ended = Decimal(0)
         self.lag = LoopLag()
@@ -142,7 +144,8 @@ class Statistics(Observer):
         self.metrics.admitted.inc()
 
     def session_ready(self, summary: Summary) -> None:
-        """The upstream was reached: health changes now, not at the end of the session."""
+        """The upstream was reached: health and adoption change now, not at the end of the session."""
+        self._users_talked.remember(summary.user)
         self.transcription_fallback = summary.transcription_fallback
         self.upstream_failed = False
         self.recent.note(recent_failures.UPSTREAM, failed=False)
@@ -203,13 +206,16 @@ class Statistics(Observer):
         self.metrics.recoveries.inc(summary.recoveries)
         if summary.was_ready:
             self.transcription_fallback, self.upstream_failed = summary.transcription_fallback, False
-            self._users_talked.remember(summary.user)
             self._totals["talks"] += 1
             self._cost_of_ended += summary.cost.usd
             self.metrics.durations.observe(summary.duration_s)
         if ending in (Ending.UPSTREAM_UNAVAILABLE, Ending.UPSTREAM_LOST):
             self.upstream_failed = True
             self.recent.note(recent_failures.UPSTREAM, failed=True)
+
+    def sample_active(self) -> None:
+        """Note how many sessions are open, for the minute in which nothing else happens."""
+        self._minutes.sample()
 
     def count_refusal(self, code: str, plan: str = "unknown") -> None:
         """Count a refused request for a session or a client secret, by its error code and the user's plan."""
@@ -248,46 +254,16 @@ class Statistics(Observer):
 
     def as_json(self, *others: ProcessStats) -> dict[str, Any]:
         """The sum of this process and `others`, for `GET /v1/voice/stats`; latencies in ms by window, then by stage."""
-        stats = total(self.process_stats(), *others).as_json()
+        stats = total(self.process_stats(), *others).as_json(self._unix_time())
         if (daily_spend := self._daily_spend) is not None:
             stats["cost"] |= {
                 "today_usd": round(float(daily_spend.spent_today_usd), 6),
                 "daily_budget_usd": _usd(daily_spend.day_budget),
                 "session_budget_usd": _usd(daily_spend.session_budget),
+                "user_daily_budget_usd": _usd(daily_spend.user_budget),
                 "is_exhausted": daily_spend.is_exhausted,
             }
         return stats
-
-
-class _UsersOfToday:
-    """Users by their hashes, forgotten at midnight UTC; beyond `USERS_REMEMBERED_MAX` the oldest are dropped."""
-
-    def __init__(self, unix_time: Callable[[], float]) -> None:
-        self._unix_time = unix_time
-        self._users: FIFOCache[str, None] = FIFOCache(limits.USERS_REMEMBERED_MAX)
-        self._day = self._today()
-
-    @property
-    def users(self) -> set[str]:
-        self._forget_yesterday()
-        return set(self._users)
-
-    @property
-    def count(self) -> int:
-        self._forget_yesterday()
-        return len(self._users)
-
-    def remember(self, user: str) -> None:
-        self._forget_yesterday()
-        self._users.setdefault(user, None)  # a returning user keeps their place
-
-    def _forget_yesterday(self) -> None:
-        if self._today() != self._day:
-            self._day = self._today()
-            self._users.clear()
-
-    def _today(self) -> int:
-        return int(self._unix_time() // 86_400)
 
 
 def _usd(budget: Budget) -> float | None:

@@ -78,6 +78,13 @@ class SqliteKnowledge:
         except Exception:  # of whatever kind: a health check must not end its caller
             return False
 
+    async def is_empty(self) -> bool | None:
+        """Whether there is no passage, or no base yet; None if it cannot be read. Never raises."""
+        try:
+            return await self._read(_holds_nothing, if_missing=True)
+        except Exception:  # of whatever kind: it is asked beside a health check
+            return None
+
     async def stats(self) -> KnowledgeStats:
         """The size of the base; zeros if there is none yet. Raises `KnowledgeUnavailable`."""
         nothing = KnowledgeStats(0, 0, 0, None)
@@ -130,6 +137,10 @@ def match_any(terms: Iterable[str]) -> str:
 def _can_read(connection: sqlite3.Connection) -> bool:
     connection.execute("SELECT count(*) FROM (SELECT 1 FROM chunks LIMIT 1)").fetchone()
     return True
+
+
+def _holds_nothing(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM chunks LIMIT 1").fetchone() is None
 
 
 class _TermFrequencies:

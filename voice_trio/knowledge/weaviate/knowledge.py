@@ -118,6 +118,13 @@ class WeaviateKnowledge:
         except Exception:  # of whatever kind: a health check must not end its caller
             return False
 
+    async def is_empty(self) -> bool | None:
+        """Whether the collection holds no object; None if Weaviate does not say. Takes at most the time of a search."""
+        try:
+            return await self._health_thread.read(self._holds_nothing)
+        except Exception:  # of whatever kind, as above
+            return None
+
     def close(self) -> None:
         """Close the connections; the next search makes new ones."""
         with self._connecting:
@@ -165,6 +172,10 @@ class WeaviateKnowledge:
 
     def _is_ready(self) -> bool:
         return bool(self._connected().is_ready())
+
+    def _holds_nothing(self) -> bool:
+        with mapping_every_error():
+            return not self._connected().collections.use(self._collection).query.fetch_objects(limit=1).objects
 
     def _connected(self) -> WeaviateClient:
         """The client; the first caller connects it, others wait for that at most the time of a search."""

@@ -134,6 +134,8 @@ async def _stats(gateway: Gateway, user: str | None) -> dict[str, Any]:
     others = await gateway.peers.ask()
     stats = gateway.statistics.as_json(*(other.stats for other in others))
     stats["cost"] |= await _top_users(gateway, user)
+    knowledge = await gateway.health.check_knowledge()
+    stats["knowledge"] = {"available": knowledge.is_available, "empty": knowledge.is_empty}
     return stats | await _instance(gateway, [gateway.snapshot().facts, *(other.facts for other in others)])
 
 
