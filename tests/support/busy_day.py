@@ -14,8 +14,9 @@ from voice_trio.billing.prices import Cost
 from voice_trio.billing.spending import Budget
 from voice_trio.conversation.turn.record import Outcome, SearchRecord, TurnRecord, TurnTimestamps
 from voice_trio.session.endings import Ending
-from voice_trio.session.summary import Summary
+from voice_trio.session.summary import Activity, Summary
 from voice_trio.state.instance_registry import InstanceInfo
+from voice_trio.state.session_directory import LiveSession
 from voice_trio.web.statistics import Statistics
 
 A_TURN = TurnRecord(1, False, "", "", "completed", Outcome.HIDDEN, False, 0, 2, (), 0, 0)
@@ -131,3 +132,25 @@ def _instances() -> list[dict[str, Any]]:
         )
         for instance, host, worker, active, lag, hours, is_draining, seen in shown
     ]
+
+
+def live_sessions(count: int = 34) -> dict[str, Any]:
+    """The body of `/v1/voice/sessions`: sessions of two instances in every state, oldest first."""
+    chance, now = random.Random(11), time.time()
+    ages = sorted((chance.uniform(2, 560) for _ in range(count)), reverse=True)
+    sessions = [
+        LiveSession(
+            session_id=f"vs_{number}",
+            user=f"{(number % 30 + 40_000) * 7919**7:032x}"[-32:],
+            plan=chance.choice(("elite", "team")),
+            since=now - age,
+            connected_seconds=round(age, 1),
+            cost_usd=round(age * chance.uniform(0.0002, 0.001), 6),
+            state=chance.choices([each.value for each in Activity], (4, 50, 40, 2, 2, 2))[0],
+            protocol=chance.choice(("voice", "voice", "realtime")),
+            instance=chance.choice(("3f9a1c07", "b07d55e2")),
+            turns=round(age / 20),
+        )
+        for number, age in enumerate(ages)
+    ]
+    return {"sessions": msgspec.to_builtins(sessions), "left_out": 0, "complete": True}

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from voice_trio.web.responses import StaticFile
 
 _FOLDER = files("voice_trio.web")
+_DASHBOARD = "static/dashboard"
 CLIENT_FILES = tuple(sorted(each.name for each in (_FOLDER / "client").iterdir() if each.name.endswith((".js", ".ts"))))
 CONSOLE_FILES = ("console.js", "console.css", "palette.css", "conversation.js", "timeline.js", "words.js", "icon.svg")
-DASHBOARD_FILES = ("dashboard.css", "palette.css", "dashboard.js", "charts.js", "icon.svg")
+DASHBOARD_FILES = tuple(
+    sorted(each.name for each in (_FOLDER / _DASHBOARD).iterdir() if each.name.endswith((".js", ".css")))
+)
 
 _DASHBOARD_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -59,9 +62,10 @@ class _FileRoutes:
         self._origins = web.allowed_origins
         self._client_files = {name: _read(name, "client") for name in CLIENT_FILES}
         self._console_files = {name: _read(name) for name in CONSOLE_FILES} if web.console else {}
-        self._dashboard_files = {name: _read(name) for name in DASHBOARD_FILES}
+        self._dashboard_files = {name: _read(name, _DASHBOARD) for name in DASHBOARD_FILES}
+        self._dashboard_files |= {name: _read(name) for name in ("palette.css", "icon.svg")}
         self._console = _read("index.html")
-        self._dashboard = _read("dashboard.html")
+        self._dashboard = _read("dashboard.html", _DASHBOARD)
         self._schema = static_file("schema.json", voice_schema())
 
     async def client_file(self, name: str) -> Response:

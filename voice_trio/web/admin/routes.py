@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from quart_trio import QuartTrio
 
     from voice_trio.admission.operator_tokens import OperatorTokens
+    from voice_trio.state.instance_registry import InstanceInfo
     from voice_trio.web.gateway import Gateway
     from voice_trio.web.process_stats import WorkerFacts
 
@@ -164,7 +165,18 @@ async def _instance(gateway: Gateway, facts: list[WorkerFacts]) -> dict[str, Any
             "loop_lag_ms": max(worker.loop_lag_ms for worker in workers),
         },
         "workers": {"count": gateway.peers.count, "answered": [msgspec.to_builtins(worker) for worker in workers]},
-        "instances": [msgspec.to_builtins(instance) for instance in await gateway.state.instances()],
+        "instances": [_with_facts(instance, facts) for instance in await gateway.state.instances()],
         "prices": {"dated": dated.isoformat() if dated else None},
         "configuration": gateway.settings.described(),
     }
+
+
+def _with_facts(instance: InstanceInfo, facts: list[WorkerFacts]) -> dict[str, Any]:
+    """What an instance announced some seconds ago; of a worker that has answered, what it is now."""
+    now = next((worker for worker in facts if worker.instance == instance.instance), None)
+    if now is not None:
+        instance = msgspec.structs.replace(
+            instance, active=now.active, draining=now.draining, loop_lag_ms=now.loop_lag_ms, seen_seconds=0.0
+        )
+    described: dict[str, Any] = msgspec.to_builtins(instance)
+    return described
