@@ -19,11 +19,11 @@ from voice_trio.observability.minute_series import MinuteSeries
 from voice_trio.observability.percentiles import WINDOWS, Percentiles
 from voice_trio.observability.prometheus import GaugeMerge, PrometheusMetrics
 from voice_trio.observability.recent_failures import RecentFailures
+from voice_trio.observability.users_of_today import UsersOfToday
 from voice_trio.session.endings import Ending
 from voice_trio.session.observers import Observer
 from voice_trio.session.summary import count_bounded
 from voice_trio.web.process_stats import ProcessStats, total
-from voice_trio.web.users_of_today import UsersOfToday
 
 if TYPE_CHECKING:
     from collections.abc import Callable
