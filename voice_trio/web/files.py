@@ -6,6 +6,7 @@ All files are read when the process starts: a request waits for no disk and can 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ _HOST = re.compile(r"[A-Za-z0-9.\-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 
 
 def add_file_routes(app: QuartTrio, web: Web) -> None:
-    """`/client/…`, the schema and the dashboard always; `/` and `/console/…` if the console is enabled.
+    """`/client/…`, the two schemas and the dashboard always; `/` and `/console/…` if the console is enabled.
 
     The dashboard's files are public: its numbers come from `/v1/voice/stats`, which requires a token.
     """
@@ -50,6 +51,7 @@ def add_file_routes(app: QuartTrio, web: Web) -> None:
     app.add_url_rule("/client/<name>", "client_file", routes.client_file)
     for prefix, name in (("", ""), ("/api", "api_")):
         app.add_url_rule(f"{prefix}/v1/voice/schema.json", f"{name}schema", routes.schema)
+        app.add_url_rule(f"{prefix}/v1/voice/openapi.json", f"{name}openapi", routes.openapi)
         app.add_url_rule(f"{prefix}/v1/voice/dashboard", f"{name}dashboard", routes.dashboard)
         app.add_url_rule(f"{prefix}/v1/voice/dashboard/<name>", f"{name}dashboard_file", routes.dashboard_file)
     if web.console:
@@ -67,12 +69,16 @@ class _FileRoutes:
         self._console = _read("index.html")
         self._dashboard = _read("dashboard.html", _DASHBOARD)
         self._schema = static_file("schema.json", voice_schema())
+        self._openapi = replace(_read("openapi.json"), content_type="application/json")
 
     async def client_file(self, name: str) -> Response:
         return self._cross_origin(_find(self._client_files, name))
 
     async def schema(self) -> Response:
         return self._cross_origin(self._schema)
+
+    async def openapi(self) -> Response:
+        return self._cross_origin(self._openapi)
 
     async def console_file(self, name: str) -> Response:
         return file_response(_find(self._console_files, name))

@@ -1,0 +1,27 @@
+"""The pages of docs/reference that are made from the code. `python -m tests.support.reference_pages` writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.reference_cli import cli_page
+from tests.support.reference_http import http_page
+from tests.support.reference_metrics import metrics_page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+NOTICE = "<!-- Written by `python -m tests.support.reference_pages`. Edit its sources, then run it. -->\n"
+MAKERS: dict[str, Callable[[], str]] = {"cli.md": cli_page, "http.md": http_page, "metrics.md": metrics_page}
+
+
+def page_text(name: str) -> str:
+    """The text of a generated page."""
+    return NOTICE + MAKERS[name]()
+
+
+if __name__ == "__main__":
+    for name in MAKERS:
+        (FOLDER / name).write_text(page_text(name), "utf-8")
