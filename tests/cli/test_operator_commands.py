@@ -198,7 +198,13 @@ def test_a_missing_or_surplus_argument_is_a_usage_error_F18(url: str, arguments:
     assert (exit_code, stdout, "Error: " in stderr) == (2, "", True)
 
 
-COMMANDS = [("sessions", "list"), ("sessions", "show", "x"), ("sessions", "end", "x"), ("rollout", "bar", "x")]
+COMMANDS = [
+    ("sessions", "list"),
+    ("sessions", "end", "x"),
+    ("rollout", "bar", "x"),
+    ("rollout", "set", "--percent", "5"),
+    ("sessions", "reset-limit", "--user", "x"),
+]
 ADMIN = {"VOICE_ADMIN_TOKEN": "x"}
 
 

@@ -102,7 +102,7 @@ def test_a_users_records_are_deleted_and_their_limit_opened(url: str) -> None:
 
 def test_without_redis_it_says_so() -> None:
     exit_code, _, stderr = run("rollout", "show")
-    assert (exit_code, "REDIS_URL is not set" in stderr) == (1, True)
+    assert (exit_code, "set REDIS_URL, or name a gateway" in stderr) == (1, True)
 
 
 def test_a_redis_that_is_away_is_named_without_its_password() -> None:

@@ -31,6 +31,7 @@ ROUTES = [
     ("DELETE", "/v1/voice/sessions/vs_1"),
     ("PUT", "/v1/voice/rollout/barred?user=ann"),
     ("DELETE", "/v1/voice/rollout/barred?user=ann"),
+    ("DELETE", "/v1/voice/limits?user=ann"),
 ]
 
 
@@ -135,6 +136,8 @@ HUGE = "x" * (limits.ID_CHARS_MAX + 1)
         ("PUT", "/v1/voice/rollout/barred?user=", 400, "user: "),
         ("PUT", f"/v1/voice/rollout/barred?user={HUGE}", 400, "user: "),
         ("DELETE", "/v1/voice/rollout/barred?id=ann", 400, "user: "),
+        ("DELETE", "/v1/voice/limits", 400, "user: "),
+        ("DELETE", f"/v1/voice/limits?user={HUGE}", 400, "user: "),
     ],
 )
 async def test_a_wrong_argument_gets_one_clear_line_and_changes_nothing_F18(

@@ -108,6 +108,25 @@ async def test_over_http_a_user_is_barred_and_their_sessions_end_F18(tmp_path: P
             nursery.cancel_scope.cancel()
 
 
+async def test_over_http_the_rollout_is_changed_and_records_and_limits_are_deleted_F38(tmp_path: Path) -> None:
+    with trio.fail_after(SECONDS_MAX):
+        async with gateway(tmp_path, MAX_SESSIONS_PER_USER_PER_HOUR="1") as deployment, trio.open_nursery() as nursery:
+            await ready(await deployment.join(nursery))
+            how = over_http(deployment)
+            refused = await deployment.join(nursery)
+            assert (await refused.hears("error")).event["error"]["code"] == "rate_limited"
+            assert await run("sessions", "reset-limit", "--user", "ada", **how) == (0, "all rate slots are free\n", "")
+            await ready(await deployment.join(nursery))
+            assert (await run("sessions", "delete", "--user", "ada", **how))[:2] == (0, "2 records deleted\n")
+            _, stdout, _ = await run("rollout", "set", "--percent", "5", "--add-beta-user", "ann", **how)
+            _, shown, _ = await run("rollout", "show", **how)
+            assert json.loads(stdout) == json.loads(shown)
+            assert (json.loads(shown)["percent"], json.loads(shown)["beta_users"][-1]) == (5, "ann")
+            stale = await run("rollout", "set", "--disabled", "--version", "0", **how)
+            assert (stale[0], "not in force any more" in stale[2]) == (1, True)
+            nursery.cancel_scope.cancel()
+
+
 async def test_a_page_of_the_gateways_protocol_is_named_in_the_list_of_openais_F18(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
         async with gateway(tmp_path) as deployment, trio.open_nursery() as nursery:

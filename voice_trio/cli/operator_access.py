@@ -13,7 +13,9 @@ import click
 import httpx2
 
 from voice_trio.cli.shared_state import command_settings, with_shared_state
+from voice_trio.errors import BadMessage
 from voice_trio.settings.reading import check_url
+from voice_trio.state.rollout import parse_rollout, rollout_as_json
 from voice_trio.web.admin.bars import set_barred
 from voice_trio.web.admin.session_control import UNKNOWN_SESSION, EndOutcome, SessionControl
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+    from voice_trio.state.rollout import Rollout
     from voice_trio.state.state import State
 
 REPLY_SECONDS_MAX = 10.0
@@ -56,6 +59,22 @@ class OperatorAccess(Protocol):
         """The body of `PUT|DELETE /v1/voice/rollout/barred`."""
         ...
 
+    def rollout(self) -> dict[str, Any]:
+        """The rollout document in force."""
+        ...
+
+    def replace_rollout(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        """Put a document in force if its version still is; returns it with the next version."""
+        ...
+
+    def delete_records(self, user: str) -> int:
+        """Delete a user's session records; returns how many there were."""
+        ...
+
+    def reset_limit(self, user: str) -> None:
+        """Free all rate slots of a user."""
+        ...
+
 
 def open_access(url: str | None, token: str | None) -> OperatorAccess:
     """The way that is configured: the gateway at `url`, else Redis."""
@@ -85,6 +104,26 @@ class _StateAccess:
     def set_barred(self, user: str, *, barred: bool) -> dict[str, Any]:
         change = with_shared_state(lambda state: set_barred(state, _secrets(), user, barred=barred))
         return change.as_json()
+
+    def rollout(self) -> dict[str, Any]:
+        return rollout_as_json(with_shared_state(lambda state: state.rollout()))
+
+    def replace_rollout(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        return rollout_as_json(with_shared_state(lambda state: _replace_rollout(state, wanted)))
+
+    def delete_records(self, user: str) -> int:
+        return with_shared_state(lambda state: state.delete_records(user))
+
+    def reset_limit(self, user: str) -> None:
+        with_shared_state(lambda state: state.reset(user))
+
+
+async def _replace_rollout(state: State, wanted: dict[str, Any]) -> Rollout:
+    after = await state.replace_rollout(parse_rollout(wanted))
+    if after is None:
+        current = (await state.rollout()).version
+        raise BadMessage(f"version {current} is in force; it was changed meanwhile. Look at it and try again.")
+    return after
 
 
 def _control(state: State) -> SessionControl:
@@ -119,11 +158,27 @@ class _GatewayAccess:
     def set_barred(self, user: str, *, barred: bool) -> dict[str, Any]:
         return self._request("PUT" if barred else "DELETE", "rollout/barred", {"user": user}) or {}
 
-    def _request(self, method: str, path: str, parameters: dict[str, str]) -> dict[str, Any] | None:
+    def rollout(self) -> dict[str, Any]:
+        return self._request("GET", "rollout", {}) or {}
+
+    def replace_rollout(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        return self._request("PUT", "rollout", {}, wanted) or {}
+
+    def delete_records(self, user: str) -> int:
+        return int((self._request("DELETE", "sessions", {"user": user}) or {}).get("deleted", 0))
+
+    def reset_limit(self, user: str) -> None:
+        self._request("DELETE", "limits", {"user": user})
+
+    def _request(
+        self, method: str, path: str, parameters: dict[str, str], document: dict[str, Any] | None = None
+    ) -> dict[str, Any] | None:
         """The body of a response; None for an unknown session."""
         url, headers = f"{self._base}/v1/voice/{path}", {"Authorization": f"Bearer {self._token}"}
         try:
-            response = httpx2.request(method, url, params=parameters, headers=headers, timeout=REPLY_SECONDS_MAX)
+            response = httpx2.request(
+                method, url, params=parameters, headers=headers, json=document, timeout=REPLY_SECONDS_MAX
+            )
             body = response.json()
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             reason = str(error) or type(error).__name__

@@ -1,36 +1,30 @@
-"""`voice-trio rollout`: shows and changes the live rollout document, in Redis, for every running gateway."""
+"""`voice-trio rollout`: shows and changes the live rollout document, for every running gateway."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import msgspec
 
 from voice_trio.cli.identifier import identifier
 from voice_trio.cli.operator_access import gateway_options, open_access
-from voice_trio.cli.shared_state import with_shared_state
-from voice_trio.errors import BadMessage
-from voice_trio.state.rollout import parse_rollout, rollout_as_json
-
-if TYPE_CHECKING:
-    from voice_trio.state.rollout import Rollout
-    from voice_trio.state.state import State
 
 
 @click.group()
 def rollout() -> None:
     """The live rollout document: which users are admitted. Every gateway applies a change within 2 s.
 
-    It is stored in Redis (REDIS_URL). A gateway without Redis has its own: use GET and PUT /v1/voice/rollout there.
+    The gateway at --url is asked with an administrator's token, else Redis (REDIS_URL). A gateway without Redis has its
+    own document.
     """
 
 
 @rollout.command()
-def show() -> None:
+@gateway_options
+def show(url: str | None, token: str | None) -> None:
     """Print the document in force, as JSON."""
-    _print(with_shared_state(lambda state: state.rollout()))
+    _print(open_access(url, token).rollout())
 
 
 @rollout.command("set")
@@ -45,7 +39,15 @@ def show() -> None:
 @click.option("--plan", "plans", multiple=True, metavar="PLAN", help="Plans that include voice; replaces the list.")
 @click.option("--message", help="Message for users whom the rollout refuses.")
 @click.option("--version", type=click.IntRange(0), help="Only if this version is in force.")
-def set_command(added: tuple[str, ...], removed: tuple[str, ...], version: int | None, **given: Any) -> None:
+@gateway_options
+def set_command(
+    added: tuple[str, ...],
+    removed: tuple[str, ...],
+    version: int | None,
+    url: str | None,
+    token: str | None,
+    **given: Any,
+) -> None:
     """Change the given fields and print the new document. Exit code 1 if it was changed meanwhile."""
     changes = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items() if value}
     changes |= {
@@ -53,7 +55,14 @@ def set_command(added: tuple[str, ...], removed: tuple[str, ...], version: int |
     }
     if not changes and not added and not removed:
         raise click.UsageError("nothing to change")
-    _print(with_shared_state(partial(_change, changes, added, set(removed), version)))
+    access = open_access(url, token)
+    wanted = access.rollout() | changes
+    wanted["beta_users"] = [user for user in (*wanted["beta_users"], *added) if user not in set(removed)]
+    if wanted["enabled"]:
+        wanted["end_sessions"] = False
+    if version is not None:
+        wanted["version"] = version
+    _print(access.replace_rollout(wanted))
 
 
 @rollout.command()
@@ -83,21 +92,5 @@ def _set_barred(user: str, url: str | None, token: str | None, *, barred: bool) 
     click.echo(f"{'barred' if barred else 'admitted again'}: {names} (version {version} of the rollout)")
 
 
-async def _change(
-    changes: dict[str, Any], added: tuple[str, ...], removed: set[str], version: int | None, state: State
-) -> Rollout:
-    wanted = rollout_as_json(await state.rollout()) | changes
-    wanted["beta_users"] = [user for user in (*wanted["beta_users"], *added) if user not in removed]
-    if wanted["enabled"]:
-        wanted["end_sessions"] = False
-    if version is not None:
-        wanted["version"] = version
-    after = await state.replace_rollout(parse_rollout(wanted))
-    if after is None:
-        current = (await state.rollout()).version
-        raise BadMessage(f"version {current} is in force; it was changed meanwhile. Look at it and try again.")
-    return after
-
-
-def _print(document: Rollout) -> None:
+def _print(document: dict[str, Any]) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())

@@ -10,7 +10,6 @@ import click
 
 from voice_trio.cli.identifier import identifier
 from voice_trio.cli.operator_access import gateway_options, open_access
-from voice_trio.cli.shared_state import with_shared_state
 from voice_trio.settings.reading import echo
 from voice_trio.web.admin.session_control import EndOutcome
 
@@ -24,7 +23,7 @@ COLUMNS = ("session_id", "user", "plan", "state", "since", "connected", "turns",
 def sessions() -> None:
     """Live sessions of all gateways, records of ended ones for an hour, and rate limits.
 
-    `list`, `show` and `end` ask the gateway at --url with an administrator's token, else Redis (REDIS_URL).
+    The gateway at --url is asked with an administrator's token, else Redis (REDIS_URL).
     """
 
 
@@ -85,17 +84,19 @@ def end(session_id: str | None, user: str | None, url: str | None, token: str | 
 
 @sessions.command()
 @click.option("--user", required=True, callback=identifier, metavar="ID", help="The user's id, not their hash.")
-def delete(user: str) -> None:
+@gateway_options
+def delete(user: str, url: str | None, token: str | None) -> None:
     """Delete all session records of a user; their open sessions write no new ones."""
-    count = with_shared_state(lambda state: state.delete_records(user))
+    count = open_access(url, token).delete_records(user)
     click.echo(f"{count} {'record' if count == 1 else 'records'} deleted")
 
 
 @sessions.command("reset-limit")
 @click.option("--user", required=True, callback=identifier, metavar="ID", help="The user's id, not their hash.")
-def reset_limit(user: str) -> None:
+@gateway_options
+def reset_limit(user: str, url: str | None, token: str | None) -> None:
     """Free all rate slots of a user, so that they can start sessions again."""
-    with_shared_state(lambda state: state.reset(user))
+    open_access(url, token).reset_limit(user)
     click.echo("all rate slots are free")
 
 

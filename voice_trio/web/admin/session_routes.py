@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 from quart import Response, request
 
+from voice_trio import limits
 from voice_trio.auth.tokens import User, user_hash
 from voice_trio.errors import BadMessage, StateUnavailable
 from voice_trio.web.admin.bars import set_barred
@@ -35,13 +36,14 @@ class SessionRoutes:
         self._administrator = administrator
 
     def add_to(self, app: QuartTrio, prefix: str, name: str) -> None:
-        """`GET /v1/voice/sessions`, `GET|DELETE /v1/voice/sessions/ID`, `PUT|DELETE /v1/voice/rollout/barred`."""
+        """`GET /v1/voice/sessions`, `GET|DELETE …/sessions/ID`, `PUT|DELETE …/rollout/barred`, `DELETE …/limits`."""
         one, barred = f"{prefix}/v1/voice/sessions/<session_id>", f"{prefix}/v1/voice/rollout/barred"
         app.add_url_rule(f"{prefix}/v1/voice/sessions", f"{name}sessions", self.sessions, methods=["GET"])
         app.add_url_rule(one, f"{name}session", self.session, methods=["GET"])
         app.add_url_rule(one, f"{name}end_session", self.end, methods=["DELETE"])
         app.add_url_rule(barred, f"{name}bar", self.bar, methods=["PUT"])
         app.add_url_rule(barred, f"{name}unbar", self.unbar, methods=["DELETE"])
+        app.add_url_rule(f"{prefix}/v1/voice/limits", f"{name}reset_limit", self.reset_limit, methods=["DELETE"])
 
     async def sessions(self) -> Response:
         return await self._answer(lambda _: self._sessions())
@@ -57,6 +59,9 @@ class SessionRoutes:
 
     async def unbar(self) -> Response:
         return await self._answer(lambda admin: self._set_barred(admin, barred=False))
+
+    async def reset_limit(self) -> Response:
+        return await self._answer(self._reset_limit)
 
     async def _answer(self, make: Callable[[User], Awaitable[Response]]) -> Response:
         admin = await self._administrator()
@@ -96,6 +101,15 @@ class SessionRoutes:
             event = "user_barred" if barred else "user_unbarred"
             log.info(event, by=self._hash(admin), of=change.hashes, version=change.rollout.version)
         return json_response(change.as_json())
+
+    async def _reset_limit(self, admin: User) -> Response:
+        user_id = request.args.get("user", "")
+        if not 0 < len(user_id) <= limits.ID_CHARS_MAX:
+            raise BadMessage("user: say whose rate slots are to be free.")
+        await self._state.reset(user_id)
+        hashed = user_hash(user_id, self._secrets[0])
+        log.info("limit_reset", by=self._hash(admin), of=hashed)
+        return json_response({"user": hashed})
 
     def _hash(self, admin: User) -> str:
         return user_hash(admin.id, self._secrets[0])
