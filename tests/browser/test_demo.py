@@ -29,7 +29,7 @@ from tests.support.browser_measurements import (
     measure_cuts,
     spoken,
 )
-from tests.support.deployment import SECRET, free_port
+from tests.support.deployment import free_port
 from voice_trio.embedded.local import missing_packages
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ LOUD = 0.05  # of full scale; the embedded voice peaks above 0.3
 
 @contextmanager
 def the_demo(folder: Path, port: int) -> Iterator[tuple[BrowserGateway, str]]:
-    """It listens at `port`; with the token that it prints. A later one takes tokens of an earlier one."""
+    """It listens at `port`; with the token that it prints. A later one takes tokens of an earlier one (F35)."""
     command = [sys.executable, "-m", "voice_trio.cli", "demo", "--bind", f"127.0.0.1:{port}"]
-    variables = {"XDG_DATA_HOME": str(folder), "JWT_SECRET": SECRET}
+    variables = {"XDG_DATA_HOME": str(folder)}
     with running_process(command, variables, "The demo is at") as (process, line):
         printed = re.search(r"#token=(\S+)", line)
         assert printed is not None

@@ -21,6 +21,7 @@ from voice_trio.billing.prices import load_prices
 from voice_trio.cli.addresses import bind_option, place
 from voice_trio.cli.one_line_errors import one_line_errors
 from voice_trio.demo import handbook_folder
+from voice_trio.demo.kept_secret import kept_secret
 from voice_trio.embedded.local import missing_packages, open_local_engines, write_question
 from voice_trio.embedded.server import serve_embedded
 from voice_trio.errors import ConfigurationError
@@ -57,6 +58,8 @@ DOCUMENT_CHARACTERS_MAX = 2_000_000
 """Of a large knowledge base, the recogniser's vocabulary comes from the first documents only."""
 TOKEN_SECONDS = 12 * 3600.0
 KEY_VARIABLE = "OPENAI_API_KEY"
+SECRET_FILE = "demo-secret"
+"""Beside the knowledge base: what signs the demo's tokens."""
 
 
 @click.command()
@@ -72,6 +75,8 @@ def demo(ctx: click.Context, bind: str | None, embedded: bool) -> None:
     defaults = _defaults(os.environ)
     with one_line_errors():
         settings = load_settings(os.environ, **defaults)
+        if "JWT_SECRET" in defaults and not os.environ.get("JWT_SECRET"):
+            defaults["JWT_SECRET"] = kept_secret(settings.retrieval.knowledge_path.with_name(SECRET_FILE))
         queue_standard_streams()  # a terminal stops with Ctrl-S
         configure_logs(settings.observability)
         listener = open_listener(bind or settings.web.bind or DEFAULT_BIND)
