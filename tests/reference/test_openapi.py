@@ -96,6 +96,8 @@ async def test_the_document_has_every_route_of_the_application_and_none_more_F57
         ("get", "/v1/voice/sessions/vs_3", ADMIN, None, 404),
         ("delete", "/v1/voice/sessions/vs_3", ADMIN, None, 404),
         ("delete", "/v1/voice/sessions?user=ann", ADMIN, None, 200),
+        ("delete", "/v1/voice/limits?user=ann", ADMIN, None, 200),
+        ("delete", "/v1/voice/limits", ADMIN, None, 400),
         ("post", "/v1/realtime/client_secrets", token(), {"expires_after": {"seconds": 60}}, 200),
         ("post", "/v1/realtime/client_secrets", token(), {"expires_after": {"seconds": 1}}, 400),
         ("post", "/v1/realtime/client_secrets", "", None, 401),
