@@ -16,6 +16,7 @@
     │       └── SettingsRefused … for the settings of this session, which says nothing about others
     ├── KnowledgeUnavailable    a search failed; the turn continues without context
     ├── StateUnavailable        shared state failed; admission decides by local state
+    ├── UnknownDocument         a key that no document of the knowledge base has
     └── UnreadableDocument      a file that `knowledge import` cannot read; the import continues with the next
 
 The adapter that meets a foreign exception maps it (`raise … from error`); above the adapters only these appear.
@@ -118,6 +119,10 @@ class KnowledgeUnavailable(VoiceTrioError):
 
 class StateUnavailable(VoiceTrioError):
     """Shared state (limits, sessions, rollout) is unavailable."""
+
+
+class UnknownDocument(VoiceTrioError):
+    """A name means no document of the knowledge base, or several; nothing was changed."""
 
 
 class UnreadableDocument(VoiceTrioError):

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from voice_trio.auth.tokens import user_hash
 from voice_trio.cli import COMMANDS, main
 from voice_trio.cli.addresses import log_pages, place
-from voice_trio.cli.demo import upstream_in_words
+from voice_trio.cli.demo.command import upstream_in_words
 from voice_trio.cli.embedded import print_addresses
 from voice_trio.client import Report
 from voice_trio.embedded.engines import Engines

@@ -128,7 +128,7 @@ def test_a_complaint_finds_the_record_and_no_words_F18(url: str) -> None:
         assert line in stdout
     assert "how warm" not in stdout
     _, stdout, _ = run("sessions", "show", "vs_9", "--words", REDIS_URL=url, JWT_SECRET=SECRET)
-    assert "said   how warm [2J" in stdout
+    assert "said   how warm\\x1b[2J" in stdout
     assert "\x1b" not in stdout
     _, stdout, _ = run("sessions", "show", "vs_9", "--json", REDIS_URL=url, JWT_SECRET=SECRET)
     assert json.loads(stdout)["record"]["user"] == ANN

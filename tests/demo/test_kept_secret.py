@@ -9,7 +9,7 @@ import trio
 from click.testing import CliRunner
 
 from tests.support.deployment import fill_knowledge
-from voice_trio.cli import demo
+from voice_trio.cli.demo import command
 from voice_trio.demo.kept_secret import kept_secret
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def test_a_restarted_demo_signs_with_the_secret_of_the_first_F35(
         return 0
 
     fill_knowledge(tmp_path / "knowledge.sqlite3")
-    monkeypatch.setattr(demo, "_serve", serve)
+    monkeypatch.setattr(command, "_serve", serve)
     environ = {"KNOWLEDGE_PATH": str(tmp_path / "knowledge.sqlite3"), "JWT_SECRET": None}
     for _ in range(2):
-        ran = CliRunner().invoke(demo.demo, ["--bind", "127.0.0.1:0"], env=environ)
+        ran = CliRunner().invoke(command.demo, ["--bind", "127.0.0.1:0"], env=environ)
         assert ran.exit_code == 0, ran.output
     assert used[0] == used[1]
-    kept = tmp_path / demo.SECRET_FILE
+    kept = tmp_path / command.SECRET_FILE
     assert used[0] == kept.read_text()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 

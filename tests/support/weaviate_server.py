@@ -33,6 +33,9 @@ class WeaviateServer:
         for each in passages:
             key = str(uuid.uuid5(uuid.NAMESPACE_URL, each.id))
             self.objects[key] = {"title": each.title, "content": each.text, "source": each.source}
+        self.schemas: dict[str, dict[str, Any]] = {"Document": collection_schema("Document")}
+        self.default_vectorizer = "text2vec-transformers"
+        self.refused_titles: set[str] = set()
         self._lock = threading.Lock()
         self._api_key = api_key
         self._seconds = 0.0
@@ -101,21 +104,22 @@ class WeaviateServer:
         if self._status is not None:
             context.abort(self._status, "told to fail")
         with self._lock:
-            if request.HasField("filters"):
-                found = self._by_id(request)
-            else:
-                found = self._ranked(request) if request.HasField("hybrid_search") else self._first(request)
+            found = self._found(request)
         return search_get_pb2.SearchReply(took=0.001, results=found)
 
     def insert(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.requests.append(request)
         if self._status is not None:
             context.abort(self._status, "told to fail")
+        errors = []
         with self._lock:
-            for each in request.objects:
+            for index, each in enumerate(request.objects):
                 values = each.properties.non_ref_properties
+                if values["title"] in self.refused_titles:
+                    errors.append(batch_pb2.BatchObjectsReply.BatchError(index=index, error="told to refuse it"))
+                    continue
                 self.objects[each.uuid] = {name: values[name] for name in values}
-        return batch_pb2.BatchObjectsReply(took=0.001)
+        return batch_pb2.BatchObjectsReply(took=0.001, errors=errors)
 
     def delete(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.requests.append(request)
@@ -123,7 +127,18 @@ class WeaviateServer:
             doomed = [key for key, properties in self.objects.items() if _matches(request.filters, properties)]
             for key in doomed:
                 del self.objects[key]
-        return batch_delete_pb2.BatchDeleteReply(took=0.001, matches=len(doomed), successful=len(doomed))
+        told = [batch_delete_pb2.BatchDeleteObject(uuid=uuid.UUID(key).bytes, successful=True) for key in doomed]
+        return batch_delete_pb2.BatchDeleteReply(
+            took=0.001, matches=len(doomed), successful=len(doomed), objects=told if request.verbose else []
+        )
+
+    def _found(self, request: Any) -> list[Any]:
+        if request.HasField("filters"):
+            return self._by_id(request)
+        if request.HasField("hybrid_search"):
+            return self._ranked(request)
+        keys = sorted(key for key in self.objects if key > request.after)
+        return [_result(key, self.objects[key], 0.0) for key in keys[: request.limit]]
 
     def _ranked(self, request: Any) -> list[Any]:
         held = PassageCache()
@@ -136,9 +151,6 @@ class WeaviateServer:
         )
         found = held.search(request.hybrid_search.query, request.limit, 0.0)
         return [_result(passage.id, self.objects[passage.id], passage.score) for passage in found]
-
-    def _first(self, request: Any) -> list[Any]:
-        return [_result(key, self.objects[key], 0.0) for key in list(self.objects)[: request.limit]]
 
     def _by_id(self, request: Any) -> list[Any]:
         filters = request.filters
@@ -172,12 +184,14 @@ def _result(key: str, properties: dict[str, str], score: float) -> Any:
 
 
 def _matches(filters: Any, properties: dict[str, str]) -> bool:
-    """Whether an object fits: equal, not equal, and both."""
+    """Whether an object fits: equal, one of several, not equal, and all of these."""
     match filters.operator:
         case base_pb2.Filters.OPERATOR_AND:
             return all(_matches(each, properties) for each in filters.filters)
         case base_pb2.Filters.OPERATOR_EQUAL:
             return bool(properties.get(filters.target.property) == filters.value_text)
+        case base_pb2.Filters.OPERATOR_CONTAINS_ANY:
+            return properties.get(filters.target.property) in filters.value_text_array.values
         case base_pb2.Filters.OPERATOR_NOT_EQUAL:
             return bool(properties.get(filters.target.property) != filters.value_text)
     raise NotImplementedError(filters.operator)
@@ -206,9 +220,30 @@ def _rest_handler(server: WeaviateServer) -> type[BaseHTTPRequestHandler]:
     class Rest(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             server.rest_paths.append(self.path)
-            is_known = not self.path.startswith("/v1/schema/") or self.path == "/v1/schema/Document"
-            body = json.dumps({"version": VERSION, "hostname": "http://[::]:8080", "modules": {}}).encode()
-            self.send_response(200 if is_known else 404)
+            name = self.path.removeprefix("/v1/schema/")
+            if name == self.path:
+                self.answer({"version": VERSION, "hostname": "http://[::]:8080", "modules": {}})
+            else:
+                self.answer(server.schemas.get(name))
+
+        def do_POST(self) -> None:
+            server.rest_paths.append(self.path)
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path == "/v1/schema":
+                made = collection_schema(asked["class"], asked.get("vectorizer", server.default_vectorizer))
+                server.schemas[asked["class"]] = made | asked
+                server.schemas[asked["class"]]["properties"] = [_property(each) for each in asked["properties"]]
+            else:
+                server.schemas[self.path.split("/")[3]]["properties"].append(_property(asked))
+            self.answer(asked)
+
+        def do_DELETE(self) -> None:
+            server.rest_paths.append(self.path)
+            self.answer(server.schemas.pop(self.path.removeprefix("/v1/schema/"), None))
+
+        def answer(self, found: dict[str, Any] | None) -> None:
+            body = json.dumps(found or {}).encode()
+            self.send_response(404 if found is None else 200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -218,3 +253,16 @@ def _rest_handler(server: WeaviateServer) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Rest
+
+
+def collection_schema(
+    name: str, vectorizer: str = "text2vec-transformers", types: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """What Weaviate says of a collection, as far as it is read; `types` are the types of its properties by name."""
+    types = {"title": "text", "content": "text", "source": "text"} if types is None else types
+    properties = [_property({"name": each, "dataType": [kind]}) for each, kind in types.items()]
+    return {"class": name, "vectorizer": vectorizer, "moduleConfig": {vectorizer: {}}, "properties": properties}
+
+
+def _property(asked: dict[str, Any]) -> dict[str, Any]:
+    return {"indexFilterable": True, "indexSearchable": True, "tokenization": "word"} | asked

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
-from tests.support.weaviate_server import WeaviateServer
+from tests.support.weaviate_server import WeaviateServer, collection_schema
 from voice_trio import limits
 from voice_trio.cli.knowledge import knowledge
+from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.importing.documents import ImportStatus, find_documents, import_documents
+from voice_trio.knowledge.passage_cache.cache import PassageCache
+from voice_trio.knowledge.passage_cache.file import PassageCacheFile, passage_cache_path
 from voice_trio.knowledge.sqlite.base import Chunk
+from voice_trio.knowledge.stored_documents import document_key
 from voice_trio.knowledge.weaviate.importer import WeaviateTarget
 from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge
 
@@ -75,7 +80,7 @@ def test_an_import_that_broke_off_is_not_taken_for_whole(server: WeaviateServer)
 
 
 def test_a_missing_collection_and_a_failing_server_are_told(server: WeaviateServer) -> None:
-    with pytest.raises(KnowledgeUnavailable, match="no collection Nothing"):
+    with pytest.raises(KnowledgeUnavailable, match=r"no collection Nothing.*--create"):
         target_of(server, "Nothing")
     with target_of(server) as target:
         server.fail()
@@ -95,3 +100,105 @@ def test_the_command_imports_into_the_weaviate_of_the_settings(server: WeaviateS
     unset = CliRunner().invoke(knowledge, import_it, env={"WEAVIATE_URL": ""})
     assert unset.exit_code == 1
     assert "WEAVIATE_URL is not set" in unset.output
+
+
+def run(server: WeaviateServer, *arguments: str | Path, **variables: str) -> Result:
+    """Runs `voice-trio knowledge … --to weaviate`."""
+    command = [*map(str, arguments), "--to", "weaviate"]
+    return CliRunner().invoke(knowledge, command, env={"WEAVIATE_URL": server.url, **variables})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of two documents."""
+    place = tmp_path / "docs"
+    place.mkdir()
+    (place / "hens.md").write_text("# Hens\nHens drink water.\n\n## Winter\nIce is broken.\n")
+    (place / "ducks.md").write_text("# Ducks\nDucks swim.\n")
+    return place
+
+
+def test_documents_are_listed_and_deleted_there_with_the_same_keys_F49(server: WeaviateServer, folder: Path) -> None:
+    server.objects["0e9f9f6e-0000-4000-8000-000000000000"] = {"title": "Not ours", "content": "stays"}
+    assert "nothing in" in run(server, "list").stderr
+    assert run(server, "import", folder).exit_code == 0
+    documents = json.loads(run(server, "list", "--json").stdout)["documents"]
+    assert [(each["title"], each["passages"]) for each in documents] == [("Ducks", 1), ("Hens", 2)]
+    assert [each["path"] for each in documents] == [str(folder / "ducks.md"), str(folder / "hens.md")]
+    assert documents[1]["key"] == document_key(str(folder / "hens.md"))
+    assert run(server, "delete", documents[1]["key"][:12]).exit_code == 0
+    assert texts(server) == ["Ducks swim.", "stays"]
+    assert run(server, "clear", "--yes").exit_code == 0
+    assert texts(server) == ["stays"]
+
+
+def test_prune_keeps_the_collection_in_step_with_the_folder_F49(server: WeaviateServer, folder: Path) -> None:
+    with target_of(server) as target:
+        target.import_chunks("/elsewhere/geese.md", "1", [Chunk("Geese", "Geese graze.", "geese.md")])
+    run(server, "import", folder)
+    (folder / "hens.md").unlink()
+    assert "would delete" in run(server, "import", folder, "--prune", "--dry-run").output
+    assert len(texts(server)) == 4
+    assert run(server, "import", folder, "--prune").exit_code == 0
+    assert texts(server) == ["Ducks swim.", "Geese graze."]
+
+
+def test_a_deleted_document_leaves_the_passages_cached_on_this_machine_F49(
+    server: WeaviateServer, folder: Path, tmp_path: Path
+) -> None:
+    run(server, "import", folder)
+    base = tmp_path / "knowledge.sqlite3"
+    cache = PassageCache(file=PassageCacheFile(passage_cache_path(base, "this store")))
+    passages = (Passage(key, each["title"], each["content"], each["source"]) for key, each in server.objects.items())
+    cache.put(passages, 0.0)
+    assert run(server, "delete", folder / "hens.md", "--yes", KNOWLEDGE_PATH=str(base)).exit_code == 0
+    assert [found.text for found in cache.search("ducks swim hens ice", 5, 0.0)] == ["Ducks swim."]
+    assert b"broken" not in b"".join(path.read_bytes() for path in tmp_path.glob("knowledge.kept-*"))
+    cache.close()
+
+
+def test_a_missing_collection_is_created_when_asked_F49(server: WeaviateServer, folder: Path) -> None:
+    there = {"WEAVIATE_COLLECTION": "Handbook"}
+    refused = run(server, "import", folder, **there)
+    assert refused.exit_code == 1
+    assert "no collection Handbook" in refused.output
+    made = run(server, "import", folder, "--create", **there)
+    assert made.exit_code == 0, made.output
+    assert "Created the collection Handbook; its vectorizer: text2vec-transformers" in made.output
+    properties = {each["name"]: each for each in server.schemas["Handbook"]["properties"]}
+    assert list(properties)[:3] == ["content", "title", "source"]
+    assert "1 imported" not in run(server, "import", folder, "--create", **there).output
+    chosen = run(server, "import", folder, "--create", "--vectorizer", "text2vec-ollama", WEAVIATE_COLLECTION="Other")
+    assert "its vectorizer: text2vec-ollama" in chosen.output
+
+
+def test_a_collection_without_vectors_is_refused_unless_words_are_enough_F49(
+    server: WeaviateServer, folder: Path
+) -> None:
+    server.default_vectorizer = "none"
+    refused = run(server, "import", folder, "--create", WEAVIATE_COLLECTION="Plain")
+    assert refused.exit_code == 1
+    assert "has no vectorizer, and RAG_ALPHA=0.7" in refused.output
+    assert "Plain" not in server.schemas
+    words = run(
+        server, "import", folder, "--create", "--vectorizer", "none", WEAVIATE_COLLECTION="Plain", RAG_ALPHA="0"
+    )
+    assert words.exit_code == 0, words.output
+
+
+def test_a_collection_that_does_not_fit_says_why_F49(server: WeaviateServer, folder: Path) -> None:
+    server.schemas["Document"] = collection_schema("Document", types={"content": "int", "title": "text"})
+    assert "does not fit: `content` is int, not text" in run(server, "import", folder).output
+    server.schemas["Document"] = collection_schema("Document", types={"body": "text"})
+    assert "no property `content` (WEAVIATE_TEXT_PROPERTY), only body" in run(server, "import", folder).output
+
+
+def test_a_refused_passage_is_named_with_its_document_F49(server: WeaviateServer, folder: Path) -> None:
+    server.refused_titles.add("Hens – Winter")
+    result = run(server, "import", folder)
+    assert result.exit_code == 1
+    assert f"passages of {folder / 'hens.md'} from 'Hens – Winter' on: " in result.output
+    assert "told to refuse it" in result.output
+    (folder / "hens.md").write_text("# Hens\n\n## Summer\nShade.\n\n## Winter\nIce is broken.\n\n## Spring\nMud.\n")
+    result = run(server, "import", folder)
+    assert f"refused 1 of 2 passages of {folder / 'hens.md'}: 'Hens – Winter': told to refuse it" in result.output

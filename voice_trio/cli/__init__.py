@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
 
+from voice_trio.cli.terminal import printable
+
 COMMANDS = {
     "serve": ("serve", "Run the production server, configured by the environment."),
-    "demo": ("demo", "Run the server with an upstream and documents on this machine: no key, no network."),
+    "demo": ("demo.command", "Run the server with an upstream and documents on this machine: no key, no network."),
     "call": ("call", "Play a sound file to a gateway; shows each event with its time."),
     "talk": ("talk", "Talk to a gateway by microphone and loudspeaker."),
     "token": ("token", "Print a token for development."),
     "check": ("check", "Try every configured part."),
-    "knowledge": ("knowledge", "Fill and read the embedded knowledge base."),
+    "knowledge": ("knowledge", "Fill, read and tidy the knowledge base."),
     "rollout": ("rollout", "Show and change the live rollout: which users are admitted."),
     "user-hash": ("token", "Print the hash under which logs have a user."),
     "sessions": ("sessions", "List, show and end live sessions; delete records; reset rate limits."),
@@ -36,6 +39,14 @@ class LazyGroup(click.Group):
         module, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"voice_trio.cli.{module}"), cmd_name.replace("-", "_"))
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. An error may quote a document, a peer or a file name, so it is made safe to print."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = printable(error.message, line_breaks=True)  # type: ignore[misc]  # final for mypy only
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in `--help`, without importing a command."""

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from voice_trio.cli.terminal import printable, printable_json
 from voice_trio.client import Report, VoiceRefused, VoiceUnreachable, connect_voice, read_sound, talk, write_wav
 from voice_trio.errors import LinkClosed, VoiceTrioError
 
@@ -73,7 +74,7 @@ def call(ctx: click.Context, file: Path, url: str, token: str | None, out: Path 
     if out is not None and report.audio:
         write_wav(out, report.audio)
     if as_json:
-        click.echo(json.dumps(report.as_json(), ensure_ascii=False))
+        click.echo(printable_json(json.dumps(report.as_json(), ensure_ascii=False)))
     else:
         _show_result(console, report, out)
     ctx.exit(0 if report.was_answered else 1)
@@ -103,19 +104,21 @@ def _live_view(live: Live) -> Callable[[Report], None]:
 
 
 def _conversation(report: Report) -> Group:
-    lines = [Text.assemble(("You        ", "bold cyan"), report.transcript.strip() or "…")]
+    lines = [Text.assemble(("You        ", "bold cyan"), printable(report.transcript.strip()) or "…")]
     if report.context:
         lines.append(Text.assemble(("Documents  ", "bold yellow"), _context_in_words(report)))
     if report.answer or report.status:
-        lines.append(Text.assemble(("Assistant  ", "bold green"), report.answer.strip() or "…"))
-    lines += [Text(f"Error      {error.get('message', error)}", style="red") for error in report.errors]
+        lines.append(
+            Text.assemble(("Assistant  ", "bold green"), printable(report.answer.strip(), line_breaks=True) or "…")
+        )
+    lines += [Text(printable(f"Error      {error.get('message', error)}"), style="red") for error in report.errors]
     return Group(*lines)
 
 
 def _context_in_words(report: Report) -> str:
     titles = [str(passage.get("title", "")) for passage in report.context.get("passages") or []]
     outcome, waited = report.context.get("outcome"), report.context.get("waited_ms")
-    return f"{', '.join(titles) or 'none'} ({outcome}, waited {waited} ms)"
+    return printable(f"{', '.join(titles) or 'none'} ({outcome}, waited {waited} ms)")
 
 
 def _show_result(console: Console, report: Report, out: Path | None) -> None:
@@ -126,9 +129,9 @@ def _show_result(console: Console, report: Report, out: Path | None) -> None:
         console.print()
         console.print(_latencies(report))
     if out is not None and report.audio:
-        console.print(Text(f"\nThe answer's sound is in {out}."), soft_wrap=True)
+        console.print(Text(f"\nThe answer's sound is in {printable(str(out))}."), soft_wrap=True)
     if not report.was_answered:
-        print(f"No answer: {_failure_reason(report)}", file=sys.stderr)
+        print(f"No answer: {printable(_failure_reason(report))}", file=sys.stderr)
 
 
 def _failure_reason(report: Report) -> str:

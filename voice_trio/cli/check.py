@@ -15,6 +15,7 @@ from rich.text import Text
 from voice_trio.auth.key_set import examine_keys, key_fetcher
 from voice_trio.auth.tokens import User
 from voice_trio.cli.shared_state import only_errors_logged
+from voice_trio.cli.terminal import printable
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable, ModelUnavailable, TokenUncheckable
 from voice_trio.knowledge.open_knowledge import open_knowledge
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
@@ -173,5 +174,10 @@ def _show(findings: list[Finding]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
         mark = Text("ok", style="green") if finding.is_ok else Text("FAILED", style="bold red")
-        table.add_row(mark, Text(finding.part), Text(finding.detail), Text(f"{finding.seconds * 1000:.0f} ms"))
+        table.add_row(
+            mark,
+            Text(finding.part),
+            Text(printable(finding.detail, line_breaks=True)),
+            Text(f"{finding.seconds * 1000:.0f} ms"),
+        )
     Console().print(table)

@@ -84,7 +84,9 @@ async def _serve(options: _Options, settings: ServerSettings) -> None:
 
 async def _serve_until_cancelled(options: _Options, settings: ServerSettings) -> None:
     console = Console(stderr=True, highlight=False)
-    texts = [found.path.read_text("utf-8", "replace") for found in find_documents(options.documents)]
+    texts = [
+        found.path.read_text("utf-8", "replace") for found in find_documents(options.documents) if not found.problem
+    ]
     async with AsyncExitStack() as stack:
         with console.status("Preparing speech recognition; the first start takes about 15 seconds."):
             engines = await stack.enter_async_context(

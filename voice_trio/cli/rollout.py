@@ -9,6 +9,7 @@ import msgspec
 
 from voice_trio.cli.identifier import identifier
 from voice_trio.cli.operator_access import gateway_options, open_access
+from voice_trio.cli.terminal import printable_json
 
 
 @click.group()
@@ -93,4 +94,4 @@ def _set_barred(user: str, url: str | None, token: str | None, *, barred: bool) 
 
 
 def _print(document: dict[str, Any]) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    click.echo(printable_json(msgspec.json.format(msgspec.json.encode(document), indent=2).decode()))

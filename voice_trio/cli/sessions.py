@@ -10,6 +10,7 @@ import click
 
 from voice_trio.cli.identifier import identifier
 from voice_trio.cli.operator_access import gateway_options, open_access
+from voice_trio.cli.terminal import printable
 from voice_trio.settings.reading import echo
 from voice_trio.web.admin.session_control import EndOutcome
 
@@ -135,13 +136,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"{'turns':<18} {record['turns']}{f' ({statuses})' if statuses else ''}"
     for number, turn in enumerate(record.get("words", ()), 1):
         yield f"{number}. {turn['status']}"
-        yield f"   said   {echo_line(turn['said'])}"
-        yield f"   heard  {echo_line(turn['heard'])}"
-
-
-def echo_line(text: str) -> str:
-    """Words of a user on one line, without the control characters that a terminal obeys."""
-    return "".join(character if character.isprintable() else " " for character in text) or "-"
+        yield f"   said   {printable(turn['said']) or '-'}"
+        yield f"   heard  {printable(turn['heard']) or '-'}"
 
 
 def _time(unix: float) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 from voice_trio.cli.call import DEFAULT_URL, INTERRUPTED
 from voice_trio.cli.line_editor import LineEditor, pressed_keys, unbuffered_keys
 from voice_trio.cli.talk_screen import TalkScreen
+from voice_trio.cli.terminal import printable
 from voice_trio.client import PortAudioCard, VoiceRefused, VoiceUnreachable, connect_voice, converse, devices
 from voice_trio.errors import VoiceTrioError
 
@@ -73,7 +74,13 @@ def _show_devices(console: Console) -> None:
         table.add_column(heading)
     for device in devices():
         defaults = [name for name, is_it in _defaults(device.is_default_input, device.is_default_output) if is_it]
-        row = (str(device.number), Text(device.name), str(device.inputs), str(device.outputs), ", ".join(defaults))
+        row = (
+            str(device.number),
+            Text(printable(device.name)),
+            str(device.inputs),
+            str(device.outputs),
+            ", ".join(defaults),
+        )
         table.add_row(*row)
     console.print(table if table.row_count else "There is no sound device on this machine.")
 

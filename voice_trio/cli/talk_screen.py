@@ -8,6 +8,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from voice_trio.cli.terminal import printable
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -68,19 +70,23 @@ class TalkScreen:
         if not self._is_live:
             return
         lines = _turn_in_words(self._turn) if self._turn is not None else []
-        prompt = Text.assemble(("› ", "bold"), self._typed, ("▏", "dim"))
+        prompt = Text.assemble(("› ", "bold"), printable(self._typed), ("▏", "dim"))
         self._live.update(Group(*lines, Text(), prompt, Text(f"{self._ear} · {HELP}", style="dim")))
 
 
 def _turn_in_words(turn: Report) -> list[Text]:
     lines = []
     if turn.transcript.strip():
-        lines.append(Text.assemble(("You        ", "bold cyan"), turn.transcript.strip()))
+        lines.append(Text.assemble(("You        ", "bold cyan"), printable(turn.transcript.strip())))
     if turn.context:
         lines.append(Text.assemble(("Documents  ", "bold yellow"), _documents_in_words(turn.context)))
     if turn.answer.strip() or turn.status:
         cut = " — interrupted" if turn.status == "cancelled" else ""
-        lines.append(Text.assemble(("Assistant  ", "bold green"), turn.answer.strip() or "…", (cut, "dim")))
+        lines.append(
+            Text.assemble(
+                ("Assistant  ", "bold green"), printable(turn.answer.strip(), line_breaks=True) or "…", (cut, "dim")
+            )
+        )
     latency = turn.latency_ms()
     shown = [f"{words} {latency[name]:,.0f} ms" for name, words in LATENCY_NAMES.items() if name in latency]
     if shown:
@@ -90,24 +96,25 @@ def _turn_in_words(turn: Report) -> list[Text]:
 
 def _documents_in_words(context: dict[str, Any]) -> str:
     titles = [str(passage.get("title", "")) for passage in context.get("passages") or []]
-    return f"{', '.join(titles) or 'none'} ({context.get('outcome')}, waited {context.get('waited_ms')} ms)"
+    words = f"{', '.join(titles) or 'none'} ({context.get('outcome')}, waited {context.get('waited_ms')} ms)"
+    return printable(words)
 
 
 def _session_in_words(event: dict[str, Any]) -> Text | None:
     match event.get("type"):
         case "error":
             error = event.get("error") or {}
-            return Text(f"Error      {error.get('message', error)}", style="red")
+            return Text(printable(f"Error      {error.get('message', error)}"), style="red")
         case "session.expiring":
-            return Text(f"{event.get('seconds_left')} seconds are left.", style="yellow")
+            return Text(printable(f"{event.get('seconds_left')} seconds are left."), style="yellow")
         case "session.timeout":
-            return Text(str(event.get("message", "The session's time is up.")), style="yellow")
+            return Text(printable(str(event.get("message", "The session's time is up."))), style="yellow")
         case "session.draining":
             return Text("The gateway is restarting; the session ends after this response.", style="yellow")
         case "session.recovering":
             return Text("The connection to the model was lost; reconnecting …", style="yellow")
         case "session.waiting":
-            return Text(f"The model has sent nothing for {event.get('seconds')} seconds.", style="yellow")
+            return Text(printable(f"The model has sent nothing for {event.get('seconds')} seconds."), style="yellow")
         case "session.recovered":
             return Text("Reconnected.", style="yellow")
         case "budget.warning":

@@ -67,10 +67,19 @@ class ImportStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class DocumentFile:
-    """A file to import. `name` is cited as its source: its path below the folder that the user named."""
+    """A file to import. `name` is cited as its source: its path below the folder that the user named.
+
+    `problem` says why it must not be read; it is empty for all others.
+    """
 
     path: Path
     name: str
+    problem: str = ""
+
+    @property
+    def key(self) -> str:
+        """The key in an `ImportTarget`: the absolute path, without `..`, links not resolved."""
+        return os.path.abspath(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +115,11 @@ def import_documents(found: Iterable[DocumentFile], target: ImportTarget) -> Ite
 
 
 def _import(document: DocumentFile, target: ImportTarget) -> ImportResult:
+    if document.problem:
+        raise UnreadableDocument(document.problem)
     form = _format(document.path)
     digest = _digest(document.path, form)
-    key = os.fspath(document.path.absolute())
+    key = document.key
     if target.holds(key, digest):
         return ImportResult(document.path, ImportStatus.UNCHANGED)
     count = target.import_chunks(key, digest, chunked(form.read(document.path, document.name)))
@@ -119,10 +130,23 @@ def _in_folder(folder: Path) -> Iterator[DocumentFile]:
     # Symbolic links to folders are not followed: they may form cycles.
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
+        known = (name for name in sorted(files) if Path(name).suffix.lower() in FORMATS and not name.startswith("."))
+        for name in (*(name for name in folders if Path(root, name).is_symlink()), *known):
             path = Path(root, name)
-            if not name.startswith(".") and path.suffix.lower() in FORMATS:
-                yield DocumentFile(path, path.relative_to(folder).as_posix())
+            problem = _link_problem(path, folder)
+            if problem or name not in folders:
+                yield DocumentFile(path, path.relative_to(folder).as_posix(), problem)
+
+
+def _link_problem(path: Path, folder: Path) -> str:
+    """Why the symbolic link `path` is not followed: what it names was not meant to be imported. Else empty."""
+    if not path.is_symlink():
+        return ""
+    try:
+        place = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # Python 3.11 raises RuntimeError for a link to itself
+        return "a symbolic link to nothing"
+    return "" if place.is_relative_to(folder.resolve()) else f"a symbolic link out of the folder, to {place}"
 
 
 def _format(path: Path) -> FileFormat:

@@ -18,6 +18,7 @@ from voice_trio.conversation.retrieval.text import index_terms, query_terms
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.passage_cache.file import PassageCacheFile
 from voice_trio.knowledge.sqlite.knowledge import BODY_WEIGHT, QUERY_TERMS_CONSIDERED, TITLE_WEIGHT, match_any
+from voice_trio.knowledge.sqlite.upkeep import erase_deleted
 from voice_trio.net.threads import Bulkhead
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class PassageCache:
         Missing passages are removed, changed ones updated. A confirmed passage gets a new age but counts as no use.
         """
         there = {passage.id: passage for passage in found}
+        is_any_gone = False
         with self._transaction() as database:
             self._note_uses(database)
             for passage_id in asked:
@@ -101,6 +103,16 @@ class PassageCache:
                     self._put(database, there[passage_id], now, used_at=row[1])
                 elif row is not None:
                     self._forget(database, [row[0]])
+                    is_any_gone = True
+        if is_any_gone:
+            self._erase()
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Delete the passages `ids`, which the store has no more, and overwrite their words."""
+        with self._transaction() as database:
+            rows = [database.execute("SELECT id FROM kept WHERE passage = ?", (each,)).fetchone() for each in ids]
+            self._forget(database, [row[0] for row in rows if row is not None])
+        self._erase()
 
     def __len__(self) -> int:
         with self._mapping_errors():
@@ -147,6 +159,10 @@ class PassageCache:
     def _forget(self, database: sqlite3.Connection, keys: list[int]) -> None:
         database.executemany("DELETE FROM terms WHERE rowid = ?", [(key,) for key in keys])
         database.executemany("DELETE FROM kept WHERE id = ?", [(key,) for key in keys])
+
+    def _erase(self) -> None:
+        with self._mapping_errors():
+            erase_deleted(self._file.for_writing())
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

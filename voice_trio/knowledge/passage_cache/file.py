@@ -6,6 +6,7 @@ processes may share a file. Synchronous, for one worker thread at a time.
 
 from __future__ import annotations
 
+import glob
 import sqlite3
 import time
 from contextlib import suppress
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from voice_trio import limits
+from voice_trio.knowledge.private_files import create_private, make_private, make_private_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +45,11 @@ def passage_cache_path(knowledge_path: Path, *key_parts: str | None) -> Path:
     """The file beside the knowledge base for one store; `key_parts` are its URL, collection, property and API key."""
     digest = blake2b("\0".join(part or "" for part in key_parts).encode(), digest_size=12).hexdigest()
     return knowledge_path.with_name(f"{knowledge_path.stem}.kept-{digest}.sqlite3")
+
+
+def passage_cache_paths(knowledge_path: Path) -> list[Path]:
+    """The files of all stores beside the knowledge base."""
+    return sorted(knowledge_path.parent.glob(f"{glob.escape(knowledge_path.stem)}.kept-*.sqlite3"))
 
 
 class PassageCacheFile:
@@ -92,7 +99,7 @@ class PassageCacheFile:
 
     def _opened(self, path: Path) -> sqlite3.Connection:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(path.parent)
             _delete_orphans(path)
             try:
                 return self._with_schema(path)
@@ -110,18 +117,20 @@ class PassageCacheFile:
             return _in_memory()
 
     def _with_schema(self, path: Path) -> sqlite3.Connection:
-        path.touch(mode=0o600)  # other users of this machine may not read it
+        create_private(path)
         self._identity = _identity_of(path)  # read before opening: a file replaced in between is opened again
         self._connection = sqlite3.connect(
             path, timeout=limits.PASSAGE_LOCK_SECONDS_MAX, isolation_level=None, check_same_thread=False
         )
         _apply_schema(self._connection)
+        make_private(path)
         return self._connection
 
 
 def _apply_schema(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA secure_delete = ON")
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (layout,) = connection.execute("PRAGMA user_version").fetchone()
     if (application, layout) not in ((0, 0), (APPLICATION_ID, SCHEMA_VERSION)):

@@ -3,6 +3,8 @@
 The index holds words as `conversation.retrieval.text` folds and stems them, for documents and queries alike. So it does
 not depend on how SQLite splits a language. With WAL, readers see a document as soon as it is committed, and a killed
 process leaves whole documents only.
+
+What is deleted or replaced is also overwritten in the file (`upkeep`).
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ from platformdirs import user_data_path
 from voice_trio import limits
 from voice_trio.conversation.retrieval.text import index_terms
 from voice_trio.errors import KnowledgeUnavailable
+from voice_trio.knowledge.private_files import create_private, make_private, make_private_folder
+from voice_trio.knowledge.sqlite.upkeep import erase_what_is_due, note_change, note_deletion, prepare_upkeep
+from voice_trio.knowledge.stored_documents import StoredDocument, document_key, storable_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -77,9 +82,10 @@ class KnowledgeWriter:
     def __init__(self, path: Path) -> None:
         with mapping_errors(path):
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_private_folder(path.parent, is_ours=path.parent == default_knowledge_path().parent)
             except OSError as error:
                 raise KnowledgeUnavailable(f"cannot make the folder of {path}: {error.strerror}") from error
+            create_private(path)
             self._connection = sqlite3.connect(
                 path, timeout=limits.SQLITE_WRITE_WAIT_SECONDS_MAX, isolation_level=None, check_same_thread=False
             )
@@ -101,7 +107,9 @@ class KnowledgeWriter:
     def holds(self, key: str, digest: str) -> bool:
         """Whether the base holds the document `key` with exactly this content."""
         with mapping_errors(self._path):
-            row = self._connection.execute("SELECT digest FROM documents WHERE key = ?", (key,)).fetchone()
+            row = self._connection.execute(
+                "SELECT digest FROM documents WHERE key = ?", (storable_path(key),)
+            ).fetchone()
         return row is not None and row[0] == digest
 
     def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
@@ -110,9 +118,9 @@ class KnowledgeWriter:
         `chunks` may be a generator; if it raises, the base stays unchanged.
         """
         with mapping_errors(self._path), self._transaction():
-            self._forget(key)
+            self._forget([key])
             document = self._connection.execute(
-                "INSERT INTO documents (key, digest) VALUES (?, ?)", (_storable(key), digest)
+                "INSERT INTO documents (key, digest) VALUES (?, ?)", (storable_path(key), digest)
             ).lastrowid
             count = 0
             for count, chunk in enumerate(chunks, start=1):
@@ -120,35 +128,59 @@ class KnowledgeWriter:
             self._connection.execute("UPDATE documents SET chunks = ? WHERE id = ?", (count, document))
         return count
 
+    def documents(self) -> list[StoredDocument]:
+        """The documents of the base, by path."""
+        with mapping_errors(self._path):
+            return read_documents(self._connection)
+
+    def delete(self, documents: Iterable[StoredDocument]) -> Sequence[str]:
+        """Delete `documents` in one transaction, and overwrite their words in the file; nothing is cached elsewhere.
+
+        The file is compacted for that: some 5 s a gigabyte, and as much free space as it has.
+        """
+        with mapping_errors(self._path):
+            with self._transaction():
+                self._forget([each.path for each in documents])
+            erase_what_is_due(self._connection, compact=True)
+        return ()
+
     def close(self) -> None:
-        """Checkpoint the write-ahead log, as far as readers allow, and close."""
-        self._connection.close()
+        """Overwrite what was replaced, checkpoint the write-ahead log, as far as readers allow, and close."""
+        try:
+            with mapping_errors(self._path):
+                erase_what_is_due(self._connection)
+        finally:
+            self._connection.close()
 
     def _prepare(self, path: Path) -> None:
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA foreign_keys = ON")
-        if check_layout(self._connection, path, or_empty=True):
-            return
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.executescript(_SCHEMA)
+        if not check_layout(self._connection, path, or_empty=True):
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.executescript(_SCHEMA)
+        make_private(path)
+        prepare_upkeep(self._connection)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            note_change(self._connection)
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
 
-    def _forget(self, key: str) -> None:
-        self._connection.execute(
-            "DELETE FROM terms WHERE rowid IN "
-            "(SELECT id FROM chunks WHERE document_id = (SELECT id FROM documents WHERE key = ?))",
-            (_storable(key),),
-        )
-        self._connection.execute("DELETE FROM documents WHERE key = ?", (_storable(key),))
+    def _forget(self, keys: Iterable[str]) -> None:
+        for key in map(storable_path, keys):
+            self._connection.execute(
+                "DELETE FROM terms WHERE rowid IN "
+                "(SELECT id FROM chunks WHERE document_id = (SELECT id FROM documents WHERE key = ?))",
+                (key,),
+            )
+            if self._connection.execute("DELETE FROM documents WHERE key = ?", (key,)).rowcount:
+                note_deletion(self._connection)
 
     def _add(self, document: int | None, ordinal: int, chunk: Chunk) -> None:
         row = self._connection.execute(
@@ -159,6 +191,15 @@ class KnowledgeWriter:
             "INSERT INTO terms (rowid, title, body) VALUES (?, ?, ?)",
             (row, " ".join(index_terms(chunk.title)), " ".join(index_terms(chunk.text))),
         )
+
+
+def read_documents(connection: sqlite3.Connection) -> list[StoredDocument]:
+    """The documents of the base, by path."""
+    rows = connection.execute(
+        "SELECT key, coalesce(title, ''), coalesce(source, ''), chunks, imported_at FROM documents "
+        "LEFT JOIN chunks ON document_id = documents.id AND ordinal = 1 ORDER BY key"
+    )
+    return [StoredDocument(document_key(key), key, *rest) for key, *rest in rows]
 
 
 def read_stats(connection: sqlite3.Connection, path: Path) -> KnowledgeStats:

@@ -15,6 +15,7 @@ from voice_trio.conversation.retrieval.text import query_terms
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeStats, KnowledgeWriter, mapping_errors, read_stats
 from voice_trio.knowledge.sqlite.readers import ReaderJob, ReaderPool
+from voice_trio.knowledge.sqlite.upkeep import read_generation
 from voice_trio.net.threads import Bulkhead
 
 if TYPE_CHECKING:
@@ -90,6 +91,13 @@ class SqliteKnowledge:
         nothing = KnowledgeStats(0, 0, 0, None)
         return await self._read(lambda connection: read_stats(connection, self.path), if_missing=nothing)
 
+    async def generation(self) -> tuple[int, ...]:
+        """A value that changes with every import and deletion; empty if there is no base.
+
+        Raises `KnowledgeUnavailable`.
+        """
+        return await self._read(read_generation, if_missing=())
+
     async def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
         """Replace the document `key` by `chunks` in one transaction; returns their number, 0 if it is unchanged.
 
@@ -152,7 +160,7 @@ class _TermFrequencies:
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
         self._passages = 0
-        self._stamp: tuple[int | None, int | None] | None = None
+        self._stamp: tuple[int, ...] = ()
         self._fresh_until = 0.0
 
     def choose(self, connection: sqlite3.Connection, terms: tuple[str, ...]) -> tuple[str, ...]:
@@ -176,7 +184,7 @@ class _TermFrequencies:
         now = time.monotonic()
         if now < self._fresh_until and len(self._known) < FREQUENCIES_MAX:
             return
-        stamp = connection.execute("SELECT (SELECT max(id) FROM documents), (SELECT max(id) FROM chunks)").fetchone()
+        stamp = read_generation(connection)
         if stamp != self._stamp or len(self._known) >= FREQUENCIES_MAX:
             self._known.clear()  # counting a common word again takes as long as some searches
             (self._passages,) = connection.execute("SELECT coalesce(sum(chunks), 0) FROM documents").fetchone()

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 
 from voice_trio import limits
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.knowledge.sqlite.base import check_layout, mapping_errors
+from voice_trio.knowledge.private_files import make_private
+from voice_trio.knowledge.sqlite.base import check_layout, mapping_errors, read_documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from voice_trio.knowledge.stored_documents import StoredDocument
 
 
 class ReaderJob:
@@ -129,6 +132,14 @@ def read_texts(path: Path, characters_max: int) -> list[str]:
     return texts
 
 
+def read_stored_documents(path: Path) -> list[StoredDocument]:
+    """The documents of the base at `path`, none if there is no base; blocking. Raises `KnowledgeUnavailable`."""
+    if not path.exists():
+        return []
+    with mapping_errors(path), closing(open_to_read(path)) as connection:
+        return read_documents(connection)
+
+
 def open_to_read(path: Path) -> sqlite3.Connection:
     """A connection that never writes, for one thread at a time; the file must exist."""
     options = "mode=rw"
@@ -143,6 +154,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     )
     try:
         check_layout(connection, path)
+        make_private(path)  # one of an earlier version may be readable for every user of this machine
         connection.execute("CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab (main, terms, row)")
         connection.execute("PRAGMA query_only = ON")
     except BaseException:

@@ -23,6 +23,7 @@ def import_client_library() -> None:
     """Import every module of the library that this package uses; blocks. Cheap once that is done."""
     with _importing:
         import weaviate
+        import weaviate.classes.config
         import weaviate.classes.data
         import weaviate.classes.init
         import weaviate.classes.query

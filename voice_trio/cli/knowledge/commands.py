@@ -1,4 +1,4 @@
-"""`voice-trio knowledge`: imports documents into a knowledge base, searches it and prints its size."""
+"""`voice-trio knowledge`: imports documents into a knowledge base, lists, deletes and searches them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from voice_trio.cli.knowledge.documents import (
+    HOW_TO_IMPORT,
+    clear_command,
+    counted,
+    delete_command,
+    delete_documents,
+    list_command,
+    yes_option,
+)
+from voice_trio.cli.knowledge.place import KnowledgePlace, base_options, place_options
+from voice_trio.cli.one_line_errors import one_line_errors
+from voice_trio.cli.terminal import printable
 from voice_trio.conversation.retrieval.text import matching_spans, query_terms
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
 from voice_trio.knowledge.importing.documents import (
@@ -23,82 +35,120 @@ from voice_trio.knowledge.importing.documents import (
     find_documents,
     import_documents,
 )
-from voice_trio.knowledge.sqlite.base import KnowledgeStats, KnowledgeWriter, default_knowledge_path
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
+from voice_trio.knowledge.stored_documents import document_key, is_below
+from voice_trio.knowledge.weaviate.collection import NewCollection
 from voice_trio.knowledge.weaviate.importer import WeaviateTarget
-from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress
 from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
     from voice_trio.conversation.retrieval.passage import Passage
-
-HOW_TO_IMPORT = "Fill it with: voice-trio knowledge import FOLDER"
-
-base_option = click.option(
-    "--path",
-    "base",
-    envvar="KNOWLEDGE_PATH",
-    show_envvar=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=default_knowledge_path,
-    help="The knowledge base file; default: in the user's data directory.",
-)
+    from voice_trio.knowledge.sqlite.base import KnowledgeStats
 
 
 @click.group()
 def knowledge() -> None:
-    """Fill and read the embedded knowledge base."""
+    """Fill, read and tidy the knowledge base."""
+
+
+knowledge.add_command(list_command)
+knowledge.add_command(delete_command)
+knowledge.add_command(clear_command)
 
 
 @knowledge.command("import")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--to",
-    "store",
-    type=click.Choice(["embedded", "weaviate"]),
-    default="embedded",
-    show_default=True,
-    help="Where passages go; `weaviate`: the collection that WEAVIATE_URL and WEAVIATE_COLLECTION name.",
-)
-@base_option
-def import_command(paths: tuple[Path, ...], store: str, base: Path) -> None:
+@click.option("--prune", is_flag=True, help="Delete documents of the given folders whose files are gone.")
+@click.option("--dry-run", is_flag=True, help="With --prune: only print what it would delete.")
+@click.option("--create", is_flag=True, help="Create the Weaviate collection if it is missing.")
+@click.option("--vectorizer", metavar="MODULE", help="With --create: its vectorizer, or `none`; default: the server's.")
+@yes_option
+@place_options
+def import_command(
+    paths: tuple[Path, ...],
+    prune: bool,
+    dry_run: bool,
+    create: bool,
+    vectorizer: str | None,
+    yes: bool,
+    place: KnowledgePlace,
+) -> None:
     """Import Markdown, text, HTML, JSON lines, CSV and PDF files, and folders of them with all below.
 
     Files that have not changed since the last import are skipped; changed ones replace what was there. A running server
-    finds the new passages at once. Exit code 1 if a file could not be read.
+    finds the new passages at once. Symbolic links out of a folder are not followed. Exit code 1 if a file could not be
+    read.
     """
+    folders = [path for path in paths if path.is_dir()]
+    if prune and not folders:
+        raise click.UsageError("--prune brings the base in step with a folder, and none is given")
+    if dry_run and not prune:
+        raise click.UsageError("--dry-run shows what --prune would delete, and --prune is not given")
+    if (create or vectorizer) and not (create and place.is_weaviate):
+        raise click.UsageError("--create and --vectorizer are for a collection in --to weaviate, and need each other")
     console = Console()
+    new = NewCollection(vectorizer) if create else None
     found = list(find_documents(paths))
-    if not found:
-        click.echo(f"No documents found; files of these kinds can be imported: {', '.join(FORMATS)}.", err=True)
-        return
+    with one_line_errors():
+        is_whole = True
+        if not found:
+            click.echo(f"No documents found; files of these kinds can be imported: {', '.join(FORMATS)}.", err=True)
+        elif not dry_run:
+            is_whole = _import(found, place, new, console)
+        if prune:
+            _prune(place, found, folders, dry_run=dry_run, yes=yes)
+    if not is_whole:
+        raise click.exceptions.Exit(1)
+
+
+def _import(found: list[DocumentFile], place: KnowledgePlace, new: NewCollection | None, console: Console) -> bool:
+    """Import, and print what came of it; whether every file could be read."""
     results: Counter[ImportStatus] = Counter()
     chunks = 0
     try:
-        with _open_target(store, base) as target:
+        with place.open(new) as target:
+            if isinstance(target, WeaviateTarget):
+                _check_collection(target)
             for result in _with_progress(found, target, console):
                 results[result.status] += 1
                 chunks += result.chunks
-        after = trio.run(_stats, base) if store == "embedded" else None
+        after = None if place.is_weaviate else trio.run(_stats, place.base)
     except (ConfigurationError, KnowledgeUnavailable) as error:
         raise click.ClickException(f"import ended early: {error}") from error
     _print_summary(console, results, chunks)
     if after is not None:
-        console.print(
-            Text(f"The base now holds {after.chunks:,} passages of {after.documents:,} documents: {base}"),
-            soft_wrap=True,
-        )
-    if results[ImportStatus.UNREADABLE]:
-        raise click.exceptions.Exit(1)
+        words = f"The base now holds {after.chunks:,} passages of {after.documents:,} documents: {place.base}"
+        console.print(Text(printable(words)), soft_wrap=True)
+    return not results[ImportStatus.UNREADABLE]
+
+
+def _check_collection(target: WeaviateTarget) -> None:
+    target.check_vectorizer(load_settings().retrieval.alpha)
+    if target.was_created:
+        modules = ", ".join(target.vectorizers) or "none"
+        click.echo(f"Created the collection {printable(target.name)}; its vectorizer: {printable(modules)}")
+
+
+def _prune(place: KnowledgePlace, found: list[DocumentFile], folders: list[Path], *, dry_run: bool, yes: bool) -> None:
+    there = {document_key(each.key) for each in found if not each.problem}
+    stored = [each for each in place.documents() if any(is_below(each.path, folder) for folder in folders)]
+    gone = [each for each in stored if each.key not in there]
+    if dry_run:
+        for each in gone:
+            click.echo(f"would delete {each.short_key}  {printable(each.path)}")
+        click.echo(f"{counted(gone)} would be deleted")
+        return
+    if gone and len(gone) == len(stored) and not yes:  # perhaps a disk is not mounted
+        click.confirm(f"None of their files is left. Delete all {counted(gone)} of these folders?", abort=True)
+    delete_documents(place, gone)
 
 
 @knowledge.command("search")
 @click.argument("query", nargs=-1, required=True)
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, help="Passages to show at most.")
-@base_option
+@base_options
 def search_command(query: tuple[str, ...], limit: int, base: Path) -> None:
     """Show the passages that a spoken QUERY would find, best first."""
     question = " ".join(query)
@@ -116,7 +166,7 @@ def search_command(query: tuple[str, ...], limit: int, base: Path) -> None:
 
 
 @knowledge.command("stats")
-@base_option
+@base_options
 def stats_command(base: Path) -> None:
     """Print how many documents and passages the knowledge base has."""
     try:
@@ -124,7 +174,7 @@ def stats_command(base: Path) -> None:
     except KnowledgeUnavailable as error:
         raise click.ClickException(str(error)) from error
     console = Console()
-    console.print(Text(f"Base         {base}"), soft_wrap=True)
+    console.print(Text(printable(f"Base         {base}")), soft_wrap=True)
     if not stats.documents:
         console.print(Text(f"It is empty. {HOW_TO_IMPORT}"), soft_wrap=True)
         return
@@ -140,20 +190,6 @@ async def _search(base: Path, question: str, limit: int) -> tuple[KnowledgeStats
         return await store.stats(), await store.search(question, limit)
     finally:
         store.close()
-
-
-def _open_target(store: str, base: Path) -> AbstractContextManager[ImportTarget]:
-    if store == "embedded":
-        return KnowledgeWriter(base)
-    weaviate = load_settings().weaviate
-    if weaviate.url is None:
-        raise ConfigurationError("WEAVIATE_URL is not set")
-    return WeaviateTarget(
-        WeaviateAddress.of(str(weaviate.url)),
-        api_key=weaviate.api_key.get_secret_value() if weaviate.api_key else None,
-        collection=weaviate.collection,
-        text_property=weaviate.text_property,
-    )
 
 
 async def _stats(base: Path) -> KnowledgeStats:
@@ -175,9 +211,11 @@ def _with_progress(found: list[DocumentFile], target: ImportTarget, console: Con
     ) as bar:
         task = bar.add_task("import", total=len(found), name="")
         for result in import_documents(found, target):
-            bar.update(task, advance=1, name=result.path.name)
+            bar.update(task, advance=1, name=printable(result.path.name))
             if result.status is ImportStatus.UNREADABLE:
-                bar.console.print(Text(f"skipped {result.path}: {result.problem}", style="yellow"), soft_wrap=True)
+                bar.console.print(
+                    Text(printable(f"skipped {result.path}: {result.problem}"), style="yellow"), soft_wrap=True
+                )
             yield result
 
 
@@ -191,11 +229,13 @@ def _print_summary(console: Console, results: Counter[ImportStatus], chunks: int
 
 def _print_passage(console: Console, rank: int, passage: Passage, terms: tuple[str, ...]) -> None:
     console.print(
-        Text.assemble((f"{rank}. ", "bold"), (passage.title, "bold"), (f"  {passage.score:.1f}", "dim")), soft_wrap=True
+        Text.assemble((f"{rank}. ", "bold"), (printable(passage.title), "bold"), (f"  {passage.score:.1f}", "dim")),
+        soft_wrap=True,
     )
-    text = Text(passage.text)
-    for start, end in matching_spans(passage.text, terms):
+    shown = printable(passage.text, line_breaks=True)
+    text = Text(shown)
+    for start, end in matching_spans(shown, terms):
         text.stylize("bold green", start, end)
     console.print(text)
-    console.print(Text(passage.source, style="dim"), soft_wrap=True)
+    console.print(Text(printable(passage.source), style="dim"), soft_wrap=True)
     console.print()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +21,7 @@ from voice_trio.auth.tokens import User, issue_token
 from voice_trio.billing.conversation_price import minute_cost
 from voice_trio.billing.prices import load_prices
 from voice_trio.cli.addresses import bind_option, place
+from voice_trio.cli.demo.base import demo_knowledge_path
 from voice_trio.cli.one_line_errors import one_line_errors
 from voice_trio.demo import handbook_folder
 from voice_trio.demo.kept_secret import kept_secret
@@ -40,7 +43,6 @@ from voice_trio.settings.service import DEFAULT_BIND
 if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
 
     from voice_trio.embedded.engines import Engines
     from voice_trio.settings import Settings
@@ -70,19 +72,21 @@ def demo(ctx: click.Context, bind: str | None, embedded: bool) -> None:
     """Serve with an upstream and a knowledge base on this machine: no key, no network.
 
     Where OPENAI_API_KEY is set, OpenAI's model answers instead. Variables that are set are kept, so the demo also runs
-    with your own knowledge (KNOWLEDGE_PATH) or upstream (OPENAI_REALTIME_URL).
+    with your own upstream (OPENAI_REALTIME_URL), or with your own knowledge (KNOWLEDGE_PATH) if there are documents in
+    it. Its handbook is in a file of its own.
     """
     defaults = _defaults(os.environ)
     with one_line_errors():
-        settings = load_settings(os.environ, **defaults)
+        environ = os.environ | {"KNOWLEDGE_PATH": str(demo_knowledge_path(_configured_base()))}
+        settings = load_settings(environ, **defaults)
         if "JWT_SECRET" in defaults and not os.environ.get("JWT_SECRET"):
             defaults["JWT_SECRET"] = kept_secret(settings.retrieval.knowledge_path.with_name(SECRET_FILE))
         queue_standard_streams()  # a terminal stops with Ctrl-S
         configure_logs(settings.observability)
         listener = open_listener(bind or settings.web.bind or DEFAULT_BIND)
         _fill(settings.retrieval.knowledge_path)
-        is_embedded = embedded or not any(os.environ.get(name) for name in (UPSTREAM_VARIABLE, KEY_VARIABLE))
-        exit_code = trio.run(_serve, listener, defaults, is_embedded)
+        is_embedded = embedded or not any(environ.get(name) for name in (UPSTREAM_VARIABLE, KEY_VARIABLE))
+        exit_code = trio.run(_serve, listener, defaults, environ, is_embedded)
     ctx.exit(exit_code)
 
 
@@ -94,12 +98,20 @@ def _defaults(environ: Mapping[str, str]) -> dict[str, str]:
     return defaults
 
 
+def _configured_base() -> Path | None:
+    """The file that KNOWLEDGE_PATH names."""
+    given = os.environ.get("KNOWLEDGE_PATH", "").strip()
+    return Path(given) if given else None
+
+
 def _without_upstream(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in (UPSTREAM_VARIABLE, KEY_VARIABLE)}
 
 
-async def _serve(listener: socket.socket, defaults: dict[str, str], is_embedded: bool) -> int:
-    settings = load_settings(os.environ, **defaults)
+async def _serve(
+    listener: socket.socket, defaults: dict[str, str], environ: Mapping[str, str], is_embedded: bool
+) -> int:
+    settings = load_settings(environ, **defaults)
     async with AsyncExitStack() as stack:
         if not is_embedded:
             click.echo(upstream_in_words(settings), err=True)
@@ -109,7 +121,7 @@ async def _serve(listener: socket.socket, defaults: dict[str, str], is_embedded:
             stack.callback(nursery.cancel_scope.cancel)
             defaults[UPSTREAM_VARIABLE] = await nursery.start(serve_embedded, "127.0.0.1", 0, engines)
             defaults["VOICE_PRICES_FILE"] = FREE  # a model on this machine costs nothing
-            settings = load_settings(_without_upstream(os.environ), **defaults)
+            settings = load_settings(_without_upstream(environ), **defaults)
         say_where = partial(_print_addresses, settings, listener.getsockname())
         return await run_server(settings, listener, when_started=say_where)
 
@@ -170,12 +182,19 @@ def _print_addresses(settings: Settings, address: tuple[str, int]) -> None:
     except ConfigurationError:
         token = "TOKEN"  # tokens come from the configured identity provider
     click.echo(f"\nThe demo is at   http://{where}/#token={token}\n")
+    command = "voice-trio" if shutil.which("voice-trio") else sys.argv[0]
+    click.echo(f"Add documents to it while it runs:  {command} knowledge import FOLDER {_base_option(settings)}\n")
     recordings = _recordings(settings.retrieval.knowledge_path.parent / "questions")
     if recordings:
-        command = "voice-trio" if shutil.which("voice-trio") else sys.argv[0]
         click.echo("Talk to it there, or ask it something in another terminal:\n")
         click.echo(f"{command} call {recordings[0]} --url ws://{where}/v1/ws/voice --token {token}\n")
         click.echo("More questions beside it: " + ", ".join(recording.name for recording in recordings[1:]))
+
+
+def _base_option(settings: Settings) -> str:
+    """How `voice-trio knowledge` names the base of this demo, also in a shell without its variables."""
+    path = settings.retrieval.knowledge_path
+    return "--demo" if path == demo_knowledge_path(None) else f"--path {shlex.quote(str(path))}"
 
 
 def _recordings(folder: Path) -> list[Path]:

@@ -1,0 +1,23 @@
+"""The knowledge base of `voice-trio demo`: a file of its own, so that its handbook never gets into another base."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voice_trio.knowledge.sqlite.base import default_knowledge_path
+from voice_trio.knowledge.sqlite.readers import read_stored_documents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEMO_FILE = "demo.sqlite3"
+
+
+def demo_knowledge_path(configured: Path | None) -> Path:
+    """The file that the demo searches: the `configured` one if it has documents, else `DEMO_FILE` in its folder.
+
+    Blocking. Raises `KnowledgeUnavailable` if the configured file is no base.
+    """
+    if configured is not None and read_stored_documents(configured):
+        return configured
+    return (configured or default_knowledge_path()).with_name(DEMO_FILE)
