@@ -20,7 +20,8 @@ FROM python:3.13-slim
 ENV PATH=/opt/voice-trio/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     LOG_FORMAT=json \
-    KNOWLEDGE_PATH=/data/knowledge.sqlite3
+    KNOWLEDGE_PATH=/data/knowledge.sqlite3 \
+    PORT=8000
 RUN useradd --system --uid 10001 --home-dir /data --create-home voice
 COPY --from=build /opt/voice-trio /opt/voice-trio
 USER voice
@@ -30,5 +31,6 @@ EXPOSE 8000
 # An orderly end takes up to 10 s (`docker stop` kills after 10 unless told otherwise: --stop-timeout 15).
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]
-CMD ["voice-trio", "serve", "--bind", "0.0.0.0:8000"]
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/livez', timeout=2)"]
+# On 0.0.0.0:PORT; platforms that choose the port set PORT.
+CMD ["voice-trio", "serve"]

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_trio.admission.client_address import client_address, mask_address, origin_is_allowed
+from voice_trio.admission.client_address import (
+    TrustedProxies,
+    client_address,
+    mask_address,
+    origin_is_allowed,
+)
+from voice_trio.errors import ConfigurationError
+from voice_trio.settings import load_settings
 
 PROXY = "10.0.0.1"
 
@@ -85,3 +92,22 @@ def test_a_page_connects_where_its_origin_is_listed(
 )
 def test_a_masked_address_names_a_network(address: str, masked: str) -> None:
     assert mask_address(address) == masked
+
+
+def test_a_platform_with_a_header_of_its_own_is_asked_for_it_F53() -> None:
+    proxies = TrustedProxies.of(
+        load_settings({"CLIENT_ADDRESS_HEADER": "DO-Connecting-IP", "TRUSTED_PROXY_HOPS": "1"}).web
+    )
+    headers = [(b"X-Forwarded-For", b"10.0.0.7"), (b"DO-Connecting-IP", b"203.0.113.5")]
+    assert proxies.client_address(PROXY, headers) == "203.0.113.5"
+    assert proxies.client_address(PROXY, headers[:1]) == PROXY  # it bypassed the platform
+    assert TrustedProxies(1).client_address(PROXY, headers) == "10.0.0.7"
+    assert TrustedProxies().client_address(PROXY, headers) == PROXY
+
+
+def test_a_header_that_is_none_or_without_effect_is_named_F53() -> None:
+    with pytest.raises(ConfigurationError, match="CLIENT_ADDRESS_HEADER: must be the name of a header"):
+        load_settings({"CLIENT_ADDRESS_HEADER": "X Forwarded: For"})
+    assert load_settings({"CLIENT_ADDRESS_HEADER": "X-Real-IP"}).warnings == (
+        "CLIENT_ADDRESS_HEADER has no effect while TRUSTED_PROXY_HOPS is 0",
+    )

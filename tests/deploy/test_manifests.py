@@ -139,6 +139,7 @@ def test_every_variable_that_is_set_exists() -> None:
 
 def test_compose_gives_an_orderly_end_its_time_and_starts_two_gateways() -> None:
     compose = yaml.safe_load((DEPLOY / "compose.yml").read_text())
-    assert set(compose["services"]) == {"gateway-1", "gateway-2", "nginx", "redis", "weaviate"}
+    services = {"gateway-1", "gateway-2", "documents", "nginx", "redis", "weaviate", "prometheus"}
+    assert set(compose["services"]) == services
     for name in ("gateway-1", "gateway-2"):
         assert int(compose["services"][name]["stop_grace_period"].rstrip("s")) >= limits.CONNECTIONS_DROPPED_SECONDS + 5

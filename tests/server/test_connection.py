@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from tests.support.certificates import certificate
 from tests.support.hostile_packets import VOICE, upgrade
 from voice_trio import limits
+from voice_trio.admission.client_address import TrustedProxies
 from voice_trio.server.connection import serve_connection
 from voice_trio.server.requests import Services
 from voice_trio.server.unadmitted import UnadmittedConnections
@@ -61,7 +62,7 @@ def tcp_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def services(failing: Failing | None, tls: ssl.SSLContext | None = None) -> Services:
-    return Services(cast("Application", failing), cast("HttpApplication", failing), tls=tls, trusted_hops=0)
+    return Services(cast("Application", failing), cast("HttpApplication", failing), tls=tls, proxies=TrustedProxies())
 
 
 @pytest.mark.parametrize("in_a_task", [False, True])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from hypercorn.config import Config
 
+from voice_trio.admission.client_address import TrustedProxies
 from voice_trio.server.requests import Requests, Services
 from voice_trio.server.unadmitted import UnadmittedConnections
 from voice_trio.web.hypercorn_bridge import HttpApplication
@@ -69,7 +70,9 @@ def requests_on(stream: MemoryStream, *, peer: str = "8.8.8.8", trusted_hops: in
     slot = UnadmittedConnections(10, 1, trusted_hops=trusted_hops).add(peer)
     assert slot is not None
     http = HttpApplication(cast("Any", echo), config)
-    services = Services(application=cast("Application", None), http=http, tls=None, trusted_hops=trusted_hops)
+    services = Services(
+        application=cast("Application", None), http=http, tls=None, proxies=TrustedProxies(trusted_hops)
+    )
     return Requests(stream, slot, services, (peer, 5), ("127.0.0.1", 80))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from voice_trio.admission.client_address import TrustedProxies
 from voice_trio.web.handshake import Handshake, bearer, head_of_scope, hide_secrets, read_handshake
 
 
@@ -14,7 +15,7 @@ def scope(query: bytes = b"", *headers: tuple[bytes, bytes]) -> dict[str, Any]:
 
 
 def read(scope: dict[str, Any], trusted_hops: int) -> Handshake:
-    return read_handshake(head_of_scope(scope), trusted_hops)
+    return read_handshake(head_of_scope(scope), TrustedProxies(trusted_hops))
 
 
 def test_the_token_in_the_address_wins_over_the_header() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,11 +11,31 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from voice_trio.settings import Web
+
 log = structlog.get_logger(__name__)
 
 IPV6_NETWORK_BITS = 64
 """The network of one subscriber, who can use every address in it."""
 UNKNOWN_ADDRESS = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedProxies:
+    """Our own proxies: how many of them append an address to `header`, whose name is in lower case."""
+
+    hops: int = 0
+    header: bytes = b"x-forwarded-for"
+
+    @classmethod
+    def of(cls, web: Web) -> TrustedProxies:
+        """As configured."""
+        return cls(web.trusted_proxy_hops, web.client_address_header.lower().encode("ascii"))
+
+    def client_address(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """The address of the client of a request from `peer` with `headers`; as `client_address`."""
+        values = [value.decode("latin-1") for name, value in headers if name.lower() == self.header]
+        return client_address(peer, values, self.hops)
 
 
 def client_address(peer: str, forwarded_for: Sequence[str], trusted_hops: int) -> str:

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 import h11
 
 from voice_trio import limits
-from voice_trio.admission.client_address import client_address
 from voice_trio.server.head_rules import path_and_query, refusal
 from voice_trio.server.http_exchange import BrokenRequest, HttpExchange, respond_with_error
 from voice_trio.server.upgrade import is_upgrade
-from voice_trio.web.handshake import header_values
 from voice_trio.web.hypercorn_bridge import HttpHead
 
 if TYPE_CHECKING:
     import ssl
 
+    from voice_trio.admission.client_address import TrustedProxies
     from voice_trio.net.byte_stream import ByteStream
     from voice_trio.server.unadmitted import Unadmitted
     from voice_trio.web.application import Application
@@ -37,7 +36,7 @@ class Services:
     application: Application
     http: HttpApplication
     tls: ssl.SSLContext | None
-    trusted_hops: int
+    proxies: TrustedProxies
 
 
 class Requests:
@@ -116,9 +115,9 @@ class Requests:
         """The status that refuses a request by its head alone."""
         if status := refusal(request):
             return status
-        if hops := self._services.trusted_hops:
-            forwarded_for = header_values(list(request.headers), b"x-forwarded-for")
-            address = client_address(self._client[0], forwarded_for, hops)
+        proxies = self._services.proxies
+        if proxies.hops:
+            address = proxies.client_address(self._client[0], request.headers)
             return None if self._slot.set_address(address) else 503
         return None
 

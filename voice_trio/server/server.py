@@ -25,6 +25,7 @@ import trio
 from hypercorn.config import Config
 
 from voice_trio import limits
+from voice_trio.admission.client_address import TrustedProxies
 from voice_trio.errors import ConfigurationError
 from voice_trio.net.listeners import drop_connections
 from voice_trio.server import accept
@@ -129,7 +130,7 @@ def _connection_services(gateway: Gateway, config: Config) -> Services:
         application=application,
         http=HttpApplication(cast("ASGIFramework", application), config),
         tls=config.create_ssl_context(),
-        trusted_hops=gateway.settings.web.trusted_proxy_hops,
+        proxies=TrustedProxies.of(gateway.settings.web),
     )
 
 

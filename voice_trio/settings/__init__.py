@@ -62,6 +62,7 @@ __all__ = [
     "all_variables",
     "load_settings",
     "markdown_table",
+    "variable_groups",
 ]
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -147,6 +148,12 @@ def load_settings(environ: Mapping[str, str] = os.environ, /, **defaults: str) -
 def all_variables() -> tuple[Variable, ...]:
     """All variables, in the order of the documentation."""
     return tuple(variable for group in _GROUPS.values() for variable in variables_of(group))
+
+
+def variable_groups() -> Iterator[tuple[str, tuple[Variable, ...]]]:
+    """What each group of variables is about, and its variables, in the order of the documentation."""
+    for group in _GROUPS.values():
+        yield (group.__doc__ or "").partition("\n")[0], variables_of(group)
 
 
 def markdown_table() -> str:
@@ -262,6 +269,8 @@ def _warnings(given: Mapping[str, str]) -> Iterator[str]:
     yield from unknown_name_warnings(given, [variable.name for variable in all_variables()], OUR_PREFIXES)
     if "DAILY_BUDGET_USD" in given and "USER_DAILY_BUDGET_USD" not in given:
         yield "USER_DAILY_BUDGET_USD is recommended beside DAILY_BUDGET_USD: without it one user can spend a whole day"
+    if "CLIENT_ADDRESS_HEADER" in given and given.get("TRUSTED_PROXY_HOPS", "0") == "0":
+        yield "CLIENT_ADDRESS_HEADER has no effect while TRUSTED_PROXY_HOPS is 0"
     if "VOICE_INSTRUCTIONS" in given and "VOICE_INSTRUCTIONS_FILE" in given:
         yield "VOICE_INSTRUCTIONS has no effect beside VOICE_INSTRUCTIONS_FILE"
 

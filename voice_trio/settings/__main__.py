@@ -1,5 +1,8 @@
-"""Prints the table of docs/configuration.md."""
+"""Prints the table of docs/configuration.md; with the argument `env`, the file .env.example."""
+
+import sys
 
 from voice_trio.settings import markdown_table
+from voice_trio.settings.env_example import env_example
 
-print(markdown_table(), end="")  # noqa: T201 - printing is what this module is for
+print(env_example() if sys.argv[1:] == ["env"] else markdown_table(), end="")  # noqa: T201 - what this module is for

@@ -6,6 +6,7 @@ Knows neither how variables are read nor the rules between groups. docs/configur
 
 from __future__ import annotations
 
+import re
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotations when the module loads
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -59,6 +60,12 @@ def _bind(text: str) -> str:
     except ConfigurationError as error:
         raise ValueError(str(error).partition(": ")[2]) from None
     return text
+
+
+def _header_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise ValueError("must be the name of a header, such as X-Forwarded-For")
+    return name
 
 
 def _client_settings(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -185,9 +192,15 @@ class Web(Group):
     trusted_proxy_hops: int = env(
         "TRUSTED_PROXY_HOPS",
         0,
-        "trusted proxies that append to `X-Forwarded-For`; gives the client address for the limit of failed tokens",
+        "trusted proxies that append to `CLIENT_ADDRESS_HEADER`; gives the client's address, for limits and logs",
         ge=0,
         le=10,
+    )
+    client_address_header: Annotated[str, AfterValidator(_header_name)] = env(
+        "CLIENT_ADDRESS_HEADER",
+        "X-Forwarded-For",
+        "header to which these proxies append; `DO-Connecting-IP` on DigitalOcean App Platform",
+        max_length=64,
     )
     client_config: Annotated[CommaList, AfterValidator(_client_settings)] = env(
         "VOICE_CLIENT_CONFIG",

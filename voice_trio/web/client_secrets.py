@@ -15,7 +15,7 @@ from quart import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from voice_trio import limits
-from voice_trio.admission.client_address import origin_is_allowed
+from voice_trio.admission.client_address import TrustedProxies, origin_is_allowed
 from voice_trio.admission.refusals import Refusal
 from voice_trio.auth.signed_tokens import ClientSecrets
 from voice_trio.auth.tokens import User, user_hash
@@ -86,7 +86,7 @@ class _ClientSecretRoutes:
         return self._cross_origin(Response(b"", status=204, headers=_PREFLIGHT))
 
     async def create(self) -> Response:
-        handshake = read_handshake(head_of_scope(cast("Scope", request.scope)), self._settings.web.trusted_proxy_hops)
+        handshake = read_handshake(head_of_scope(cast("Scope", request.scope)), TrustedProxies.of(self._settings.web))
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
             return self._refuse(_ORIGIN_NOT_ALLOWED, handshake.address)
         user = await self._admission.authenticate(handshake.key, handshake.address)

@@ -15,7 +15,7 @@ import trio
 
 from voice_trio import limits
 from voice_trio.admission import refusals
-from voice_trio.admission.client_address import mask_address
+from voice_trio.admission.client_address import TrustedProxies, mask_address
 from voice_trio.admission.refusals import Refusal
 from voice_trio.errors import LinkClosed
 from voice_trio.net.dial import make_dial
@@ -42,9 +42,9 @@ _INTERNAL_ERROR = error_body("internal_error", "Something went wrong on our side
 class ConnectionAttempt:
     """One WebSocket connection, from its opening request to the session or the refusal."""
 
-    def __init__(self, request: OpeningRequest, *, trusted_hops: int) -> None:
+    def __init__(self, request: OpeningRequest, proxies: TrustedProxies) -> None:
         self.request = request
-        self.handshake = read_handshake(request.head, trusted_hops)
+        self.handshake = read_handshake(request.head, proxies)
         self._link: ClientLink | None = None
 
     @property
@@ -105,9 +105,9 @@ class Endpoint(ABC):
 
     async def __call__(self, request: OpeningRequest) -> None:
         """Serve one connection from its opening request to its end; raises nothing but cancellation."""
-        trusted_hops = self._settings.web.trusted_proxy_hops
-        self._gateway.forwarded_for.look_at(request.head.peer, request.head.headers, trusted_hops)
-        attempt = ConnectionAttempt(request, trusted_hops=trusted_hops)
+        proxies = TrustedProxies.of(self._settings.web)
+        self._gateway.forwarded_for.look_at(request.head.peer, request.head.headers, proxies.hops)
+        attempt = ConnectionAttempt(request, proxies)
         try:
             await self._authenticate(attempt)
         except LinkClosed:  # the client left before it had a session, or broke the protocol

@@ -13,7 +13,6 @@ from urllib.parse import parse_qs, unquote_plus
 import msgspec
 
 from voice_trio import limits
-from voice_trio.admission.client_address import client_address
 from voice_trio.net.link import Link
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     import trio
+
+    from voice_trio.admission.client_address import TrustedProxies
 
     Headers = Sequence[tuple[bytes, bytes]]
 
@@ -104,7 +105,7 @@ class Handshake:
     """The query without its secrets; of a repeated parameter the first value."""
 
 
-def read_handshake(head: RequestHead, trusted_hops: int) -> Handshake:
+def read_handshake(head: RequestHead, proxies: TrustedProxies) -> Handshake:
     """What `head` says; a token in the query takes precedence over one in a header."""
     headers, offered = head.headers, head.subprotocols
     parsed = parse_qs(head.query[: limits.QUERY_BYTES_MAX].decode("latin-1"), keep_blank_values=True)
@@ -113,7 +114,7 @@ def read_handshake(head: RequestHead, trusted_hops: int) -> Handshake:
     authorization = bearer(next(iter(header_values(headers, b"authorization")), ""))
     api_key = next(iter(header_values(headers, b"api-key")), "").strip()
     return Handshake(
-        address=client_address(head.peer, header_values(headers, b"x-forwarded-for"), trusted_hops),
+        address=proxies.client_address(head.peer, headers),
         origin=next(iter(header_values(headers, b"origin")), None),
         token=query.get("token", [""])[0] or authorization,
         resume=query.get("resume", [None])[0],

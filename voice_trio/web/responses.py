@@ -15,6 +15,7 @@ from voice_trio.web.handshake import bearer, head_of_scope, read_handshake
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from voice_trio.admission.client_address import TrustedProxies
     from voice_trio.admission.refusals import Refusal
     from voice_trio.web.asgi_link import Scope
 
@@ -43,9 +44,9 @@ def error_response(status: int, code: str, message: str, **fields: Any) -> Respo
     return response
 
 
-def bearer_and_address(trusted_hops: int) -> tuple[str, str]:
+def bearer_and_address(proxies: TrustedProxies) -> tuple[str, str]:
     """The bearer token of the current request ("" without one), and the client's address."""
-    handshake = read_handshake(head_of_scope(cast("Scope", request.scope)), trusted_hops)
+    handshake = read_handshake(head_of_scope(cast("Scope", request.scope)), proxies)
     return bearer(request.headers.get("Authorization", "")) or "", handshake.address
 
 

@@ -11,6 +11,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from voice_trio import limits
+from voice_trio.admission.client_address import TrustedProxies
 from voice_trio.admission.operator_tokens import OperatorTokens
 from voice_trio.observability.prometheus import EXPOSITION_CONTENT_TYPE
 from voice_trio.web.admin.routes import add_admin_routes
@@ -71,7 +72,7 @@ class _StatusRoutes:
         return own
 
     async def metrics(self) -> Response:
-        token, address = bearer_and_address(self._gateway.settings.web.trusted_proxy_hops)
+        token, address = bearer_and_address(TrustedProxies.of(self._gateway.settings.web))
         if refusal := self._tokens.check_metrics(token, address):
             return refusal_response(refusal)
         return Response(self._gateway.statistics.metrics.exposition(), content_type=EXPOSITION_CONTENT_TYPE)

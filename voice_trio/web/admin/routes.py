@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from quart import Response, request
 
+from voice_trio.admission.client_address import TrustedProxies
 from voice_trio.admission.refusals import Refusal
 from voice_trio.auth.tokens import User, user_hash
 from voice_trio.errors import BadMessage, StateUnavailable
@@ -97,7 +98,7 @@ class _AdminRoutes:
 
     async def administrator(self) -> User | Response:
         """The administrator that the current request's token names, or the response that refuses the request."""
-        token, address = bearer_and_address(self._gateway.settings.web.trusted_proxy_hops)
+        token, address = bearer_and_address(TrustedProxies.of(self._gateway.settings.web))
         outcome = await self._tokens.check_administrator(token, address)
         return refusal_response(outcome) if isinstance(outcome, Refusal) else outcome
 

@@ -1,0 +1,74 @@
+"""The steps of deploy/compose.yml without containers: its commands, with its variables, against servers on loopback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.deployment import SCRIPTS
+from tests.support.weaviate_server import WeaviateServer
+
+yaml = pytest.importorskip("yaml", reason="SKIPPED LOUDLY: no PyYAML; Compose was not read")
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+def compose() -> Any:
+    return yaml.safe_load((DEPLOY / "compose.yml").read_text("utf-8"))
+
+
+def test_the_documents_are_imported_before_the_first_question_F54(tmp_path: Path) -> None:
+    service = compose()["services"]["documents"]
+    (tmp_path / "brooder.md").write_text("# Brooder\n\n34 degrees in the first week.\n")
+    mounted = service["volumes"][0].split(":")[-2]
+    command = [str(tmp_path) if part == mounted else part for part in service["command"]]
+    assert str(tmp_path) in command
+    with WeaviateServer() as weaviate:
+        environ = {name: str(text) for name, text in service["environment"].items() if "$" not in str(text)}
+        assert environ["WEAVIATE_URL"] == "http://weaviate:8080"
+        inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        secrets = {"JWT_SECRET": "9d2f" * 8 + "a1c7e3b5", "WEAVIATE_URL": weaviate.url}
+        done = subprocess.run(
+            [str(SCRIPTS / command[0]), *command[1:]],
+            env=inherited | {"HOME": str(tmp_path)} | environ | secrets,
+            capture_output=True,
+            text=True,
+            timeout=40,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert [each["content"] for each in weaviate.objects.values()] == ["34 degrees in the first week."]
+
+
+def test_each_service_waits_for_what_it_needs_F54() -> None:
+    services = compose()["services"]
+    for name in ("gateway-1", "gateway-2", "documents"):
+        for needed, how in services[name]["depends_on"].items():
+            assert how["condition"] == "service_healthy"
+            assert "healthcheck" in services[needed]
+    assert services["documents"]["restart"] == "no"
+
+
+def test_prometheus_of_compose_finds_the_gateways_the_alerts_and_the_token_F54() -> None:
+    whole = compose()
+    prometheus = whole["services"]["prometheus"]
+    scrape = yaml.safe_load((DEPLOY / "prometheus.yml").read_text("utf-8"))
+    (job,) = scrape["scrape_configs"]
+    targets = {target.partition(":")[0] for target in job["static_configs"][0]["targets"]}
+    assert targets == {name for name in whole["services"] if name.startswith("gateway-")}
+    (secret,) = prometheus["secrets"]
+    mounts = dict(volume.split(":")[:2] for volume in prometheus["volumes"])
+    folder = str(Path(mounts["./prometheus.yml"]).parent)
+    assert secret["target"] == f"{folder}/{job['authorization']['credentials_file']}"
+    assert mounts["./alerts.yml"] == f"{folder}/{scrape['rule_files'][0]}"
+    assert whole["secrets"][secret["source"]] == {"environment": "METRICS_TOKEN"}
+
+
+def test_the_image_listens_where_the_platform_says_F53() -> None:
+    dockerfile = (DEPLOY.parent / "Dockerfile").read_text("utf-8")
+    assert 'CMD ["voice-trio", "serve"]' in dockerfile
+    assert "PORT=8000" in dockerfile
+    assert "os.environ['PORT']" in dockerfile
