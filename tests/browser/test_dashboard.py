@@ -92,6 +92,10 @@ def test_a_live_session_is_listed_and_ended_after_a_second_question_F38(
     assert row.locator(".about").inner_text() == "elite"
     assert row.locator(".state").inner_text() in ("Answering", "Listening")
     assert len(row.locator(".hash").get_attribute("title") or "") == 32
+    page.fill("#sessions-user", "grace")
+    page.get_by_text("This user has no live session.").wait_for()
+    page.fill("#sessions-user", "ada")
+    row.wait_for()
     page.click("#sessions .end")
     page.keyboard.press("Enter")  # the focus is on what ends nothing
     assert page.locator("#end-dialog").is_hidden()

@@ -113,7 +113,7 @@ function built(row, one) {
   const end = made("button", { className: "end", textContent: "End", ariaLabel: `End the session of ${one.user.slice(0, 12)}` });
   end.addEventListener("click", () => confirmEnd(row.latest));
   row.append(
-    made("th", { scope: "row" }, userName(one.user), made("small", { className: "about" })),
+    made("th", { scope: "row" }, userName(one.user), made("small", { className: "about", title: one.session_id })),
     made("td", { className: "state" }, made("i", { className: "dot" }), made("span", { className: "state-name" })),
     made("td", { className: "since", title: new Date(one.since * 1000).toLocaleString() }, timeOfDay(one.since), made("small", { className: "lasted" })),
     made("td", { className: "turn-count" }, made("span", { className: "turns" }), made("span", { className: "unit" })),
@@ -129,6 +129,7 @@ function confirmEnd(one) {
   const dialog = $("end-dialog");
   const facts = {
     User: one.user,
+    Session: one.session_id,
     Since: `${new Date(one.since * 1000).toLocaleTimeString()}, for ${duration(one.connected_seconds)}`,
     State: STATES[one.state] ?? one.state,
     Cost: `${dollars(one.cost_usd)}, ${counted(one.turns, "turn")}`,
@@ -141,7 +142,7 @@ function confirmEnd(one) {
   dialog.showModal();
 }
 
-async function end({ session_id: id, user: whose }) {
+async function end({ session_id: id }) {
   const say = (text) => {
     $("sessions-status").textContent = text;
   };
@@ -151,13 +152,13 @@ async function end({ session_id: id, user: whose }) {
   try {
     const { outcome } = await ask(`sessions/${encodeURIComponent(id)}`, "DELETE");
     if (outcome !== "ended") ending.delete(id);
-    say(`The session of ${whose.slice(0, 12)} ${OUTCOMES[outcome] ?? outcome}`);
+    say(`Session ${id} ${OUTCOMES[outcome] ?? outcome}`);
     await refreshSessions();
   } catch (error) {
     ending.delete(id);
     draw();
-    if (error.status === 404) say(`The session of ${whose.slice(0, 12)} had ended already.`);
-    else say(`The session was not ended: ${error.message}`);
+    if (error.status === 404) say(`Session ${id} had ended already.`);
+    else say(`Session ${id} was not ended: ${error.message}`);
     if (error.needsToken) failed(error);
   }
 }
