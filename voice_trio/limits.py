@@ -277,6 +277,8 @@ REDIS_REPLAY_BATCH = 100  # users whose holdings are written in one step
 
 # Knowledge.
 SEARCH_SECONDS_MAX = 2.0  # the default of RAG_SEARCH_TIMEOUT_MS
+TITLES_SECONDS_MAX = 1.0  # for the titles on an empty console page; without them it is complete, too
+TITLES_MAX = 12  # of documents on that page: as many as fit under a headline
 SEARCHES_UNDER_WAY_MAX = 64  # of one process; further ones fail
 SEARCHES_CACHED_MAX = 1_024  # results by query; the least recently used are evicted
 SEARCH_CACHE_SECONDS_MAX = 60.0  # age of a cached result

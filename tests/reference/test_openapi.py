@@ -110,6 +110,8 @@ async def test_the_document_has_every_route_of_the_application_and_none_more_F57
         ("get", "/client/voice.js", "", None, 200),
         ("get", "/", "", None, 200),
         ("get", "/console/console.js", "", None, 200),
+        ("get", "/console/introduction", token(), None, 200),
+        ("get", "/console/introduction", "", None, 401),
     ],
 )
 async def test_a_response_is_as_the_document_says_F57(

@@ -43,6 +43,23 @@ class CachesPassages(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentTitles:
+    """How many documents a base has, and the titles of the first ones in the order of their keys."""
+
+    count: int
+    titles: tuple[str, ...]
+
+
+@runtime_checkable
+class NamesDocuments(Protocol):
+    """A knowledge base that can name its documents."""
+
+    async def titles(self, limit: int) -> DocumentTitles:
+        """At most `limit` titles; raises `KnowledgeUnavailable`."""
+        ...
+
+
 TITLE_WEIGHT = 3
 
 

@@ -11,7 +11,7 @@ from pathlib import Path  # noqa: TC003 - pydantic reads the annotations when th
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 import voice_trio
 from voice_trio import limits
@@ -26,6 +26,8 @@ SAFE_CLIENT_SETTINGS = (
     "max_output_tokens",  # a client can only lower it
 )
 """What a client of `/v1/realtime` may set by default; VOICE_CLIENT_CONFIG overrides it."""
+QUESTIONS_MAX = 3
+QUESTION_CHARS_MAX = 200
 DEFAULT_BIND = "127.0.0.1:8000"
 """Where the server listens if no variable says more: only this machine reaches it."""
 CLIENT_SETTINGS = (*SAFE_CLIENT_SETTINGS, "noise_reduction", "reasoning", "transcription_model")
@@ -66,6 +68,16 @@ def _header_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
         raise ValueError("must be the name of a header, such as X-Forwarded-For")
     return name
+
+
+def _questions(text: object) -> object:
+    """`"a? | b?"` → `("a?", "b?")`; questions have commas."""
+    if not isinstance(text, str):
+        return text
+    given = tuple(part.strip() for part in text.split("|") if part.strip())
+    if len(given) > QUESTIONS_MAX or any(len(question) > QUESTION_CHARS_MAX for question in given):
+        raise ValueError(f"must be at most {QUESTIONS_MAX} questions of {QUESTION_CHARS_MAX} characters")
+    return given
 
 
 def _client_settings(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -183,6 +195,12 @@ class Web(Group):
     )
     port: int | None = env("PORT", None, "without `BIND`: listen on this port of all addresses", ge=1, le=65535)
     console: bool = env("VOICE_CONSOLE", False, "serve the console page at `/`")
+    console_questions: Annotated[tuple[str, ...], BeforeValidator(_questions)] = env(
+        "VOICE_CONSOLE_QUESTIONS",
+        (),
+        "up to three questions, separated by `|`, that an empty console page offers; unset: it makes some from the "
+        "titles of documents",
+    )
     allowed_origins: Annotated[CommaList, AfterValidator(_origins)] = env(
         "ALLOWED_ORIGINS", ("*",), "origins whose pages may connect; a request without `Origin` is accepted"
     )

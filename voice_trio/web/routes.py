@@ -16,6 +16,7 @@ from voice_trio.admission.operator_tokens import OperatorTokens
 from voice_trio.observability.prometheus import EXPOSITION_CONTENT_TYPE
 from voice_trio.web.admin.routes import add_admin_routes
 from voice_trio.web.client_secrets import add_client_secret_routes
+from voice_trio.web.console.introduction import add_introduction_route
 from voice_trio.web.files import add_file_routes
 from voice_trio.web.responses import bearer_and_address, error_response, json_response, refusal_response
 
@@ -44,6 +45,7 @@ def make_http_app(gateway: Gateway) -> QuartTrio:
     add_admin_routes(app, gateway, tokens)
     add_client_secret_routes(app, gateway)
     add_file_routes(app, gateway.settings.web)
+    add_introduction_route(app, gateway)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _internal_error)
     return app

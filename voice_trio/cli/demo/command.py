@@ -21,7 +21,7 @@ from voice_trio.auth.tokens import User, issue_token
 from voice_trio.billing.conversation_price import minute_cost
 from voice_trio.billing.prices import load_prices
 from voice_trio.cli.addresses import bind_option, place
-from voice_trio.cli.demo.base import demo_knowledge_path
+from voice_trio.cli.demo.base import DEMO_FILE, demo_knowledge_path
 from voice_trio.cli.one_line_errors import one_line_errors
 from voice_trio.demo import handbook_folder
 from voice_trio.demo.kept_secret import kept_secret
@@ -81,6 +81,8 @@ def demo(ctx: click.Context, bind: str | None, embedded: bool) -> None:
         settings = load_settings(environ, **defaults)
         if "JWT_SECRET" in defaults and not os.environ.get("JWT_SECRET"):
             defaults["JWT_SECRET"] = kept_secret(settings.retrieval.knowledge_path.with_name(SECRET_FILE))
+        if settings.retrieval.knowledge_path.name == DEMO_FILE and settings.weaviate.url is None:
+            defaults["VOICE_CONSOLE_QUESTIONS"] = "|".join(QUESTIONS.values())  # the handbook answers them
         queue_standard_streams()  # a terminal stops with Ctrl-S
         configure_logs(settings.observability)
         listener = open_listener(bind or settings.web.bind or DEFAULT_BIND)

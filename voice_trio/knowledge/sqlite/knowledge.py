@@ -7,12 +7,14 @@ not exist yet counts as empty.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from voice_trio import limits
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.conversation.retrieval.text import query_terms
 from voice_trio.errors import KnowledgeUnavailable
+from voice_trio.knowledge.knowledge import DocumentTitles
 from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeStats, KnowledgeWriter, mapping_errors, read_stats
 from voice_trio.knowledge.sqlite.readers import ReaderJob, ReaderPool
 from voice_trio.knowledge.sqlite.upkeep import read_generation
@@ -98,6 +100,10 @@ class SqliteKnowledge:
         """
         return await self._read(read_generation, if_missing=())
 
+    async def titles(self, limit: int) -> DocumentTitles:
+        """The titles of documents, without those of their sections. Raises `KnowledgeUnavailable`."""
+        return await self._read(partial(_read_titles, limit=limit), if_missing=DocumentTitles(0, ()))
+
     async def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
         """Replace the document `key` by `chunks` in one transaction; returns their number, 0 if it is unchanged.
 
@@ -149,6 +155,17 @@ def _can_read(connection: sqlite3.Connection) -> bool:
 
 def _holds_nothing(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM chunks LIMIT 1").fetchone() is None
+
+
+def _read_titles(connection: sqlite3.Connection, limit: int) -> DocumentTitles:
+    (count,) = connection.execute("SELECT count(*) FROM documents WHERE chunks > 0").fetchone()
+    rows = connection.execute(
+        "SELECT (SELECT title FROM chunks WHERE document_id = documents.id ORDER BY ordinal LIMIT 1) "
+        "FROM documents WHERE chunks > 0 ORDER BY key LIMIT ?",
+        (limit,),
+    )
+    # A passage's title is that of its document, and then those of its sections.
+    return DocumentTitles(count, tuple(str(title or "").partition(" – ")[0] for (title,) in rows))
 
 
 class _TermFrequencies:
