@@ -26,7 +26,8 @@ import trio
 from rich.console import Console
 from rich.table import Table
 
-from voice_trio.knowledge.importing.documents import find_documents, import_documents
+from voice_trio.knowledge.importing.documents import import_documents
+from voice_trio.knowledge.importing.found_files import find_documents
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 

@@ -303,6 +303,17 @@ SQLITE_READERS_MAX = 4  # threads and connections for searches
 SQLITE_READ_WAIT_SECONDS_MAX = 2.0  # for a lock
 SQLITE_WRITE_WAIT_SECONDS_MAX = 30.0  # for another import
 
+# Reading documents, each in a process of its own (`knowledge import`). A file beyond a bound is named, and the import
+# continues.
+DOCUMENT_SILENCE_SECONDS_MAX = 30.0  # without a chunk or a sign of progress; the slowest sound pages take a few seconds
+DOCUMENT_PAGE_SECONDS_MAX = 10.0  # for one page of a PDF file; a page of drawings only takes about a second
+DOCUMENT_CPU_SECONDS_MAX = 120  # of computing for one file ...
+DOCUMENT_CPU_SECONDS_PER_MB = 1.0  # ... and so much more for each MB of it; text takes a tenth of that
+DOCUMENT_MEMORY_BYTES_MAX = 1024 * MIB  # address space of the process; a PDF file of 200 MB takes about a third
+DOCUMENT_TEXT_BYTES_MAX = 64 * MIB  # of chunks from one file, more than any book ...
+DOCUMENT_TEXT_BYTES_PER_BYTE = 4  # ... and so many for each byte of it: overlaps, titles and names of columns repeat
+DOCUMENT_END_SECONDS_MAX = 2.0  # for a process that was told to end, or is killed
+
 # Observability.
 LOG_DETAIL_CHARS_MAX = 200  # of a sentence in a log line: it fits a screen
 LOG_TEXT_CHARS_MAX = 1_000  # of every other text in a log line: what others send may be of any length

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voice_trio.demo import handbook_folder
-from voice_trio.knowledge.importing.documents import find_documents, import_documents
+from voice_trio.knowledge.importing.documents import import_documents
+from voice_trio.knowledge.importing.found_files import find_documents
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 

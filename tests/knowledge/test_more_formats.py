@@ -3,53 +3,20 @@
 from __future__ import annotations
 
 import tracemalloc
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
-from pypdf import PdfWriter
-from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
+from tests.support.documents import ReadDocument, pdf, read, write
 from voice_trio.errors import UnreadableDocument
 from voice_trio.knowledge.importing.chunks import Paragraph
-from voice_trio.knowledge.importing.documents import ImportStatus, find_documents, import_documents
-from voice_trio.knowledge.importing.page_readers import read_html, read_pdf
-from voice_trio.knowledge.importing.record_readers import LINE_CHARACTERS_MAX, read_csv, read_jsonl
+from voice_trio.knowledge.importing.documents import ImportStatus, import_documents
+from voice_trio.knowledge.importing.found_files import find_documents
+from voice_trio.knowledge.importing.readers.text_tables import LINE_CHARACTERS_MAX
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-Reader = "Callable[[Path, str], Iterator[Paragraph]]"
-
-
-def write(path: Path, content: str | bytes) -> Path:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def pdf(*pages: str, password: str = "") -> bytes:
-    """A PDF file with one line of text on each page."""
-    writer = PdfWriter()
-    font = DictionaryObject(
-        {
-            NameObject("/Type"): NameObject("/Font"),
-            NameObject("/Subtype"): NameObject("/Type1"),
-            NameObject("/BaseFont"): NameObject("/Helvetica"),
-        }
-    )
-    for text in pages:
-        page = writer.add_blank_page(300, 200)
-        stream = DecodedStreamObject()
-        stream.set_data(f"BT /F1 12 Tf 20 100 Td ({text}) Tj ET".encode() if text else b"")
-        page[NameObject("/Contents")] = writer._add_object(stream)
-        fonts = DictionaryObject({NameObject("/F1"): writer._add_object(font)})
-        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-    if password:
-        writer.encrypt(password, algorithm="RC4-128")
-    out = BytesIO()
-    writer.write(out)
-    return out.getvalue()
 
 
 def test_a_web_page_is_read_by_its_headings_without_scripts_and_navigation(tmp_path: Path) -> None:
@@ -57,14 +24,14 @@ def test_a_web_page_is_read_by_its_headings_without_scripts_and_navigation(tmp_p
       <p>Intro with <b>bold</b> words.</p><h2>Water</h2><script>alert(1)</script><div>Loose <i>text</i>.</div>
       <ul><li>One</li><li>Two</li></ul><table><tr><th>Week</th><th>Degrees</th></tr><tr><td>1</td><td>34</td></tr></table>
       <h3>Winter</h3><p>Ice &amp; snow.</p><h2>Feed</h2><p>Grain.<!-- no --></p><p hidden>Secret</p></body></html>"""
-    found = [(each.title, each.text) for each in read_html(write(tmp_path / "a.html", page), "a.html")]
-    assert found == [
+    document = read(tmp_path / "a.html", page)
+    assert document.left_out == ["navigation of web pages", "hidden parts of web pages"]
+    assert document.pairs == [
         ("Hens", "Intro with bold words."),
         ("Hens – Water", "Loose text."),
         ("Hens – Water", "One"),
         ("Hens – Water", "Two"),
-        ("Hens – Water", "Week, Degrees"),
-        ("Hens – Water", "1, 34"),
+        ("Hens – Water", "Week: 1, Degrees: 34"),
         ("Hens – Water – Winter", "Ice & snow."),
         ("Hens – Feed", "Grain."),
     ]
@@ -72,18 +39,18 @@ def test_a_web_page_is_read_by_its_headings_without_scripts_and_navigation(tmp_p
 
 def test_a_web_page_in_its_own_encoding_is_read(tmp_path: Path) -> None:
     page = '<meta charset="windows-1252"><p>Œufs à couver</p>'.encode("cp1252")
-    (found,) = read_html(write(tmp_path / "oeufs.html", page), "oeufs.html")
+    (found,) = read(tmp_path / "oeufs.html", page).paragraphs
     assert found == Paragraph("oeufs", "Œufs à couver", "oeufs.html")
 
 
 @pytest.mark.parametrize("page", ["", "<<<>>>", "<p>" * 3_000, "<div" + " a" * 1_000, "<!DOCTYPE", "<![CDATA[x"])
 def test_a_broken_web_page_does_no_harm(tmp_path: Path, page: str) -> None:
-    assert list(read_html(write(tmp_path / "a.html", page), "a.html")) is not None
+    assert all(read(tmp_path / "a.html", page).texts)
 
 
 def test_a_pdf_is_read_page_by_page(tmp_path: Path) -> None:
     path = write(tmp_path / "guide.pdf", pdf("Hens need water.", "Ducks swim."))
-    assert list(read_pdf(path, "guide.pdf")) == [
+    assert ReadDocument(path).paragraphs == [
         Paragraph("guide", "Hens need water.", "guide.pdf, page 1"),
         Paragraph("guide", "Ducks swim.", "guide.pdf, page 2"),
     ]
@@ -102,46 +69,35 @@ def test_a_pdf_is_read_page_by_page(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_broken_empty_or_locked_pdf_says_why(tmp_path: Path, content: bytes, reason: str) -> None:
     with pytest.raises(UnreadableDocument, match=reason):
-        list(read_pdf(write(tmp_path / "a.pdf", content), "a.pdf"))
+        read(tmp_path / "a.pdf", content)
 
 
 def test_json_lines_bring_their_own_titles_and_sources(tmp_path: Path) -> None:
     lines = '{"Title": "Water", "content": "Hens drink.", "url": "https://x"}\n\n{"text": "Ducks swim."}\n'
-    assert list(read_jsonl(write(tmp_path / "a.jsonl", lines), "a.jsonl")) == [
+    assert read(tmp_path / "a.jsonl", lines).paragraphs == [
         Paragraph("Water", "Hens drink.", "https://x"),
         Paragraph("a", "Ducks swim.", "a.jsonl, line 3"),
     ]
 
 
-@pytest.mark.parametrize(
-    ("lines", "reason"),
-    [
-        ('{"text": "x"}\n{"text": ', "line 2 is not JSON"),
-        ("[1]", "not a JSON object"),
-        ('{"title": "x"}', "line 1 has no text"),
-        ('{"text": 5}', "line 1 has no text"),
-        ("[" * 100_000, "line 1 is not JSON"),
-        ("x" * (LINE_CHARACTERS_MAX + 1), "line 1 is longer"),
-    ],
-)
-def test_broken_json_lines_say_where(tmp_path: Path, lines: str, reason: str) -> None:
-    with pytest.raises(UnreadableDocument, match=reason):
-        list(read_jsonl(write(tmp_path / "a.jsonl", lines), "a.jsonl"))
+@pytest.mark.parametrize("wrong", ['{"text": ', "[" * 100_000, "Hens"])
+def test_a_line_that_is_not_json_is_named_and_the_others_are_read(tmp_path: Path, wrong: str) -> None:
+    document = read(tmp_path / "a.jsonl", f'{{"text": "One."}}\n{wrong}\n{{"text": "Three."}}')
+    assert document.texts == ["One.", "Three."]
+    (lost,) = document.lost
+    assert lost.startswith("line 2: not JSON")
 
 
 def test_a_table_with_a_text_column_and_one_without(tmp_path: Path) -> None:
-    with_text = write(tmp_path / "a.csv", 'question;answer\n"How warm?";"34 degrees; falling"\n')
-    assert list(read_csv(with_text, "a.csv")) == [Paragraph("How warm?", "34 degrees; falling", "a.csv, line 2")]
-    without = write(tmp_path / "b.csv", "Week,Degrees\n1,34\n,\n2,31\n")
-    assert [each.text for each in read_csv(without, "b.csv")] == ["Week: 1, Degrees: 34", "Week: 2, Degrees: 31"]
+    with_text = read(tmp_path / "a.csv", 'question;answer\n"How warm?";"34 degrees; falling"\n')
+    assert with_text.paragraphs == [Paragraph("How warm?", "34 degrees; falling", "a.csv, line 2")]
+    without = read(tmp_path / "b.csv", "Week,Degrees\n1,34\n,\n2,31\n")
+    assert without.texts == ["Week: 1, Degrees: 34", "Week: 2, Degrees: 31"]
 
 
-@pytest.mark.parametrize(
-    ("table", "reason"), [("", "no header"), ("a,b\n" + "x" * (LINE_CHARACTERS_MAX + 2), "longer")]
-)
-def test_a_broken_table_says_why(tmp_path: Path, table: str, reason: str) -> None:
-    with pytest.raises(UnreadableDocument, match=reason):
-        list(read_csv(write(tmp_path / "a.csv", table), "a.csv"))
+def test_a_line_that_is_too_long_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableDocument, match="line 2 is longer than"):
+        read(tmp_path / "a.csv", "a,b\n" + "x" * (LINE_CHARACTERS_MAX + 2))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -17,7 +17,8 @@ import trio
 
 from voice_trio.conversation.retrieval.text import content_words, fold, query_terms
 from voice_trio.demo import handbook_folder
-from voice_trio.knowledge.importing.documents import find_documents, import_documents
+from voice_trio.knowledge.importing.documents import import_documents
+from voice_trio.knowledge.importing.found_files import find_documents
 from voice_trio.knowledge.passage_cache.cache import PassageCache
 from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeWriter
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge

@@ -30,7 +30,8 @@ from voice_trio.embedded.connection import Connection
 from voice_trio.embedded.local import open_local_engines
 from voice_trio.embedded.session import EmbeddedConfig
 from voice_trio.embedded.speech.synthesis.voice import question_pcm
-from voice_trio.knowledge.importing.documents import find_documents, import_documents
+from voice_trio.knowledge.importing.documents import import_documents
+from voice_trio.knowledge.importing.found_files import find_documents
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter
 from voice_trio.knowledge.sqlite.readers import read_texts
 from voice_trio.net.listeners import open_listener

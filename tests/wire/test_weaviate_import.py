@@ -14,7 +14,8 @@ from voice_trio import limits
 from voice_trio.cli.knowledge import knowledge
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.knowledge.importing.documents import ImportStatus, find_documents, import_documents
+from voice_trio.knowledge.importing.documents import ImportStatus, import_documents
+from voice_trio.knowledge.importing.found_files import find_documents
 from voice_trio.knowledge.passage_cache.cache import PassageCache
 from voice_trio.knowledge.passage_cache.file import PassageCacheFile, passage_cache_path
 from voice_trio.knowledge.sqlite.base import Chunk

@@ -17,7 +17,8 @@ from voice_trio.cli.one_line_errors import one_line_errors
 from voice_trio.demo import handbook_folder
 from voice_trio.embedded.local import open_local_engines
 from voice_trio.embedded.server import ServerSettings, serve_embedded
-from voice_trio.knowledge.importing.documents import find_documents
+from voice_trio.knowledge.importing.documents import document_texts
+from voice_trio.knowledge.importing.found_files import find_documents
 from voice_trio.net.listeners import parse_bind
 
 if TYPE_CHECKING:
@@ -84,9 +85,7 @@ async def _serve(options: _Options, settings: ServerSettings) -> None:
 
 async def _serve_until_cancelled(options: _Options, settings: ServerSettings) -> None:
     console = Console(stderr=True, highlight=False)
-    texts = [
-        found.path.read_text("utf-8", "replace") for found in find_documents(options.documents) if not found.problem
-    ]
+    texts = list(document_texts(find_documents(options.documents)))
     async with AsyncExitStack() as stack:
         with console.status("Preparing speech recognition; the first start takes about 15 seconds."):
             engines = await stack.enter_async_context(

@@ -28,7 +28,8 @@ from voice_trio.demo.kept_secret import kept_secret
 from voice_trio.embedded.local import missing_packages, open_local_engines, write_question
 from voice_trio.embedded.server import serve_embedded
 from voice_trio.errors import ConfigurationError
-from voice_trio.knowledge.importing.documents import find_documents, import_documents
+from voice_trio.knowledge.importing.documents import import_documents
+from voice_trio.knowledge.importing.found_files import find_documents
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 from voice_trio.knowledge.sqlite.readers import read_texts

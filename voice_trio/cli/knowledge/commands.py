@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,15 +25,10 @@ from voice_trio.cli.one_line_errors import one_line_errors
 from voice_trio.cli.terminal import printable
 from voice_trio.conversation.retrieval.text import matching_spans, query_terms
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
-from voice_trio.knowledge.importing.documents import (
-    FORMATS,
-    DocumentFile,
-    ImportResult,
-    ImportStatus,
-    ImportTarget,
-    find_documents,
-    import_documents,
-)
+from voice_trio.knowledge.importing.documents import ImportResult, ImportTarget, import_documents
+from voice_trio.knowledge.importing.found_files import DocumentFile, FoundFiles, find_files
+from voice_trio.knowledge.importing.readers.formats import FORMATS
+from voice_trio.knowledge.importing.report import ImportReport
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 from voice_trio.knowledge.stored_documents import document_key, is_below
 from voice_trio.knowledge.weaviate.collection import NewCollection
@@ -45,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from voice_trio.conversation.retrieval.passage import Passage
+    from voice_trio.knowledge.importing.messages import ReadProgress
     from voice_trio.knowledge.sqlite.base import KnowledgeStats
 
 
@@ -75,11 +70,11 @@ def import_command(
     yes: bool,
     place: KnowledgePlace,
 ) -> None:
-    """Import Markdown, text, HTML, JSON lines, CSV and PDF files, and folders of them with all below.
+    """Import Markdown, text, HTML, Word, PowerPoint, Excel, JSON, CSV and PDF files, and folders with all below.
 
     Files that have not changed since the last import are skipped; changed ones replace what was there. A running server
-    finds the new passages at once. Symbolic links out of a folder are not followed. Exit code 1 if a file could not be
-    read.
+    finds the new passages at once. Symbolic links out of a folder are not followed. Exit code 1 if a file, or a part of
+    one, could not be read; the report at the end names it.
     """
     folders = [path for path in paths if path.is_dir()]
     if prune and not folders:
@@ -90,38 +85,37 @@ def import_command(
         raise click.UsageError("--create and --vectorizer are for a collection in --to weaviate, and need each other")
     console = Console()
     new = NewCollection(vectorizer) if create else None
-    found = list(find_documents(paths))
+    found = find_files(paths)
     with one_line_errors():
         is_whole = True
-        if not found:
+        if not found.documents:
             click.echo(f"No documents found; files of these kinds can be imported: {', '.join(FORMATS)}.", err=True)
+            _print_report(console, ImportReport(found.left_out))
         elif not dry_run:
             is_whole = _import(found, place, new, console)
         if prune:
-            _prune(place, found, folders, dry_run=dry_run, yes=yes)
+            _prune(place, found.documents, folders, dry_run=dry_run, yes=yes)
     if not is_whole:
         raise click.exceptions.Exit(1)
 
 
-def _import(found: list[DocumentFile], place: KnowledgePlace, new: NewCollection | None, console: Console) -> bool:
-    """Import, and print what came of it; whether every file could be read."""
-    results: Counter[ImportStatus] = Counter()
-    chunks = 0
+def _import(found: FoundFiles, place: KnowledgePlace, new: NewCollection | None, console: Console) -> bool:
+    """Import, and print what came of it; whether every file could be read whole."""
+    report = ImportReport(found.left_out)
     try:
         with place.open(new) as target:
             if isinstance(target, WeaviateTarget):
                 _check_collection(target)
-            for result in _with_progress(found, target, console):
-                results[result.status] += 1
-                chunks += result.chunks
+            for result in _with_progress(found.documents, target, console):
+                report.add(result)
         after = None if place.is_weaviate else trio.run(_stats, place.base)
     except (ConfigurationError, KnowledgeUnavailable) as error:
         raise click.ClickException(f"import ended early: {error}") from error
-    _print_summary(console, results, chunks)
+    _print_report(console, report)
     if after is not None:
         words = f"The base now holds {after.chunks:,} passages of {after.documents:,} documents: {place.base}"
         console.print(Text(printable(words)), soft_wrap=True)
-    return not results[ImportStatus.UNREADABLE]
+    return report.is_complete
 
 
 def _check_collection(target: WeaviateTarget) -> None:
@@ -210,21 +204,19 @@ def _with_progress(found: list[DocumentFile], target: ImportTarget, console: Con
         disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task("import", total=len(found), name="")
-        for result in import_documents(found, target):
+
+        def show(document: DocumentFile, progress: ReadProgress) -> None:
+            place = f"{progress.unit} {progress.done} of {progress.total}"
+            bar.update(task, name=printable(f"{document.name}, {place}"))
+
+        for result in import_documents(found, target, on_progress=show):
             bar.update(task, advance=1, name=printable(result.path.name))
-            if result.status is ImportStatus.UNREADABLE:
-                bar.console.print(
-                    Text(printable(f"skipped {result.path}: {result.problem}"), style="yellow"), soft_wrap=True
-                )
             yield result
 
 
-def _print_summary(console: Console, results: Counter[ImportStatus], chunks: int) -> None:
-    console.print(
-        f"{results[ImportStatus.IMPORTED]} imported ({chunks} passage{'s' * (chunks != 1)}), "
-        f"{results[ImportStatus.UNCHANGED]} unchanged, {results[ImportStatus.UNREADABLE]} unreadable",
-        highlight=False,
-    )
+def _print_report(console: Console, report: ImportReport) -> None:
+    for line in report.lines():
+        console.print(Text(printable(line)), soft_wrap=True)
 
 
 def _print_passage(console: Console, rank: int, passage: Passage, terms: tuple[str, ...]) -> None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 CHUNK_TOKENS = 250
 OVERLAP_TOKENS = 40
-# Part of every document's digest: after a change of the chunking the next import splits every document again.
-CHUNKING_VERSION = 1
+# Part of every document's digest: after a change of readers or chunking the next import reads every document again.
+CHUNKING_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

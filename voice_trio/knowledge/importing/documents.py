@@ -1,43 +1,31 @@
-"""Imports documents into a knowledge base: finds files, skips unchanged ones, and reports those it cannot read.
+"""Imports documents into a knowledge base: skips unchanged ones, and reports those it cannot read.
 
-Holds one chunk and the list of paths in memory. Works with any knowledge base that implements `ImportTarget`.
+Holds one chunk and the list of paths in memory. Works with any knowledge base that implements `ImportTarget`. What is
+in a file is read by another process (`reader_process`).
 """
 
 from __future__ import annotations
 
-import codecs
 import os
-from dataclasses import dataclass
+import stat
+from collections import Counter
+from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from voice_trio.errors import UnreadableDocument
-from voice_trio.knowledge.importing.chunks import CHUNKING_VERSION, chunked
-from voice_trio.knowledge.importing.page_readers import read_html, read_pdf
-from voice_trio.knowledge.importing.readers import TEXT_FORMATS, FileFormat
-from voice_trio.knowledge.importing.record_readers import read_csv, read_jsonl
+from voice_trio.knowledge.importing.chunks import CHUNKING_VERSION
+from voice_trio.knowledge.importing.found_files import DocumentFile, valid_text
+from voice_trio.knowledge.importing.messages import PartLeftOut, PartLost, ReadProgress, ReadRemark, ReadRequest
+from voice_trio.knowledge.importing.reader_process import ReaderBounds, ReaderProcess
+from voice_trio.knowledge.importing.readers.formats import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from voice_trio.knowledge.sqlite.base import Chunk
-
-_HTML = FileFormat(read_html, is_text=False)  # a page states its own encoding
-
-FORMATS = {
-    **TEXT_FORMATS,
-    ".html": _HTML,
-    ".htm": _HTML,
-    ".xhtml": _HTML,
-    ".jsonl": FileFormat(read_jsonl),
-    ".ndjson": FileFormat(read_jsonl),
-    ".csv": FileFormat(read_csv),
-    ".tsv": FileFormat(read_csv),
-    ".pdf": FileFormat(read_pdf, is_text=False),
-}
-
 
 _BLOCK_BYTES = 1 << 18
 
@@ -66,121 +54,136 @@ class ImportStatus(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentFile:
-    """A file to import. `name` is cited as its source: its path below the folder that the user named.
-
-    `problem` says why it must not be read; it is empty for all others.
-    """
-
-    path: Path
-    name: str
-    problem: str = ""
-
-    @property
-    def key(self) -> str:
-        """The key in an `ImportTarget`: the absolute path, without `..`, links not resolved."""
-        return os.path.abspath(self.path)
-
-
-@dataclass(frozen=True, slots=True)
 class ImportResult:
-    """The result of importing one file; `problem` is empty unless it is unreadable."""
+    """The result of importing one file; `problem` is empty unless it is unreadable.
+
+    `lost` names the parts that could not be read, `remarks` say how it was read, `left_out` counts parts by kind.
+    """
 
     path: Path
     status: ImportStatus
     chunks: int = 0
     problem: str = ""
+    lost: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
-def find_documents(paths: Iterable[Path]) -> Iterator[DocumentFile]:
-    """Files that are named directly, and files of a known format in folders, sorted and without hidden ones."""
-    for path in paths:
-        if path.is_dir():
-            yield from _in_folder(path)
-        else:
-            yield DocumentFile(path, path.name)
+def import_documents(
+    found: Iterable[DocumentFile],
+    target: ImportTarget,
+    *,
+    bounds: ReaderBounds | None = None,
+    on_progress: Callable[[DocumentFile, ReadProgress], None] | None = None,
+) -> Iterator[ImportResult]:
+    """Import the files one by one and yield the result of each. Errors of the target end the import.
+
+    `on_progress` is called while a long file is read.
+    """
+    with ReaderProcess(bounds) as reader:
+        for document in found:
+            yield _Import(document, target, reader, on_progress).run()
 
 
-def import_documents(found: Iterable[DocumentFile], target: ImportTarget) -> Iterator[ImportResult]:
-    """Import the files one by one and yield the result of each. Errors of the target end the import."""
-    for document in found:
+def document_texts(found: Iterable[DocumentFile]) -> Iterator[str]:
+    """The text of each file that can be read, without a knowledge base."""
+    with ReaderProcess() as reader:
+        for document in found:
+            collector = _TextCollector()
+            if _Import(document, collector, reader, None).run().status is ImportStatus.IMPORTED:
+                yield "\n".join(collector.texts)
+
+
+class _Import:
+    """The import of one file."""
+
+    def __init__(
+        self,
+        document: DocumentFile,
+        target: ImportTarget,
+        reader: ReaderProcess,
+        on_progress: Callable[[DocumentFile, ReadProgress], None] | None,
+    ) -> None:
+        self._document = document
+        self._target = target
+        self._reader = reader
+        self._on_progress = on_progress
+        self._lost: list[str] = []
+        self._remarks: list[str] = []
+        self._left_out: Counter[str] = Counter()
+
+    def run(self) -> ImportResult:
         try:
-            yield _import(document, target)
+            status, chunks = self._import()
         except UnreadableDocument as error:
-            yield ImportResult(document.path, ImportStatus.UNREADABLE, problem=str(error))
-        except UnicodeDecodeError:
-            yield ImportResult(document.path, ImportStatus.UNREADABLE, problem="changed while it was read")
+            return self._result(ImportStatus.UNREADABLE, problem=str(error))
         except OSError as error:
-            yield ImportResult(document.path, ImportStatus.UNREADABLE, problem=error.strerror or str(error))
+            return self._result(ImportStatus.UNREADABLE, problem=error.strerror or str(error))
+        return self._result(status, chunks)
+
+    def _import(self) -> tuple[ImportStatus, int]:
+        document = self._document
+        if document.problem:
+            raise UnreadableDocument(document.problem)
+        suffix = document.path.suffix.lower()
+        if suffix not in FORMATS:
+            raise UnreadableDocument(f"not a kind of file that can be imported; those are {', '.join(FORMATS)}")
+        # Not blocking, because a pipe without a writer would block here.
+        descriptor = os.open(document.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            state = os.fstat(descriptor)
+            if not stat.S_ISREG(state.st_mode):
+                raise UnreadableDocument("not a regular file")
+            digest = _digest(descriptor)
+            if self._target.holds(document.key, digest):
+                return ImportStatus.UNCHANGED, 0
+            request = ReadRequest(
+                name=document.name,
+                stem=valid_text(document.path.stem),
+                suffix=suffix,
+                size=state.st_size,
+                cpu_seconds=int(self._reader.cpu_seconds(state.st_size)),
+            )
+            chunks = self._reader.read(descriptor, request, self._hear)
+            return ImportStatus.IMPORTED, self._target.import_chunks(document.key, digest, chunks)
+        finally:
+            os.close(descriptor)
+
+    def _hear(self, message: PartLost | PartLeftOut | ReadRemark | ReadProgress) -> None:
+        match message:
+            case PartLost(part):
+                self._lost.append(part)
+            case PartLeftOut(kind):
+                self._left_out[kind] += 1
+            case ReadRemark(text):
+                self._remarks.append(text)
+            case ReadProgress() if self._on_progress is not None:
+                self._on_progress(self._document, message)
+
+    def _result(self, status: ImportStatus, chunks: int = 0, problem: str = "") -> ImportResult:
+        lost = tuple(self._lost) if status is ImportStatus.IMPORTED else ()
+        return ImportResult(
+            self._document.path, status, chunks, problem, lost, tuple(self._remarks), Counter(self._left_out)
+        )
 
 
-def _import(document: DocumentFile, target: ImportTarget) -> ImportResult:
-    if document.problem:
-        raise UnreadableDocument(document.problem)
-    form = _format(document.path)
-    digest = _digest(document.path, form)
-    key = document.key
-    if target.holds(key, digest):
-        return ImportResult(document.path, ImportStatus.UNCHANGED)
-    count = target.import_chunks(key, digest, chunked(form.read(document.path, document.name)))
-    return ImportResult(document.path, ImportStatus.IMPORTED, count)
+class _TextCollector:
+    """An `ImportTarget` that keeps the texts."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def holds(self, key: str, digest: str) -> bool:
+        return False
+
+    def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
+        self.texts.extend(chunk.text for chunk in chunks)
+        return len(self.texts)
 
 
-def _in_folder(folder: Path) -> Iterator[DocumentFile]:
-    # Symbolic links to folders are not followed: they may form cycles.
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        known = (name for name in sorted(files) if Path(name).suffix.lower() in FORMATS and not name.startswith("."))
-        for name in (*(name for name in folders if Path(root, name).is_symlink()), *known):
-            path = Path(root, name)
-            problem = _link_problem(path, folder)
-            if problem or name not in folders:
-                yield DocumentFile(path, path.relative_to(folder).as_posix(), problem)
-
-
-def _link_problem(path: Path, folder: Path) -> str:
-    """Why the symbolic link `path` is not followed: what it names was not meant to be imported. Else empty."""
-    if not path.is_symlink():
-        return ""
-    try:
-        place = path.resolve(strict=True)
-    except (OSError, RuntimeError):  # Python 3.11 raises RuntimeError for a link to itself
-        return "a symbolic link to nothing"
-    return "" if place.is_relative_to(folder.resolve()) else f"a symbolic link out of the folder, to {place}"
-
-
-def _format(path: Path) -> FileFormat:
-    form = FORMATS.get(path.suffix.lower())
-    if form is None:
-        raise UnreadableDocument(f"not a kind of file that can be imported; those are {', '.join(FORMATS)}")
-    if not path.is_file() and path.exists():
-        raise UnreadableDocument("not a regular file")
-    return form
-
-
-def _digest(path: Path, form: FileFormat) -> str:
-    """A digest of the content and of the chunking version; checks on the way that a text file is UTF-8."""
+def _digest(descriptor: int) -> str:
+    """A digest of the content and of the chunking version."""
     digest = blake2b(f"{CHUNKING_VERSION}\n".encode(), digest_size=16)
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    read = 0
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-            if form.is_text:
-                _check_text(block, decoder, read)
-            read += len(block)
-    if form.is_text:
-        _check_text(b"", decoder, read, final=True)
+    while block := os.read(descriptor, _BLOCK_BYTES):
+        digest.update(block)
     return digest.hexdigest()
-
-
-def _check_text(block: bytes, decoder: codecs.IncrementalDecoder, offset: int, *, final: bool = False) -> None:
-    if (null := block.find(0)) >= 0:
-        raise UnreadableDocument(f"not text: a zero byte at {offset + null}")
-    try:
-        decoder.decode(block, final)
-    except UnicodeDecodeError as error:
-        raise UnreadableDocument(
-            f"not UTF-8: byte 0x{error.object[error.start]:02x} near {offset + error.start}; "
-            "convert it, for example with `iconv -f windows-1252 -t utf-8`"
-        ) from error

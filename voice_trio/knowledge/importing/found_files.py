@@ -1,0 +1,88 @@
+"""Finds the files to import below folders, and counts the others by kind."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voice_trio.knowledge.importing.readers.formats import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFile:
+    """A file to import. `name` is cited as its source: its path below the folder that the user named.
+
+    `problem` says why it must not be read; it is empty for all others.
+    """
+
+    path: Path
+    name: str
+    problem: str = ""
+
+    @property
+    def key(self) -> str:
+        """The key in an `ImportTarget`: the absolute path, without `..`, links not resolved."""
+        return valid_text(os.path.abspath(self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFiles:
+    """Files to import, and how many others were found, by kind."""
+
+    documents: list[DocumentFile]
+    left_out: Counter[str]
+
+
+def find_files(paths: Iterable[Path]) -> FoundFiles:
+    """Files that are named directly, and files of a known format in folders, sorted; the others are counted.
+
+    Hidden files and folders are neither read nor counted.
+    """
+    found = FoundFiles([], Counter())
+    for path in paths:
+        if path.is_dir():
+            _look_into(path, found)
+        else:
+            found.documents.append(DocumentFile(path, valid_text(path.name)))
+    return found
+
+
+def find_documents(paths: Iterable[Path]) -> Iterator[DocumentFile]:
+    """The documents of `find_files`."""
+    yield from find_files(paths).documents
+
+
+def valid_text(name: str) -> str:
+    """A file name as text that can be stored and printed: bytes that are not UTF-8 become escapes, as \\udce9."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _look_into(folder: Path, found: FoundFiles) -> None:
+    # Symbolic links to folders are not followed: they may form cycles.
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        links = [name for name in folders if Path(root, name).is_symlink()]
+        for name in (*links, *sorted(name for name in files if not name.startswith("."))):
+            path = Path(root, name)
+            if name not in links and path.suffix.lower() not in FORMATS:
+                found.left_out[valid_text(path.suffix.lower()) or "files without a suffix"] += 1
+            elif (problem := _link_problem(path, folder)) or name not in links:
+                cited = valid_text(path.relative_to(folder).as_posix())
+                found.documents.append(DocumentFile(path, cited, problem))
+
+
+def _link_problem(path: Path, folder: Path) -> str:
+    """Why the symbolic link `path` is not followed: what it names was not meant to be imported. Else empty."""
+    if not path.is_symlink():
+        return ""
+    try:
+        place = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # Python 3.11 raises RuntimeError for a link to itself
+        return "a symbolic link to nothing"
+    return "" if place.is_relative_to(folder.resolve()) else f"a symbolic link out of the folder, to {place}"

@@ -1,0 +1,120 @@
+"""The reader process: reads one file after the other, as descriptors and requests come in on standard input.
+
+Started as `python -m voice_trio.knowledge.importing.worker MEMORY_BYTES`. A file may be made to break its reader. So
+this process has bounded memory and time, no secrets in its environment, and it may neither write, nor start programs,
+nor open sockets. It ends when the other side closes.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from voice_trio.errors import UnreadableDocument
+from voice_trio.knowledge.importing.chunks import chunked
+from voice_trio.knowledge.importing.messages import (
+    ChunksRead,
+    ReadDone,
+    ReadFailed,
+    receive_request,
+    to_frame,
+)
+from voice_trio.knowledge.importing.readers.cleaning import squeezed
+from voice_trio.knowledge.importing.readers.formats import read_paragraphs
+from voice_trio.knowledge.importing.readers.source_file import SourceFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    import msgspec
+
+    from voice_trio.knowledge.importing.messages import ReaderMessage, ReadRequest
+
+BATCH_CHARACTERS = 32_768
+# A process whose memory grew to this part of its bound is replaced, so that the next file has all of it.
+RETIRE_SHARE = 0.5
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
+_REFUSED = ("socket.", "subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "os.remove")
+_ALSO_REFUSED = frozenset(("os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.chmod", "os.truncate"))
+
+
+def main() -> None:
+    """Serve requests until the other side closes."""
+    memory_bytes = int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    link = socket.socket(fileno=os.dup(0))
+    sys.addaudithook(refuse)
+    while (received := receive_request(link)) is not None:
+        request, descriptor = received
+        _bound_computing(request.cpu_seconds)
+        link.sendall(to_frame(_answer(request, descriptor, link, memory_bytes)))
+
+
+def _answer(request: ReadRequest, descriptor: int, link: socket.socket, memory_bytes: int) -> ReadDone | ReadFailed:
+    def send(message: msgspec.Struct) -> None:
+        link.sendall(to_frame(message))
+
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            source = SourceFile(file, request.name, request.stem, request.size, send, request.suffix)
+            file.seek(0)
+            _read(source, send)
+    except UnreadableDocument as error:
+        return ReadFailed(str(error))
+    except OSError as error:
+        return ReadFailed(error.strerror or str(error) or type(error).__name__, retire=True)
+    except MemoryError:
+        return ReadFailed(f"needs more than {memory_bytes / 1e6:,.0f} MB of memory", retire=True)
+    except RecursionError:
+        return ReadFailed("nested too deeply", retire=True)
+    except Exception as error:  # a library's own errors: this file's, whatever they are
+        return ReadFailed(f"cannot be read: {squeezed(f'{type(error).__name__} {error}')[:200]}", retire=True)
+    return ReadDone(retire=_resident_bytes() > RETIRE_SHARE * memory_bytes)
+
+
+def _read(source: SourceFile, send: Callable[[ReaderMessage], None]) -> None:
+    batch: list[tuple[str, str, str]] = []
+    found, held = False, 0
+    for chunk in chunked(read_paragraphs(source)):
+        found = True
+        batch.append((chunk.title, chunk.text, chunk.source))
+        held += len(chunk.text) + len(chunk.title) + len(chunk.source)
+        if held > BATCH_CHARACTERS:
+            send(ChunksRead(batch))
+            batch, held = [], 0
+    if batch:
+        send(ChunksRead(batch))
+    if not found:
+        raise UnreadableDocument(source.lost_parts[0] if source.lost_parts else "there is no text in it")
+
+
+def _resident_bytes() -> int:
+    """Memory in use now. The peak that the system keeps would be that of the program which started this one."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def _bound_computing(seconds: int) -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds + 1, hard))
+
+
+def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+    """An audit hook: raises `PermissionError` for what no reader of documents needs."""
+    if event == "open":
+        _, mode, flags = arguments
+        is_writing = (isinstance(mode, str) and bool(set(mode) & set("wax+"))) or bool(flags & _WRITING)
+    else:
+        is_writing = event.startswith(_REFUSED) or event in _ALSO_REFUSED
+    if is_writing:
+        raise PermissionError(f"a reader process may not do this: {event}")
+
+
+if __name__ == "__main__":
+    main()
