@@ -16,7 +16,7 @@ from tests.support.bundled_examples import (
     served_by_next,
     served_by_vite,
 )
-from tests.support.node import package_cache
+from tests.support.node import node, package_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -202,3 +202,68 @@ def test_the_next_example_is_built_from_the_package_and_spoken_to_F28(
         project.build(bundler)
         with served_by_next(project, gateway.port) as origin:
             is_the_next_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
+
+
+@pytest.mark.slow
+def test_files_copied_into_a_vite_project_are_spoken_to_F28(
+    cache: Path, visit: Callable[..., Visit], start_gateway: StartGateway
+) -> None:
+    with start_gateway(answer_ms=4000) as gateway:
+        project = Project(cache, "vite-react", "18", None)
+        project.copy_client_files("src")
+        project.build(VITE_VOICE_URL=gateway_url(gateway.port))
+        with served_as_files(project.folder / "dist") as origin:
+            is_the_vite_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bundler", ["--turbopack", "--webpack"])
+def test_files_copied_into_a_next_project_are_spoken_to_F28(
+    cache: Path, visit: Callable[..., Visit], start_gateway: StartGateway, bundler: str
+) -> None:
+    with start_gateway(answer_ms=4000) as gateway:
+        project = Project(cache, "next", "19", None)
+        project.copy_client_files("app")
+        project.build(bundler)
+        with served_by_next(project, gateway.port) as origin:
+            is_the_next_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bundler", ["--turbopack", "--webpack"])
+def test_strict_mode_of_nexts_development_server_begins_one_conversation_F28(
+    cache: Path, client: Path, visit: Callable[..., Visit], start_gateway: StartGateway, bundler: str
+) -> None:
+    with start_gateway(answer_ms=4000) as gateway:
+        project = Project(cache, "next", "19", client)
+        with served_by_next(project, gateway.port, "dev", bundler) as origin:
+            is_the_next_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resolution", ["bundler", "nodenext"])
+def test_the_types_of_the_package_are_those_of_its_modules_F28(cache: Path, client: Path, resolution: str) -> None:
+    """Strict, and with the declarations themselves checked; a wrong use is an error."""
+    project = Project(cache, "next", "19", client)
+    (project.folder / "uses.mts").write_text(_USES)
+    options = ("--strict", "--noEmit", "--skipLibCheck", "false", "--ignoreConfig", "--target", "es2022")
+    module = "esnext" if resolution == "bundler" else "nodenext"
+    compiler = project.folder / "node_modules" / "typescript" / "bin" / "tsc"
+    project.run(node(str(compiler), *options, "--module", module, "--moduleResolution", resolution, "uses.mts"))
+
+
+_USES = """
+import { STATES, VoiceClient, type VoiceEvents, type VoiceState } from "voice-trio";
+import { useVoice } from "voice-trio/react";
+
+const voice = new VoiceClient({ url: "wss://gateway.example/v1/ws/voice", token: async () => "", workletBase: "/w/" });
+voice.addEventListener("transcript", ({ detail }) => { const text: string = detail.text; });
+const states: readonly VoiceState[] = STATES;
+const said = ({ role }: VoiceEvents["transcript"]): "user" | "assistant" => role;
+const hook = useVoice({ token: "" }, { transcript: said });
+const started: Promise<void> = hook.startConversation();
+// @ts-expect-error: there is no such event
+useVoice({}, { transcripts: said });
+// @ts-expect-error: a token is text
+new VoiceClient({ token: 1 });
+"""

@@ -59,9 +59,11 @@ class Project:
         versions = {name: REACT[react] if name in {"react", "react-dom"} else VERSIONS[name] for name in wanted}
         kept = {"name": example, "private": True, "type": "module", "scripts": package["scripts"]}
         self.folder = installed(cache, kept | {"dependencies": versions}, NOT_TESTED)
-        self._client = client
         self._copy_sources()
-        if client is not None:
+        if client is None:
+            shutil.rmtree(self.folder / "node_modules" / "voice-trio", ignore_errors=True)
+            (self.folder / "client").unlink(missing_ok=True)
+        else:
             self._install_client(client)
 
     def _copy_sources(self) -> None:
