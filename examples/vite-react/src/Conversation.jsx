@@ -22,14 +22,21 @@ const ACTIONS = {
   speaking: "Interrupt",
   error: "Start talking",
 };
+const MICROPHONE = "M12 4a2.5 2.5 0 0 1 2.5 2.5v5a2.5 2.5 0 0 1-5 0v-5A2.5 2.5 0 0 1 12 4ZM6.5 11.5a5.5 5.5 0 0 0 11 0M12 17v3";
+const SQUARE = "M7 7h10v10H7Z";
 
 export function Conversation({ onClose }) {
-  const [turns, listeners] = useTurns();
+  const { turns, listeners, addQuestion } = useTurns();
   const voice = useVoice({ url: URL, token: fetchToken }, listeners);
   const press = () => {
     if (voice.state === "idle" || voice.state === "error") voice.startConversation();
     else if (voice.isSpeaking || voice.state === "thinking") voice.interrupt();
     else voice.stopConversation();
+  };
+  const ask = (text) => {
+    const isSent = voice.sendText(text);
+    if (isSent) addQuestion(text);
+    return isSent;
   };
   return (
     <section className="panel" aria-label="Assistant" data-state={voice.state}>
@@ -54,7 +61,7 @@ export function Conversation({ onClose }) {
       <p className="status" role="status">
         {STATUS[voice.state]}
       </p>
-      <Question isEnabled={voice.isConnected} onAsk={voice.sendText} />
+      <Question isEnabled={voice.isConnected} onAsk={ask} />
     </section>
   );
 }
@@ -62,7 +69,11 @@ export function Conversation({ onClose }) {
 function Orb({ action, level, onPress }) {
   return (
     <button type="button" className="orb" aria-label={action} onClick={onPress}>
-      <span className="orb-light" style={{ "--level": level }} />
+      <span className="orb-light" style={{ "--level": level }}>
+        <svg viewBox="0 0 24 24" aria-hidden="true">
+          <path d={action === "Start talking" ? MICROPHONE : SQUARE} />
+        </svg>
+      </span>
     </button>
   );
 }
@@ -78,7 +89,13 @@ function Turns({ turns }) {
       {turns.map(({ itemId, role, text, titles }) => (
         <li key={itemId} className={role} ref={last}>
           <p>{text}</p>
-          {titles.length > 0 && <p className="sources">From: {titles.join(", ")}</p>}
+          {titles.length > 0 && (
+            <ul className="sources" aria-label="Documents">
+              {titles.map((title) => (
+                <li key={title}>{title}</li>
+              ))}
+            </ul>
+          )}
         </li>
       ))}
     </ol>

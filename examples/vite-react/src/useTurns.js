@@ -1,23 +1,26 @@
 import { useMemo, useState } from "react";
 
-/** What was said so far, and the listeners for `useVoice` that keep it: [[{itemId, role, text, titles}], listeners]. */
+const TITLES_MAX = 3;
+
+/** What was said so far: {turns: [{itemId, role, text, titles}], listeners for `useVoice`, addQuestion(text)}. */
 export function useTurns() {
   const [turns, setTurns] = useState([]);
-  const listeners = useMemo(() => {
+  const more = useMemo(() => {
     let titles = []; // of the documents that the next answer has been given
+    const put = (turn) =>
+      setTurns((before) => {
+        const known = before.find(({ itemId }) => itemId === turn.itemId);
+        return [...before.filter((each) => each !== known), { ...turn, titles: known?.titles ?? turn.titles }];
+      });
     return {
-      context: ({ passages }) => {
-        titles = [...new Set(passages.map(({ title }) => title))];
+      listeners: {
+        context: ({ passages }) => {
+          titles = [...new Set(passages.map(({ title }) => title.split(" – ")[0]))].slice(0, TITLES_MAX);
+        },
+        transcript: ({ role, itemId, text }) => put({ itemId, role, text, titles: role === "assistant" ? titles : [] }),
       },
-      transcript: ({ role, itemId, text }) => {
-        const sources = role === "assistant" ? titles : [];
-        setTurns((before) => {
-          const turn = before.find((each) => each.itemId === itemId) ?? { itemId, role, titles: sources };
-          const others = before.filter((each) => each.itemId !== itemId);
-          return [...others, { ...turn, text }];
-        });
-      },
+      addQuestion: (text) => put({ itemId: crypto.randomUUID(), role: "user", text, titles: [] }),
     };
   }, []);
-  return [turns, listeners];
+  return { turns, ...more };
 }
