@@ -302,6 +302,7 @@ LOOK_UP_SECONDS_MAX = 5.0  # for one look-up
 SQLITE_READERS_MAX = 4  # threads and connections for searches
 SQLITE_READ_WAIT_SECONDS_MAX = 2.0  # for a lock
 SQLITE_WRITE_WAIT_SECONDS_MAX = 30.0  # for another import
+LEARN_WORDS_AFTER_SECONDS = 2.0  # without a change of the base: an import commits each document, and has ended by then
 
 # Reading documents, each in a process of its own (`knowledge import`). A file beyond a bound is named, and the import
 # continues.

@@ -24,6 +24,7 @@ from tests.support.deployment import (
     token,
 )
 from voice_trio.client import write_wav
+from voice_trio.embedded.local import write_question
 from voice_trio.testing import RuleBasedModel, serve_scripted_model
 from voice_trio.testing.sounds import tone_pcm
 
@@ -145,3 +146,30 @@ async def test_the_demo_prints_a_call_that_works(tmp_path: Path) -> None:
             demo.signal(signal.SIGTERM)
             await demo.ended.wait()
             assert demo.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_a_running_demo_hears_and_answers_what_is_imported_F50(tmp_path: Path) -> None:
+    (tmp_path / "llamas.md").write_text("# Llamas\nThe gestation of a llama takes eleven months. Llamas eat alfalfa.\n")
+    write_question(tmp_path / "llama.wav", "How long is the gestation of a llama?")
+    with trio.fail_after(220):
+        async with trio.open_nursery() as nursery:
+            environ = {"KNOWLEDGE_PATH": str(tmp_path / "knowledge.sqlite3"), "OPENAI_API_KEY": ""}
+            demo = GatewayProcess([COMMAND, "demo", "--bind", "127.0.0.1:0"], environ)
+            await nursery.start(demo.run)
+            while not (hints := [line for line in demo.log if "knowledge import" in line]):  # noqa: ASYNC110  # as above
+                await trio.sleep(0.05)
+            options = hints[0].split(" FOLDER ")[1].split()
+            imported = await run("knowledge", "import", str(tmp_path / "llamas.md"), *options)
+            assert imported.returncode == 0, imported.stderr
+            while not any("has learned the words" in line for line in demo.log):  # noqa: ASYNC110  # as above
+                await trio.sleep(0.1)
+            arguments = next(line for line in demo.log if " call " in line).split(" call ")[1].split()[1:]
+            told = await run("call", str(tmp_path / "llama.wav"), *arguments, "--json")
+            assert told.returncode == 0, told.stderr
+            report = json.loads(told.stdout)
+            demo.signal(signal.SIGTERM)
+            await demo.ended.wait()
+    assert "gestation of a llama" in report["transcript"].lower()
+    assert "eleven months" in report["answer"].lower()

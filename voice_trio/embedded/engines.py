@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
     from contextlib import AbstractAsyncContextManager
 
 
@@ -100,11 +100,19 @@ class SpeechSynthesizer(Protocol):
 NewVoiceActivityDetector: TypeAlias = "Callable[[], VoiceActivityDetector]"
 
 
+LearnWords: TypeAlias = "Callable[[Sequence[str]], Awaitable[None]]"
+
+
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """The engines of one server; `missing` tells clients what the operator must install where one is `None`."""
+    """The engines of one server; `missing` tells clients what the operator must install where one is `None`.
+
+    `learn` lets the recognizer understand questions about other documents than those it was made for, while it is in
+    use. It raises `ModelUnavailable`, and the recognizer then stays as it was.
+    """
 
     new_activity: NewVoiceActivityDetector | None = None
     recognizer: SpeechRecognizer | None = None
     synthesizer: SpeechSynthesizer | None = None
     missing: str = "this server has no speech engines"
+    learn: LearnWords | None = None

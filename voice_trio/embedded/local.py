@@ -22,12 +22,17 @@ async def open_local_engines(
     recognizers_max: int = 2,
     adapted: bool = True,
     cache_dir: Path | None = None,
+    language_dir: Path | None = None,
+    learned_dir: Path | None = None,
     progress: Callable[[str, float], None] = lambda step, share: None,
 ) -> AsyncIterator[Engines]:
     """The engines of this machine: a recognizer for the words of `documents`, and a synthesizer.
 
     `recognizers_max` users may speak at once. An `adapted` recognizer understands synthetic voices better. Without the
     `local` extra there are no engines, only `missing`; such a server answers typed input.
+
+    `language_dir` keeps what is made of the documents; by default that is in `cache_dir` with the rest. `learned_dir`
+    keeps what is made of those that the engines `learn` later; without it they do not learn.
 
     The first start on a machine takes some 12 s of two cores, later ones less than one. A thread calls `progress` with
     the step and the share that is done, 0 to 1. Raises `ModelUnavailable` when a recognition worker cannot start.
@@ -37,7 +42,9 @@ async def open_local_engines(
         return
     from voice_trio.embedded.speech.local_engines import open_speech  # here: it needs the extra
 
-    async with open_speech(documents, recognizers_max, adapted, cache_dir, progress) as engines:
+    async with open_speech(
+        documents, recognizers_max, adapted, (cache_dir, language_dir, learned_dir), progress
+    ) as engines:
         yield engines
 
 

@@ -178,3 +178,29 @@ def test_a_worker_ends_with_its_parent(listening_model: ListeningModel) -> None:
         worker.stdin.write(encode(listening_model))
         worker.stdin.close()
         assert worker.wait(timeout=10) == 0
+
+
+async def test_another_model_serves_the_next_utterance_and_ends_no_running_one_F50(
+    pool: RecognizerPool, question: bytes
+) -> None:
+    before = workers_of_this_process()
+    async with pool.listen() as recognition:
+        await recognition.feed(question[: len(question) // 2])
+        await pool.use(msgspec.structs.replace(pool.model))
+        await recognition.feed(question[len(question) // 2 :])
+        assert "coccidiosis" in (await recognition.finish()).text
+    after = workers_of_this_process()
+    assert len(after) == 2
+    assert not before & after
+    async with pool.listen() as recognition:
+        await recognition.feed(question)
+        assert "coccidiosis" in (await recognition.finish()).text
+
+
+async def test_a_model_that_cannot_be_loaded_leaves_the_old_one_F50(pool: RecognizerPool, question: bytes) -> None:
+    with pytest.raises(ModelUnavailable):
+        await pool.use(msgspec.structs.replace(pool.model, dictionary="/nowhere"))
+    assert len(workers_of_this_process()) == 2
+    async with pool.listen() as recognition:
+        await recognition.feed(question)
+        assert "coccidiosis" in (await recognition.finish()).text

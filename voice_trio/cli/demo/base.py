@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 DEMO_FILE = "demo.sqlite3"
 
 
+def speech_folder(base: Path) -> Path:
+    """The folder for what speech recognition has learned of the documents in `base`, beside it."""
+    return base.with_name(f"{base.stem}.speech")
+
+
 def demo_knowledge_path(configured: Path | None) -> Path:
     """The file that the demo searches: the `configured` one if it has documents, else `DEMO_FILE` in its folder.
 

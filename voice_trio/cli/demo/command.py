@@ -21,7 +21,8 @@ from voice_trio.auth.tokens import User, issue_token
 from voice_trio.billing.conversation_price import minute_cost
 from voice_trio.billing.prices import load_prices
 from voice_trio.cli.addresses import bind_option, place
-from voice_trio.cli.demo.base import DEMO_FILE, demo_knowledge_path
+from voice_trio.cli.demo.base import DEMO_FILE, demo_knowledge_path, speech_folder
+from voice_trio.cli.demo.vocabulary import learn_imported_words, prepare_speech_folder, read_words
 from voice_trio.cli.one_line_errors import one_line_errors
 from voice_trio.demo import handbook_folder
 from voice_trio.demo.kept_secret import kept_secret
@@ -32,7 +33,6 @@ from voice_trio.knowledge.importing.documents import import_documents
 from voice_trio.knowledge.importing.found_files import find_documents
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
-from voice_trio.knowledge.sqlite.readers import read_texts
 from voice_trio.net.listeners import open_listener
 from voice_trio.observability.log_stream import queue_standard_streams
 from voice_trio.observability.logs import configure_logs
@@ -57,8 +57,6 @@ QUESTIONS = {
 UPSTREAM_VARIABLE = "OPENAI_REALTIME_URL"
 EARS = 2
 """Users who may speak at the same time; each needs a process and about 50 MiB."""
-DOCUMENT_CHARACTERS_MAX = 2_000_000
-"""Of a large knowledge base, the recogniser's vocabulary comes from the first documents only."""
 TOKEN_SECONDS = 12 * 3600.0
 KEY_VARIABLE = "OPENAI_API_KEY"
 SECRET_FILE = "demo-secret"
@@ -132,19 +130,27 @@ async def _serve(
 @asynccontextmanager
 async def _engines(path: Path) -> AsyncIterator[Engines]:
     """A recogniser adapted to the knowledge base, and a synthesiser; the first start takes about 15 s."""
-    texts = read_texts(path, DOCUMENT_CHARACTERS_MAX)
+    texts, generation = await read_words(path)
     columns = (TextColumn("preparing speech recognition: {task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
-        async with open_local_engines(
-            texts,
-            recognizers_max=EARS,
-            progress=lambda step, share: bar.update(task, description=step, completed=share),
-        ) as engines:
+        async with (
+            open_local_engines(
+                texts,
+                recognizers_max=EARS,
+                language_dir=prepare_speech_folder(path),
+                learned_dir=speech_folder(path),
+                progress=lambda step, share: bar.update(task, description=step, completed=share),
+            ) as engines,
+            trio.open_nursery() as nursery,
+        ):
             bar.stop()
             if engines.missing and engines.recognizer is None:
                 click.echo(f"Typed questions only. {engines.missing}", err=True)
+            if engines.learn is not None:
+                nursery.start_soon(learn_imported_words, path, generation, engines.learn)
             yield engines
+            nursery.cancel_scope.cancel(reason="the demo ends")
 
 
 def _fill(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -11,16 +12,19 @@ import structlog
 from voice_trio.embedded.engines import Engines, SpeechChunk
 from voice_trio.embedded.speech.recognition.activity import VoiceActivity
 from voice_trio.embedded.speech.recognition.adaptation import prepare_model
+from voice_trio.embedded.speech.recognition.learning import learn_words
+from voice_trio.embedded.speech.recognition.model import delete_other_models
 from voice_trio.embedded.speech.recognition.recognizer import open_recognizer
 from voice_trio.embedded.speech.synthesis.voice import VOICES, SynthesisVoice
 from voice_trio.errors import ConfigurationError
 from voice_trio.net.threads import Bulkhead
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Iterable
+    from collections.abc import AsyncIterator, Generator, Iterable, Sequence
     from pathlib import Path
 
     from voice_trio.embedded.speech.recognition.model import Progress
+    from voice_trio.embedded.speech.recognition.recognizer import RecognizerPool
 
 log = structlog.get_logger(__name__)
 
@@ -31,14 +35,28 @@ CHUNKS_AT_ONCE = 8
 
 @asynccontextmanager
 async def open_speech(
-    documents: Iterable[str], recognizers_max: int, adapted: bool, cache_dir: Path | None, progress: Progress
+    documents: Iterable[str],
+    recognizers_max: int,
+    adapted: bool,
+    directories: tuple[Path | None, Path | None, Path | None],
+    progress: Progress,
 ) -> AsyncIterator[Engines]:
     """A recognizer, and a synthesizer if this machine has espeak-ng; see `local.open_local_engines`."""
     texts = list(documents)
+    cache_dir, language_dir, learned_dir = directories
     # Abandoned when cancelled: the program need not wait for it to end, and caches are written at once.
-    model = await Bulkhead(1).read(prepare_model, texts, adapted=adapted, cache_dir=cache_dir, progress=progress)
+    model = await Bulkhead(1).read(
+        prepare_model, texts, adapted=adapted, cache_dir=cache_dir, language_dir=language_dir, progress=progress
+    )
+    if language_dir is not None:
+        await Bulkhead(1).write(delete_other_models, language_dir, model)
     async with open_recognizer(model, recognizers_max) as recognizer:
-        yield Engines(VoiceActivity, recognizer, _open_synthesizer(), missing="this server has no voice")
+        learn = None if learned_dir is None else partial(_learn, recognizer, learned_dir)
+        yield Engines(VoiceActivity, recognizer, _open_synthesizer(), "this server has no voice", learn)
+
+
+async def _learn(pool: RecognizerPool, directory: Path, documents: Sequence[str]) -> None:
+    await learn_words(pool, documents, directory)
 
 
 def _open_synthesizer() -> LocalSynthesizer | None:

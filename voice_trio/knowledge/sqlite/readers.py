@@ -118,18 +118,18 @@ class ReaderPool:
 
 
 def read_texts(path: Path, characters_max: int) -> list[str]:
-    """Title and text of the base's first chunks, up to `characters_max` characters in all; blocking.
+    """Title and text of the base's newest chunks, up to `characters_max` characters in all; blocking.
 
     For speech recognition that adapts to the words of the base. Raises `KnowledgeUnavailable`.
     """
     texts: list[str] = []
     with mapping_errors(path), closing(open_to_read(path)) as connection:
-        for title, text in connection.execute("SELECT title, text FROM chunks ORDER BY id"):
+        for title, text in connection.execute("SELECT title, text FROM chunks ORDER BY id DESC"):
             texts.append(f"{title}\n\n{text}")
             characters_max -= len(text)
             if characters_max <= 0:
                 break
-    return texts
+    return texts[::-1]
 
 
 def read_stored_documents(path: Path) -> list[StoredDocument]:

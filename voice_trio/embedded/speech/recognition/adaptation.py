@@ -58,6 +58,7 @@ def prepare_model(
     *,
     adapted: bool = True,
     cache_dir: Path | None = None,
+    language_dir: Path | None = None,
     progress: Progress = lambda step, share: None,
     general_words: int = GENERAL_WORDS,
     sentences: int = SENTENCES,
@@ -66,11 +67,14 @@ def prepare_model(
 
     `adapted` to synthetic voices, as the demo and the tests need it, or as pocketsphinx ships it for people. The first
     time on a machine it takes some 12 s on two cores, 3 s if not adapted; later 3 s when documents have changed, or a
-    few ms. Fewer `general_words` and `sentences` read out make it faster and worse. Blocking: call it in a thread.
-    Raises `ConfigurationError`.
+    few ms. `language_dir` keeps what is made of the documents; by default `cache_dir` keeps that too. Fewer
+    `general_words` and `sentences` read out make it faster and worse. Blocking: call it in a thread. Raises
+    `ConfigurationError`.
     """
     with nullcontext() if not adapted else adapting(cache_dir, sentences=sentences) as adaptation:
-        stock = ListeningModel.build(documents, cache_dir=cache_dir, progress=progress, general_words=general_words)
+        stock = ListeningModel.build(
+            documents, cache_dir=language_dir or cache_dir, progress=progress, general_words=general_words
+        )
         acoustic = adaptation.result(progress) if adaptation else stock.acoustic
     return msgspec.structs.replace(stock, acoustic=acoustic)
 

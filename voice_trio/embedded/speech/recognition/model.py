@@ -134,6 +134,13 @@ def keep_directory(directory: Path, files: Mapping[str, bytes]) -> None:
             raise
 
 
+def delete_other_models(cache_dir: Path, kept: ListeningModel) -> None:
+    """Delete the language models in `cache_dir` except `kept`: they have words of documents that are gone."""
+    for directory in cache_dir.glob("language-*"):
+        if directory != Path(kept.dictionary).parent:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
 def _version(package: str) -> str:
     try:
         return version(package)

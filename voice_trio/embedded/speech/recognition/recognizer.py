@@ -60,7 +60,7 @@ class RecognizerPool:
     """Lends a worker for each utterance; made by `open_recognizer`."""
 
     def __init__(self, model: ListeningModel, size: int) -> None:
-        self._model = model
+        self.model = model
         self._idle: list[_RecognitionWorker] = []
         self._free = self.size = size
         self._is_open = True
@@ -82,7 +82,7 @@ class RecognizerPool:
         self._free -= 1
         worker: _RecognitionWorker | None = None
         try:
-            worker = await self._take_idle() or await _start_worker(self._model)
+            worker = await self._take_idle() or await _start_worker(self.model)
             await worker.receive_if_due()
             await worker.ask(BeginUtterance(microphone))
             yield PooledRecognition(worker)
@@ -97,9 +97,28 @@ class RecognizerPool:
     async def prepare(self) -> None:
         """Start all workers ahead of their first use; they load side by side."""
         while len(self._idle) < self._free:
-            self._idle.append(await _start_worker(self._model))
+            self._idle.append(await _start_worker(self.model))
         for worker in self._idle:
             await worker.receive_if_due()
+
+    async def use(self, model: ListeningModel) -> None:
+        """Recognise further utterances with `model`; those under way end with the one that they began with.
+
+        New workers load it before the old ones end, so that a user never waits for one. Raises `ModelUnavailable`; the
+        old model then stays in use.
+        """
+        fresh: list[_RecognitionWorker] = []
+        try:
+            while len(fresh) < self.size:
+                fresh.append(await _start_worker(model))
+            for worker in fresh:
+                await worker.receive_if_due()
+            if self._is_open:
+                self.model, self._idle, fresh = model, fresh, self._idle
+        finally:
+            with trio.move_on_after(_END_SECONDS_MAX, shield=True):
+                for worker in fresh:
+                    await worker.end()
 
     async def close(self) -> None:
         """End the idle workers; the others end with their recognitions. Cancelled, it still ends them."""
@@ -116,7 +135,7 @@ class RecognizerPool:
         return None
 
     async def _give_back(self, worker: _RecognitionWorker) -> None:
-        if await worker.settles() and self._is_open:
+        if await worker.settles() and self._is_open and worker.model is self.model:
             self._idle.append(worker)
         else:
             await worker.end()
@@ -159,7 +178,8 @@ class PooledRecognition:
 class _RecognitionWorker:
     """A worker process, asked one thing at a time."""
 
-    def __init__(self, process: trio.Process) -> None:
+    def __init__(self, process: trio.Process, model: ListeningModel) -> None:
+        self.model = model
         assert process.stdin is not None
         assert process.stdout is not None
         self._process = process
@@ -243,7 +263,7 @@ async def _start_worker(model: ListeningModel) -> _RecognitionWorker:
         )
     except OSError as error:
         raise ModelUnavailable(f"no recognition worker could be started: {error}") from error
-    worker = _RecognitionWorker(process)
+    worker = _RecognitionWorker(process, model)
     try:
         await worker.send(encode(model))
     except BaseException:
