@@ -47,7 +47,15 @@ _MODULES = {
     },
 }
 _EXPORTS = {
-    "react.js": ("StrictMode", "createElement", "useCallback", "useEffect", "useRef", "useState"),
+    "react.js": (
+        "StrictMode",
+        "createElement",
+        "useEffect",
+        "useMemo",
+        "useRef",
+        "useState",
+        "useSyncExternalStore",
+    ),
     "react-dom-client.js": ("createRoot",),
 }
 # In React 18 react-dom itself makes the root; it warns unless the call comes through its client module.
@@ -110,6 +118,11 @@ class Visit:
     def shows(self, state: str) -> None:
         wait_until(self.page, f"document.getElementById('state')?.textContent === {state!r}")
 
+    def sessions(self) -> list[str]:
+        """The session of each `ready` so far."""
+        found: list[str] = self.page.evaluate("heard.flatMap(({ ready }) => ready?.sessionId ?? [])")
+        return found
+
     def has_left_nothing_behind(self) -> None:
         """No socket, no microphone, no sound: all closed."""
         wait_until_open(self.page, sockets=0, microphones=0, contexts=0)
@@ -117,15 +130,24 @@ class Visit:
 
 @pytest.fixture
 def visit(browsers: Browsers, origin: str) -> Iterator[Callable[..., Visit]]:
-    """Opens the page: `visit(gateway, strict=…, speech=…, bearer=…)`."""
+    """Opens the page: `visit(gateway, strict=…, speech=…, bearer=…, allow_microphone=…)`."""
     opened = []
 
     def open_page(
-        gateway: BrowserGateway, *, strict: bool = True, speech: bytes | None = None, bearer: str = ""
+        gateway: BrowserGateway,
+        *,
+        strict: bool = True,
+        speech: bytes | None = None,
+        bearer: str = "",
+        allow_microphone: bool = True,
     ) -> Visit:
-        browser = browsers.with_silence() if speech is None else browsers.with_microphone(speech)
+        is_shared = speech is None and allow_microphone
+        if is_shared:
+            browser = browsers.with_silence()
+        else:
+            browser = browsers.with_microphone(speech or b"") if allow_microphone else browsers.launch()
         context = browser.new_context()
-        opened.append(context if speech is None else browser)
+        opened.append(context if is_shared else browser)
         page = context.new_page()
         page.add_init_script(TRACK_OPEN_RESOURCES)
         page.set_default_timeout(15_000)
@@ -228,3 +250,92 @@ def test_a_refusal_is_an_error_state_and_the_next_try_clears_it(
         it.press("Talk")
         it.shows("listening")
         assert it.page.locator("#error").inner_text() == ""
+
+
+def test_a_component_that_comes_back_has_its_conversation_again_F31(
+    visit: Callable[..., Visit], gateway: BrowserGateway
+) -> None:
+    """At once: the same connection. After longer, or after an error: the same session, without another start of one."""
+    it = visit(gateway)
+    it.press("Talk")
+    it.shows("listening")
+    it.page.evaluate("() => { unmount(); mount(); }")
+    it.shows("listening")
+    it.press("Ask")
+    it.shows("speaking")
+    assert it.page.evaluate("sockets.length") == 1
+    it.page.evaluate("unmount()")
+    it.has_left_nothing_behind()
+    it.page.evaluate("mount()")
+    it.shows("idle")
+    assert it.page.evaluate("voice.canResume")
+    it.press("Talk")
+    it.shows("listening")
+    it.page.evaluate("() => sockets.at(-1).onclose({ code: 1009, reason: 'Message over the limit' })")
+    it.shows("error")
+    it.press("Talk")
+    it.shows("listening")
+    first, second, third = it.sessions()
+    assert first == second == third
+    assert it.console_errors == []
+
+
+def test_levels_reach_a_meter_without_a_render_unless_the_component_reads_them_F32(
+    visit: Callable[..., Visit], gateway: BrowserGateway
+) -> None:
+    it = visit(gateway)
+    it.press("Talk")
+    it.shows("listening")
+    it.page.evaluate(
+        """() => {
+          window.levels = [];
+          voice.subscribeLevels((level) => levels.push({ at: performance.now(), ...level }));
+          voice.sendText("How warm must the brooder be?");
+        }"""
+    )
+    it.shows("speaking")
+    counted = "({ renders, levels: levels.length, words: heard.length })"
+    before, told, words = it.page.evaluate(counted).values()
+    it.page.wait_for_timeout(500)
+    after, told_after, words_after = it.page.evaluate(counted).values()
+    assert told_after - told >= 5
+    assert after - before <= 2 * (words_after - words)  # each word renders, twice in strict mode; no level does
+    it.shows("listening")
+    levels = it.page.evaluate("levels.filter(({ output }) => output > 0)")
+    spoken_seconds = (levels[-1]["at"] - levels[0]["at"]) / 1000
+    assert len(levels) <= 20 * spoken_seconds + 2
+    loud = [level["output"] for level in levels if level["at"] < levels[0]["at"] + 600]
+    assert min(loud[1:]) > 0.05, "not 0, 0.12, 0, 0.4"
+    it.page.evaluate("voice.audioLevel")
+    it.press("Ask")
+    wait_until(it.page, "voice.audioLevel > 0.05")
+    assert it.page.evaluate("voice.levels.output") > 0
+
+
+def test_what_a_page_must_show_is_there_F33(visit: Callable[..., Visit], gateway: BrowserGateway) -> None:
+    it = visit(gateway, allow_microphone=False)
+    it.press("Talk")
+    it.shows("listening")
+    wait_until(it.page, "voice.microphone === 'refused'")
+    assert it.page.evaluate("voice.microphoneReason") == "denied"
+    it.press("Ask")
+    it.shows("speaking")
+    assert it.page.evaluate("voice.output") == "running"
+    it.shows("listening")
+    question, answer = it.page.evaluate("voice.transcripts.map(({ role, text }) => [role, text])")
+    assert question == ["user", "How warm must the brooder be?"]
+    assert answer[0] == "assistant"
+    assert "34" in answer[1]
+    passages = it.page.evaluate("voice.context.passages.map(({ title }) => title)")
+    assert passages
+    assert it.page.evaluate("voice.getPassage(voice.context.passages[0].id).then(({ text }) => text.length > 0)")
+    assert it.page.evaluate("voice.expiresAt - Date.now()") > 0
+    it.page.evaluate("() => sockets.at(-1).close(3000)")
+    wait_until(it.page, "voice.isReconnecting")
+    assert it.page.evaluate("voice.reconnecting.attempt") == 1
+    it.shows("listening")
+    assert not it.page.evaluate("voice.isReconnecting")
+    assert len(set(it.sessions())) == 1
+    it.press("Stop")
+    it.shows("idle")
+    assert it.page.evaluate("[voice.expiresAt, voice.canResume, voice.output]") == [None, False, "closed"]

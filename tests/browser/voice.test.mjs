@@ -211,8 +211,8 @@ describe("small things", () => {
     const events = types.split("interface VoiceEvents")[1].split("\n}")[0];
     const promised = [...events.matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name);
     const sources = ["voice.js", "responses.js"].map(text).join("");
-    const emitted = [...sources.matchAll(/#emit\("(\w+)"/g)].map(([, name]) => name);
-    assert.deepEqual(promised.sort(), [...new Set(emitted)].sort());
+    const emitted = [...sources.matchAll(/#(?:emit|tell)\("(\w+)"/g)].map(([, name]) => name);
+    assert.deepEqual(promised.sort(), [...new Set([...emitted, "ended", "error"])].sort());
   });
 
   it("has words of its own for every refusal in the protocol", () => {

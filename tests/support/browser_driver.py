@@ -149,7 +149,7 @@ class Browsers:
             self._silent = self.with_microphone(b"")
         return self._silent
 
-    def with_microphone(self, pcm: bytes) -> Browser:
+    def with_microphone(self, pcm: bytes, *flags: str) -> Browser:
         """A browser whose microphone receives `pcm` once, then silence."""
         path = self._folder / f"microphone-{time.monotonic_ns()}.wav"
         with wave.open(str(path), "wb") as file:
@@ -157,7 +157,8 @@ class Browsers:
             file.setsampwidth(2)
             file.setframerate(RATE)
             file.writeframes(pcm + silence(60))
-        return self.launch("--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={path}%noloop")
+        microphone = f"--use-file-for-fake-audio-capture={path}%noloop"
+        return self.launch("--use-fake-ui-for-media-stream", microphone, *flags)
 
     def launch(self, *flags: str) -> Browser:
         return self._playwright.chromium.launch(executable_path=CHROMIUM, args=[*_FLAGS, *flags])
@@ -187,18 +188,24 @@ class BrowserDriver:
         allow_microphone: bool = True,
         motion: bool = True,
         with_recorder: bool = False,
+        flags: tuple[str, ...] = (),
+        script: str = "",
     ) -> Page:
         """Open the console in a new context; its microphone receives `speech` (PCM16, 24 kHz) once.
 
-        `with_recorder` disables the page's Content-Security-Policy, which would block the recorder.
+        `with_recorder` disables the page's Content-Security-Policy, which would block the recorder. With `flags` of its
+        own Chromium is started anew. `script` runs before the page's own scripts, and without a gesture of the user,
+        as which each `evaluate` counts.
         """
         self.close()
-        is_shared = allow_microphone and speech is None
+        is_shared = allow_microphone and speech is None and not flags
         if is_shared:
             browser = self._browsers.with_silence()
         else:
             self._opened = browser = (
-                self._browsers.with_microphone(speech or b"") if allow_microphone else self._browsers.launch()
+                self._browsers.with_microphone(speech or b"", *flags)
+                if allow_microphone
+                else self._browsers.launch(*flags)
             )
         size = {"width": WIDTHS[width][0], "height": WIDTHS[width][1]}
         context = browser.new_context(
@@ -210,7 +217,7 @@ class BrowserDriver:
         if is_shared:
             self._opened = context
         page = context.new_page()
-        page.add_init_script(TRACK_OPEN_RESOURCES)
+        page.add_init_script(TRACK_OPEN_RESOURCES + script)
         page.set_default_timeout(15_000)
         self.console_errors, self.wire = [], WireLog()
         page.on("console", self._note)

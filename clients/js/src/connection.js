@@ -1,41 +1,41 @@
 /** The WebSocket to the gateway, over refusals, losses and resumptions. It knows no device and no page. */
 
+import { Heartbeat } from "./heartbeat.js";
+import { backoffMs, finalCode, stillRefused, RETRIES_MAX } from "./retry.js";
 import { Timers } from "./timers.js";
 
-const PING_FIRST_MS = 500;
-const PING_EVERY_MS = 15_000;
-const PONG_WITHIN_MS = 10_000;
 const OPEN_WITHIN_MS = 15_000;
-const RETRIES_MAX = 8;
-const RETRY_FIRST_MS = 500;
-const RETRY_MOST_MS = 15_000;
 const FRAMES_KEPT = 125; // 5 s of microphone while connecting: as much as the gateway keeps
 const UNSENT_BYTES_MAX = 256 * 1024; // about 5 s of microphone audio that the network has not taken; more is dropped
-const REFUSAL_REMEMBERED_MS = 60_000;
-/** Close codes after which the client must not reconnect: the session is over, refused, or violated the protocol. */
-const FINAL_CLOSES = new Set([1000, 1002, 1007, 1008, 1009, 4001, 4002, 4003]);
-const ENDED_BY_OPERATOR = "Session ended by an operator"; // the beginning of a close's reason
-const FINAL_CODES = { 4001: "resumed_elsewhere", 4002: "budget_exhausted", 4003: "plan_required" };
 
 /** One conversation's connection; it is open, in this sense, while it tries again too. */
 export class Connection {
   #options;
   #tell;
   #socket = null;
-  #isOpen = false;
+  #opened = null; // {wasReady}, another one for each `open`; null while closed
   #isReady = false;
   #frames = [];
   #attempt = 0;
   #resumeToken = null;
   #refusal = null;
   #timers = new Timers();
+  #heartbeat = new Heartbeat((event) => this.send(event), {
+    latency: (detail) => this.#tell.latency(detail),
+    lost: () => this.#lose(this.#socket),
+  });
   #retryNow = () => {
     if (this.#timers.has("retry")) this.#connect();
   };
+  #onPageHide = () => {
+    this.close();
+    this.#tell.ended("left");
+  };
 
   /**
-   * `tell`: {event(event), ready(detail), latency(detail), problem(error), lost(), reconnecting(detail), fresh(),
-   * ended(reason), failed(error)}. After `ended` and `failed` it is closed.
+   * `tell`: {prepare(), event(event), ready(detail), latency(detail), problem(error), lost(), reconnecting(detail),
+   * fresh(), ended(reason), failed(error)}. After `ended` and `failed` it is closed. `prepare` precedes every attempt to
+   * connect; an error with the `code` "unreachable" has it tried again, any other ends.
    */
   constructor(options, tell) {
     this.#options = options;
@@ -52,16 +52,18 @@ export class Connection {
   }
 
   open() {
-    this.#isOpen = true;
+    this.#opened = { wasReady: false };
     this.#attempt = 0;
     globalThis.addEventListener?.("online", this.#retryNow);
+    globalThis.addEventListener?.("pagehide", this.#onPageHide);
     this.#connect();
   }
 
   /** Close; it can be resumed unless `end` was called before. */
   close() {
-    this.#isOpen = false;
+    this.#opened = null;
     globalThis.removeEventListener?.("online", this.#retryNow);
+    globalThis.removeEventListener?.("pagehide", this.#onPageHide);
     this.#timers.stop("retry");
     this.#frames = [];
     this.#hangUp();
@@ -93,18 +95,19 @@ export class Connection {
   async #connect() {
     this.#timers.stop("retry");
     if (this.#socket) return;
+    const opened = this.#opened;
     let token;
     try {
-      token = typeof this.#options.token === "function" ? await this.#options.token() : this.#options.token;
+      token = await this.#prepare();
     } catch (error) {
-      this.#fail({ code: "token_unavailable", message: `No token could be had (${error.message}).` });
+      if (opened === this.#opened) this.#onUnprepared(error);
       return;
     }
-    if (!this.#isOpen || this.#socket) return;
+    if (opened !== this.#opened || this.#socket) return;
     const url = new URL(this.#options.url ?? defaultUrl());
     if (this.#resumeToken) url.searchParams.set("resume", this.#resumeToken);
     const socket = (this.#socket = new WebSocket(url));
-    this.#refusal = recent(this.#refusal);
+    this.#refusal = stillRefused(this.#refusal);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => socket.send(JSON.stringify({ type: "auth", token: token ?? "" }));
     socket.onmessage = ({ data }) => this.#onMessage(socket, data);
@@ -112,25 +115,43 @@ export class Connection {
     this.#timers.start("open", OPEN_WITHIN_MS, () => this.#lose(socket));
   }
 
+  /** The token for one attempt; throws an error with a `code`. */
+  async #prepare() {
+    await this.#tell.prepare();
+    const { token } = this.#options;
+    try {
+      return typeof token === "function" ? await token() : token;
+    } catch (error) {
+      throw Object.assign(new Error(`No token could be had (${error.message}).`), { code: "token_unavailable" });
+    }
+  }
+
+  /** What is missing may come with the network; a token that failed at first is the page's own fault. */
+  #onUnprepared({ code, message }) {
+    const isPassing = code === "unreachable" || (code === "token_unavailable" && this.#opened.wasReady);
+    if (isPassing) this.#retry(1006, "", { code, message, retryAfter: null });
+    else this.fail({ code, message });
+  }
+
   #onMessage(socket, data) {
     if (socket !== this.#socket || typeof data !== "string") return;
     const event = JSON.parse(data);
     if (event.type === "connection.ready") this.#onReady(event);
     else if (event.type === "session.draining") this.#keepResume(event.resume_token);
-    else if (event.type === "pong") this.#onPong(event.id);
+    else if (event.type === "pong") this.#heartbeat.pong(event.id);
     else if (event.type === "error" && !event.error.passage_id) this.#onError(event.error);
     this.#tell.event(event);
   }
 
   #onReady({ session_id: sessionId, resume_token: token, expires_at: expiresAt }) {
-    this.#isReady = true;
+    this.#isReady = this.#opened.wasReady = true;
     this.#attempt = 0;
     this.#refusal = null;
     const resumed = this.#resumeToken !== null;
     this.#timers.stop("open");
     this.#keepResume(token);
     for (const frame of this.#frames.splice(0)) this.#socket.send(frame);
-    this.#schedulePing(PING_FIRST_MS);
+    this.#heartbeat.start();
     this.#tell.ready({ sessionId, expiresAt: new Date(1000 * expiresAt), resumed });
   }
 
@@ -156,11 +177,10 @@ export class Connection {
       this.#refusal = null;
       this.#tell.fresh();
       this.#connect();
-    } else if (FINAL_CLOSES.has(code) || (!wasReady && this.#isRepeatedRefusal(code))) {
-      const byOperator = reason.startsWith(ENDED_BY_OPERATOR);
-      if (code === 4001 || byOperator) this.#keepResume(null);
-      const name = FINAL_CODES[code] ?? (byOperator ? "ended_by_operator" : "closed");
-      this.#fail({ code: name, message: reason, ...this.#refusal, closeCode: code });
+    } else if (finalCode(code, reason) || (!wasReady && this.#isRepeatedRefusal(code))) {
+      const name = finalCode(code, reason) ?? "closed";
+      if (name === "resumed_elsewhere" || name === "ended_by_operator") this.#keepResume(null);
+      this.fail({ code: name, message: reason, ...this.#refusal, closeCode: code });
     } else {
       this.#retry(code, reason);
     }
@@ -171,47 +191,37 @@ export class Connection {
     return code === 1006 && this.#refusal !== null && this.#refusal.isFinal;
   }
 
-  #retry(code, reason) {
+  #retry(code, reason, problem = null) {
+    const { wasReady } = this.#opened;
+    const unreachable = { code: "unreachable", message: "The gateway cannot be reached.", retryAfter: null };
+    const cause = this.#refusal ?? problem ?? (wasReady ? null : unreachable);
     if (this.#attempt >= RETRIES_MAX) {
-      this.#fail({ code: "unreachable", message: reason || "The gateway cannot be reached.", ...this.#refusal });
+      this.fail({ ...unreachable, ...(reason && { message: reason }), ...cause });
       return;
     }
     const patienceMs = 1000 * (this.#refusal?.retryAfter ?? 0);
     const delayMs = Math.max(patienceMs, backoffMs(this.#attempt, Math.random()));
     this.#attempt += 1;
     this.#timers.start("retry", delayMs, () => this.#connect());
-    const error = this.#refusal && { ...this.#refusal };
-    this.#tell.reconnecting({ attempt: this.#attempt, delayMs, closeCode: code, error });
+    this.#tell.reconnecting({ attempt: this.#attempt, delayMs, closeCode: code, error: cause && { ...cause } });
   }
 
   #hangUp() {
     const socket = this.#socket;
     this.#socket = null;
     this.#isReady = false;
-    for (const name of ["open", "ping", "pong"]) this.#timers.stop(name);
+    this.#timers.stop("open");
+    this.#heartbeat.stop();
     this.#tell.lost();
     if (socket && socket.readyState < WebSocket.CLOSING) socket.close(1000);
   }
 
-  #fail({ code, message, retryAfter = null, closeCode = null }) {
+  /** Close for good, with an error. */
+  fail({ code, message, retryAfter = null, closeCode = null }) {
     const detail = { code, message, retryAfter, closeCode, isFatal: true };
-    this.#refusal = { ...detail, isFinal: true, at: performance.now() };
+    this.#refusal = closeCode && { ...detail, isFinal: true, at: performance.now() };
     this.close();
     this.#tell.failed(detail);
-  }
-
-  #schedulePing(afterMs = PING_EVERY_MS) {
-    this.#timers.start("ping", afterMs, () => {
-      const socket = this.#socket;
-      this.send({ type: "ping", id: Math.round(performance.now()) });
-      this.#timers.start("pong", PONG_WITHIN_MS, () => this.#lose(socket));
-    });
-  }
-
-  #onPong(sentAt) {
-    this.#timers.stop("pong");
-    this.#tell.latency({ roundTripMs: Math.max(0, Math.round(performance.now() - sentAt)) });
-    this.#schedulePing();
   }
 
   /** The connection does not respond any more: treat it as closed, before the operating system notices. */
@@ -223,20 +233,6 @@ export class Connection {
     this.#resumeToken = token;
     this.#options.resumeStore?.set(token);
   }
-}
-
-/** The delay before attempt `attempt` (from 0): half of a doubling time, plus `random` (0 to 1) of that half. */
-export function backoffMs(attempt, random) {
-  const whole = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** attempt);
-  return whole / 2 + (random * whole) / 2;
-}
-
-/** An earlier refusal with the rest of its `retryAfter`; null once it is too old. */
-function recent(refusal) {
-  const age = performance.now() - (refusal?.at ?? Number.NEGATIVE_INFINITY);
-  if (age > REFUSAL_REMEMBERED_MS) return null;
-  const { retryAfter } = refusal;
-  return { ...refusal, retryAfter: retryAfter && Math.max(1, Math.ceil(retryAfter - age / 1000)), at: performance.now() };
 }
 
 /**

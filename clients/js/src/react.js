@@ -1,66 +1,101 @@
 /**
  * A React hook over voice.js. React is a peer dependency: your bundler or import map resolves "react".
  *
- *   const { state, startConversation, stopConversation, audioLevel } = useVoice({ token: getToken });
+ *   const { state, transcripts, startConversation, stopConversation } = useVoice({ token: getToken });
+ *
+ * All it returns: react.d.ts.
  */
 
 "use client";
 
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 
-import { VoiceClient } from "./voice.js";
+import { INITIAL, sharedConversation } from "./store.js";
 
-/** `options` are those of VoiceClient and are read when a conversation starts; `on` maps event names to listeners. */
+const LEVEL_EVERY_MS = 100; // renders for `audioLevel`, at most 10 a second
+
+/**
+ * `options` are those of VoiceClient, and `conversation`, a name: components with the same name share one client, which
+ * is kept over unmounts. `on` maps event names to listeners.
+ */
 export function useVoice(options = {}, on = {}) {
-  const latest = useRef({ options, on });
-  latest.current = { options, on };
-  const client = useRef(null);
-  const isMounted = useRef(false);
-  const [state, setState] = useState("idle");
-  const [error, setError] = useState(null);
-  const [audioLevel, setAudioLevel] = useState(0);
-
-  const startConversation = useCallback(async () => {
-    if (client.current?.isActive || !isMounted.current) return;
-    const voice = new VoiceClient(latest.current.options);
-    client.current = voice;
-    setError(null);
-    voice.addEventListener("state", ({ detail }) => {
-      setState(detail.state);
-      if (!voice.isActive) setAudioLevel(0);
-    });
-    voice.addEventListener("error", ({ detail }) => setError(detail));
-    voice.addEventListener("level", ({ detail }) => setAudioLevel(detail.input ?? detail.output ?? 0));
-    for (const name of Object.keys(latest.current.on)) {
-      voice.addEventListener(name, ({ detail }) => latest.current.on[name]?.(detail));
-    }
-    await voice.start();
-  }, []);
-
-  const stopConversation = useCallback(() => client.current?.stop(), []);
-  const interrupt = useCallback(() => client.current?.interrupt(), []);
-  const sendText = useCallback((text) => client.current?.sendText(text) ?? false, []);
-  const mute = useCallback((muted) => client.current?.mute(muted), []);
-
-  useEffect(() => {
-    isMounted.current = true;
-    return () => {
-      isMounted.current = false;
-      client.current?.disconnect();
-    };
-  }, []);
-
+  const { conversation = "", ...clientOptions } = options;
+  const shared = useMemo(() => sharedConversation(conversation), [conversation]);
+  const [subscribe, read] = useMemo(() => [(listener) => shared.subscribe(listener), () => shared.snapshot], [shared]);
+  const snapshot = useSyncExternalStore(subscribe, read, () => INITIAL);
+  useEffect(() => shared.configure(clientOptions));
+  useEffect(() => shared.hold(), [shared]);
+  useListeners(shared, on);
+  const actions = useMemo(() => actionsOf(shared), [shared]);
+  const [audioLevel, wantAudioLevel] = useAudioLevel(shared);
+  const { state, reconnecting } = snapshot;
   return {
-    state,
+    ...snapshot,
     isConnected: state === "listening" || state === "thinking" || state === "speaking",
     isListening: state === "listening",
     isSpeaking: state === "speaking",
-    error,
-    audioLevel,
-    startConversation,
-    stopConversation,
-    interrupt,
-    sendText,
-    mute,
+    isReconnecting: reconnecting !== null,
+    levels: shared.levels,
+    /** A getter: only components that read it are rendered for it. */
+    get audioLevel() {
+      wantAudioLevel();
+      return audioLevel;
+    },
+    ...actions,
   };
+}
+
+/** Functions that stay the same over renders. */
+function actionsOf(shared) {
+  return {
+    startConversation: () => shared.start(),
+    stopConversation: () => shared.client?.stop(),
+    disconnect: () => shared.client?.disconnect(),
+    interrupt: () => shared.client?.interrupt(),
+    sendText: (text) => shared.sendText(text),
+    mute: (muted) => shared.client?.mute(muted),
+    resumeAudio: async () => (await shared.client?.resumeAudio()) ?? false,
+    getPassage: async (id) => shared.client.getPassage(id),
+    /** `input` and `output` are device ids, "" for the browser's choice. */
+    selectDevices: async ({ input, output }) => {
+      if (input !== undefined) await shared.client?.useMicrophone(input || undefined);
+      if (output !== undefined) await shared.client?.useSpeaker(output);
+    },
+    subscribeLevels: (listener) => shared.subscribeLevels(listener),
+  };
+}
+
+/** Calls the newest listener of each name in `on`. */
+function useListeners(shared, on) {
+  const latest = useRef(on);
+  useEffect(() => {
+    latest.current = on;
+  });
+  const names = Object.keys(on).sort().join(" ");
+  useEffect(() => {
+    const { client } = shared;
+    const call = ({ type, detail }) => latest.current[type]?.(detail);
+    const types = names.split(" ").filter(Boolean);
+    for (const type of types) client.addEventListener(type, call);
+    return () => types.forEach((type) => client.removeEventListener(type, call));
+  }, [shared, names]);
+}
+
+/** [the louder side's level, a function that asks for it]; without that it causes no render. */
+function useAudioLevel(shared) {
+  const [level, setLevel] = useState(0);
+  const isWanted = useRef(false);
+  const want = useRef(() => {
+    isWanted.current = true;
+  });
+  useEffect(() => {
+    let at = 0;
+    return shared.subscribeLevels(({ input, output }) => {
+      const isDue = performance.now() - at >= LEVEL_EVERY_MS || input + output === 0;
+      if (!isWanted.current || !isDue) return;
+      at = performance.now();
+      setLevel(Math.round(100 * Math.max(input, output)) / 100);
+    });
+  }, [shared]);
+  return [level, want.current];
 }

@@ -9,14 +9,15 @@ export class Responses {
   #texts = new Map(); // item id → transcript so far
   isThinking = false;
 
-  /** `emit(type, detail)`: an event for the page. `player`: {push(itemId, pcm), end(itemId), flush(event)}. */
+  /** `emit(type, detail)`: an event for the page. `player`: {push(itemId, pcm), end(itemId), flush(itemId)}. */
   constructor(emit, player) {
     this.#emit = emit;
     this.#player = player;
   }
 
-  /** Audio of the present responses that is still to come is not played. */
-  drop() {
+  /** Audio of the present responses that is still to come is not played; another response may be awaited now. */
+  drop(isThinking) {
+    this.isThinking = isThinking;
     for (const id of this.#items.keys()) this.#dropped.add(id);
   }
 
@@ -41,7 +42,7 @@ export class Responses {
       case "response.done":
         return this.#onDone(event);
       case "playback.flush":
-        return this.#player.flush(event);
+        return this.#player.flush(event.item_id);
       case "input_audio_buffer.speech_started":
         this.isThinking = false;
         return this.#emit("speech", { speaking: true, itemId: event.item_id });
@@ -64,6 +65,10 @@ export class Responses {
       }
       case "session.expiring":
         return this.#emit("expiring", { secondsLeft: event.seconds_left });
+      case "session.recovering":
+        return this.#emit("recovering", { recovering: true });
+      case "session.recovered":
+        return this.#emit("recovering", { recovering: false });
       case "session.waiting":
         return this.#emit("waiting", { seconds: event.seconds });
       default:

@@ -1,8 +1,15 @@
 /** Types of voice.js. Times in ms unless named otherwise. */
 
 export type VoiceState = "idle" | "connecting" | "listening" | "thinking" | "speaking" | "error";
-export type MicrophoneState = "off" | "on" | "muted" | "refused";
-export type MicrophoneReason = "denied" | "missing" | "busy" | "insecure" | "failed";
+/** `suspended`: the browser or the system has stopped it, for example during a call. */
+export type MicrophoneState = "off" | "on" | "muted" | "suspended" | "refused";
+export type MicrophoneReason = "denied" | "missing" | "busy" | "insecure" | "unreachable" | "failed";
+/**
+ * `blocked`: the browser waits for a gesture before it plays anything. `suspended`, `interrupted`: stopped while it ran,
+ * the latter by the system (Safari). Unheard audio waits in all three, and plays once audio runs again. `closed`: no
+ * conversation, or its audio is just being opened.
+ */
+export type OutputState = "running" | "suspended" | "blocked" | "interrupted" | "closed";
 export type Role = "user" | "assistant";
 export type ContextOutcome = "hidden" | "waited" | "local" | "late" | "none";
 
@@ -26,7 +33,10 @@ export interface VoiceOptions {
 }
 
 export interface VoiceError {
-  /** As in the protocol; also `unreachable`, `closed`, `resumed_elsewhere`, `token_unavailable`, `audio_unavailable`. */
+  /**
+   * As in the protocol; also `unreachable`, `closed`, `resumed_elsewhere`, `token_unavailable`, `audio_unavailable`
+   * (this browser or page cannot play sound), `worklet_missing` (`workletBase` is wrong).
+   */
   code: string;
   message: string;
   /** Seconds until another attempt may succeed. */
@@ -48,6 +58,17 @@ export interface Position {
   playedMs: number;
 }
 
+export interface VoiceDevice {
+  deviceId: string;
+  label: string;
+}
+
+/** Empty until the microphone is allowed; `outputs` is always empty where the browser offers no choice. */
+export interface VoiceDevices {
+  inputs: VoiceDevice[];
+  outputs: VoiceDevice[];
+}
+
 export interface VoiceEvents {
   state: { state: VoiceState; previous: VoiceState };
   ready: { sessionId: string; expiresAt: Date; resumed: boolean };
@@ -65,14 +86,19 @@ export interface VoiceEvents {
   playback: Position & { type: "playing" | "status" | "silent"; queuedMs: number; underruns: number };
   /** A response was interrupted after `playedMs`. */
   cut: Position & { by: "gateway" | "user" };
-  /** Loudness from 0 to 1, of one side at a time. */
-  level: { input?: number; output?: number };
+  /** Loudness of both sides from 0 to 1, smoothed; at most 20 a second, only while they change. */
+  level: { input: number; output: number };
+  output: { state: OutputState };
+  /** After the microphone was allowed, and when a device comes or goes. */
+  devices: VoiceDevices;
   microphone: { state: MicrophoneState; reason?: MicrophoneReason };
   latency: { roundTripMs: number };
   expiring: { secondsLeft: number };
   /** Nothing has come of the answer for so long; after 30 s an `error` follows. */
   waiting: { seconds: number };
-  /** `error`: the gateway's last `error` event before the close, if there was one. */
+  /** The connection to the model was lost (true) and is there again (false); the conversation goes on. */
+  recovering: { recovering: boolean };
+  /** `error`: the reason, where it is known: the gateway's last `error` event, or `unreachable` before the first `ready`. */
   reconnecting: {
     attempt: number;
     delayMs: number;
@@ -93,11 +119,15 @@ export declare class VoiceClient extends EventTarget {
   readonly isActive: boolean;
   readonly isConnected: boolean;
   readonly microphone: MicrophoneState;
+  readonly outputState: OutputState;
+  readonly devices: VoiceDevices;
   readonly canResume: boolean;
   readonly output: AudioNode | null;
   readonly error: VoiceError | null;
   /** Call it from a click. Resolves once the gateway is ready or has refused; never rejects. */
   start(): Promise<void>;
+  /** Change options; they count from the next connection on, those of devices from the next `start`. */
+  configure(options: Partial<VoiceOptions>): void;
   /** End; the conversation cannot be resumed. */
   stop(): void;
   /** Disconnect; `start` can resume. */
@@ -111,6 +141,9 @@ export declare class VoiceClient extends EventTarget {
   getPassage(id: string): Promise<Passage>;
   setLanguage(bcp47: string): void;
   mute(muted?: boolean): void;
+  /** Let stopped or blocked audio run again; call it from a click. Resolves to whether it plays, within a second. */
+  resumeAudio(): Promise<boolean>;
+  listDevices(): Promise<VoiceDevices>;
   useMicrophone(deviceId?: string): Promise<void>;
   useSpeaker(deviceId: string): Promise<void>;
   addEventListener<K extends keyof VoiceEvents>(
@@ -145,4 +178,4 @@ export declare class PositionReporter {
 }
 export declare function backoffMs(attempt: number, random: number): number;
 export declare function decodeBase64(text: string): ArrayBuffer;
-export declare function microphoneReason(error: { name: string }): MicrophoneReason;
+export declare function microphoneReason(error: { name: string; code?: unknown }): MicrophoneReason;

@@ -10,26 +10,24 @@
  */
 
 import { Connection } from "./connection.js";
-import { Microphone } from "./microphone.js";
 import { Passages } from "./passages.js";
+import { positionEvent } from "./positions.js";
 import { Responses } from "./responses.js";
-import { Speaker } from "./speaker.js";
+import { Sound } from "./sound.js";
+import { stateOf } from "./states.js";
 
-export { backoffMs } from "./connection.js";
+export { backoffMs } from "./retry.js";
 export { microphoneReason } from "./microphone.js";
 export { PositionReporter } from "./positions.js";
 export { decodeBase64 } from "./responses.js";
-
-/** The states a conversation is in; see `VoiceClient.state`. */
-export const STATES = Object.freeze(["idle", "connecting", "listening", "thinking", "speaking", "error"]);
+export { STATES } from "./states.js";
 
 export class VoiceClient extends EventTarget {
   #options;
   #connection;
-  #microphone;
   #passages;
   #responses;
-  #speaker;
+  #sound;
   #wanted = false;
   #state = "idle";
   #error = null;
@@ -39,40 +37,32 @@ export class VoiceClient extends EventTarget {
   constructor(options = {}) {
     super();
     this.#options = { microphone: true, jitterMs: 80, ...options };
+    this.#sound = new Sound(this.#options, {
+      frame: (pcm) => this.#connection.sendAudio(pcm),
+      position: (...where) => this.#connection.send(positionEvent(...where)),
+      playback: (detail) => this.#onPlayback(detail),
+      output: (state) => this.#emit("output", { state }),
+      microphone: (detail) => this.#emit("microphone", detail),
+      level: (levels) => this.#emit("level", levels),
+      devices: (list) => this.#emit("devices", list),
+    });
     this.#connection = new Connection(this.#options, {
+      prepare: () => this.#sound.speaker.load(),
       event: (event) => this.#onEvent(event),
-      ready: (detail) => {
-        this.#emit("ready", detail);
-        this.#settle();
-      },
+      ready: (detail) => this.#onReady(detail),
       latency: (detail) => this.#emit("latency", detail),
       problem: (error) => this.#emit("error", error),
-      lost: () => {
-        this.#responses.abandon();
-        this.#passages.abandon();
-      },
-      reconnecting: (detail) => {
-        this.#emit("reconnecting", detail);
-        this.#update();
-      },
+      lost: () => [this.#responses, this.#passages].forEach((each) => each.abandon()),
+      reconnecting: (detail) => this.#tell("reconnecting", detail),
       fresh: () => this.#emit("fresh", {}),
       ended: (reason) => this.#leave(reason),
-      failed: (error) => this.#fail(error),
+      failed: (error) => this.#finish(error, "error", error),
     });
     this.#passages = new Passages((event) => this.#connection.send(event));
-    this.#microphone = new Microphone(this.#options, {
-      frame: (pcm) => this.#connection.sendAudio(pcm),
-      level: (level) => this.#emit("level", { input: level }),
-      changed: (detail) => this.#emit("microphone", detail),
-    });
-    this.#speaker = new Speaker(this.#options, {
-      position: (itemId, playedMs, isFinal) => this.#report(itemId, playedMs, isFinal),
-      playback: (detail) => this.#onPlayback(detail),
-    });
     this.#responses = new Responses((type, detail) => this.#emit(type, detail), {
-      push: (itemId, pcm) => this.#speaker.push(itemId, pcm),
-      end: (itemId) => this.#speaker.end(itemId),
-      flush: (event) => this.#flush(event),
+      push: (itemId, pcm) => this.#sound.speaker.push(itemId, pcm),
+      end: (itemId) => this.#sound.speaker.end(itemId),
+      flush: async (id) => this.#tell("cut", { by: "gateway", ...(await this.#sound.speaker.flush(id)) }),
     });
   }
 
@@ -89,9 +79,19 @@ export class VoiceClient extends EventTarget {
     return this.#connection.isReady;
   }
 
-  /** `off`, `on`, `muted` or `refused`. */
+  /** `off`, `on`, `muted`, `suspended` or `refused`. */
   get microphone() {
-    return this.#microphone.state;
+    return this.#sound.microphone.state;
+  }
+
+  /** `running`, `suspended`, `blocked`, `interrupted` or `closed`. */
+  get outputState() {
+    return this.#sound.speaker.state;
+  }
+
+  /** The devices that may be chosen, as in the `devices` event. */
+  get devices() {
+    return this.#sound.devices;
   }
 
   /** Whether there is a resume token of an earlier connection. */
@@ -101,7 +101,7 @@ export class VoiceClient extends EventTarget {
 
   /** The AudioNode of all audio that is played, for meters and recorders; null before `start`. */
   get output() {
-    return this.#speaker.output;
+    return this.#sound.speaker.output;
   }
 
   /** The error, as in the `error` event; null unless the state is `error`. */
@@ -116,20 +116,20 @@ export class VoiceClient extends EventTarget {
   async start() {
     if (this.#wanted) return;
     this.#wanted = true;
-    this.#microphone.open();
     this.#update();
-    const settled = new Promise((resolve) => {
-      this.#settle = resolve;
-    });
+    const settled = new Promise((resolve) => (this.#settle = resolve));
     try {
-      const isOpen = await this.#speaker.open(); // first: only a context made within the click may play
-      if (isOpen && this.#options.microphone) this.#microphone.use();
-      if (isOpen) this.#connection.open();
+      this.#sound.open(); // at once: only a context made within the click may play
+      this.#connection.open();
     } catch (error) {
-      const message = `This browser cannot play sound here (${error.message}).`;
-      this.#fail({ code: "audio_unavailable", message, retryAfter: null, closeCode: null, isFatal: true });
+      this.#connection.fail(error);
     }
     await settled;
+  }
+
+  /** Change options: they count from the next connection on, those of devices from the next `start`. */
+  configure(options) {
+    Object.assign(this.#options, options);
   }
 
   /** End the conversation; it cannot be resumed. */
@@ -145,20 +145,17 @@ export class VoiceClient extends EventTarget {
 
   /** Interrupt the response, here and at the gateway. */
   async interrupt() {
-    this.#responses.drop();
-    this.#responses.isThinking = false;
-    const { itemId, playedMs } = await this.#speaker.interrupt();
+    this.#responses.drop(false);
+    const { itemId, playedMs } = await this.#sound.speaker.interrupt();
     this.#connection.send({ type: "interrupt", ...(itemId && { item_id: itemId, played_ms: playedMs }) });
-    this.#emit("cut", { by: "user", itemId, playedMs });
-    this.#update();
+    this.#tell("cut", { by: "user", itemId, playedMs });
   }
 
   /** Send a typed question, which interrupts a response. Returns false without a connection. */
   sendText(text) {
     if (!text.trim() || !this.#connection.isReady) return false;
-    this.#responses.drop();
     this.#connection.send({ type: "text.input", text });
-    this.#responses.isThinking = true;
+    this.#responses.drop(true);
     this.#update();
     return true;
   }
@@ -175,84 +172,76 @@ export class VoiceClient extends EventTarget {
 
   /** Stop or continue to send microphone audio; the device stays open. */
   mute(muted = true) {
-    this.#microphone.mute(muted);
+    this.#sound.microphone.mute(muted);
   }
 
-  /** Use another microphone; also requests permission again after a refusal. */
+  /** Let stopped or blocked audio run again; call it from a click. Resolves to whether it plays. */
+  resumeAudio() {
+    return this.#sound.wake();
+  }
+
+  /** List the devices now; a `devices` event follows too. */
+  listDevices() {
+    return this.#sound.listDevices();
+  }
+
+  /** Use another microphone; also asks for permission again after a refusal. */
   async useMicrophone(deviceId) {
     this.#options.deviceId = deviceId;
     this.#options.microphone = true;
-    if (this.#wanted) await this.#microphone.use();
+    if (this.#wanted) await this.#sound.microphone.use();
   }
 
   /** Play through another device, if the browser supports it (`AudioContext.setSinkId`). */
-  async useSpeaker(deviceId) {
-    this.#options.sinkId = deviceId;
-    await this.#speaker.use(deviceId);
+  useSpeaker(deviceId) {
+    return this.#sound.useSpeaker(deviceId);
+  }
+
+  #onReady(detail) {
+    this.#sound.microphone.retry();
+    this.#emit("ready", detail);
+    this.#settle();
   }
 
   #onEvent(event) {
     if (!this.#passages.handle(event)) this.#responses.handle(event);
-    this.#emit("event", event);
-    this.#update();
+    this.#tell("event", event);
   }
 
   #leave(reason) {
-    if (!this.#wanted && this.#state === "idle") return;
-    this.#close();
-    this.#error = null;
-    this.#update();
-    this.#emit("ended", { reason });
-    this.#settle();
+    if (this.#wanted || this.#state !== "idle") this.#finish(null, "ended", { reason });
   }
 
-  #fail(error) {
-    this.#close();
-    this.#error = error;
-    this.#update();
-    this.#emit("error", error);
-    this.#settle();
-  }
-
-  #close() {
+  #finish(error, type, detail) {
     this.#wanted = false;
     this.#connection.close();
-    this.#microphone.close();
-    this.#speaker.close();
-  }
-
-  async #flush({ item_id: itemId }) {
-    this.#emit("cut", { by: "gateway", ...(await this.#speaker.flush(itemId)) });
+    this.#sound.close();
+    this.#error = error;
     this.#update();
+    this.#emit(type, detail);
+    this.#settle();
   }
 
-  #onPlayback({ level, ...detail }) {
+  #onPlayback(detail) {
     this.#responses.isThinking &&= detail.type !== "playing";
-    this.#emit("level", { output: level });
     if (detail.type !== "flushed") this.#emit("playback", detail);
     this.#update();
   }
 
-  #report(itemId, playedMs, isFinal) {
-    const event = { type: "playback.position", item_id: itemId, played_ms: Math.round(playedMs * 10) / 10 };
-    this.#connection.send(isFinal ? { ...event, flushed: true } : event);
+  /** An event after which the state may be another. */
+  #tell(type, detail) {
+    this.#emit(type, detail);
+    this.#update();
   }
 
   #update() {
-    const state = this.#currentState();
+    if (this.#wanted) this.#error = null;
+    const facts = [this.#connection.isReady, this.#sound.speaker.isPlaying, this.#responses.isThinking];
+    const state = stateOf(this.#wanted, this.#error, ...facts);
     if (state === this.#state) return;
     const previous = this.#state;
     this.#state = state;
     this.#emit("state", { state, previous });
-  }
-
-  #currentState() {
-    if (this.#error && !this.#wanted) return "error";
-    this.#error = null;
-    if (!this.#wanted) return "idle";
-    if (!this.#connection.isReady) return "connecting";
-    if (this.#speaker?.isPlaying) return "speaking";
-    return this.#responses.isThinking ? "thinking" : "listening";
   }
 
   #emit(type, detail) {
