@@ -157,9 +157,18 @@ def test_brackets_in_a_message_reach_the_terminal_F55(extra: str, capsys: pytest
 def test_a_key_of_openai_is_used_by_the_demo_and_its_price_is_said_F51(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_REALTIME_URL", raising=False)
     assert upstream_in_words(load_settings({"OPENAI_API_KEY": "sk-a"})) == (
-        "OpenAI's gpt-realtime-2.1 answers, with your OPENAI_API_KEY: about 0.10 USD for a minute. "
-        "`--embedded` uses the model of this machine, which costs nothing."
+        "OpenAI's gpt-realtime-2.1 answers, with your OPENAI_API_KEY: about 0.10 USD for a minute "
+        "(mean of ten lively minutes, prices of 2026-11-17). `--embedded` uses the model of this machine, which "
+        "costs nothing."
     )
+    free = upstream_in_words(load_settings({"OPENAI_API_KEY": "sk-a", "VOICE_PRICES_FILE": "free"}))
+    assert "OPENAI_API_KEY: free, as VOICE_PRICES_FILE says." in free
+
+
+@pytest.mark.parametrize(("command", "address"), [("serve", "0.0.0.0:PORT"), ("demo", "127.0.0.1:PORT")])
+def test_a_command_says_where_it_listens_with_PORT_F53(command: str, address: str) -> None:
+    _, stdout, _ = run(command, "--help")
+    assert f"[default: BIND, else {address}, else 127.0.0.1:8000]" in " ".join(stdout.split())
 
 
 def test_a_certificate_that_is_none_is_named() -> None:

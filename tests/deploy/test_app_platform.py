@@ -28,6 +28,7 @@ FILLED_IN = {
     "METRICS_TOKEN": "5f4e3d2c1b0a99887766",
     "WEAVIATE_URL": "https://example.weaviate.cloud",
     "WEAVIATE_API_KEY": "key",
+    "RAG_ALPHA": "0",
 }
 OF_THE_PLATFORM = {
     "valkey.DATABASE_URL": "rediss://default:secret@db.example.com:25061",

@@ -27,6 +27,7 @@ def test_the_documents_are_imported_before_the_first_question_F54(tmp_path: Path
     command = [str(tmp_path) if part == mounted else part for part in service["command"]]
     assert str(tmp_path) in command
     with WeaviateServer() as weaviate:
+        weaviate.schemas.clear()  # a new Weaviate has no collection
         environ = {name: str(text) for name, text in service["environment"].items() if "$" not in str(text)}
         assert environ["WEAVIATE_URL"] == "http://weaviate:8080"
         inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
@@ -40,6 +41,7 @@ def test_the_documents_are_imported_before_the_first_question_F54(tmp_path: Path
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        assert weaviate.schemas["Document"]["vectorizer"] == "none"
         assert [each["content"] for each in weaviate.objects.values()] == ["34 degrees in the first week."]
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import structlog
 
+from voice_trio.settings.service import DEFAULT_PORT
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from voice_trio.settings import Settings
 
 WILDCARDS = ("0.0.0.0", "::")
@@ -16,11 +20,11 @@ CONSOLE_OFF = "off; VOICE_CONSOLE=true serves it"
 
 log = structlog.get_logger(__name__)
 
-bind_option = click.option(
-    "--bind",
-    metavar="HOST:PORT",
-    help="Where to listen; port 0 for any.  [default: BIND, else 0.0.0.0:PORT, else 127.0.0.1:8000]",
-)
+
+def bind_option(with_port: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option `--bind`; `with_port` says where the command listens if PORT is set and BIND is not."""
+    text = f"Where to listen; port 0 for any.  [default: BIND, else {with_port}, else 127.0.0.1:{DEFAULT_PORT}]"
+    return click.option("--bind", metavar="HOST:PORT", help=text)
 
 
 def place(address: tuple[str, int]) -> str:

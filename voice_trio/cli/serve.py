@@ -26,7 +26,7 @@ NO_REDIS = (
 
 
 @click.command()
-@bind_option
+@bind_option("0.0.0.0:PORT")
 @click.option(
     "--workers",
     type=click.IntRange(min=1),

@@ -28,8 +28,8 @@ SAFE_CLIENT_SETTINGS = (
 """What a client of `/v1/realtime` may set by default; VOICE_CLIENT_CONFIG overrides it."""
 QUESTIONS_MAX = 3
 QUESTION_CHARS_MAX = 200
-DEFAULT_BIND = "127.0.0.1:8000"
-"""Where the server listens if no variable says more: only this machine reaches it."""
+DEFAULT_PORT = 8000
+"""Where a server listens if no variable says more: on 127.0.0.1, so that only this machine reaches it."""
 CLIENT_SETTINGS = (*SAFE_CLIENT_SETTINGS, "noise_reduction", "reasoning", "transcription_model")
 
 
@@ -237,7 +237,7 @@ class Web(Group):
         """`HOST:PORT`: of BIND, else all addresses with PORT, else port 8000 of this machine only."""
         if self.bind is not None:
             return self.bind
-        return f"0.0.0.0:{self.port}" if self.port is not None else DEFAULT_BIND
+        return f"0.0.0.0:{self.port}" if self.port is not None else f"127.0.0.1:{DEFAULT_PORT}"
 
 
 class Observability(Group):

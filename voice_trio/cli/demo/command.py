@@ -39,7 +39,7 @@ from voice_trio.observability.logs import configure_logs
 from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
 from voice_trio.settings.price_table import FREE
-from voice_trio.settings.service import DEFAULT_BIND
+from voice_trio.settings.service import DEFAULT_PORT
 
 if TYPE_CHECKING:
     import socket
@@ -64,7 +64,7 @@ SECRET_FILE = "demo-secret"
 
 
 @click.command()
-@bind_option
+@bind_option("127.0.0.1:PORT")
 @click.option("--embedded", is_flag=True, help="The model of this machine, also where OPENAI_API_KEY is set.")
 @click.pass_context
 def demo(ctx: click.Context, bind: str | None, embedded: bool) -> None:
@@ -84,7 +84,7 @@ def demo(ctx: click.Context, bind: str | None, embedded: bool) -> None:
             defaults["VOICE_CONSOLE_QUESTIONS"] = "|".join(QUESTIONS.values())  # the handbook answers them
         queue_standard_streams()  # a terminal stops with Ctrl-S
         configure_logs(settings.observability)
-        listener = open_listener(bind or settings.web.bind or DEFAULT_BIND)
+        listener = open_listener(bind or settings.web.bind or f"127.0.0.1:{settings.web.port or DEFAULT_PORT}")
         _fill(settings.retrieval.knowledge_path)
         is_embedded = embedded or not any(environ.get(name) for name in (UPSTREAM_VARIABLE, KEY_VARIABLE))
         exit_code = trio.run(_serve, listener, defaults, environ, is_embedded)
@@ -177,9 +177,14 @@ def upstream_in_words(settings: Settings) -> str:
     upstream = settings.upstream
     if os.environ.get(UPSTREAM_VARIABLE):
         return f"The model is at {upstream.url} ({UPSTREAM_VARIABLE})."
-    usd = minute_cost(load_prices(settings.limits.prices_file), upstream.model, upstream.transcription_model)
+    prices = load_prices(settings.limits.prices_file)
+    if prices.dated is None:
+        price = "free, as VOICE_PRICES_FILE says"
+    else:
+        usd = minute_cost(prices, upstream.model, upstream.transcription_model)
+        price = f"about {usd:.2f} USD for a minute (mean of ten lively minutes, prices of {prices.dated})"
     return (
-        f"OpenAI's {upstream.model} answers, with your {KEY_VARIABLE}: about {usd:.2f} USD for a minute. "
+        f"OpenAI's {upstream.model} answers, with your {KEY_VARIABLE}: {price}. "
         "`--embedded` uses the model of this machine, which costs nothing."
     )
 
