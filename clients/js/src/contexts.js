@@ -112,7 +112,7 @@ export class SoundError extends Error {
  */
 export async function loadWorklet(context, url, attempt) {
   if (!context.audioWorklet) throw new SoundError("audio_unavailable", "Sound needs a secure page (https).");
-  const address = new URL(url);
+  const address = new URL(url, globalThis.location?.href); // Turbopack's URLs have no origin
   if (attempt) address.searchParams.set("attempt", attempt);
   try {
     await context.audioWorklet.addModule(address);
