@@ -129,15 +129,17 @@ def test_prune_deletes_what_is_gone_from_this_folder_only_F49(
     for gone in (folder / "hens.md", tmp_path / "docs2" / "docs2.md", tmp_path / "other" / "other.md"):
         gone.unlink()
     (folder / "new.md").write_text("Quail are small.")
+    assert "The files of 1 document with 1 passage are gone from there; --prune deletes" in run("import", folder).output
+    (folder / "newer.md").write_text("Turkeys are large.")
     dry = run("import", folder, "--prune", "--dry-run")
     assert "would delete" in dry.output
     assert "hens.md" in dry.output
-    assert set(listed(run)) == {"hens.md", "ducks.md", "docs2.md", "other.md"}
+    assert set(listed(run)) == {"new.md", "hens.md", "ducks.md", "docs2.md", "other.md"}
     done = run("import", folder, "--prune")
     assert done.exit_code == 0
-    assert "1 imported (1 passage), 1 unchanged" in done.output
+    assert "1 imported (1 passage), 2 unchanged" in done.output
     assert "1 document with 1 passage deleted" in done.output
-    assert set(listed(run)) == {"new.md", "ducks.md", "docs2.md", "other.md"}
+    assert set(listed(run)) == {"new.md", "newer.md", "ducks.md", "docs2.md", "other.md"}
 
 
 def test_prune_asks_before_it_empties_a_folder_F49(run: Callable[..., Result], folder: Path) -> None:

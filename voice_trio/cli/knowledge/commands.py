@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from voice_trio.conversation.retrieval.passage import Passage
     from voice_trio.knowledge.importing.messages import ReadProgress
     from voice_trio.knowledge.sqlite.base import KnowledgeStats
+    from voice_trio.knowledge.stored_documents import StoredDocument
 
 
 @click.group()
@@ -95,6 +96,8 @@ def import_command(
             is_whole = _import(found, place, new, console)
         if prune:
             _prune(place, found.documents, folders, dry_run=dry_run, yes=yes)
+        elif not place.is_weaviate:  # there it would read the whole collection
+            _say_what_is_gone(place, found.documents, folders)
     if not is_whole:
         raise click.exceptions.Exit(1)
 
@@ -125,10 +128,23 @@ def _check_collection(target: WeaviateTarget) -> None:
         click.echo(f"Created the collection {printable(target.name)}; its vectorizer: {printable(modules)}")
 
 
-def _prune(place: KnowledgePlace, found: list[DocumentFile], folders: list[Path], *, dry_run: bool, yes: bool) -> None:
+def _say_what_is_gone(place: KnowledgePlace, found: list[DocumentFile], folders: list[Path]) -> None:
+    _, gone = _gone(place, found, folders)
+    if gone:
+        click.echo(f"The files of {counted(gone)} are gone from there; --prune deletes these documents.")
+
+
+def _gone(
+    place: KnowledgePlace, found: list[DocumentFile], folders: list[Path]
+) -> tuple[list[StoredDocument], list[StoredDocument]]:
+    """What the base has of `folders`, and what of it has no file there any more."""
     there = {document_key(each.key) for each in found if not each.problem}
     stored = [each for each in place.documents() if any(is_below(each.path, folder) for folder in folders)]
-    gone = [each for each in stored if each.key not in there]
+    return stored, [each for each in stored if each.key not in there]
+
+
+def _prune(place: KnowledgePlace, found: list[DocumentFile], folders: list[Path], *, dry_run: bool, yes: bool) -> None:
+    stored, gone = _gone(place, found, folders)
     if dry_run:
         for each in gone:
             click.echo(f"would delete {each.short_key}  {printable(each.path)}")
