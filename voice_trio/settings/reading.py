@@ -7,6 +7,7 @@ Knows how variables are read, validated, masked and displayed. `settings.access`
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
 ECHO_CHARS_MAX = 80
 NEAR_NAME_CHARS_MIN = 8
 """Shorter names are like each other by accident."""
+
+_OF_OTHERS = frozenset(
+    (
+        # The SDKs of OpenAI, Sentry and Weaviate read these themselves.
+        *("OPENAI_API_BASE", "OPENAI_API_TYPE", "OPENAI_API_VERSION", "OPENAI_BASE_URL", "OPENAI_DEFAULT_MODEL"),
+        *("SENTRY_DEBUG", "SENTRY_RELEASE", "WEAVIATE_CLUSTER_URL"),
+    )
+)
+_SERVICE_LINK = re.compile(r"_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)$")
+"""Ends of names by which Kubernetes tells each container of each Service, also of one named `voice-trio` or `redis`."""
 
 
 class Group(BaseSettings):
@@ -103,7 +114,9 @@ def unknown_name_warnings(given: Collection[str], known: Sequence[str], prefixes
 
     That is a name with one of `prefixes`, or one like the name of a variable that is not set.
     """
-    for name in sorted(set(given) - set(known)):
+    for name in sorted(set(given) - set(known) - _OF_OTHERS):
+        if _SERVICE_LINK.search(name):
+            continue
         if name.startswith(prefixes):
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
             hint = f"; did you mean {near[0]}?" if near else ""

@@ -191,7 +191,7 @@ def stats_command(base: Path) -> None:
     console.print(f"Documents    {stats.documents:,}")
     console.print(f"Passages     {stats.chunks:,}")
     console.print(f"Size         {stats.size_bytes / 1e6:,.1f} MB")
-    console.print(f"Last import  {stats.last_import} UTC")
+    console.print(Text(f"Last import  {stats.last_import} UTC"))
 
 
 async def _search(base: Path, question: str, limit: int) -> tuple[KnowledgeStats, tuple[Passage, ...]]:
