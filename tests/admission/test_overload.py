@@ -101,7 +101,7 @@ def test_a_few_sessions_are_not_the_cause_of_a_lag_and_none_can_be_delayed() -> 
 
 
 def test_as_sessions_are_added_the_door_closes_before_anyone_is_late() -> None:
-    """The lag of each number of sessions is the measured one of docs/operations.md, P50 and P95 between its rows."""
+    """The lag of each number of sessions is the measured one of docs/capacity.md, P50 and P95 between its rows."""
     capacity = Capacity(300)
     for session in range(300):
         p95 = 0.0005 * 1.07**session  # 40 sessions: 7 ms; 60: 29 ms

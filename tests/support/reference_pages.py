@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.reference_cli import cli_page
+from tests.support.reference_dialogue import dialogue_page
 from tests.support.reference_http import http_page
 from tests.support.reference_metrics import metrics_page
 
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 NOTICE = "<!-- Written by `python -m tests.support.reference_pages`. Edit its sources, then run it. -->\n"
-MAKERS: dict[str, Callable[[], str]] = {"cli.md": cli_page, "http.md": http_page, "metrics.md": metrics_page}
+MAKERS: dict[str, Callable[[], str]] = {
+    "cli.md": cli_page,
+    "dialogue.md": dialogue_page,
+    "http.md": http_page,
+    "metrics.md": metrics_page,
+}
 
 
 def page_text(name: str) -> str:

@@ -7,7 +7,7 @@ import math
 from voice_trio import limits
 
 # Which delay counts. Under load the lag of an event loop has a long tail: its median stays below 3 ms when one response
-# in two is late already (docs/operations.md, "Capacity"). So the tail decides, the P95 of the last seconds. A single
+# in two is late already (docs/capacity.md). So the tail decides, the P95 of the last seconds. A single
 # long step is one sample of a hundred, and does not count. The second sign is a bottleneck behind the loop, as a full
 # network link: then frames of many sessions wait at once. A few clients that read slowly are no such sign.
 
