@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -21,7 +22,7 @@ import platformdirs
 import pytest
 import trio
 
-from tests.support.deployment import SCRIPTS, free_port, http, model_on_tcp
+from tests.support.deployment import SCRIPTS, free_port, gateway, http, model_on_tcp
 from tests.support.weaviate_server import WeaviateServer
 from voice_trio.cli import COMMANDS
 
@@ -185,6 +186,24 @@ def test_documents_for_app_platform_are_imported_when_pasted_F53(shell: Shell) -
     kept = shell.folder / "voice-trio.secrets"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert "JWT_SECRET=" in shell.run(". ./voice-trio.secrets; env")
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="SKIPPED LOUDLY: no promtool here (Debian: prometheus)")
+async def test_prometheus_is_configured_when_pasted_F54(shell: Shell, tmp_path: Path) -> None:
+    page = "docs/how-to/monitoring.md"
+    making = block_with(page, "METRICS_TOKEN=$(openssl")
+    shell.run(making)
+    token = (shell.folder / "deploy" / "metrics-token").read_text("utf-8")
+    with trio.fail_after(30):
+        async with gateway(tmp_path, METRICS_TOKEN=token) as deployment:
+            asking = block_with(page, "grep voice_trio_places").replace(":8000", f":{deployment.port}")
+            assert "voice_trio_places 120.0" in await trio.to_thread.run_sync(
+                lambda: shell.run(asking, METRICS_TOKEN=token)
+            )
+    *configuring, _starting = block_with(page, "promtool check config").splitlines()
+    told = shell.run("\n".join(configuring))
+    assert "prometheus.yml is valid" in told
+    assert '["127.0.0.1:8000"]' in (shell.folder / "deploy" / "prometheus.yml").read_text("utf-8")
 
 
 def test_the_files_for_nginx_and_compose_are_made_when_pasted_F54(shell: Shell) -> None:
