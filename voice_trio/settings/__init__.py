@@ -2,7 +2,7 @@
 
 Environment variables have flat, public names; here they are grouped by the part that reads them. Wrong values prevent
 the start with one `ConfigurationError` that lists every fault by variable name. An empty variable counts as unset.
-`python -m voice_trio.settings` prints the table of docs/configuration.md.
+`python -m voice_trio.settings` prints the tables of docs/configuration.md.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ __all__ = [
     "Web",
     "all_variables",
     "load_settings",
-    "markdown_table",
+    "markdown_tables",
     "variable_groups",
 ]
 
@@ -156,11 +156,13 @@ def variable_groups() -> Iterator[tuple[str, tuple[Variable, ...]]]:
         yield (group.__doc__ or "").partition("\n")[0], variables_of(group)
 
 
-def markdown_table() -> str:
-    """The table of docs/configuration.md as Markdown."""
-    rows = ["| variable | default | meaning |", "|---|---|---|"]
-    rows += [f"| `{variable.name}` | {variable.default} | {variable.meaning} |" for variable in all_variables()]
-    return "\n".join(rows) + "\n"
+def markdown_tables() -> dict[str, str]:
+    """The tables of docs/configuration.md as Markdown, by what their group of variables is about."""
+    header = "| variable | default | meaning |\n|---|---|---|\n"
+    return {
+        about: header + "".join(f"| `{each.name}` | {each.default} | {each.meaning} |\n" for each in variables)
+        for about, variables in variable_groups()
+    }
 
 
 def _read_instructions(voice: Assistant) -> tuple[str, list[Fault]]:
