@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.browser_driver import ask_in_writing, logged, start_talking, wait_for_state, wait_until
+from tests.support.browser_driver import (
+    ask_in_writing,
+    logged,
+    start_talking,
+    wait_for_state,
+    wait_until,
+    wait_until_open,
+)
 from tests.support.deployment import free_port
 
 if TYPE_CHECKING:
@@ -135,10 +142,11 @@ def test_an_interruption_while_suspended_is_reported_where_playback_stood_F29(
 def test_a_microphone_that_is_taken_muted_or_unplugged_is_said_and_replaced_F29(
     driver: BrowserDriver, gateway: BrowserGateway
 ) -> None:
-    page = driver.open(gateway.port)
+    page = driver.open(gateway.port, script="navigator.audioSession = { type: 'auto' };")
     page.evaluate(_SYSTEM)
     start_talking(page)
     wait_until(page, "voiceTrio.microphone === 'on'")
+    assert page.evaluate("navigator.audioSession.type") == "play-and-record"
     page.evaluate(
         """() => {
           Object.defineProperty(tracks[0], "muted", { configurable: true, get: () => true });
@@ -165,7 +173,52 @@ def test_a_microphone_that_is_taken_muted_or_unplugged_is_said_and_replaced_F29(
     )
     wait_until(page, "tracks.length === 3 && voiceTrio.microphone === 'on'")
     assert states(page, "microphone") == ["on", "suspended", "on", "suspended", "on"]
+    page.evaluate("() => dispatchEvent(new PageTransitionEvent('pagehide'))")
+    wait_until_open(page, sockets=0, microphones=0, contexts=0)
+    assert page.evaluate("[voiceTrio.state, voiceTrio.canResume, navigator.audioSession.type]") == [
+        "idle",
+        True,
+        "auto",
+    ]
     assert driver.console_errors == []
+
+
+def test_a_chosen_device_is_left_while_it_is_unplugged_and_used_again_F29(
+    driver: BrowserDriver, gateway: BrowserGateway
+) -> None:
+    page = driver.open(gateway.port)
+    page.evaluate(_SYSTEM)
+    page.evaluate(
+        """() => {
+          window.plugged = { audioinput: ["desk", "headset"], audiooutput: ["desk", "headset"] };
+          window.sinks = [];
+          window.asked = [];
+          AudioContext.prototype.setSinkId = async (id) => { sinks.push(id); };
+          navigator.mediaDevices.enumerateDevices = async () => Object.entries(plugged).flatMap(([kind, ids]) =>
+            ids.map((deviceId) => ({ kind, deviceId, label: deviceId })));
+          const given = navigator.mediaDevices.getUserMedia;
+          navigator.mediaDevices.getUserMedia = async ({ audio: { deviceId, ...audio } }) => {
+            asked.push(deviceId?.exact ?? "");
+            if (deviceId && !plugged.audioinput.includes(deviceId.exact)) throw new DOMException("", "NotFoundError");
+            return given({ audio });
+          };
+          window.change = (ids) => {
+            plugged = { audioinput: ids, audiooutput: ids };
+            navigator.mediaDevices.dispatchEvent(new Event("devicechange"));
+          };
+        }"""
+    )
+    start_talking(page)
+    wait_until(page, "voiceTrio.microphone === 'on' && voiceTrio.devices.outputs.length === 2")
+    page.evaluate("() => voiceTrio.useMicrophone('headset').then(() => voiceTrio.useSpeaker('headset'))")
+    assert page.evaluate("[asked, sinks]") == [["", "headset"], ["headset"]]
+    page.evaluate("() => { change(['desk']); tracks.at(-1).stop(); tracks.at(-1).dispatchEvent(new Event('ended')); }")
+    wait_until(page, "asked.length === 4 && voiceTrio.microphone === 'on'")
+    page.evaluate("() => change(['desk', 'headset'])")
+    wait_until(page, "asked.length === 5 && sinks.length === 3 && voiceTrio.microphone === 'on'")
+    assert page.evaluate("[asked, sinks]") == [["", "headset", "headset", "", "headset"], ["headset", "", "headset"]]
+    page.wait_for_timeout(200)
+    assert page.evaluate("asked.length") == 5
 
 
 def test_a_gateway_that_is_away_is_unreachable_and_found_once_it_is_back_F34(

@@ -215,6 +215,25 @@ describe("small things", () => {
     assert.deepEqual(promised.sort(), [...new Set([...emitted, "ended", "error"])].sort());
   });
 
+  it("is described whole by the page of its API, and so is the hook F57", () => {
+    const page = readFileSync(new URL("../../docs/reference/javascript.md", import.meta.url), "utf8");
+    const [client, hook] = page.split("\n## React\n");
+    const fields = (file, head, pattern) =>
+      [...text(file).split(head)[1].split("\n}")[0].matchAll(pattern)].map(([, name]) => name);
+    const own = [
+      ...fields("voice.d.ts", "interface VoiceOptions", /^ {2}(\w+)\?:/gm),
+      ...fields("voice.d.ts", "interface VoiceEvents", /^ {2}(\w+):/gm),
+      ...fields("voice.d.ts", "class VoiceClient", /^ {2}(?:readonly )?(\w+)[(:<]/gm).filter((name) => name !== "constructor"),
+      ...[...text("voice.d.ts").matchAll(/^export type (?:OutputState|Microphone\w+) = (.*);$/gm)]
+        .flatMap(([, names]) => names.match(/\w+/g)),
+    ];
+    const missing = own.filter((name) => !new RegExp(`\`${name}[\`(]`).test(client));
+    assert.deepEqual(missing, []);
+    const returned = fields("react.d.ts", "interface Voice {", /^ {2}(?:readonly )?(\w+)[(:]/gm);
+    assert.ok(returned.length > 25);
+    assert.deepEqual(returned.filter((name) => !new RegExp(`\`${name}[\`(]`).test(hook)), []);
+  });
+
   it("has words of its own for every refusal in the protocol", () => {
     const page = readFileSync(new URL("../../docs/protocol.md", import.meta.url), "utf8");
     const rows = page.split("An `error` has one of these codes.")[1].split("\n\nEach")[0].split("\n");

@@ -34,8 +34,8 @@ export class Connection {
 
   /**
    * `tell`: {prepare(), event(event), ready(detail), latency(detail), problem(error), lost(), reconnecting(detail),
-   * fresh(), ended(reason), failed(error)}. After `ended` and `failed` it is closed. `prepare` precedes every attempt to
-   * connect; an error with the `code` "unreachable" has it tried again, any other ends.
+   * fresh(), ended(reason), failed(error)}. After `ended` and `failed` it is closed. `prepare` precedes every attempt
+   * to connect: after an error with the `code` "unreachable" there is another one, after any other none.
    */
   constructor(options, tell) {
     this.#options = options;

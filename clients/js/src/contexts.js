@@ -117,7 +117,7 @@ export async function loadWorklet(context, url, attempt) {
   try {
     await context.audioWorklet.addModule(address);
   } catch (error) {
-    throw await loadError(error, url);
+    throw await loadError(error, address);
   }
 }
 

@@ -50,7 +50,7 @@ export interface Voice {
   devices: VoiceDevices;
   /** Whether `startConversation` would resume an earlier conversation. */
   canResume: boolean;
-  /** The newest loudness of both sides, from 0 to 1. One object that changes in place: read it in an animation frame. */
+  /** The newest loudness of both sides, from 0 to 1: one object that changes in place, for animation frames. */
   readonly levels: Readonly<Levels>;
   /** Calls `listener` at most 20 times a second, without a render. For effects. Returns the function that ends it. */
   subscribeLevels(listener: (levels: Levels) => void): () => void;

@@ -18,7 +18,7 @@ export class Speaker {
   #cursor = new PlaybackCursor();
   #still = null;
 
-  /** `tell`: {position(itemId, playedMs, isFinal), playback(detail), changed(state)}; `detail` as in voice.d.ts, and its `level`. */
+  /** `tell`: {position(itemId, playedMs, isFinal), playback(detail), changed(state)}; `detail`: voice.d.ts's and `level`. */
   constructor(options, tell) {
     this.#options = options;
     this.#tell = tell;
@@ -136,7 +136,7 @@ class SpeakerDevice {
   output = null;
   isPlaying = false;
 
-  /** `tell`: {message(message), changed()}; a message is the worklet's and `latencyMs`, until rendered audio is audible. */
+  /** `tell`: {message(message), changed()}; a message is the worklet's, and `latencyMs` until its audio is audible. */
   constructor(options, tell) {
     this.#options = options;
     this.#tell = tell;
@@ -180,7 +180,7 @@ class SpeakerDevice {
     this.#node?.port.postMessage({ type: "end", id });
   }
 
-  /** Stop within a quantum. Resolves with {itemId, playedMs}: the worklet's, else, without an answer in time, `known`. */
+  /** Stop within a quantum. Resolves with {itemId, playedMs} of the worklet, or with `known` if it does not answer. */
   flush(id, known) {
     if (!this.#node) return Promise.resolve(known);
     this.#ticket += 1;

@@ -25,7 +25,7 @@ export const INITIAL = Object.freeze({
   canResume: false,
 });
 
-/** The conversation of that name, one for all components; on a server each call makes another, which is never started. */
+/** The conversation of that name, one for all components. On a server each call makes another, never to be started. */
 export function sharedConversation(name, makeClient = (options) => new VoiceClient(options)) {
   if (!globalThis.document) return new SharedConversation(name, makeClient);
   let shared = conversations.get(name);
@@ -104,7 +104,8 @@ class SharedConversation {
   /** Send a typed question; it appears among the transcripts. */
   sendText(text) {
     const isSent = this.#client?.sendText(text) ?? false;
-    if (isSent) this.#write({ role: "user", itemId: `typed-${this.#places.size}`, responseId: null, text, isFinal: true });
+    const itemId = `typed-${this.#places.size}`;
+    if (isSent) this.#write({ role: "user", itemId, responseId: null, text, isFinal: true });
     return isSent;
   }
 
@@ -144,8 +145,9 @@ class SharedConversation {
     const { error } = this.#snapshot;
     if (state === "speaking") return { waitingSeconds: 0, error: error?.isFatal ? error : null };
     if (state !== "idle" && state !== "error") return {};
-    const microphone = this.#client.microphone;
-    return { microphone, expiresAt: null, secondsLeft: null, reconnecting: null, isRecovering: false, waitingSeconds: 0 };
+    const { expiresAt, secondsLeft, reconnecting, isRecovering, waitingSeconds } = INITIAL;
+    const { microphone } = this.#client;
+    return { microphone, expiresAt, secondsLeft, reconnecting, isRecovering, waitingSeconds };
   }
 
   /** Items keep the order in which they began, though words of the user may come after those of the answer. */

@@ -5,8 +5,8 @@ export type VoiceState = "idle" | "connecting" | "listening" | "thinking" | "spe
 export type MicrophoneState = "off" | "on" | "muted" | "suspended" | "refused";
 export type MicrophoneReason = "denied" | "missing" | "busy" | "insecure" | "unreachable" | "failed";
 /**
- * `blocked`: the browser waits for a gesture before it plays anything. `suspended`, `interrupted`: stopped while it ran,
- * the latter by the system (Safari). Unheard audio waits in all three, and plays once audio runs again. `closed`: no
+ * `blocked`: the browser waits for a gesture before it plays anything. `suspended`, `interrupted`: stopped while it
+ * ran, the latter by the system (Safari). Unheard audio waits in all three, and plays once audio runs again. `closed`: no
  * conversation, or its audio is just being opened.
  */
 export type OutputState = "running" | "suspended" | "blocked" | "interrupted" | "closed";
