@@ -62,7 +62,8 @@ class LineJoiner:
     def learn(self, text: str) -> None:
         """Remember the words of a part of the file."""
         if len(self._words) < WORDS_REMEMBERED_MAX:
-            for word in _WORD.findall(text.lower()):
+            # The halves of a word that is split at a line's end are no words.
+            for word in _WORD.findall(_HYPHENATED.sub(" ", text.lower())):
                 self._words.add(word.replace("\u2010", "-"))
 
     def join(self, lines: str) -> str:

@@ -46,6 +46,10 @@ class Outline:
         if short != heading:
             yield from self.add(heading)
 
+    def leave_sections(self) -> None:
+        """What follows belongs to the document, not to its last section."""
+        self._headings.clear()
+
     def add(self, text: str) -> Iterator[Paragraph]:
         """A paragraph of the section; nothing if `text` is empty."""
         if text.strip():

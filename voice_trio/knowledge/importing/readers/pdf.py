@@ -50,7 +50,7 @@ def read_pdf(source: SourceFile) -> Iterator[Paragraph]:
                 text = page.extract_text()
                 has_picture = not text.strip() and _has_picture(page)
         except PageTooSlow:
-            source.lose(f"page {number}", f"takes more than {limits.DOCUMENT_PAGE_SECONDS_MAX:.0f} s")
+            source.lose(f"page {number}", f"takes more than {limits.DOCUMENT_PAGE_SECONDS_MAX:g} s")
             continue
         except Exception as error:  # pypdf raises what it likes for a broken page; the others are read
             source.lose(f"page {number}", f"{type(error).__name__} {error}")

@@ -76,9 +76,8 @@ def _rows(sheet: Any, formulas: Any, source: SourceFile) -> Iterator[tuple[str, 
             texts.append(text)
         yield f"row {number}", texts
     if without_value:
-        source.lose(
-            f"sheet {sheet.title}", f"{without_value} formulas without a stored value; open and save it in Excel"
-        )
+        count = f"{without_value} formula{'s' * (without_value != 1)}"
+        source.lose(f"sheet {sheet.title}", f"{count} without a stored value; open and save the file in Excel")
 
 
 def _merged_values(sheet: Any) -> dict[tuple[int, int], str]:

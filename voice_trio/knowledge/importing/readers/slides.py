@@ -29,7 +29,7 @@ def read_pptx(source: SourceFile) -> Iterator[Paragraph]:
     try:
         presentation = pptx.Presentation(source.file)
     except (KeyError, ValueError) as error:
-        raise UnreadableDocument(f"not a presentation: {error}"[:200]) from error
+        raise UnreadableDocument("not a PowerPoint presentation") from error
     title = squeezed(presentation.core_properties.title or "")
     if not title or title.lower() == "powerpoint presentation":
         title = source.title

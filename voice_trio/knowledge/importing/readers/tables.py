@@ -33,7 +33,7 @@ def table_paragraphs(rows: Iterable[Row], title: str, source: str) -> Iterator[P
     above: list[Row] = []
     header: Row | None = None
     for row in filled:
-        if _filled_cells(row) > 1:
+        if _filled_cells(row) > 1 or (not above and _names_a_field(row)):
             header = row
             break
         above.append(row)
@@ -103,6 +103,11 @@ def labelled_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Itera
 
 def _filled_cells(row: Row) -> int:
     return sum(bool(squeezed(cell)) for cell in row[1])
+
+
+def _names_a_field(row: Row) -> bool:
+    """Whether the only cell of a row is the name of a column, so that it is the header of a table with one."""
+    return "".join(row[1]).strip().lower() in {*TEXT_FIELDS, *TITLE_FIELDS}
 
 
 def _unnamed(row: Row) -> str:

@@ -61,13 +61,15 @@ def _rows(lines: Iterable[str], delimiter: str, skipped: int) -> Iterator[tuple[
 def _delimiter(sample: list[str]) -> str:
     """The delimiter that splits the most lines, and them most alike."""
 
-    def score(delimiter: str) -> tuple[int, int, int]:
+    def score(delimiter: str) -> tuple[int, int, int, int]:
         try:
             # The last line of the sample may end inside of quotes.
             rows = list(csv.reader(sample, delimiter=delimiter, skipinitialspace=True))
         except csv.Error:
-            return 0, 0, 0
+            return 0, 0, 0, 0
         sizes = [len(row) for row in rows if row]
-        return sum(size > 1 for size in sizes), -len(set(sizes)), sum(sizes)
+        # With a wrong delimiter, the quotes around a cell become part of one.
+        quotes = sum(cell.startswith('"') or cell.endswith('"') for row in rows for cell in row)
+        return sum(size > 1 for size in sizes), -quotes, -len(set(sizes)), sum(sizes)
 
     return max(DELIMITERS, key=score)

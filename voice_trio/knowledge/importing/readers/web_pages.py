@@ -29,16 +29,33 @@ _BLOCKS = HEADINGS | frozenset(
         *("p", "li", "tr", "td", "th", "pre", "blockquote", "dt", "dd", "figure", "figcaption", "caption", "div"),
         *("section", "article", "main", "body", "html", "table", "ul", "ol", "dl", "details", "summary", "address"),
         *("header", "footer", "nav", "aside", "form", "fieldset", "legend", "center", "menu", "dialog", "hr"),
-        *("search", "hgroup", "textarea", "option", "select", "template", "noscript", "label", "svg"),
+        *(
+            "search",
+            "hgroup",
+            "textarea",
+            "option",
+            "select",
+            "object",
+            "video",
+            "template",
+            "noscript",
+            "label",
+            "svg",
+        ),
     )
 )
 # Elements that hold no text of the page, whatever else it has.
-_NEVER_TEXT = frozenset(("script", "style", "head", "iframe", "object", "embed", "audio", "video", "canvas", "rp"))
+_NEVER_TEXT = frozenset(("script", "style", "head", "rp"))
 _LEFT_OUT = {
     "nav": "navigation of web pages",
     "noscript": "text for browsers without scripts",
     "template": "templates of web pages",
     "svg": "drawings in web pages",
+    "audio": "embedded objects in web pages",
+    "canvas": "embedded objects in web pages",
+    "iframe": "embedded objects in web pages",
+    "object": "embedded objects in web pages",
+    "video": "embedded objects in web pages",
     "button": "buttons and choices of web pages",
     "select": "buttons and choices of web pages",
     "datalist": "buttons and choices of web pages",
@@ -52,6 +69,8 @@ def read_html(source: SourceFile) -> Iterator[Paragraph]:
     text = decode_page(source.file.read()).replace("\x00", "")
     parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True)
     root = etree.fromstring(text.encode("utf-8", "replace"), parser) if text.strip() else None
+    if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):
+        source.lose("the page from its deepest part on", "its elements are nested too deeply")
     if root is None:
         return
     title = squeezed(root.findtext(".//head/title") or root.findtext(".//title") or "")

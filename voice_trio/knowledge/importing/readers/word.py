@@ -32,6 +32,7 @@ _MATH_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # the same again for old programs
 _BOX = f"{_W}txbxContent"
 _BREAKS = {f"{_W}tab": " ", f"{_W}br": "\n", f"{_W}cr": "\n", f"{_W}noBreakHyphen": "-"}
+_WITHOUT_BLOCKS = {_FALLBACK, *(f"{_W}{name}" for name in ("sectPr", "pPr", "sdtPr", "tcPr", "del", "moveFrom"))}
 _HEADING = re.compile(r"heading (\d)", re.IGNORECASE)
 
 
@@ -41,7 +42,7 @@ def read_docx(source: SourceFile) -> Iterator[Paragraph]:
     try:
         document = docx.Document(source.file)
     except (KeyError, ValueError) as error:
-        raise UnreadableDocument(f"not a Word document: {error}"[:200]) from error
+        raise UnreadableDocument("not a Word document") from error
     stated = squeezed(document.core_properties.title or "")
     # Word's own templates leave this title in documents that have another one.
     has_title = bool(stated) and stated.lower() not in {"word document", "microsoft word"}
@@ -63,6 +64,7 @@ class _WordDocument:
     def read(self) -> Iterator[Paragraph]:
         yield from self._blocks(self._document.element.body)
         yield from self._outline.end()
+        self._outline.leave_sections()
         for name in ("FOOTNOTES", "ENDNOTES"):
             for part in self._related(getattr(RELATIONSHIP_TYPE, name)):
                 for note in etree.fromstring(part).iterchildren():
@@ -76,7 +78,7 @@ class _WordDocument:
             elif element.tag == f"{_W}tbl":
                 for line in _table_lines(element):
                     yield from self._outline.add(line)
-            elif element.tag not in {f"{_W}sectPr", f"{_W}pPr", f"{_W}sdtPr", f"{_W}tcPr", f"{_W}del", f"{_W}moveFrom"}:
+            elif element.tag not in _WITHOUT_BLOCKS:
                 yield from self._blocks(element)  # a content control, an insertion, a part in another format
 
     def _paragraph(self, element: etree._Element) -> Iterator[Paragraph]:
