@@ -65,16 +65,15 @@ def _answer(request: ReadRequest, descriptor: int, link: socket.socket, memory_b
             file.seek(0)
             _read(source, send)
     except UnreadableDocument as error:
-        return ReadFailed(str(error))
-    except OSError as error:
-        return ReadFailed(error.strerror or str(error) or type(error).__name__, retire=True)
+        return ReadFailed(str(error), _has_grown(memory_bytes))
     except MemoryError:
         return ReadFailed(f"needs more than {memory_bytes / 1e6:,.0f} MB of memory", retire=True)
     except RecursionError:
         return ReadFailed("nested too deeply", retire=True)
     except Exception as error:  # a library's own errors: this file's, whatever they are
-        return ReadFailed(f"cannot be read: {squeezed(f'{type(error).__name__} {error}')[:200]}", retire=True)
-    return ReadDone(retire=_resident_bytes() > RETIRE_SHARE * memory_bytes)
+        reason = squeezed(f"{type(error).__name__} {error}")[:200]
+        return ReadFailed(f"damaged, or not what its name says: {reason}", _has_grown(memory_bytes))
+    return ReadDone(_has_grown(memory_bytes))
 
 
 def _read(source: SourceFile, send: Callable[[ReaderMessage], None]) -> None:
@@ -93,10 +92,10 @@ def _read(source: SourceFile, send: Callable[[ReaderMessage], None]) -> None:
         raise UnreadableDocument(source.lost_parts[0] if source.lost_parts else "there is no text in it")
 
 
-def _resident_bytes() -> int:
-    """Memory in use now. The peak that the system keeps would be that of the program which started this one."""
+def _has_grown(memory_bytes: int) -> bool:
+    # What is in use now: the peak that the system keeps may be that of the program which started this one.
     with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
+        return int(file.read().split()[1]) * resource.getpagesize() > RETIRE_SHARE * memory_bytes
 
 
 def _bound_computing(seconds: int) -> None:

@@ -28,7 +28,7 @@ def check_office_file(source: SourceFile) -> None:
     try:
         with zipfile.ZipFile(source.file) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise UnreadableDocument(f"not an office file: {error}"[:200]) from error
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > UNPACKED_BYTES_MAX or len(entries) > ENTRIES_MAX:
