@@ -18,6 +18,7 @@ from pptx.enum.chart import XL_CHART_TYPE
 _W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 _MC = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
 _BOX = "<w:txbxContent><w:p><w:r><w:t>In a box.</w:t></w:r></w:p></w:txbxContent>"
+_CHART_DATA: Any = CategoryChartData  # without types in the library
 _FOOTNOTES = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"
 
 # What Word writes and the library does not: insertions, deletions, controls and boxes.
@@ -86,7 +87,7 @@ def presentation_file() -> bytes:
     table = slide.shapes.add_table(2, 2, 0, 0, 9999, 9999).table
     for number, text in enumerate(("Week", "Heat", "1", "34")):
         table.cell(number // 2, number % 2).text = text
-    chart = CategoryChartData()
+    chart: Any = _CHART_DATA()
     chart.categories = ["Jan", "Feb"]
     chart.add_series("Eggs", (1, 2.5))
     slide.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, 0, 0, 9, 9, chart)
