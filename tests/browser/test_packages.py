@@ -120,12 +120,15 @@ def visit(browsers: Browsers) -> Iterator[Callable[..., Visit]]:
 
 
 def is_spoken_to(it: Visit) -> None:
-    """A spoken question, its answer aloud, an interruption."""
+    """A spoken question, its answer aloud, the document behind it, an interruption."""
     it.press("Start talking")
     it.shows("listening")
     it.shows("speaking")
     wait_until(it.page, "window.loudest > 0.01")
     assert it.page.locator(".user").inner_text().strip() == QUESTION
+    it.press("Brooding")
+    assert "34 degrees" in it.page.get_by_role("dialog").inner_text()
+    it.page.keyboard.press("Escape")
     it.press("Interrupt")
     it.shows("listening")
     assert it.page.evaluate("sockets.length") == 1
@@ -133,10 +136,11 @@ def is_spoken_to(it: Visit) -> None:
 
 
 def goes_and_comes_back(it: Visit, go: Callable[[], None], come_back: Callable[[], None]) -> None:
-    """Unmounting leaves nothing open; mounting again gives a component that can talk."""
+    """Unmounting leaves nothing open; mounting again gives a component that goes on with the same conversation."""
     go()
     it.has_left_nothing_behind()
     come_back()
+    assert it.page.get_by_role("status").inner_text() == "Press to continue"
     it.press("Start talking")
     it.shows("listening")
     it.page.get_by_label("Your question").fill(QUESTION)

@@ -1,122 +1,89 @@
-import { useEffect, useRef, useState } from "react";
 import { useVoice } from "voice-trio/react";
 
+import { Orb } from "./Orb.jsx";
+import { Question } from "./Question.jsx";
+import { Turns } from "./Turns.jsx";
 import { fetchToken } from "./token.js";
-import { useTurns } from "./useTurns.js";
 
 const URL = import.meta.env.VITE_VOICE_URL ?? "ws://127.0.0.1:8000/v1/ws/voice";
-/** By state: what the page says, and what the round button does. */
-const STATUS = {
-  idle: "Press to talk",
-  connecting: "Connecting …",
-  listening: "Listening",
-  thinking: "Thinking …",
-  speaking: "Speaking. Press to interrupt",
-  error: "Press to try again",
-};
-const ACTIONS = {
-  idle: "Start talking",
-  connecting: "Stop",
-  listening: "Stop",
-  thinking: "Interrupt",
-  speaking: "Interrupt",
-  error: "Start talking",
-};
-const MICROPHONE = "M12 4a2.5 2.5 0 0 1 2.5 2.5v5a2.5 2.5 0 0 1-5 0v-5A2.5 2.5 0 0 1 12 4ZM6.5 11.5a5.5 5.5 0 0 0 11 0M12 17v3";
-const SQUARE = "M7 7h10v10H7Z";
 
 export function Conversation({ onClose }) {
-  const { turns, listeners, addQuestion } = useTurns();
-  const voice = useVoice({ url: URL, token: fetchToken }, listeners);
-  const press = () => {
-    if (voice.state === "idle" || voice.state === "error") voice.startConversation();
-    else if (voice.isSpeaking || voice.state === "thinking") voice.interrupt();
-    else voice.stopConversation();
-  };
-  const ask = (text) => {
-    const isSent = voice.sendText(text);
-    if (isSent) addQuestion(text);
-    return isSent;
-  };
+  const voice = useVoice({ url: URL, token: fetchToken });
   return (
     <section className="panel" aria-label="Assistant" data-state={voice.state}>
-      <header>
-        <h2>Assistant</h2>
-        {voice.isConnected && (
-          <button type="button" className="plain" onClick={voice.stopConversation}>
-            End
-          </button>
-        )}
-        <button type="button" className="plain" aria-label="Close" onClick={onClose}>
-          ✕
-        </button>
-      </header>
-      <Turns turns={turns} />
-      {voice.error && (
-        <p className="error" role="alert">
-          {voice.error.message || voice.error.code}
-        </p>
-      )}
-      <Orb action={ACTIONS[voice.state]} level={voice.audioLevel} onPress={press} />
+      <Head voice={voice} onClose={onClose} />
+      <Turns transcripts={voice.transcripts} passages={voice.context?.passages ?? []} openPassage={voice.getPassage} />
+      <Notice voice={voice} />
+      <Orb state={voice.state} onPress={() => press(voice)} subscribeLevels={voice.subscribeLevels} />
       <p className="status" role="status">
-        {STATUS[voice.state]}
+        {status(voice)}
       </p>
-      <Question isEnabled={voice.isConnected} onAsk={ask} />
+      <Question voice={voice} />
     </section>
   );
 }
 
-function Orb({ action, level, onPress }) {
+function Head({ voice, onClose }) {
+  const isMuted = voice.microphone === "muted";
   return (
-    <button type="button" className="orb" aria-label={action} onClick={onPress}>
-      <span className="orb-light" style={{ "--level": level }}>
-        <svg viewBox="0 0 24 24" aria-hidden="true">
-          <path d={action === "Start talking" ? MICROPHONE : SQUARE} />
-        </svg>
-      </span>
-    </button>
+    <header>
+      <h2>Assistant</h2>
+      {voice.isConnected && (
+        <>
+          <button type="button" className="plain" aria-pressed={isMuted} onClick={() => voice.mute(!isMuted)}>
+            Mute
+          </button>
+          <button type="button" className="plain" onClick={voice.stopConversation}>
+            End
+          </button>
+        </>
+      )}
+      <button type="button" className="plain" aria-label="Close" onClick={onClose}>
+        ✕
+      </button>
+    </header>
   );
 }
 
-function Turns({ turns }) {
-  const last = useRef(null);
-  useEffect(() => {
-    last.current?.scrollIntoView({ block: "end" }); // in newer browsers it returns a promise, which is no clean-up
-  }, [turns]);
-  if (!turns.length) return <p className="hint">“How warm must the brooder be in the first week?”</p>;
+/** What needs the user, if anything does. */
+function Notice({ voice }) {
+  const { error, microphone, microphoneReason, output } = voice;
+  if (output === "blocked" || output === "suspended" || output === "interrupted") {
+    return (
+      <button type="button" className="notice" onClick={voice.resumeAudio}>
+        Turn the sound on
+      </button>
+    );
+  }
+  if (error) return <Alert text={error.message || error.code} />;
+  if (microphone === "refused") return <Alert text={`No microphone (${microphoneReason}). You can type.`} />;
+  return null;
+}
+
+function Alert({ text }) {
   return (
-    <ol className="turns" aria-live="polite">
-      {turns.map(({ itemId, role, text, titles }) => (
-        <li key={itemId} className={role} ref={last}>
-          <p>{text}</p>
-          {titles.length > 0 && (
-            <ul className="sources" aria-label="Documents">
-              {titles.map((title) => (
-                <li key={title}>{title}</li>
-              ))}
-            </ul>
-          )}
-        </li>
-      ))}
-    </ol>
+    <p className="notice" role="alert">
+      {text}
+    </p>
   );
 }
 
-function Question({ isEnabled, onAsk }) {
-  const [text, setText] = useState("");
-  const ask = (event) => {
-    event.preventDefault();
-    if (onAsk(text)) setText("");
-  };
-  return (
-    <form className="question" onSubmit={ask}>
-      <input
-        aria-label="Your question"
-        placeholder={isEnabled ? "Or type a question" : "Start talking to ask"}
-        disabled={!isEnabled}
-        value={text}
-        onChange={(event) => setText(event.target.value)}
-      />
-    </form>
-  );
+function press(voice) {
+  if (voice.state === "idle" || voice.state === "error") voice.startConversation();
+  else if (voice.state === "speaking" || voice.state === "thinking") voice.interrupt();
+  else voice.stopConversation();
+}
+
+function status(voice) {
+  if (voice.isReconnecting) return "Connection lost. Trying again …";
+  if (voice.microphone === "muted" && voice.isListening) return "Muted";
+  if (voice.isListening && voice.secondsLeft !== null) return `Listening. ${voice.secondsLeft} seconds left`;
+  return {
+    idle: voice.canResume ? "Press to continue" : "Press to talk",
+    connecting: "Connecting …",
+    listening: "Listening",
+    thinking: voice.waitingSeconds ? "Still thinking …" : "Thinking …",
+    speaking: "Speaking. Press to interrupt",
+    error: "Press to try again",
+  }[voice.state];
 }
