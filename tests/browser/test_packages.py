@@ -129,6 +129,8 @@ def is_spoken_to(it: Visit) -> None:
     it.press("Brooding")
     assert "34 degrees" in it.page.get_by_role("dialog").inner_text()
     it.page.keyboard.press("Escape")
+    it.page.set_viewport_size({"width": 360, "height": 780})
+    assert it.page.evaluate("document.documentElement.scrollWidth") == 360, "it fits a phone"
     it.press("Interrupt")
     it.shows("listening")
     assert it.page.evaluate("sockets.length") == 1
