@@ -95,6 +95,7 @@ class KnowledgeWriter:
                 self._connection.close()
                 raise
         self._path = path
+        self._is_read = False
 
     def __enter__(self) -> KnowledgeWriter:
         return self
@@ -141,14 +142,20 @@ class KnowledgeWriter:
         with mapping_errors(self._path):
             with self._transaction():
                 self._forget([each.path for each in documents])
-            erase_what_is_due(self._connection, compact=True)
+            if not erase_what_is_due(self._connection, compact=True):
+                self._is_read = True
+                raise KnowledgeUnavailable(
+                    f"{self._path}: deleted, but their words are still in the file, because another process reads it "
+                    "without a pause; the next import or deletion overwrites them"
+                )
         return ()
 
     def close(self) -> None:
         """Overwrite what was replaced, checkpoint the write-ahead log, as far as readers allow, and close."""
         try:
             with mapping_errors(self._path):
-                erase_what_is_due(self._connection)
+                if not self._is_read:  # else it would wait as long again
+                    erase_what_is_due(self._connection)
         finally:
             self._connection.close()
 

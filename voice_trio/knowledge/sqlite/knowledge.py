@@ -132,6 +132,13 @@ class SqliteKnowledge:
                 return function(connection)
 
     def _search(self, connection: sqlite3.Connection, terms: tuple[str, ...], limit: int) -> tuple[Passage, ...]:
+        passages = self._find(connection, terms, limit)
+        if not passages and self._frequencies.forget_if_changed(connection):
+            # Words of a deleted document were chosen, because they had been rare.
+            passages = self._find(connection, terms, limit)
+        return passages
+
+    def _find(self, connection: sqlite3.Connection, terms: tuple[str, ...], limit: int) -> tuple[Passage, ...]:
         chosen = self._frequencies.choose(connection, terms)
         if not chosen:
             return ()
@@ -197,16 +204,23 @@ class _TermFrequencies:
             chosen.append(term)
         return tuple(chosen)
 
+    def forget_if_changed(self, connection: sqlite3.Connection) -> bool:
+        """Count all words anew if the base has changed since they were counted; whether it has."""
+        stamp = read_generation(connection)
+        if stamp == self._stamp:
+            return False
+        self._known.clear()  # counting a common word again takes as long as some searches
+        (self._passages,) = connection.execute("SELECT coalesce(sum(chunks), 0) FROM documents").fetchone()
+        self._stamp = stamp
+        return True
+
     def _refresh(self, connection: sqlite3.Connection) -> None:
         now = time.monotonic()
-        if now < self._fresh_until and len(self._known) < FREQUENCIES_MAX:
-            return
-        stamp = read_generation(connection)
-        if stamp != self._stamp or len(self._known) >= FREQUENCIES_MAX:
-            self._known.clear()  # counting a common word again takes as long as some searches
-            (self._passages,) = connection.execute("SELECT coalesce(sum(chunks), 0) FROM documents").fetchone()
-            self._stamp = stamp
-        self._fresh_until = now + FREQUENCY_SECONDS
+        if len(self._known) >= FREQUENCIES_MAX:
+            self._known.clear()
+        if now >= self._fresh_until:
+            self.forget_if_changed(connection)
+            self._fresh_until = now + FREQUENCY_SECONDS
 
     def _frequency(self, connection: sqlite3.Connection, term: str) -> int:
         known = self._known.get(term)

@@ -44,19 +44,23 @@ def read_generation(connection: sqlite3.Connection) -> tuple[int, ...]:
     return (*documents, *chunk, *changes)
 
 
-def erase_what_is_due(connection: sqlite3.Connection, *, compact: bool = False) -> None:
-    """Overwrite the words of all deleted passages, unless that was done. Raises `sqlite3.Error`."""
+def erase_what_is_due(connection: sqlite3.Connection, *, compact: bool = False) -> bool:
+    """Overwrite the words of all deleted passages, unless that was done; whether it is done. Raises `sqlite3.Error`."""
     generation, unerased = connection.execute("SELECT generation, unerased FROM upkeep").fetchone()
-    if unerased and erase_deleted(connection, compact=compact):
-        # Not if another writer has deleted something meanwhile.
-        connection.execute("UPDATE upkeep SET unerased = 0 WHERE generation = ?", (generation,))
+    if not unerased:
+        return True
+    if not erase_deleted(connection, compact=compact):
+        return False
+    # Not if another writer has deleted something meanwhile.
+    connection.execute("UPDATE upkeep SET unerased = 0 WHERE generation = ?", (generation,))
+    return True
 
 
 def erase_deleted(connection: sqlite3.Connection, *, compact: bool = False) -> bool:
     """Overwrite the words of deleted passages in the file, its index and its write-ahead log; whether that worked.
 
     `secure_delete` overwrote the rows; the index keeps their words until it is merged. `compact` also removes what
-    versions without `secure_delete` have left. A long search of another process can prevent it. Raises `sqlite3.Error`.
+    versions without `secure_delete` have left. A process that keeps reading prevents it. Raises `sqlite3.Error`.
     """
     connection.execute("INSERT INTO terms (terms) VALUES ('optimize')")
     if compact:
