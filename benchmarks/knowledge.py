@@ -6,7 +6,7 @@ Words follow Zipf's law over a vocabulary of 20,000, as they do in text. A quest
 random chunk, so that common words are as frequent as in speech. Latency is what a Trio task waits, the thread included.
 
 Last measured on 2026-11-21 by the wall clock, with a little other work on two cores: 10,000 chunks are imported at
-1,763 a second; a search takes 3.9 / 6.6 / 7.5 ms (P50 / P95 / P99). Larger bases: docs/knowledge.md.
+1,763 a second; a search takes 3.9 / 6.6 / 7.5 ms (P50 / P95 / P99). Larger bases: docs/retrieval.md.
 """
 
 from __future__ import annotations

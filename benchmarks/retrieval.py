@@ -12,7 +12,7 @@ With them, the limit is the words that have come by the end of the wait (*oracle
 by words, as this store ranks; the last table has a store that ranks otherwise. Exit status 1 if a target is missed.
 
 Last measured with 1,000 turns and seed 1: ours adds 0 / 200 / 200 ms (P50 / P95 / P99) and is right in 94.6 % of turns,
-a search after the final transcript adds 933 / 1680 / 2076 ms and is right in 97.8 %. All tables: docs/knowledge.md.
+a search after the final transcript adds 933 / 1680 / 2076 ms and is right in 97.8 %. All tables: docs/retrieval.md.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class KnowledgeWriter:
     def delete(self, documents: Iterable[StoredDocument]) -> Sequence[str]:
         """Delete `documents` in one transaction, and overwrite their words in the file; nothing is cached elsewhere.
 
-        The file is compacted for that: some 5 s a gigabyte, and as much free space as it has.
+        The file is compacted for that: some 20 s a gigabyte, and as much free space as it has.
         """
         with mapping_errors(self._path):
             with self._transaction():
