@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,10 @@ from tests.support.browser_measurements import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+
+    from playwright.sync_api import Page
+
+SILENCE_MS = 500  # the default of VOICE_VAD_SILENCE_MS
 
 
 def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(
@@ -58,14 +63,29 @@ def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(
         (told,) = [event for event in driver.wire.received if event["type"] == "turn.metrics"]
         assert page.locator(".timeline .query").count() == len(told["queries"])
         caption = page.locator(".caption").inner_text()
-        assert "to the first sound" in caption
+        assert "from your voice to the first sound" in caption
         assert f"${told['cost_usd']:.4f}"[:5] in caption
-        assert page.locator("#cost").inner_text() in caption
+        assert page.locator("#cost").inner_text().removesuffix(" so far") in caption
         assert page.locator("#answer-time").inner_text() in caption
+        check_wait(page)
         assert page.evaluate("loudest") == pytest.approx(6000 / 32768, abs=0.01)
         assert set(driver.wire.binary_bytes) == {1920}
         assert not any("token" in url for url in driver.wire.urls)
         assert driver.console_errors == []
+
+
+def check_wait(page: Page) -> None:
+    """The wait that is shown is what a stopwatch measures, from the end of the voice to the first sound (F37)."""
+    [stopped] = [entry["at"] for entry in logged(page, "speech") if not entry["speaking"]]
+    sounded = next(entry["at"] for entry in logged(page, "state") if entry["state"] == "speaking")
+    stopwatch_ms = sounded - (stopped - SILENCE_MS)  # the model here notices the silence to the sample
+    shown = re.fullmatch(r"([\d.]+)\s*s", page.locator("#answer-time").inner_text())
+    assert shown is not None
+    assert stopwatch_ms - 50 <= 1000 * float(shown[1]) <= stopwatch_ms + 300
+    silence = re.search(r"of which ([\d.]+)", page.locator("#answer-silence").inner_text())
+    assert silence is not None
+    assert SILENCE_MS <= 1000 * float(silence[1]) <= SILENCE_MS + 300
+    assert page.locator(".timeline .silence").count() == 1
 
 
 def test_what_is_reported_at_a_cut_is_what_was_heard_and_silence_is_immediate(

@@ -64,6 +64,32 @@ async (source) => {
 """
 
 
+# Of each visible text: its beginning, its colour, and the nearest colour behind it that is not transparent.
+_TEXT_COLOURS = r"""
+() => {
+  const rgba = (text) => text.match(/[\d.]+/g).map(Number);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = rgba(getComputedStyle(at).backgroundColor);
+      if (colour[3] !== 0) return colour.slice(0, 3);
+    }
+    return rgba(getComputedStyle(document.body).backgroundColor).slice(0, 3);
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    const text = walker.currentNode.data.trim();
+    const isShown = element.checkVisibility({ visibilityProperty: true }) && !element.closest(".unseen, .skip, option");
+    if (!text || !isShown) continue;
+    const { color, fill } = getComputedStyle(element);
+    found.push([text.slice(0, 30), rgba(element.closest("svg") ? fill : color).slice(0, 3), behind(element)]);
+  }
+  return found;
+}
+"""
+
+
 def spoken(text: str) -> bytes:
     """`text` as synthesised speech; without the speech packages a tone of similar length and volume."""
     if missing_packages():
@@ -129,8 +155,13 @@ def contrast(page: Page, selector: str) -> float:
         }""",
         selector,
     )
-    light, dark = sorted((_luminance(colour) for colour in colours), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
+    return _ratio(*colours)
+
+
+def faint_texts(page: Page) -> list[str]:
+    """The visible texts whose WCAG 2 contrast with what is behind them is below AA, 4.5."""
+    found: list[list[Any]] = page.evaluate(_TEXT_COLOURS)
+    return [f"{text}: {_ratio(colour, behind):.2f}" for text, colour, behind in found if _ratio(colour, behind) < 4.5]
 
 
 def keep_picture(page: Page, name: str) -> None:
@@ -151,6 +182,11 @@ def _measured(frames: list[int]) -> PlayedAudio:
     per_ms = RATE / 1000
     whole = frames[-1] - frames[0] + 1
     return PlayedAudio(frames[0] / per_ms, (frames[-1] + 1) / per_ms, (whole - gaps) / per_ms)
+
+
+def _ratio(one: list[float], other: list[float]) -> float:
+    light, dark = sorted((_luminance(colour) for colour in (one, other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
 
 
 def _luminance(colour: list[float]) -> float:

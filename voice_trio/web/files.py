@@ -18,17 +18,20 @@ from voice_trio.protocols.voice.schema import voice_schema
 from voice_trio.web.responses import cors_headers, file_response, static_file
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from quart_trio import QuartTrio
 
     from voice_trio.settings import Web
     from voice_trio.web.responses import StaticFile
 
 _FOLDER = files("voice_trio.web")
-_DASHBOARD = "static/dashboard"
+_CONSOLE, _DASHBOARD = "static/console", "static/dashboard"
+_SHARED_FILES = ("palette.css", "icon.svg")
 CLIENT_FILES = tuple(sorted(each.name for each in (_FOLDER / "client").iterdir() if each.name.endswith((".js", ".ts"))))
-CONSOLE_FILES = ("console.js", "console.css", "palette.css", "conversation.js", "timeline.js", "words.js", "icon.svg")
-DASHBOARD_FILES = tuple(
-    sorted(each.name for each in (_FOLDER / _DASHBOARD).iterdir() if each.name.endswith((".js", ".css")))
+CONSOLE_FILES, DASHBOARD_FILES = (
+    tuple(sorted(each.name for each in (_FOLDER / folder).iterdir() if each.name.endswith((".js", ".css"))))
+    for folder in (_CONSOLE, _DASHBOARD)
 )
 
 _DASHBOARD_HEADERS = {
@@ -63,10 +66,9 @@ class _FileRoutes:
     def __init__(self, web: Web) -> None:
         self._origins = web.allowed_origins
         self._client_files = {name: _read(name, "client") for name in CLIENT_FILES}
-        self._console_files = {name: _read(name) for name in CONSOLE_FILES} if web.console else {}
-        self._dashboard_files = {name: _read(name, _DASHBOARD) for name in DASHBOARD_FILES}
-        self._dashboard_files |= {name: _read(name) for name in ("palette.css", "icon.svg")}
-        self._console = _read("index.html")
+        self._console_files = _read_all(CONSOLE_FILES, _CONSOLE) if web.console else {}
+        self._dashboard_files = _read_all(DASHBOARD_FILES, _DASHBOARD)
+        self._console = _read("index.html", _CONSOLE)
         self._dashboard = _read("dashboard.html", _DASHBOARD)
         self._schema = static_file("schema.json", voice_schema())
         self._openapi = replace(_read("openapi.json"), content_type="application/json")
@@ -136,6 +138,11 @@ def _find(served: dict[str, StaticFile], name: str) -> StaticFile:
     if name not in served:
         raise NotFound("there is no such file")
     return served[name]
+
+
+def _read_all(names: Sequence[str], folder: str) -> dict[str, StaticFile]:
+    """The files of a page by name, and those that both pages use."""
+    return {name: _read(name, folder) for name in names} | {name: _read(name) for name in _SHARED_FILES}
 
 
 @cache
