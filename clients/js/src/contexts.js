@@ -5,8 +5,12 @@ import { Timers } from "./timers.js";
 const OPENING_MS_MAX = 300; // a context that may play is running by then
 const OPENING_MS_MAX_ACTIVE = 1500; // after a gesture, where only a slow device delays it
 const WAKE_MS_MAX = 1000; // a blocked `resume` settles only at the next gesture
+const FROZEN_MS = 400; // a running context advances its clock each 128 samples
+const LOAD_MS_MAX = 15_000; // as long as a connection may take to open
 /** After these events browsers allow a page to resume its audio. */
 const GESTURES = ["pointerdown", "pointerup", "touchend", "keydown"];
+
+const UNREACHABLE = "The gateway cannot be reached.";
 
 /** Keeps one AudioContext running. `changed()` is called when `state` has changed. */
 export class ContextKeeper {
@@ -15,6 +19,7 @@ export class ContextKeeper {
   #timers = new Timers();
   #hasRun = false;
   #isOverdue = false;
+  #isChecked = false;
   #state = "closed";
   #onStateChange = () => {
     if (this.#context.state === "suspended" && this.#hasRun) this.wake();
@@ -47,19 +52,34 @@ export class ContextKeeper {
   /** Resume it if it can be. Resolves to whether it runs, within a second. */
   async wake() {
     const { state } = this.#context;
-    if (state === "running" || state === "closed") return state === "running";
-    let timer;
-    const isTooLate = new Promise((resolve) => (timer = setTimeout(resolve, WAKE_MS_MAX)));
-    await Promise.race([this.#context.resume().catch(() => {}), isTooLate]);
-    clearTimeout(timer);
+    if (state === "closed") return false;
+    if (state === "running") {
+      this.#thaw();
+      return true;
+    }
+    await within(WAKE_MS_MAX, this.#context.resume().catch(() => {}));
     return this.#context.state === "running";
   }
 
   /** Watch it no longer; the context is closed by its owner. */
   release() {
     this.#timers.stop("opening");
+    this.#timers.stop("thaw");
     this.#context.removeEventListener("statechange", this.#onStateChange);
     this.#state = "closed";
+  }
+
+  /** After an interruption Safari may call a context running whose clock stands still; only a restart helps. */
+  #thaw() {
+    if (this.#isChecked) return;
+    this.#isChecked = true;
+    const before = this.#context.currentTime;
+    this.#timers.start("thaw", FROZEN_MS, async () => {
+      this.#isChecked = false;
+      if (this.#context.state !== "running" || this.#context.currentTime !== before) return;
+      await this.#context.suspend().catch(() => {});
+      await this.wake();
+    });
   }
 
   #look() {
@@ -115,8 +135,9 @@ export async function loadWorklet(context, url, attempt) {
   const address = new URL(url, globalThis.location?.href); // Turbopack's URLs have no origin
   if (attempt) address.searchParams.set("attempt", attempt);
   try {
-    await context.audioWorklet.addModule(address);
+    await within(LOAD_MS_MAX, context.audioWorklet.addModule(address), new SoundError("unreachable", UNREACHABLE));
   } catch (error) {
+    if (error instanceof SoundError) throw error;
     throw await loadError(error, address);
   }
 }
@@ -124,10 +145,23 @@ export async function loadWorklet(context, url, attempt) {
 /** The browser's error is the same for an unreachable server, a wrong address and a file that it cannot run. */
 async function loadError(error, url) {
   const response = await fetch(url, { cache: "no-store" }).catch(() => null);
-  if (!response || response.status >= 500) return new SoundError("unreachable", "The gateway cannot be reached.");
+  if (!response || response.status >= 500) return new SoundError("unreachable", UNREACHABLE);
   const isScript = (response.headers.get("Content-Type") ?? "").includes("javascript");
   if (response.ok && isScript) {
     return new SoundError("audio_unavailable", `This browser cannot play sound here (${error.message}).`);
   }
   return new SoundError("worklet_missing", `There is no script at ${url}. Set the option workletBase to its folder.`);
+}
+
+/** The result of `promise`; after `ms` without one undefined, or a throw of `error` if it is given. */
+async function within(ms, promise, error = null) {
+  let timer;
+  const isLate = new Promise((resolve, reject) => {
+    timer = setTimeout(() => (error ? reject(error) : resolve()), ms);
+  });
+  try {
+    return await Promise.race([promise, isLate]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
