@@ -15,21 +15,12 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from voice_trio.auth.tokens import User
-from voice_trio.conversation.retrieval.passage import Passage
-from voice_trio.knowledge.knowledge import MemoryKnowledge
-from voice_trio.session.config import SessionConfig
-from voice_trio.session.session import Session
-from voice_trio.settings import load_settings
-from voice_trio.testing import FakeClient, ScriptedModel, memory_link_pair
-from voice_trio.web.session_config import realtime_config_for
+from voice_trio.prompt_testing import Passage, PromptSession, prompt_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from trio.testing import MockClock
-
-    from voice_trio.testing import MemoryLink
 
 pytestmark = pytest.mark.trio
 
@@ -43,48 +34,18 @@ HANDBOOK = (
 )
 
 
-class Conversation:
-    """A session with `PROMPT` and `HANDBOOK`; `model` and `client` are its two ends."""
-
-    def __init__(self, nursery: trio.Nursery) -> None:
-        ours, theirs = memory_link_pair()
-        self.model = ScriptedModel(nursery)
-        self.client = FakeClient(theirs)
-        settings = load_settings({"VOICE_INSTRUCTIONS": PROMPT})
-        terms = SessionConfig("test", realtime_config_for(User("ada"), settings))
-        self._session = Session(ours, self._connect_upstream, MemoryKnowledge(HANDBOOK), terms)
-        nursery.start_soon(self.client.run)
-        nursery.start_soon(self._session.run)
-
-    async def _connect_upstream(self, nursery: trio.Nursery) -> MemoryLink:
-        return self.model.connect()
-
-    async def ask(self, question: str) -> None:
-        """The user types a question; returns when the model is asked to answer it."""
-        await self.client.type(question)
-        await self.model.hears("response.create")
-
-    def texts(self, role: str) -> list[str]:
-        """What the model's conversation holds of one role, in order."""
-        items = [item for item in self.model.items if item.get("role") == role]
-        return [part["text"] for item in items for part in item["content"] if "text" in part]
-
-
 @pytest.fixture
-async def conversation(autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIterator[Conversation]:
-    conversation = Conversation(nursery)
-    await conversation.client.hears("session.updated")
-    yield conversation
-    await conversation.client.end_session()
-    await conversation.client.is_closed()
+async def conversation(autojump_clock: MockClock) -> AsyncIterator[PromptSession]:
+    async with prompt_session(PROMPT, HANDBOOK) as session:
+        yield session
 
 
-async def test_the_model_gets_the_prompt_unchanged(autojump_clock: MockClock, conversation: Conversation) -> None:
+async def test_the_model_gets_the_prompt_unchanged(autojump_clock: MockClock, conversation: PromptSession) -> None:
     update = await conversation.model.hears("session.update")
     assert update.event["session"]["instructions"] == PROMPT
 
 
-async def test_the_model_gets_the_matching_document(autojump_clock: MockClock, conversation: Conversation) -> None:
+async def test_the_model_gets_the_matching_document(autojump_clock: MockClock, conversation: PromptSession) -> None:
     await conversation.ask("How warm must the brooder be?")
     assert conversation.texts("user") == ["How warm must the brooder be?"]
     (context,) = conversation.texts("system")
@@ -94,14 +55,14 @@ async def test_the_model_gets_the_matching_document(autojump_clock: MockClock, c
 
 
 async def test_a_question_beyond_the_handbook_has_no_context(
-    autojump_clock: MockClock, conversation: Conversation
+    autojump_clock: MockClock, conversation: PromptSession
 ) -> None:
     await conversation.ask("Who won the cup?")
     assert conversation.texts("system") == []
 
 
 async def test_the_user_gets_the_answer_within_half_a_second(
-    autojump_clock: MockClock, conversation: Conversation
+    autojump_clock: MockClock, conversation: PromptSession
 ) -> None:
     conversation.model.answers_with("Thirty-four degrees.", audio_ms=1500, first_audio_after=0.3)
     asked_at = conversation.client.now
@@ -113,7 +74,7 @@ async def test_the_user_gets_the_answer_within_half_a_second(
 
 
 async def test_an_interrupted_answer_is_forgotten_from_there_on(
-    autojump_clock: MockClock, conversation: Conversation
+    autojump_clock: MockClock, conversation: PromptSession
 ) -> None:
     conversation.model.answers_with("A long answer that the user interrupts.", audio_ms=10_000)
     await conversation.ask("How warm must the brooder be?")

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"voice_trio.client": "client.md", "voice_trio.testing": "testing.md"}
+PAGES = {
+    "voice_trio.client": "client.md",
+    "voice_trio.prompt_testing": "prompt_testing.md",
+    "voice_trio.testing": "testing.md",
+}
 NOTICE = "<!-- Written by scripts/api_docs.py from the docstrings. Edit those, then run the script. -->"
 SIGNATURE_WIDTH_MAX = 100
 DECORATORS = ("asynccontextmanager", "contextmanager", "property", "classmethod", "staticmethod")

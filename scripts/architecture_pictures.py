@@ -45,6 +45,7 @@ PURPOSES = {
     "client": "Python client, microphone, loudspeaker",
     "embedded": "a Realtime server for one machine",
     "testing": "scripted Realtime model, fake client",
+    "prompt_testing": "tests of your own prompt",
     "demo": "the demo's documents",
     "billing": "prices, usage, exact sums",
     "knowledge": "stores, passage cache, import",

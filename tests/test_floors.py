@@ -38,6 +38,7 @@ FLOORS = {
     "admission": 8,
     "web": 9,
     "server": 10,
+    "prompt_testing": 10,
     "asgi": 11,
     "cli": 12,
     "__main__": 13,
