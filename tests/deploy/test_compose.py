@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from tests.support.deployment import SCRIPTS
 from tests.support.weaviate_server import WeaviateServer
+from voice_trio.settings import load_settings
 
 yaml = pytest.importorskip("yaml", reason="SKIPPED LOUDLY: no PyYAML; Compose was not read")
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -31,10 +34,10 @@ def test_the_documents_are_imported_before_the_first_question_F54(tmp_path: Path
         environ = {name: str(text) for name, text in service["environment"].items() if "$" not in str(text)}
         assert environ["WEAVIATE_URL"] == "http://weaviate:8080"
         inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-        secrets = {"JWT_SECRET": "9d2f" * 8 + "a1c7e3b5", "WEAVIATE_URL": weaviate.url}
+        given = {"JWT_SECRET": secrets.token_hex(32), "WEAVIATE_URL": weaviate.url}
         done = subprocess.run(
             [str(SCRIPTS / command[0]), *command[1:]],
-            env=inherited | {"HOME": str(tmp_path)} | environ | secrets,
+            env=inherited | {"HOME": str(tmp_path)} | environ | given,
             capture_output=True,
             text=True,
             timeout=40,
@@ -43,6 +46,20 @@ def test_the_documents_are_imported_before_the_first_question_F54(tmp_path: Path
         assert done.returncode == 0, done.stdout + done.stderr
         assert weaviate.schemas["Document"]["vectorizer"] == "none"
         assert [each["content"] for each in weaviate.objects.values()] == ["34 degrees in the first week."]
+
+
+def test_a_gateway_gets_every_variable_of_env_and_warns_of_none_F54() -> None:
+    gateway = compose()["x-gateway"]
+    assert gateway["env_file"] == ".env"
+    of_the_page = {"OPENAI_API_KEY", "JWT_SECRET", "VOICE_SIGNING_SECRET", "STATE_PASSWORD", "METRICS_TOKEN"}
+    given = {name: secrets.token_hex(32) for name in of_the_page}
+    filled = {
+        name: re.sub(r"\$\{(\w+)[^}]*\}", lambda found: given[found[1]], text)
+        for name, text in gateway["environment"].items()
+    }
+    settings = load_settings(given | filled)
+    assert settings.warnings == ()
+    assert settings.retrieval.alpha == 0  # the Weaviate beside it makes no vectors
 
 
 def test_each_service_waits_for_what_it_needs_F54() -> None:

@@ -256,6 +256,12 @@ def test_a_bind_or_port_that_is_none_is_named_F53(name: str, value: str) -> None
         load_settings({name: value})
 
 
+def test_a_wrong_bind_is_quoted_once_F53() -> None:
+    assert fault_lines({"BIND": "8000"}) == [
+        "BIND: must be HOST:PORT, such as 127.0.0.1:8000 or [::1]:8000, not '8000'"
+    ]
+
+
 def test_lists_are_separated_by_commas_and_stripped() -> None:
     settings = load_settings({"VOICE_BETA_USERS": " ann@example.com, 17 ,,", "ALLOWED_ORIGINS": "https://App.example/"})
 

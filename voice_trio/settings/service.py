@@ -60,7 +60,8 @@ def _bind(text: str) -> str:
     try:
         parse_bind(text)
     except ConfigurationError as error:
-        raise ValueError(str(error).partition(": ")[2]) from None
+        wanted = str(error).partition(": ")[2].rpartition(", not ")[0]  # a fault quotes the value itself
+        raise ValueError(wanted) from None
     return text
 
 
