@@ -211,6 +211,19 @@ def test_only_the_owner_may_read_the_base_and_its_journals_F47(
     assert mode_of(base) == 0o600
 
 
+def test_the_default_folder_is_private_and_one_of_the_user_keeps_its_mode_F47(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    default, own = default_knowledge_path().parent, tmp_path / "own"
+    for place in (default, own):
+        place.mkdir(mode=0o755)
+    for options in ([], ["--path", str(own / "base.sqlite3")]):
+        CliRunner().invoke(knowledge, ["import", str(folder), *options], env={"KNOWLEDGE_PATH": None})
+    assert (mode_of(default), mode_of(own)) == (0o700, 0o755)
+    assert mode_of(own / "base.sqlite3") == 0o600
+
+
 def test_titles_and_texts_cannot_command_the_terminal_F47(run: Callable[..., Result], folder: Path) -> None:
     (folder / "e\x1b[2Jvil.md").write_text("# Hens \x9b31m\u202e [red]now[/red]\nHens \x1b]0;owned\x07 drink.\n")
     for arguments in (("import", folder), ("list",), ("search", "hens"), ("list", "--json"), ("delete", folder, "-y")):

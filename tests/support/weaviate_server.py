@@ -36,6 +36,7 @@ class WeaviateServer:
         self.schemas: dict[str, dict[str, Any]] = {"Document": collection_schema("Document")}
         self.default_vectorizer = "text2vec-transformers"
         self.refused_titles: set[str] = set()
+        self.missing: set[str] = set()
         self._lock = threading.Lock()
         self._api_key = api_key
         self._seconds = 0.0
@@ -103,6 +104,8 @@ class WeaviateServer:
         self._wake.wait(self._seconds)
         if self._status is not None:
             context.abort(self._status, "told to fail")
+        if request.collection in self.missing:
+            context.abort(grpc.StatusCode.UNKNOWN, f"could not find class {request.collection} in schema")
         with self._lock:
             found = self._found(request)
         return search_get_pb2.SearchReply(took=0.001, results=found)

@@ -9,8 +9,10 @@ import pytest
 import trio
 from click.testing import CliRunner, Result
 
+from tests.support.deployment import SECRET
 from tests.support.weaviate_server import WeaviateServer, collection_schema
 from voice_trio import limits
+from voice_trio.cli.check import _check_knowledge
 from voice_trio.cli.knowledge import knowledge
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import KnowledgeUnavailable
@@ -22,6 +24,7 @@ from voice_trio.knowledge.sqlite.base import Chunk
 from voice_trio.knowledge.stored_documents import document_key
 from voice_trio.knowledge.weaviate.importer import WeaviateTarget
 from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge
+from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,3 +206,21 @@ def test_a_refused_passage_is_named_with_its_document_F49(server: WeaviateServer
     (folder / "hens.md").write_text("# Hens\n\n## Summer\nShade.\n\n## Winter\nIce is broken.\n\n## Spring\nMud.\n")
     result = run(server, "import", folder)
     assert f"refused 1 of 2 passages of {folder / 'hens.md'}: 'Hens – Winter': told to refuse it" in result.output
+
+
+async def test_check_says_that_a_collection_is_empty_or_missing_F49(server: WeaviateServer) -> None:
+    async def checked(collection: str) -> tuple[bool, str]:
+        settings = load_settings({"WEAVIATE_URL": server.url, "WEAVIATE_COLLECTION": collection, "JWT_SECRET": SECRET})
+        return await _check_knowledge(settings)
+
+    with trio.fail_after(20):
+        is_well, words = await checked("Document")
+        assert not is_well
+        assert words.endswith("empty; fill it with: voice-trio knowledge import FOLDER --to weaviate")
+        with target_of(server) as target:
+            target.import_chunks("/docs/a.md", "1", [Chunk("A", "text", "a.md")])
+        assert (await checked("Document"))[0]
+        server.missing.add("Missing")
+        is_well, words = await checked("Missing")
+        assert not is_well
+        assert words.endswith("create it with: voice-trio knowledge import FOLDER --to weaviate --create")

@@ -134,10 +134,7 @@ async def _check_upstream(settings: Settings) -> tuple[bool, str]:
 
 async def _check_knowledge(settings: Settings) -> tuple[bool, str]:
     if settings.weaviate.url is not None:
-        async with open_knowledge(settings) as remote:
-            answers = await remote.is_available()
-        collection = settings.weaviate.collection
-        return answers, f"{settings.weaviate.url}, {collection}: " + ("answers" if answers else "no answer")
+        return await _check_weaviate(settings)
     path = settings.retrieval.knowledge_path
     knowledge = SqliteKnowledge(path)
     try:
@@ -152,6 +149,18 @@ async def _check_knowledge(settings: Settings) -> tuple[bool, str]:
     if not stats.chunks:
         return False, f"{path}: empty; fill it with: voice-trio knowledge import FOLDER"
     return True, f"{path}: {stats.documents:,} documents, {stats.chunks:,} passages"
+
+
+async def _check_weaviate(settings: Settings) -> tuple[bool, str]:
+    where = f"{settings.weaviate.url}, {settings.weaviate.collection}"
+    async with open_knowledge(settings) as remote:
+        if not await remote.is_available():
+            return False, f"{where}: no answer"
+        is_empty = await remote.is_empty()
+    how = "voice-trio knowledge import FOLDER --to weaviate"
+    if is_empty is None:
+        return False, f"{where}: the collection cannot be read; if it is missing, create it with: {how} --create"
+    return not is_empty, f"{where}: " + (f"empty; fill it with: {how}" if is_empty else "answers")
 
 
 async def _check_redis(settings: Settings) -> tuple[bool, str]:

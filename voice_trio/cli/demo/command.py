@@ -197,12 +197,12 @@ def _print_addresses(settings: Settings, address: tuple[str, int]) -> None:
         token = "TOKEN"  # tokens come from the configured identity provider
     click.echo(f"\nThe demo is at   http://{where}/#token={token}\n")
     command = "voice-trio" if shutil.which("voice-trio") else sys.argv[0]
-    click.echo(f"Add documents to it while it runs:  {command} knowledge import FOLDER {_base_option(settings)}\n")
     recordings = _recordings(settings.retrieval.knowledge_path.parent / "questions")
     if recordings:
         click.echo("Talk to it there, or ask it something in another terminal:\n")
         click.echo(f"{command} call {recordings[0]} --url ws://{where}/v1/ws/voice --token {token}\n")
-        click.echo("More questions beside it: " + ", ".join(recording.name for recording in recordings[1:]))
+        click.echo("More questions beside it: " + ", ".join(recording.name for recording in recordings[1:]) + "\n")
+    click.echo(f"Add documents while it runs:  {command} knowledge import FOLDER {_base_option(settings)}\n")
 
 
 def _base_option(settings: Settings) -> str:

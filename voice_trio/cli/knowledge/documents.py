@@ -34,7 +34,8 @@ def list_command(as_json: bool, place: KnowledgePlace) -> None:
     elif documents:
         click.echo("\n".join(_lines(documents)))
         click.echo(f"{counted(documents)} in {printable(str(place))}", err=True)
-        if handbook := [each for each in documents if each.is_handbook]:
+        handbook = [each for each in documents if each.is_handbook]
+        if handbook and not place.is_of_demo:
             click.echo(f"{len(handbook)} are the demo's handbook; `knowledge delete --handbook` deletes it", err=True)
     else:
         click.echo(f"There is nothing in {printable(str(place))} yet. {HOW_TO_IMPORT}", err=True)

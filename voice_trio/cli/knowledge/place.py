@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 import click
 from click.core import ParameterSource
 
-from voice_trio.cli.demo.base import demo_knowledge_path, speech_folder
+from voice_trio.cli.demo.base import DEMO_FILE, demo_knowledge_path, speech_folder
 from voice_trio.errors import ConfigurationError
 from voice_trio.knowledge.passage_cache.forgetting import forget_passages
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter, default_knowledge_path
@@ -41,6 +41,11 @@ class KnowledgePlace:
     def __str__(self) -> str:
         weaviate = load_settings().weaviate if self.is_weaviate else None
         return f"{weaviate.url}, {weaviate.collection}" if weaviate else str(self.base)
+
+    @property
+    def is_of_demo(self) -> bool:
+        """Whether this is the file of the demo, which is meant to have its handbook."""
+        return not self.is_weaviate and self.base.name == DEMO_FILE
 
     def open(self, new: NewCollection | None = None) -> DocumentStore:
         """For one block, to read and to write; a missing collection is created as `new` says.
