@@ -23,6 +23,15 @@ export function Conversation({ url }: { url: string }) {
   );
 }
 
+const REFUSED = {
+  denied: "The microphone is not allowed. You can type.",
+  missing: "There is no microphone. You can type.",
+  busy: "Another program uses the microphone. You can type.",
+  insecure: "Microphones work over https only. You can type.",
+  unreachable: "The page's files cannot be reached. You can type.",
+  failed: "The microphone does not work. You can type.",
+};
+
 /** What needs the user, if anything does. */
 function Notice({ voice }: { voice: Voice }) {
   const { error, microphone, microphoneReason, output } = voice;
@@ -34,7 +43,7 @@ function Notice({ voice }: { voice: Voice }) {
     );
   }
   if (error) return <Alert text={error.message || error.code} />;
-  if (microphone === "refused") return <Alert text={`No microphone (${microphoneReason}). You can type.`} />;
+  if (microphone === "refused") return <Alert text={REFUSED[microphoneReason ?? "failed"]} />;
   return null;
 }
 
@@ -54,7 +63,8 @@ function press(voice: Voice) {
 
 function status(voice: Voice) {
   if (voice.isReconnecting) return "Connection lost. Trying again …";
-  if (voice.microphone === "muted" && voice.isListening) return "Muted";
+  if (voice.isListening && voice.microphone === "muted") return "Muted";
+  if (voice.isListening && voice.microphone === "refused") return "Connected";
   if (voice.isListening && voice.secondsLeft !== null) return `Listening. ${voice.secondsLeft} seconds left`;
   return {
     idle: voice.canResume ? "Press to continue" : "Press to talk",

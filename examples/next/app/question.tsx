@@ -5,7 +5,6 @@ import type { Voice } from "voice-trio/react";
 export function Question({ voice }: { voice: Voice }) {
   const [text, setText] = useState("");
   const isEnabled = voice.isConnected;
-  const isMuted = voice.microphone === "muted";
   const ask = (event: FormEvent) => {
     event.preventDefault();
     if (voice.sendText(text)) setText("");
@@ -14,21 +13,29 @@ export function Question({ voice }: { voice: Voice }) {
     <form className="question" onSubmit={ask}>
       <input
         aria-label="Your question"
-        placeholder={isEnabled ? "Or type a question" : "Start talking to ask"}
+        placeholder={isEnabled ? "Type a question" : "Start talking to ask"}
         disabled={!isEnabled}
         value={text}
         onChange={(event) => setText(event.target.value)}
       />
       {isEnabled && (
         <>
-          <button type="button" className="plain" aria-pressed={isMuted} onClick={() => voice.mute(!isMuted)}>
-            Mute
-          </button>
+          <Mute voice={voice} />
           <button type="button" className="plain" onClick={voice.stopConversation}>
             End
           </button>
         </>
       )}
     </form>
+  );
+}
+
+function Mute({ voice }: { voice: Voice }) {
+  const isMuted = voice.microphone === "muted";
+  if (!isMuted && voice.microphone !== "on") return null;
+  return (
+    <button type="button" className="plain" aria-pressed={isMuted} onClick={() => voice.mute(!isMuted)}>
+      Mute
+    </button>
   );
 }

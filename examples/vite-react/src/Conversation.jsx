@@ -24,15 +24,12 @@ export function Conversation({ onClose }) {
 }
 
 function Head({ voice, onClose }) {
-  const isMuted = voice.microphone === "muted";
   return (
     <header>
       <h2>Assistant</h2>
       {voice.isConnected && (
         <>
-          <button type="button" className="plain" aria-pressed={isMuted} onClick={() => voice.mute(!isMuted)}>
-            Mute
-          </button>
+          <Mute voice={voice} />
           <button type="button" className="plain" onClick={voice.stopConversation}>
             End
           </button>
@@ -45,6 +42,25 @@ function Head({ voice, onClose }) {
   );
 }
 
+function Mute({ voice }) {
+  const isMuted = voice.microphone === "muted";
+  if (!isMuted && voice.microphone !== "on") return null;
+  return (
+    <button type="button" className="plain" aria-pressed={isMuted} onClick={() => voice.mute(!isMuted)}>
+      Mute
+    </button>
+  );
+}
+
+const REFUSED = {
+  denied: "The microphone is not allowed. You can type.",
+  missing: "There is no microphone. You can type.",
+  busy: "Another program uses the microphone. You can type.",
+  insecure: "Microphones work over https only. You can type.",
+  unreachable: "The page's files cannot be reached. You can type.",
+  failed: "The microphone does not work. You can type.",
+};
+
 /** What needs the user, if anything does. */
 function Notice({ voice }) {
   const { error, microphone, microphoneReason, output } = voice;
@@ -56,7 +72,7 @@ function Notice({ voice }) {
     );
   }
   if (error) return <Alert text={error.message || error.code} />;
-  if (microphone === "refused") return <Alert text={`No microphone (${microphoneReason}). You can type.`} />;
+  if (microphone === "refused") return <Alert text={REFUSED[microphoneReason ?? "failed"]} />;
   return null;
 }
 
@@ -76,7 +92,8 @@ function press(voice) {
 
 function status(voice) {
   if (voice.isReconnecting) return "Connection lost. Trying again …";
-  if (voice.microphone === "muted" && voice.isListening) return "Muted";
+  if (voice.isListening && voice.microphone === "muted") return "Muted";
+  if (voice.isListening && voice.microphone === "refused") return "Connected";
   if (voice.isListening && voice.secondsLeft !== null) return `Listening. ${voice.secondsLeft} seconds left`;
   return {
     idle: voice.canResume ? "Press to continue" : "Press to talk",

@@ -12,7 +12,7 @@ export function Question({ voice }) {
     <form className="question" onSubmit={ask}>
       <input
         aria-label="Your question"
-        placeholder={isEnabled ? "Or type a question" : "Start talking to ask"}
+        placeholder={isEnabled ? "Type a question" : "Start talking to ask"}
         disabled={!isEnabled}
         value={text}
         onChange={(event) => setText(event.target.value)}
