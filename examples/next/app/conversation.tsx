@@ -6,8 +6,9 @@ import { Orb } from "./orb";
 import { Question } from "./question";
 import { Turns } from "./turns";
 
-export function Conversation({ url }: { url: string }) {
-  const voice = useVoice({ url, token: fetchToken });
+/** The conversation bears the user's id: it goes on after a change of the page, but never for another user. */
+export function Conversation({ url, userId }: { url: string; userId: string }) {
+  const voice = useVoice({ url, token: fetchToken, conversation: userId });
   return (
     <main className="conversation" data-state={voice.state}>
       <Turns transcripts={voice.transcripts} passages={voice.context?.passages ?? []} openPassage={voice.getPassage} />

@@ -1,6 +1,6 @@
 import { SignJWT } from "jose";
 
-import { currentUser } from "./user";
+import { currentUser } from "../../user";
 
 /** A token for the gateway, as text: a JWT of the user who is signed in, good for one minute. */
 export async function POST() {
