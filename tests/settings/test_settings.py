@@ -188,6 +188,11 @@ def test_everything_is_frozen() -> None:
         settings.warnings = ()
 
 
+def test_a_variable_of_another_command_of_ours_is_no_mistake_F57() -> None:
+    names = ("VOICE_URL", "VOICE_TOKEN", "VOICE_ADMIN_URL", "VOICE_ADMIN_TOKEN")
+    assert load_settings(dict.fromkeys(names, "a value")).warnings == ()
+
+
 def test_a_misspelt_name_warns_with_the_name_that_was_meant() -> None:
     warnings = load_settings({"VOICE_ALOWED_PLANS": "gold", "RAG_COLOUR": "red", "PATH": "/bin"}).warnings
 

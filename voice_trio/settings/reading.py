@@ -33,6 +33,8 @@ _OF_OTHERS = frozenset(
         # The SDKs of OpenAI, Sentry and Weaviate read these themselves.
         *("OPENAI_API_BASE", "OPENAI_API_TYPE", "OPENAI_API_VERSION", "OPENAI_BASE_URL", "OPENAI_DEFAULT_MODEL"),
         *("SENTRY_DEBUG", "SENTRY_RELEASE", "WEAVIATE_CLUSTER_URL"),
+        # The commands that are clients of a gateway read these.
+        *("VOICE_URL", "VOICE_TOKEN", "VOICE_ADMIN_URL", "VOICE_ADMIN_TOKEN"),
     )
 )
 _SERVICE_LINK = re.compile(r"_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)$")
