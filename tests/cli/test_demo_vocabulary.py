@@ -24,8 +24,8 @@ HANDBOOK = Chunk("Brooding", "Warm.", "voice_trio demo handbook, chapter 1")
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A base with the handbook only, watched every 50 ms."""
-    monkeypatch.setattr(limits, "LEARN_WORDS_AFTER_SECONDS", 0.05)
+    """A base with the handbook only, watched four times a second."""
+    monkeypatch.setattr(limits, "LEARN_WORDS_AFTER_SECONDS", 0.25)
     path = tmp_path / "demo.sqlite3"
     with KnowledgeWriter(path) as writer:
         writer.import_chunks("/handbook/1.md", "1", [HANDBOOK])
@@ -51,7 +51,7 @@ async def test_words_are_learned_once_an_import_has_ended_F50(base: Path) -> Non
                     writer.import_chunks(f"/docs/{number}.md", "1", [Chunk("Llamas", f"Llama {number}.", "llamas.md")])
                     await trio.sleep(0.02)
             await has_learned.wait()
-            await trio.sleep(0.2)
+            await trio.sleep(0.6)
             nursery.cancel_scope.cancel()
     assert lessons == [["Brooding\n\nWarm.", *(f"Llamas\n\nLlama {number}." for number in range(5))]]
     assert said[0].startswith("The documents have changed")

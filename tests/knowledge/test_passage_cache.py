@@ -396,3 +396,23 @@ def test_other_files_that_vanish_or_cannot_be_deleted_cost_nothing(
     kept.close()
     assert not vanishing.exists()
     assert ids(in_file(tmp_path), "light") == ["2"]
+
+
+@pytest.mark.parametrize("how", ["confirmed as deleted", "confirmed as changed", "returned changed", "forgotten"])
+def test_a_passage_that_the_store_deleted_or_changed_leaves_no_word_F49(tmp_path: Path, how: str) -> None:
+    kept = in_file(tmp_path)
+    secret = Passage("9", "Zanzibar", "Zanzibar is far.", "zanzibar.md")
+    changed = Passage("9", "Islands", "Islands are far.", "islands.md")
+    kept.put([LIGHT, secret], 0.0)
+    match how:
+        case "confirmed as deleted":
+            kept.confirm(["9"], [], 1.0)
+        case "confirmed as changed":
+            kept.confirm(["9"], [changed], 1.0)
+        case "returned changed":
+            kept.put([changed], 1.0)
+        case _:
+            kept.forget(["9", "unknown"])
+    assert b"zanzibar" not in b"".join(path.read_bytes().lower() for path in tmp_path.iterdir())
+    assert ids(kept, "hours of light", 1.0) == ["2"]
+    kept.close()

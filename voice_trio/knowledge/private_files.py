@@ -27,7 +27,7 @@ def make_private_folder(folder: Path, *, is_ours: bool = False) -> None:
 def create_private(path: Path) -> None:
     """Create the file at `path` if it is missing, for its owner only; SQLite gives its journals the same mode."""
     with suppress(OSError):  # SQLite names the fault when it opens the file
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _FILE_MODE))
 
 
 def make_private(path: Path) -> None:

@@ -76,7 +76,10 @@ def demo(ctx: click.Context, bind: str | None, embedded: bool) -> None:
     """
     defaults = _defaults(os.environ)
     with one_line_errors():
-        environ = os.environ | {"KNOWLEDGE_PATH": str(demo_knowledge_path(_configured_base()))}
+        base = demo_knowledge_path(_configured_base())
+        if _configured_base() not in (None, base):
+            click.echo(f"There are no documents in KNOWLEDGE_PATH, so the demo uses a file beside it: {base}", err=True)
+        environ = os.environ | {"KNOWLEDGE_PATH": str(base)}
         settings = load_settings(environ, **defaults)
         if "JWT_SECRET" in defaults and not os.environ.get("JWT_SECRET"):
             defaults["JWT_SECRET"] = kept_secret(settings.retrieval.knowledge_path.with_name(SECRET_FILE))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from voice_trio import limits
@@ -51,6 +51,7 @@ class PassageCache:
         self._passages_max = passages_max
         self._age_seconds_max = age_seconds_max
         self._file = file or PassageCacheFile()
+        self._has_unerased = False
         self._used: dict[int, float] = {}
 
     def put(self, passages: Iterable[Passage], now: float) -> None:
@@ -60,6 +61,7 @@ class PassageCache:
             for passage in passages:
                 self._put(database, passage, now, used_at=now)
             self._evict(database, now)
+        self._erase_what_is_due()
 
     def search(self, query: str, limit: int, now: float) -> tuple[Passage, ...]:
         """The `limit` best passages that are not too old, by words, best first."""
@@ -94,7 +96,6 @@ class PassageCache:
         Missing passages are removed, changed ones updated. A confirmed passage gets a new age but counts as no use.
         """
         there = {passage.id: passage for passage in found}
-        is_any_gone = False
         with self._transaction() as database:
             self._note_uses(database)
             for passage_id in asked:
@@ -103,16 +104,16 @@ class PassageCache:
                     self._put(database, there[passage_id], now, used_at=row[1])
                 elif row is not None:
                     self._forget(database, [row[0]])
-                    is_any_gone = True
-        if is_any_gone:
-            self._erase()
+                    self._has_unerased = True
+        self._erase_what_is_due()
 
     def forget(self, ids: Iterable[str]) -> None:
         """Delete the passages `ids`, which the store has no more, and overwrite their words."""
         with self._transaction() as database:
             rows = [database.execute("SELECT id FROM kept WHERE passage = ?", (each,)).fetchone() for each in ids]
             self._forget(database, [row[0] for row in rows if row is not None])
-        self._erase()
+        with self._mapping_errors():
+            erase_deleted(self._file.for_writing())
 
     def __len__(self) -> int:
         with self._mapping_errors():
@@ -139,6 +140,7 @@ class PassageCache:
             return
         if row is not None:
             self._forget(database, [row[0]])
+            self._has_unerased = True
         key = database.execute(
             "INSERT INTO kept (passage, title, text, source, seen_at, used_at) VALUES (?, ?, ?, ?, ?, ?)",
             (passage.id, passage.title, passage.text, passage.source, now, used_at),
@@ -160,9 +162,12 @@ class PassageCache:
         database.executemany("DELETE FROM terms WHERE rowid = ?", [(key,) for key in keys])
         database.executemany("DELETE FROM kept WHERE id = ?", [(key,) for key in keys])
 
-    def _erase(self) -> None:
-        with self._mapping_errors():
-            erase_deleted(self._file.for_writing())
+    def _erase_what_is_due(self) -> None:
+        """Overwrite the words of passages that the store has deleted or changed; it still has those evicted."""
+        if not self._has_unerased:
+            return
+        with suppress(KnowledgeUnavailable), self._mapping_errors():  # locked by another process: with the next change
+            self._has_unerased = not erase_deleted(self._file.for_writing())
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
