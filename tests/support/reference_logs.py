@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "voice_trio"
@@ -56,6 +57,7 @@ class LogEvent:
         return f"| `{name}` | {', '.join(sorted(self.levels))} | {shown}{mark} | {meaning} |"
 
 
+@cache
 def log_events() -> dict[str, LogEvent]:
     """Every event of the package by name, in alphabetical order."""
     found: dict[str, LogEvent] = {}
