@@ -217,7 +217,7 @@ def test_without_a_token_the_page_asks_for_one(driver: BrowserDriver, gateway: B
     page = driver.open(gateway.port, bearer=None)
     assert "A token is needed" in notice(page)
     keep_picture(page, "no-token")
-    page.get_by_label("Token", exact=True).fill(token())
+    page.get_by_label("Token", exact=True).fill(token("eve"))  # the other user has made many attempts here
     page.keyboard.press("Enter")
     wait_for_state(page, "listening")
 

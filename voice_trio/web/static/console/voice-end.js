@@ -12,7 +12,7 @@ const LOUD_SHARE = 0.12; // of the loudest: 18 dB below a voice's peak is its la
 const ABOVE_NOISE = 2.5;
 const RELEASE_MS = 200; // the client's levels fall no faster than to a third in this time
 const RISE = 1.05; // a level this far above that fall is new sound
-const TAIL_MS = 80; // of a last syllable after its loudest moment
+const TAIL_MS = 200; // of a last syllable after its loudest moment: that fall hides it for so long
 
 export class VoiceEnd {
   #levels = []; // {at, level, isNew: whether more was heard than the fall of an earlier sound}
