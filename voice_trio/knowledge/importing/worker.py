@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 BATCH_CHARACTERS = 32_768
 # A process whose memory grew to this part of its bound is replaced, so that the next file has all of it.
 RETIRE_SHARE = 0.5
+# A process that once had this part of its bound was refused more.
+EXHAUSTED_SHARE = 0.8
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 _REFUSED = ("socket.", "subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "os.remove")
 _ALSO_REFUSED = frozenset(("os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.chmod", "os.truncate"))
@@ -71,6 +73,8 @@ def _answer(request: ReadRequest, descriptor: int, link: socket.socket, memory_b
     except RecursionError:
         return ReadFailed("nested too deeply", retire=True)
     except Exception as error:  # a library's own errors: this file's, whatever they are
+        if _memory("VmPeak") > EXHAUSTED_SHARE * memory_bytes:  # lxml says this in many ways
+            return ReadFailed(f"needs more than {memory_bytes / 1e6:,.0f} MB of memory", retire=True)
         reason = squeezed(f"{type(error).__name__} {error}")[:200]
         return ReadFailed(f"damaged, or not what its name says: {reason}", _has_grown(memory_bytes))
     return ReadDone(_has_grown(memory_bytes))
@@ -93,9 +97,14 @@ def _read(source: SourceFile, send: Callable[[ReaderMessage], None]) -> None:
 
 
 def _has_grown(memory_bytes: int) -> bool:
-    # What is in use now: the peak that the system keeps may be that of the program which started this one.
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() > RETIRE_SHARE * memory_bytes
+    return _memory("VmRSS") > RETIRE_SHARE * memory_bytes
+
+
+def _memory(name: str) -> int:
+    """Memory of this process in bytes. `getrusage` would give that of the program which started it."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        values = dict(line.split(":", 1) for line in file)
+    return int(values[name].split()[0]) * 1024
 
 
 def _bound_computing(seconds: int) -> None:
