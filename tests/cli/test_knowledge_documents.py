@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -16,7 +17,7 @@ from voice_trio.demo import handbook_folder
 from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeWriter, default_knowledge_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -142,14 +143,18 @@ def test_prune_deletes_what_is_gone_from_this_folder_only_F49(
     assert set(listed(run)) == {"new.md", "newer.md", "ducks.md", "docs2.md", "other.md"}
 
 
-def test_prune_asks_before_it_empties_a_folder_F49(run: Callable[..., Result], folder: Path) -> None:
-    run("import", folder)
+def test_prune_asks_before_it_empties_a_folder_F49(run: Callable[..., Result], folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "quail.md").write_text("Quail are small.")
+    run("import", folder, tmp_path / "other")
     for path in folder.iterdir():
         path.unlink()
-    assert run("import", folder, "--prune").exit_code == 1  # no one answers: perhaps a disk is not mounted
-    assert len(listed(run)) == 2
-    assert run("import", folder, "--prune", "--yes").exit_code == 0
-    assert not listed(run)
+    refused = run("import", folder, tmp_path / "other", "--prune", input="n\n")  # perhaps a disk is not mounted
+    assert refused.exit_code == 1
+    assert f"No file of them is left in {folder}. Delete all 2 documents" in refused.output
+    assert len(listed(run)) == 3
+    assert run("import", folder, tmp_path / "other", "--prune", "--yes").exit_code == 0
+    assert set(listed(run)) == {"quail.md"}
 
 
 def test_prune_keeps_a_document_whose_file_cannot_be_read_now_F49(run: Callable[..., Result], folder: Path) -> None:
@@ -158,6 +163,29 @@ def test_prune_keeps_a_document_whose_file_cannot_be_read_now_F49(run: Callable[
     result = run("import", folder, "--prune")
     assert result.exit_code == 1
     assert set(listed(run)) == {"hens.md", "ducks.md"}
+
+
+@pytest.mark.parametrize("place", ["docs", "docs/sub"])
+def test_prune_keeps_what_is_in_a_folder_that_cannot_be_listed_F49(
+    run: Callable[..., Result], folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "quail.md").write_text("Quail are small.")
+    run("import", folder)
+    (folder / "hens.md").unlink()
+    list_folder = os.scandir
+
+    def refused(path: str | Path) -> Iterator[os.DirEntry[str]]:
+        if os.fspath(path) == str(folder.parent / place):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return list_folder(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refused)
+        result = run("import", folder, "--prune", "--yes")
+    assert result.exit_code == 1
+    assert "this folder cannot be listed: Permission denied" in result.output
+    assert set(listed(run)) == {"quail.md", "ducks.md", *(["hens.md"] if place == "docs" else [])}
 
 
 def test_prune_needs_a_folder_F49(run: Callable[..., Result], folder: Path) -> None:

@@ -14,13 +14,12 @@ from rich.text import Text
 from voice_trio.cli.knowledge.documents import (
     HOW_TO_IMPORT,
     clear_command,
-    counted,
     delete_command,
-    delete_documents,
     list_command,
     yes_option,
 )
 from voice_trio.cli.knowledge.place import KnowledgePlace, base_options, place_options
+from voice_trio.cli.knowledge.pruning import prune_documents, say_what_is_gone
 from voice_trio.cli.one_line_errors import one_line_errors
 from voice_trio.cli.terminal import printable
 from voice_trio.conversation.retrieval.text import matching_spans, query_terms
@@ -30,7 +29,6 @@ from voice_trio.knowledge.importing.found_files import DocumentFile, FoundFiles,
 from voice_trio.knowledge.importing.readers.formats import FORMATS
 from voice_trio.knowledge.importing.report import ImportReport
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
-from voice_trio.knowledge.stored_documents import document_key, is_below
 from voice_trio.knowledge.weaviate.collection import NewCollection
 from voice_trio.knowledge.weaviate.importer import WeaviateTarget
 from voice_trio.settings import load_settings
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
     from voice_trio.conversation.retrieval.passage import Passage
     from voice_trio.knowledge.importing.messages import ReadProgress
     from voice_trio.knowledge.sqlite.base import KnowledgeStats
-    from voice_trio.knowledge.stored_documents import StoredDocument
 
 
 @click.group()
@@ -95,9 +92,9 @@ def import_command(
         elif not dry_run:
             is_whole = _import(found, place, new, console)
         if prune:
-            _prune(place, found.documents, folders, dry_run=dry_run, yes=yes)
+            prune_documents(place, found, folders, dry_run=dry_run, yes=yes)
         elif not place.is_weaviate:  # there it would read the whole collection
-            _say_what_is_gone(place, found.documents, folders)
+            say_what_is_gone(place, found, folders)
     if not is_whole:
         raise click.exceptions.Exit(1)
 
@@ -126,33 +123,6 @@ def _check_collection(target: WeaviateTarget) -> None:
     if target.was_created:
         modules = ", ".join(target.vectorizers) or "none"
         click.echo(f"Created the collection {printable(target.name)}; its vectorizer: {printable(modules)}")
-
-
-def _say_what_is_gone(place: KnowledgePlace, found: list[DocumentFile], folders: list[Path]) -> None:
-    _, gone = _gone(place, found, folders)
-    if gone:
-        click.echo(f"The files of {counted(gone)} are gone from there; --prune deletes these documents.")
-
-
-def _gone(
-    place: KnowledgePlace, found: list[DocumentFile], folders: list[Path]
-) -> tuple[list[StoredDocument], list[StoredDocument]]:
-    """What the base has of `folders`, and what of it has no file there any more."""
-    there = {document_key(each.key) for each in found if not each.problem}
-    stored = [each for each in place.documents() if any(is_below(each.path, folder) for folder in folders)]
-    return stored, [each for each in stored if each.key not in there]
-
-
-def _prune(place: KnowledgePlace, found: list[DocumentFile], folders: list[Path], *, dry_run: bool, yes: bool) -> None:
-    stored, gone = _gone(place, found, folders)
-    if dry_run:
-        for each in gone:
-            click.echo(f"would delete {each.short_key}  {printable(each.path)}")
-        click.echo(f"{counted(gone)} would be deleted")
-        return
-    if gone and len(gone) == len(stored) and not yes:  # perhaps a disk is not mounted
-        click.confirm(f"None of their files is left. Delete all {counted(gone)} of these folders?", abort=True)
-    delete_documents(place, gone)
 
 
 @knowledge.command("search")

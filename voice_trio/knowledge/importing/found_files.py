@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,10 +33,11 @@ class DocumentFile:
 
 @dataclass(frozen=True, slots=True)
 class FoundFiles:
-    """Files to import, and how many others were found, by kind."""
+    """Files to import, how many others were found, by kind, and the folders that could not be listed."""
 
     documents: list[DocumentFile]
     left_out: Counter[str]
+    unlisted: list[Path] = field(default_factory=list)
 
 
 def find_files(paths: Iterable[Path]) -> FoundFiles:
@@ -65,7 +66,13 @@ def valid_text(name: str) -> str:
 
 def _look_into(folder: Path, found: FoundFiles) -> None:
     # Symbolic links to folders are not followed: they may form cycles.
-    for root, folders, files in os.walk(folder):
+    def note(error: OSError) -> None:
+        path = Path(error.filename or folder)
+        found.unlisted.append(path)
+        cited = valid_text(path.relative_to(folder).as_posix())
+        found.documents.append(DocumentFile(path, cited, f"this folder cannot be listed: {error.strerror}"))
+
+    for root, folders, files in os.walk(folder, onerror=note):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         links = [name for name in folders if Path(root, name).is_symlink()]
         for name in (*links, *sorted(name for name in files if not name.startswith("."))):
