@@ -99,7 +99,7 @@ def test_a_blocked_answer_waits_for_the_first_gesture_and_is_then_heard_whole_F3
     assert states(page, "output") == ["blocked", "running"]
 
 
-@pytest.mark.parametrize("state", ["suspended", "interrupted"])
+@pytest.mark.parametrize("state", [pytest.param("suspended", marks=pytest.mark.slow), "interrupted"])
 def test_an_interrupted_answer_stands_still_and_goes_on_when_the_page_returns_F29(
     driver: BrowserDriver, gateway: BrowserGateway, state: str
 ) -> None:
@@ -137,6 +137,28 @@ def test_an_interruption_while_suspended_is_reported_where_playback_stood_F29(
     before = len(noted(page, "playback"))
     page.wait_for_timeout(400)
     assert [entry for entry in noted(page, "playback")[before:] if entry["type"] == "playing"] == []
+
+
+def test_the_gateway_knows_that_a_suspended_answer_is_not_heard_F29(
+    driver: BrowserDriver, gateway: BrowserGateway
+) -> None:
+    """A question after the answer would have ended interrupts it where it stands, and is answered aloud later."""
+    page = half_an_answer(driver, gateway)
+    page.evaluate("() => suspendAll('')")
+    page.wait_for_timeout(1000)
+    still = driver.wire.positions(flushed=False)[-1]
+    ask_in_writing(page, "And how much light?")
+    wait_until(page, "log.some(({ name, by }) => name === 'cut' && by === 'gateway')")
+    [flush] = [event for event in driver.wire.received if event["type"] == "playback.flush"]
+    assert flush["item_id"] == still["item_id"]
+    assert flush["played_ms"] == pytest.approx(still["played_ms"], abs=300)  # the clock runs between two reports
+    [final] = driver.wire.positions(flushed=True)
+    assert final["played_ms"] == pytest.approx(still["played_ms"], abs=60)
+    page.evaluate("() => { giveBack(); voiceTrio.resumeAudio(); }")
+    wait_until(page, "sounds.some(({ name, type }) => name === 'playback' && type === 'silent')")
+    ended = noted(page, "playback")[-1]
+    assert ended["itemId"] != still["item_id"]
+    assert ended["playedMs"] == pytest.approx(ANSWER_MS, abs=1)
 
 
 def test_a_microphone_that_is_taken_muted_or_unplugged_is_said_and_replaced_F29(
