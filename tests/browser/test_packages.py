@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.bundled_examples import (
     served_by_next,
     served_by_vite,
 )
+from tests.support.deployment import token
 from tests.support.node import node, package_cache
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ _WATCH = """
   };
 })();
 """
+COMPILE_SECONDS_MAX = 60  # a development server compiles each route at its first request
 _WORKLETS = ("voice-capture", "voice-playback")
 
 
@@ -81,13 +84,13 @@ class Visit:
             "console", lambda said: self.console_errors.append(said.text) if said.type in {"error", "warning"} else None
         )
         page.on("pageerror", lambda error: self.console_errors.append(str(error)))
-        page.goto(origin)
+        page.goto(origin, timeout=1000 * COMPILE_SECONDS_MAX)
 
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).click()
 
     def shows(self, state: str) -> None:
-        wait_until(self.page, f"Boolean(document.querySelector('[data-state={state}]'))")
+        wait_until(self.page, f"Boolean(document.querySelector('[data-state={state}]'))", COMPILE_SECONDS_MAX)
 
     def has_left_nothing_behind(self) -> None:
         """No socket, no microphone, no sound: all closed."""
@@ -197,6 +200,37 @@ def test_strict_mode_of_vites_development_server_begins_one_conversation_F28(
         assert it.page.evaluate("sockets.length") == 1
         it.loaded_the_worklets_from_its_own_origin()
         goes_and_comes_back(it, lambda: it.press("Close"), lambda: it.press("Ask the handbook"))
+
+
+def test_a_bundler_that_emits_no_files_is_told_where_the_worklets_are_F28(
+    cache: Path, client: Path, visit: Callable[..., Visit], gateway: BrowserGateway, tmp_path: Path
+) -> None:
+    """Rolldown here, as Rollup and esbuild do: it leaves `new URL(…, import.meta.url)` as it is."""
+    project = Project(cache, "vite-react", "18", client)
+    (project.folder / "plain.js").write_text(_PLAIN % (gateway_url(gateway.port), token()))
+    bundler = project.folder / "node_modules" / "rolldown" / "bin" / "cli.mjs"
+    project.run(node(str(bundler), "plain.js", "--file", str(tmp_path / "plain.js")))
+    (tmp_path / "index.html").write_text(
+        '<link rel="icon" href="data:,"><script type="module" src="plain.js"></script>'
+    )
+    for name in _WORKLETS:
+        (tmp_path / "worklets").mkdir(exist_ok=True)
+        shutil.copy(project.folder / "node_modules" / "voice-trio" / "src" / f"{name}.js", tmp_path / "worklets")
+    with served_as_files(tmp_path) as origin:
+        it = visit(origin)
+        it.shows("listening")
+        wait_until(it.page, "worklets.length === 2")
+        assert sorted(it.page.evaluate("worklets")) == [f"{origin}/worklets/{name}.js" for name in _WORKLETS]
+        assert it.console_errors == []
+
+
+_PLAIN = """
+import { VoiceClient } from "voice-trio";
+
+const voice = new VoiceClient({ url: "%s", token: "%s", workletBase: "/worklets" });
+voice.addEventListener("state", ({ detail }) => { document.documentElement.dataset.state = detail.state; });
+voice.start();
+"""
 
 
 @pytest.mark.parametrize("bundler", ["--turbopack", pytest.param("--webpack", marks=pytest.mark.slow)])

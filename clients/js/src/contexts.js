@@ -142,6 +142,12 @@ export async function loadWorklet(context, url, attempt) {
   }
 }
 
+/** The address of a worklet in the folder `base`: a whole URL, or a path at the page's origin. */
+export function workletIn(base, name) {
+  const folder = `${base}`.replace(/\/*$/, "/");
+  return new URL(name, new URL(folder, globalThis.location.href));
+}
+
 /** The browser's error is the same for an unreachable server, a wrong address and a file that it cannot run. */
 async function loadError(error, url) {
   const response = await fetch(url, { cache: "no-store" }).catch(() => null);

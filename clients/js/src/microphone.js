@@ -1,6 +1,6 @@
 /** The microphone of a conversation. It knows no socket; its audio goes to whatever it was given. */
 
-import { ContextKeeper, loadWorklet } from "./contexts.js";
+import { ContextKeeper, loadWorklet, workletIn } from "./contexts.js";
 
 const GONE = new Set(["NotFoundError", "OverconstrainedError"]);
 
@@ -197,7 +197,7 @@ class MicrophoneDevice {
 
 /** Bundlers emit a file for exactly this expression: a literal name and `import.meta.url`. */
 function captureUrl(base) {
-  return base ? new URL("voice-capture.js", base) : new URL("./voice-capture.js", import.meta.url);
+  return base ? workletIn(base, "voice-capture.js") : new URL("./voice-capture.js", import.meta.url);
 }
 
 /** `denied`, `missing`, `busy`, `insecure`, `unreachable` (its worklet was not loaded) or `failed`. */

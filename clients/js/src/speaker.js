@@ -1,6 +1,6 @@
 /** The loudspeaker of a conversation. It knows no socket; positions go to whatever it was given. */
 
-import { ContextKeeper, loadWorklet } from "./contexts.js";
+import { ContextKeeper, loadWorklet, workletIn } from "./contexts.js";
 import { PlaybackCursor, PositionReporter } from "./positions.js";
 
 const RATE = 24_000;
@@ -219,5 +219,5 @@ class SpeakerDevice {
 
 /** Bundlers emit a file for exactly this expression: a literal name and `import.meta.url`. */
 function playbackUrl(base) {
-  return base ? new URL("voice-playback.js", base) : new URL("./voice-playback.js", import.meta.url);
+  return base ? workletIn(base, "voice-playback.js") : new URL("./voice-playback.js", import.meta.url);
 }

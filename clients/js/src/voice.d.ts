@@ -26,7 +26,7 @@ export interface VoiceOptions {
   sinkId?: string;
   /** How much audio is buffered before it plays; grows after underruns. Default 80. */
   jitterMs?: number;
-  /** Where voice-capture.js and voice-playback.js are; by default beside voice.js. A whole URL that ends with a slash. */
+  /** The folder of the two worklets, a whole URL or a path at the page's origin; by default beside voice.js. */
   workletBase?: string | URL;
   /** Stores the resume token over a reload, for example in sessionStorage. `set(null)` removes it. */
   resumeStore?: { get(): string | null; set(token: string | null): void };
