@@ -6,58 +6,98 @@ import os
 import re
 import secrets
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
-from tests.support.deployment import SCRIPTS
+from tests.support.deployment import SCRIPTS, model_on_tcp
+from tests.support.redis_servers import RedisServer, redis_server
 from tests.support.weaviate_server import WeaviateServer
 from voice_trio.settings import load_settings
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 yaml = pytest.importorskip("yaml", reason="SKIPPED LOUDLY: no PyYAML; Compose was not read")
 DEPLOY = Path(__file__).parents[2] / "deploy"
+OF_THE_PAGE = ("OPENAI_API_KEY", "JWT_SECRET", "VOICE_SIGNING_SECRET", "STATE_PASSWORD", "METRICS_TOKEN")
+"""The variables of `.env`, as docs/how-to/compose.md makes it."""
 
 
 def compose() -> Any:
     return yaml.safe_load((DEPLOY / "compose.yml").read_text("utf-8"))
 
 
-def test_the_documents_are_imported_before_the_first_question_F54(tmp_path: Path) -> None:
-    service = compose()["services"]["documents"]
+def filled(part: Any, env: dict[str, str]) -> Any:
+    """`part` with the variables of `.env` in place of `${…}`, as Compose fills them in."""
+    if isinstance(part, dict):
+        return {name: filled(each, env) for name, each in part.items()}
+    if isinstance(part, list):
+        return [filled(each, env) for each in part]
+    return re.sub(r"\$\{(\w+)[^}]*\}", lambda found: env.get(found[1], ""), str(part))
+
+
+@pytest.fixture
+def env() -> dict[str, str]:
+    return {name: secrets.token_hex(32) for name in OF_THE_PAGE}
+
+
+@pytest.fixture
+def redis(env: dict[str, str]) -> Iterator[RedisServer]:
+    """As Compose starts it."""
+    command = filled(compose()["services"]["redis"]["command"], env)
+    assert command[:3] == ["redis-server", "--requirepass", env["STATE_PASSWORD"]]
+    with redis_server(*command[3:], password=env["STATE_PASSWORD"]) as server:
+        yield server
+
+
+async def run(command: list[str], folder: Path, environ: dict[str, str]) -> str:
+    """What a command of the image prints; it must succeed."""
+    inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    done = await trio.run_process(
+        [str(SCRIPTS / command[0]), *command[1:]],
+        env=inherited | {"HOME": str(folder)} | environ,
+        capture_stdout=True,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout.decode()
+    return done.stdout.decode()
+
+
+async def test_the_documents_are_imported_and_a_gateway_finds_all_its_parts_F54(
+    env: dict[str, str], redis: RedisServer, tmp_path: Path
+) -> None:
+    service = filled(compose()["services"]["documents"], env)
+    environ = service["environment"]
     (tmp_path / "brooder.md").write_text("# Brooder\n\n34 degrees in the first week.\n")
     mounted = service["volumes"][0].split(":")[-2]
     command = [str(tmp_path) if part == mounted else part for part in service["command"]]
     assert str(tmp_path) in command
-    with WeaviateServer() as weaviate:
+    assert environ["WEAVIATE_URL"] == "http://weaviate:8080"
+    with trio.fail_after(50), ExitStack() as stack:
+        weaviate = stack.enter_context(WeaviateServer())
         weaviate.schemas.clear()  # a new Weaviate has no collection
-        environ = {name: str(text) for name, text in service["environment"].items() if "$" not in str(text)}
-        assert environ["WEAVIATE_URL"] == "http://weaviate:8080"
-        inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-        given = {"JWT_SECRET": secrets.token_hex(32), "WEAVIATE_URL": weaviate.url}
-        done = subprocess.run(
-            [str(SCRIPTS / command[0]), *command[1:]],
-            env=inherited | {"HOME": str(tmp_path)} | environ | given,
-            capture_output=True,
-            text=True,
-            timeout=40,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        environ |= {
+            "WEAVIATE_URL": weaviate.url,
+            "REDIS_URL": environ["REDIS_URL"].replace("redis:6379", redis.address),
+        }
+        await run(command, tmp_path, environ)
         assert weaviate.schemas["Document"]["vectorizer"] == "none"
         assert [each["content"] for each in weaviate.objects.values()] == ["34 degrees in the first week."]
+        async with model_on_tcp() as (_, url):
+            told = await run(["voice-trio", "check"], tmp_path, environ | {"OPENAI_REALTIME_URL": url})
+    for part in ("settings", "tokens", "upstream", "knowledge", "redis"):
+        assert re.search(rf"ok +{part}", told), told
 
 
-def test_a_gateway_gets_every_variable_of_env_and_warns_of_none_F54() -> None:
+def test_a_gateway_gets_every_variable_of_env_and_warns_of_none_F54(env: dict[str, str]) -> None:
     gateway = compose()["x-gateway"]
     assert gateway["env_file"] == ".env"
-    of_the_page = {"OPENAI_API_KEY", "JWT_SECRET", "VOICE_SIGNING_SECRET", "STATE_PASSWORD", "METRICS_TOKEN"}
-    given = {name: secrets.token_hex(32) for name in of_the_page}
-    filled = {
-        name: re.sub(r"\$\{(\w+)[^}]*\}", lambda found: given[found[1]], text)
-        for name, text in gateway["environment"].items()
-    }
-    settings = load_settings(given | filled)
+    settings = load_settings(env | filled(gateway["environment"], env))
     assert settings.warnings == ()
     assert settings.retrieval.alpha == 0  # the Weaviate beside it makes no vectors
 
