@@ -7,30 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.browser_driver import WIDTHS, silence, start_talking, wait_for_state, wait_until
-from tests.support.browser_measurements import QUESTION, contrast, faint_texts, keep_picture, spoken
+from tests.support.browser_measurements import QUESTION, check_layout, contrast, faint_texts, keep_picture, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from playwright.sync_api import Page
-
     from tests.support.browser_driver import BrowserDriver, BrowserGateway
 
     StartGateway = Callable[..., AbstractContextManager[BrowserGateway]]
-
-TOUCH_PX_MIN = 36
-
-
-def check_layout(page: Page) -> None:
-    """No element overflows the width, and each button is large enough to press."""
-    wide = "[...document.querySelectorAll('body *')].filter((it) => it.getBoundingClientRect().right > innerWidth + 1)"
-    assert page.evaluate(wide + ".map((it) => it.outerHTML.slice(0, 80))") == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for button in page.locator("button:visible, #settings summary").all():
-        box = button.bounding_box()
-        assert box is not None
-        assert min(box["width"], box["height"]) >= TOUCH_PX_MIN, button.evaluate("it => it.outerHTML.slice(0, 80)")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

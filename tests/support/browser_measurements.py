@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ARTEFACTS = ROOT / "artefacts"
 QUESTION = "How warm must the brooder be in the first week?"
 ERROR_MS_MAX = 20.0
+TOUCH_PX_MIN = 36
 
 # Receives the audio that goes to the loudspeaker, and records the frames that are not silent.
 _RECORDER = """
@@ -162,6 +163,17 @@ def faint_texts(page: Page) -> list[str]:
     """The visible texts whose WCAG 2 contrast with what is behind them is below AA, 4.5."""
     found: list[list[Any]] = page.evaluate(_TEXT_COLOURS)
     return [f"{text}: {_ratio(colour, behind):.2f}" for text, colour, behind in found if _ratio(colour, behind) < 4.5]
+
+
+def check_layout(page: Page) -> None:
+    """No element overflows the width, and each button is large enough to press."""
+    wide = "[...document.querySelectorAll('body *')].filter((it) => it.getBoundingClientRect().right > innerWidth + 1)"
+    assert page.evaluate(wide + ".map((it) => it.outerHTML.slice(0, 80))") == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for button in page.locator("button:visible, #settings summary").all():
+        box = button.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= TOUCH_PX_MIN, button.evaluate("it => it.outerHTML.slice(0, 80)")
 
 
 def keep_picture(page: Page, name: str) -> None:
