@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
 import click
 import pytest
 
+from tests.support.pages import invocations, shell_blocks
 from voice_trio.cli import main
 from voice_trio.settings import all_variables
 
@@ -21,24 +21,6 @@ OWN_PAGE_WORDS_MAX = 600
 OTHERS = re.compile(
     r"VOICE_(URL|TOKEN|TRIO_REPOSITORY|ADMIN_URL|ADMIN_TOKEN|CONFORMANCE_URL)|OTEL_\w+|PATH|U|HOME|FRONT_DOOR_SEED"
 )
-
-
-def shell_blocks(page: Path) -> list[str]:
-    text = page.read_text("utf-8")
-    found = re.findall(r"^( *)```(?:sh|bash)\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
-    return [re.sub(r"\\\n\s*", "", block) for _, block in found]
-
-
-def invocations(page: Path) -> list[list[str]]:
-    """The arguments of every `voice-trio …` in the shell blocks of a page."""
-    lines = (line.split(" #")[0] for block in shell_blocks(page) for line in block.splitlines())
-    found = (
-        text
-        for line in lines
-        for text in re.findall(r"(?:^|[\s(/])voice-trio ([a-z][^|&;)>]*)", re.sub(r" \d?>.*", "", line))
-    )
-    given = (shlex.split(text, comments=True) for text in found)
-    return [arguments for arguments in given if arguments[0] != "voice-trio"]  # a user's name, too
 
 
 @pytest.mark.parametrize(
