@@ -293,3 +293,12 @@ def test_words_are_counted_anew_only_when_something_was_imported(
         writer.import_chunks("b", "1", chunks("ducks drink water"))
         assert base.search_blocking("water", 5)
     assert sorted(counted) == ["hen", "water", "water"]
+
+
+async def test_a_base_of_another_user_is_named_with_the_cure_F47(
+    base: SqliteKnowledge, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await base.import_chunks("a", "1", chunks("hens"))
+    monkeypatch.setattr(os, "access", lambda place, mode: place != path)
+    with pytest.raises(KnowledgeUnavailable, match="import as the user that runs the server"):
+        await base.search("hens", 5)

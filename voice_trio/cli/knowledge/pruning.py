@@ -26,9 +26,10 @@ def prune_documents(place: KnowledgePlace, found: FoundFiles, folders: list[Path
             click.echo(f"would delete {each.short_key}  {printable(each.path)}")
         click.echo(f"{counted(gone)} would be deleted")
         return
+    lost = set(gone)
     for folder in folders if not yes else ():
         of_folder = [each for each in stored if _is_in(each, [folder])]
-        if of_folder and all(each in gone for each in of_folder):  # perhaps a disk is not mounted
+        if of_folder and lost.issuperset(of_folder):  # perhaps a disk is not mounted
             question = f"No file of them is left in {printable(str(folder))}. Delete all {counted(of_folder)}?"
             click.confirm(question, abort=True)
     delete_documents(place, gone)

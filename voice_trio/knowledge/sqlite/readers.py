@@ -142,6 +142,8 @@ def read_stored_documents(path: Path) -> list[StoredDocument]:
 
 def open_to_read(path: Path) -> sqlite3.Connection:
     """A connection that never writes, for one thread at a time; the file must exist."""
+    if path.exists() and not os.access(path, os.R_OK):
+        raise KnowledgeUnavailable(f"{path}: this user may not read it; import as the user that runs the server")
     options = "mode=rw"
     if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
         options = "immutable=1"  # WAL needs a shared-memory file beside the base, which cannot be created here
