@@ -68,14 +68,24 @@ def states(page: Page, name: str) -> list[str]:
     return [entry["state"] for entry in noted(page, name)]
 
 
-def half_an_answer(driver: BrowserDriver, gateway: BrowserGateway) -> Page:
-    """A page in the middle of an answer."""
+def suspended_in_an_answer(driver: BrowserDriver, gateway: BrowserGateway, state: str = "") -> Page:
+    """A page whose audio is stopped in the middle of an answer; `state` is what its contexts call that."""
     page = driver.open(gateway.port)
     page.evaluate(_SYSTEM)
     start_talking(page)
     wait_until(page, "voiceTrio.microphone === 'on'")
+    page.evaluate(  # by the page itself: under load the answer could end before the next command
+        """(state) => {
+          let isStopped = false;
+          voiceTrio.addEventListener("playback", ({ detail }) => {
+            if (!isStopped && detail.playedMs > 200) suspendAll(state);
+            isStopped ||= detail.playedMs > 200;
+          });
+        }""",
+        state,
+    )
     ask_in_writing(page, QUESTION)
-    wait_until(page, "sounds.some(({ name, playedMs }) => name === 'playback' && playedMs > 200)")
+    wait_until(page, f"voiceTrio.outputState === '{state or 'suspended'}' && voiceTrio.microphone === 'suspended'")
     return page
 
 
@@ -103,9 +113,7 @@ def test_a_blocked_answer_waits_for_the_first_gesture_and_is_then_heard_whole_F3
 def test_an_interrupted_answer_stands_still_and_goes_on_when_the_page_returns_F29(
     driver: BrowserDriver, gateway: BrowserGateway, state: str
 ) -> None:
-    page = half_an_answer(driver, gateway)
-    page.evaluate("state => suspendAll(state)", "" if state == "suspended" else state)
-    wait_until(page, f"voiceTrio.outputState === '{state}' && voiceTrio.microphone === 'suspended'")
+    page = suspended_in_an_answer(driver, gateway, "" if state == "suspended" else state)
     before = len(driver.wire.positions(flushed=False))
     page.wait_for_timeout(1200)  # longer than the rest of the answer
     still = [position["played_ms"] for position in driver.wire.positions(flushed=False)[before + 1 :]]
@@ -125,9 +133,7 @@ def test_an_interrupted_answer_stands_still_and_goes_on_when_the_page_returns_F2
 def test_an_interruption_while_suspended_is_reported_where_playback_stood_F29(
     driver: BrowserDriver, gateway: BrowserGateway
 ) -> None:
-    page = half_an_answer(driver, gateway)
-    page.evaluate("() => suspendAll('')")
-    wait_until(page, "voiceTrio.outputState === 'suspended'")
+    page = suspended_in_an_answer(driver, gateway)
     page.evaluate("() => voiceTrio.interrupt()")
     wait_until(page, "log.some(({ name }) => name === 'cut')")
     [cut] = [cut for cut in logged(page, "cut") if cut["by"] == "user"]
@@ -143,8 +149,7 @@ def test_the_gateway_knows_that_a_suspended_answer_is_not_heard_F29(
     driver: BrowserDriver, gateway: BrowserGateway
 ) -> None:
     """A question after the answer would have ended interrupts it where it stands, and is answered aloud later."""
-    page = half_an_answer(driver, gateway)
-    page.evaluate("() => suspendAll('')")
+    page = suspended_in_an_answer(driver, gateway)
     page.wait_for_timeout(1000)
     still = driver.wire.positions(flushed=False)[-1]
     ask_in_writing(page, "And how much light?")
