@@ -15,7 +15,7 @@ from tests.support.documents import ReadDocument, read, read_or_problem, write
 from voice_trio.conversation.retrieval.text import sentences, token_estimate
 from voice_trio.demo import handbook_folder
 from voice_trio.knowledge.importing.chunks import CHUNK_TOKENS, Paragraph, chunked
-from voice_trio.knowledge.importing.documents import ImportResult, ImportStatus, import_documents
+from voice_trio.knowledge.importing.documents import ImportResult, ImportStatus, document_texts, import_documents
 from voice_trio.knowledge.importing.found_files import find_documents
 
 if TYPE_CHECKING:
@@ -242,6 +242,12 @@ def test_one_line_of_megabytes_takes_little_memory(tmp_path: Path, name: str, un
 def test_whatever_a_file_holds_it_is_read_or_named(tmp_path: Path, content: bytes) -> None:
     outcome = read_or_problem(tmp_path / "any.md", content)
     assert outcome if isinstance(outcome, str) else all(outcome.texts)
+
+
+def test_the_words_of_documents_are_read_without_a_base_and_titles_are_among_them(tmp_path: Path) -> None:
+    write(tmp_path / "a.md", "# Marans\nHens lay.")
+    write(tmp_path / "b.pdf", "no PDF")
+    assert list(document_texts(find_documents([tmp_path]))) == ["Marans\nHens lay."]
 
 
 def test_the_demo_handbook_has_a_title_and_a_source_for_every_chapter() -> None:

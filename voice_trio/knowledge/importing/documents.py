@@ -86,7 +86,7 @@ def import_documents(
 
 
 def document_texts(found: Iterable[DocumentFile]) -> Iterator[str]:
-    """The text of each file that can be read, without a knowledge base."""
+    """Titles and text of each file that can be read, without a knowledge base."""
     with ReaderProcess() as reader:
         for document in found:
             collector = _TextCollector()
@@ -177,8 +177,9 @@ class _TextCollector:
         return False
 
     def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
-        self.texts.extend(chunk.text for chunk in chunks)
-        return len(self.texts)
+        held = list(chunks)
+        self.texts = [text for chunk in held for text in (chunk.title, chunk.text)]
+        return len(held)
 
 
 def _digest(descriptor: int) -> str:

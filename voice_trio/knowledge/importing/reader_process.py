@@ -51,6 +51,8 @@ class ReaderBounds:
     text_bytes: int = limits.DOCUMENT_TEXT_BYTES_MAX
 
 
+PASSED_ON = ("LD_LIBRARY_PATH", "PYTHONHOME")
+"""Variables without which some interpreters do not start."""
 WORKER = (sys.executable, "-P", "-m", "voice_trio.knowledge.importing.worker")
 
 
@@ -131,7 +133,8 @@ class ReaderProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             # No secrets, and no directory from which anything could be imported by accident.
-            environment = {"PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path)}
+            environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+            environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in sys.path)
             self._process = subprocess.Popen(
                 [*self._command, str(self._bounds.memory_bytes)],
                 stdin=theirs.fileno(),

@@ -47,6 +47,8 @@ _ALSO_REFUSED = frozenset(("os.rename", "os.rmdir", "os.mkdir", "os.link", "os.s
 def main() -> None:
     """Serve requests until the other side closes."""
     memory_bytes = int(sys.argv[1])
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    memory_bytes = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     link = socket.socket(fileno=os.dup(0))
