@@ -34,6 +34,10 @@ cover the whole instance ([what each address shows](../serving.md#workers)).
 STAGES = """
 Values of `stage`, each a latency within a turn: {stages}.
 
+Of searches, `source` is `store` (the knowledge base) or `local` (the passage cache), and `outcome` is `found`,
+`nothing`, `failed` or `unfinished`. Of `voice_trio_retrievals_total` it is one of the
+[outcomes of a turn](../protocol.md#from-the-gateway). `voice_trio_search_seconds` counts searches that finished.
+
 `process_*` are the usual metrics of a process: CPU, memory, descriptors, start.
 """
 
