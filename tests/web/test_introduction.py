@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATH = "/console/introduction"
+IMPORT = "voice-trio knowledge import FOLDER"
 
 
 async def introduction(path: Path, bearer: str, **variables: str) -> tuple[int, Any]:
@@ -35,15 +36,20 @@ async def introduction(path: Path, bearer: str, **variables: str) -> tuple[int, 
 
 async def test_a_user_learns_titles_and_questions_and_an_administrator_of_the_dashboard_F39(tmp_path: Path) -> None:
     path = tmp_path / "knowledge.sqlite3"
-    empty = {"documents": {"count": 0, "titles": []}, "questions": [], "is_admin": False}
-    assert await introduction(path, token()) == (200, empty)
+    empty: dict[str, Any] = {"documents": {"count": 0, "titles": []}, "import_command": IMPORT, "questions": []}
+    assert await introduction(path, token()) == (200, empty | {"is_admin": False})
     fill_knowledge(path)
     documents = {"count": 3, "titles": ["Brooding", "Light", "Water"]}
     asked = {"VOICE_CONSOLE_QUESTIONS": " How warm, and how long? |How much light?| "}
     admin = issue_token(settings().tokens, User("root", plan="elite", is_admin=True))
     assert await introduction(path, admin, **asked) == (
         200,
-        {"documents": documents, "questions": ["How warm, and how long?", "How much light?"], "is_admin": True},
+        {
+            "documents": documents,
+            "import_command": IMPORT,
+            "questions": ["How warm, and how long?", "How much light?"],
+            "is_admin": True,
+        },
     )
 
 
@@ -66,6 +72,16 @@ async def test_titles_stay_where_passages_stay_and_where_the_base_is_none_F39(tm
     fill_knowledge(path)
     status, body = await introduction(path, token(), VOICE_SHOW_PASSAGES="false")
     assert (status, body["documents"]) == (200, None)
+
+
+async def test_an_empty_base_without_names_is_said_with_the_command_that_fills_it_F39(tmp_path: Path) -> None:
+    path = tmp_path / "knowledge.sqlite3"
+    hidden = {"VOICE_SHOW_PASSAGES": "false", "WEAVIATE_URL": "http://127.0.0.1:1"}
+    _, body = await introduction(path, token(), **hidden)
+    assert body["documents"] == {"count": 0, "titles": []}
+    assert body["import_command"] == f"{IMPORT} --to weaviate"
+    fill_knowledge(path)
+    assert (await introduction(path, token(), **hidden))[1]["documents"] is None
 
 
 @pytest.mark.parametrize(("plan", "status", "code"), [("free", 403, "plan_required"), ("", 401, "token_invalid")])

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from voice_trio.web.gateway import Gateway
 
+_IMPORT = "voice-trio knowledge import FOLDER"
+
 
 def add_introduction_route(app: QuartTrio, gateway: Gateway) -> None:
     """The route, if the console is enabled: nothing else needs it."""
@@ -31,7 +33,8 @@ class _Introduction:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._web, self._retrieval = gateway.settings.web, gateway.settings.retrieval
+        settings = gateway.settings
+        self._web, self._retrieval, self._weaviate = settings.web, settings.retrieval, settings.weaviate
 
     async def get(self) -> Response:
         token, address = bearer_and_address(TrustedProxies.of(self._web))
@@ -39,16 +42,23 @@ class _Introduction:
         if isinstance(user, Refusal):
             return refusal_response(user)
         questions = list(self._web.console_questions)
-        return json_response({"documents": await self._documents(), "questions": questions, "is_admin": user.is_admin})
+        return json_response(
+            {
+                "documents": await self._documents(),
+                "import_command": _IMPORT if self._weaviate.url is None else f"{_IMPORT} --to weaviate",
+                "questions": questions,
+                "is_admin": user.is_admin,
+            }
+        )
 
     async def _documents(self) -> dict[str, Any] | None:
         """The number of documents and the titles of some; None where that is not known, or not to be shown."""
         knowledge = self._gateway.knowledge
-        if not isinstance(knowledge, NamesDocuments) or not self._retrieval.show_passages:
-            return None
         try:
             with trio.fail_after(limits.TITLES_SECONDS_MAX):
-                known = await knowledge.titles(limits.TITLES_MAX)
+                if isinstance(knowledge, NamesDocuments) and self._retrieval.show_passages:
+                    known = await knowledge.titles(limits.TITLES_MAX)
+                    return {"count": known.count, "titles": list(known.titles)}
+                return {"count": 0, "titles": []} if await knowledge.is_empty() else None
         except (KnowledgeUnavailable, trio.TooSlowError):
             return None
-        return {"count": known.count, "titles": list(known.titles)}

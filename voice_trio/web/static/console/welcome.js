@@ -37,6 +37,7 @@ export function showIntroduction(ask) {
   $("documents-titles").replaceChildren(...shown.map(titleElement), ...more);
   const isEmpty = documents?.count === 0;
   $("no-documents").hidden = !isEmpty;
+  $("import-command").textContent = introduction?.import_command ?? "";
   $("lead").textContent = t(isEmpty ? "welcome.text_empty" : "welcome.text");
   $("dashboard").hidden = !isAdmin;
 }
