@@ -23,6 +23,7 @@ from tests.knowledge.test_knowledge_contract import (  # noqa: F401 - these test
     test_the_passage_that_shares_most_words_comes_first,
 )
 from voice_trio.knowledge.sqlite.base import Chunk
+from voice_trio.knowledge.weaviate.collection import NewCollection
 from voice_trio.knowledge.weaviate.importer import WeaviateTarget
 from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge, connect
 
@@ -57,18 +58,22 @@ def holding(request: pytest.FixtureRequest) -> Holding:
 
 
 def fill(collection: str, documents: tuple[tuple[str, str], ...]) -> None:
-    from weaviate.classes.config import Configure, DataType, Property
-
-    address = WeaviateAddress.of(URL)
-    with connect(address, KEY, SECONDS_MAX) as client:
-        client.collections.create(
-            collection,
-            vector_config=Configure.Vectors.self_provided(),
-            properties=[Property(name=name, data_type=DataType.TEXT) for name in ("title", "content", "source")],
-        )
-    with WeaviateTarget(address, api_key=KEY, collection=collection) as target:
+    new = NewCollection("none")
+    with WeaviateTarget(WeaviateAddress.of(URL), api_key=KEY, collection=collection, new=new) as target:
         for title, text in documents:
             target.import_chunks(title, "1", [Chunk(title, text, "handbook")])
+
+
+async def test_documents_are_listed_and_deleted_F49(request: pytest.FixtureRequest) -> None:
+    collection = f"VoiceTrioContract{uuid.uuid4().hex}"
+    request.addfinalizer(lambda: drop(collection))
+    await trio.to_thread.run_sync(fill, collection, (("Hens", "Hens drink."), ("Ducks", "Ducks swim.")))
+    with WeaviateTarget(WeaviateAddress.of(URL), api_key=KEY, collection=collection) as target:
+        hens = [each for each in target.documents() if each.path == "Hens"]
+        assert [(each.title, each.source, each.passages) for each in hens] == [("Hens", "handbook", 1)]
+        assert len(target.delete(hens)) == 1
+        assert [each.title for each in target.documents()] == ["Ducks"]
+        assert target.vectorizers == []
 
 
 def drop(collection: str) -> None:
