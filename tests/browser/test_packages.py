@@ -194,6 +194,7 @@ def test_strict_mode_of_vites_development_server_begins_one_conversation_F28(
     project = Project(cache, "vite-react", "18", client)
     with served_by_vite(project, gateway.port) as origin:
         it = visit(origin)
+        it.page.wait_for_load_state("networkidle")  # at its first start it may find a package late, and reload the page
         it.press("Ask the handbook")
         it.press("Start talking")
         it.shows("listening")
