@@ -48,5 +48,6 @@ def test_the_tutorial_ends_with_an_answer_from_its_own_document_in_its_own_page_
         page.get_by_text("listening").wait_for()
         page.get_by_placeholder("or type a question").fill("When is the shop open?")
         page.keyboard.press("Enter")
+        page.get_by_text("user: When is the shop open?").wait_for()
         page.get_by_text(re.compile(r"assistant: .*nine in the morning to six")).wait_for()
         page.context.close()
