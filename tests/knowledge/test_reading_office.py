@@ -33,7 +33,7 @@ def test_a_word_document_is_read_whole_F46(tmp_path: Path) -> None:
         ("Hens", "A note."),
         ("Hens", "Of the farm"),
     ]
-    assert document.left_out == ["comments in Word documents"]
+    assert document.left_out == ["comments in Word documents", "pictures in Word documents"]
 
 
 def test_a_workbook_is_read_sheet_by_sheet_F46(tmp_path: Path) -> None:
@@ -55,6 +55,7 @@ def test_a_workbook_is_read_sheet_by_sheet_F46(tmp_path: Path) -> None:
     ]
     assert document.lost == ["sheet Prices: 1 formula without a stored value; open and save the file in Excel"]
     assert document.remarks == ["sheet Costs is hidden and left out"]
+    assert document.left_out == []
 
 
 def test_a_presentation_is_read_slide_by_slide_F46(tmp_path: Path) -> None:

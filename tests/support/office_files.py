@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 from io import BytesIO
 from typing import Any
@@ -19,6 +20,7 @@ _W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 _MC = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
 _BOX = "<w:txbxContent><w:p><w:r><w:t>In a box.</w:t></w:r></w:p></w:txbxContent>"
 _CHART_DATA: Any = CategoryChartData  # without types in the library
+_PIXEL = b"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 _FOOTNOTES = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"
 
 # What Word writes and the library does not: insertions, deletions, controls and boxes.
@@ -54,6 +56,8 @@ def word_file() -> bytes:
     content_type = "application/vnd.openxmlformats-officedocument.wordprocessingml.footnotes+xml"
     document.part.relate_to(Part(PackURI("/word/footnotes.xml"), content_type, note.encode(), package), _FOOTNOTES)
     document.add_comment(document.paragraphs[0].runs, "Check this.", "Ann")
+    picture = BytesIO(base64.b64decode(_PIXEL))
+    document.sections[0].footer.paragraphs[0].add_run().add_picture(picture)
     return _saved(document)
 
 

@@ -40,16 +40,16 @@ def read_pptx(source: SourceFile) -> Iterator[Paragraph]:
             source.remark(f"slide {number} is hidden and left out")
             continue
         try:
-            yield from _slide_paragraphs(slide, title, f"{source.name}, slide {number}", source)
+            yield from _slide_paragraphs(slide, title, f"{source.name}, slide {number}")
         except Exception as error:  # a broken slide; the others are read
             source.lose(f"slide {number}", f"{type(error).__name__} {error}")
 
 
-def _slide_paragraphs(slide: Any, title: str, where: str, source: SourceFile) -> Iterator[Paragraph]:
+def _slide_paragraphs(slide: Any, title: str, where: str) -> Iterator[Paragraph]:
     heading = slide.shapes.title
     own = squeezed(heading.text_frame.text) if heading is not None and heading.has_text_frame else ""
     path = f"{title} – {own[:200]}" if own and own != title else title
-    texts = [text for text in _shape_texts(slide.shapes, source) if text]
+    texts = [text for text in _shape_texts(slide.shapes) if text]
     if len(own) > 200 or not any(text != own for text in texts):
         yield from (Paragraph(path, own, where) for _ in range(bool(own)))
     yield from (Paragraph(path, text, where) for text in texts if squeezed(text) != own)
@@ -59,10 +59,10 @@ def _slide_paragraphs(slide: Any, title: str, where: str, source: SourceFile) ->
             yield Paragraph(path, notes, f"{where}, notes")
 
 
-def _shape_texts(shapes: Iterable[Any], source: SourceFile, depth: int = 0) -> Iterator[str]:
+def _shape_texts(shapes: Iterable[Any], depth: int = 0) -> Iterator[str]:
     for shape in shapes:
         if depth < GROUP_DEPTH_MAX and hasattr(shape, "shapes"):
-            yield from _shape_texts(shape.shapes, source, depth + 1)
+            yield from _shape_texts(shape.shapes, depth + 1)
         elif getattr(shape, "has_table", False):
             rows = [[squeezed(cell.text) for cell in row.cells] for row in shape.table.rows]
             yield "\n".join(labelled_rows(rows[0], rows[1:]) if rows else ())
@@ -70,8 +70,6 @@ def _shape_texts(shapes: Iterable[Any], source: SourceFile, depth: int = 0) -> I
             yield _chart_text(shape.chart)
         elif getattr(shape, "has_text_frame", False):
             yield squeezed_lines(shape.text_frame.text.replace("\x0b", "\n"))
-        elif shape.shape_type is not None and "PICTURE" in str(shape.shape_type):
-            source.leave_out("pictures in presentations")
         else:
             yield _diagram_text(shape)
 

@@ -48,8 +48,6 @@ def read_docx(source: SourceFile) -> Iterator[Paragraph]:
     has_title = bool(stated) and stated.lower() not in {"word document", "microsoft word"}
     outline = Outline(stated if has_title else source.title, source.name, has_title=has_title)
     yield from _WordDocument(document, outline).read()
-    if document.part.package and any("comments" in str(part.partname) for part in document.part.package.iter_parts()):
-        source.leave_out("comments in Word documents")
 
 
 class _WordDocument:

@@ -19,8 +19,23 @@ ENTRIES_MAX = 20_000
 _OLD_OFFICE_OR_ENCRYPTED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
+# Parts that are not read, by the beginning of their names.
+_LEFT_OUT = {
+    "word/comments": "comments in Word documents",
+    "word/media/": "pictures in Word documents",
+    "ppt/comments/": "comments in presentations",
+    "ppt/media/": "pictures and recordings in presentations",
+    "xl/comments": "comments in workbooks",
+    "xl/charts/": "charts in workbooks",
+    "xl/media/": "pictures in workbooks",
+}
+
+
 def check_office_file(source: SourceFile) -> None:
-    """Raise `UnreadableDocument` for what is no ZIP file, is encrypted, or would unpack to too much."""
+    """Raise `UnreadableDocument` for what is no ZIP file, is encrypted, or would unpack to too much.
+
+    Counts the parts that no reader reads, such as pictures.
+    """
     source.check_size(OFFICE_BYTES_MAX)
     source.file.seek(0)
     if source.file.read(8) == _OLD_OFFICE_OR_ENCRYPTED:
@@ -36,4 +51,7 @@ def check_office_file(source: SourceFile) -> None:
             f"unpacks to {unpacked / 1e6:,.0f} MB in {len(entries):,} parts; "
             f"at most {UNPACKED_BYTES_MAX / 1e6:,.0f} MB in {ENTRIES_MAX:,} can be read"
         )
+    for start, kind in _LEFT_OUT.items():
+        if any(entry.filename.startswith(start) for entry in entries):
+            source.leave_out(kind)
     source.file.seek(0)
