@@ -5,7 +5,7 @@ import { currentUser } from "../../user";
 /** A token for the gateway, as text: a JWT of the user who is signed in, good for one minute. */
 export async function POST() {
   const user = await currentUser();
-  if (!user) return new Response("nobody is signed in", { status: 401 });
+  if (!user) return new Response("no user is signed in", { status: 401 });
   const token = await new SignJWT({ plan: user.plan })
     .setProtectedHeader({ alg: "HS256" })
     .setSubject(user.id)
