@@ -19,7 +19,7 @@ from voice_trio.knowledge.importing.documents import ImportResult, ImportStatus,
 from voice_trio.knowledge.importing.found_files import find_documents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from voice_trio.knowledge.sqlite.base import Chunk
@@ -36,14 +36,14 @@ class MemoryTarget:
     def holds(self, key: str, digest: str) -> bool:
         return self.digests.get(key) == digest
 
-    def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
+    def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk], is_whole: Callable[[], bool]) -> int:
         count = 0
         kept = []
         for chunk in chunks:
             count += 1
             if self._keep:
                 kept.append(chunk)
-        self.digests[key] = digest
+        self.digests[key] = digest if is_whole() else ""
         self.chunks[os.path.basename(key)] = kept
         return count
 

@@ -75,6 +75,18 @@ def test_a_lost_part_is_printed_safely_and_the_exit_code_is_one_F41_F46(tmp_path
     assert "\x1b[31m" not in done.output
 
 
+def test_a_lost_part_is_named_by_each_import_until_the_file_is_whole_F44(tmp_path: Path) -> None:
+    arguments = ["import", str(tmp_path / "documents"), "--path", str(tmp_path / "base.sqlite")]
+    write(tmp_path / "documents" / "prices.xlsx", workbook_file())
+    for _ in range(2):
+        done = CliRunner().invoke(knowledge, arguments)
+        assert (done.exit_code, "1 formula without a stored value" in done.output) == (1, True)
+    (tmp_path / "documents" / "prices.xlsx").unlink()
+    write(tmp_path / "documents" / "prices.md", "A hen costs nine.")
+    assert CliRunner().invoke(knowledge, arguments).exit_code == 0
+    assert "0 imported (0 passages), 1 unchanged" in CliRunner().invoke(knowledge, arguments).output
+
+
 def test_an_import_that_left_out_only_other_kinds_succeeds(tmp_path: Path) -> None:
     write(tmp_path / "documents" / "a.md", "Hens.")
     write(tmp_path / "documents" / "photo.jpg", b"\xff")

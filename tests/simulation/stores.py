@@ -24,7 +24,7 @@ from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeWriter
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from voice_trio.conversation.retrieval.passage import Passage
@@ -171,7 +171,7 @@ def chunks_of(folder: Path) -> list[Chunk]:
         def holds(self, key: str, digest: str) -> bool:
             return False
 
-        def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
+        def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk], is_whole: Callable[[], bool]) -> int:
             before = len(collected)
             collected.extend(chunks)
             return len(collected) - before

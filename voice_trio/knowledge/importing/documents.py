@@ -37,8 +37,12 @@ class ImportTarget(Protocol):
         """Whether the document is stored with exactly this content."""
         ...
 
-    def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
-        """Replace the document by `chunks`, all or nothing; returns their number."""
+    def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk], is_whole: Callable[[], bool]) -> int:
+        """Replace the document by `chunks`, all or nothing; returns their number.
+
+        `is_whole` is asked after the last chunk. If parts were lost, `holds` stays false: the next import reads the
+        file again, and names them again.
+        """
         ...
 
 
@@ -145,7 +149,9 @@ class _Import:
                 cpu_seconds=int(self._reader.cpu_seconds(state.st_size)),
             )
             chunks = self._reader.read(descriptor, request, self._hear)
-            return ImportStatus.IMPORTED, self._target.import_chunks(document.key, digest, chunks)
+            return ImportStatus.IMPORTED, self._target.import_chunks(
+                document.key, digest, chunks, lambda: not self._lost
+            )
         finally:
             os.close(descriptor)
 
@@ -176,7 +182,7 @@ class _TextCollector:
     def holds(self, key: str, digest: str) -> bool:
         return False
 
-    def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
+    def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk], is_whole: Callable[[], bool]) -> int:
         held = list(chunks)
         self.texts = [text for chunk in held for text in (chunk.title, chunk.text)]
         return len(held)

@@ -24,7 +24,7 @@ from voice_trio.knowledge.sqlite.upkeep import erase_what_is_due, note_change, n
 from voice_trio.knowledge.stored_documents import StoredDocument, document_key, storable_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -113,10 +113,12 @@ class KnowledgeWriter:
             ).fetchone()
         return row is not None and row[0] == digest
 
-    def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
+    def import_chunks(
+        self, key: str, digest: str, chunks: Iterable[Chunk], is_whole: Callable[[], bool] = lambda: True
+    ) -> int:
         """Replace the document `key` by `chunks` in one transaction; returns their number.
 
-        `chunks` may be a generator; if it raises, the base stays unchanged.
+        `chunks` may be a generator; if it raises, the base stays unchanged. If it is not whole, `holds` stays false.
         """
         with mapping_errors(self._path), self._transaction():
             self._forget([key])
@@ -126,7 +128,10 @@ class KnowledgeWriter:
             count = 0
             for count, chunk in enumerate(chunks, start=1):
                 self._add(document, count, chunk)
-            self._connection.execute("UPDATE documents SET chunks = ? WHERE id = ?", (count, document))
+            known = digest if is_whole() else ""
+            self._connection.execute(
+                "UPDATE documents SET chunks = ?, digest = ? WHERE id = ?", (count, known, document)
+            )
         return count
 
     def documents(self) -> list[StoredDocument]:

@@ -29,7 +29,7 @@ from voice_trio.knowledge.weaviate.collection import (
 from voice_trio.knowledge.weaviate.knowledge import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from voice_trio.knowledge.sqlite.base import Chunk
@@ -99,17 +99,27 @@ class WeaviateTarget:
             first = self._collection.query.fetch_objects_by_ids([_id(key, 0)]).objects
         return any(each.properties.get(DIGEST_PROPERTY) == document_key(digest) for each in first)
 
-    def import_chunks(self, key: str, digest: str, chunks: Iterable[Chunk]) -> int:
-        """Replace the document by `chunks`; returns their number. The next import repeats an interrupted one."""
+    def import_chunks(
+        self, key: str, digest: str, chunks: Iterable[Chunk], is_whole: Callable[[], bool] = lambda: True
+    ) -> int:
+        """Replace the document by `chunks`; returns their number.
+
+        The next import repeats one that was interrupted, or that was not whole.
+        """
         numbered = enumerate(chunks)
         first = list(islice(numbered, 1))
         count = len(first)
         while batch := list(islice(numbered, limits.WEAVIATE_IMPORT_BATCH)):
             self._insert(key, digest, batch)
             count += len(batch)
-        if first:
+        # The first passage comes last: its digest says that all are there. Of a document in parts it says nothing, and
+        # is then inserted when the passages of other digests are gone.
+        is_known = is_whole()
+        if first and is_known:
             self._insert(key, digest, first)
         self._delete_others(key, digest)
+        if first and not is_known:
+            self._insert(key, "", first)
         return count
 
     def documents(self) -> list[StoredDocument]:
