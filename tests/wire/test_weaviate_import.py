@@ -68,6 +68,19 @@ def test_a_changed_document_replaces_what_was_there_and_no_other(server: Weaviat
     assert texts(server) == ["kept", "new 0", "new 1"]
 
 
+def test_a_document_in_parts_is_there_and_read_again_by_the_next_import(server: WeaviateServer) -> None:
+    with target_of(server) as target:
+        for text in ("old", "new"):
+            assert (
+                target.import_chunks("a", text, [Chunk("A", f"{text} {n}", "a") for n in range(3)], lambda: False) == 3
+            )
+            assert texts(server) == [f"{text} {n}" for n in range(3)]
+            assert not target.holds("a", text)
+        target.import_chunks("a", "new", [Chunk("A", "new and whole", "a")])
+        assert target.holds("a", "new")
+    assert texts(server) == ["new and whole"]
+
+
 def test_an_import_that_broke_off_is_not_taken_for_whole(server: WeaviateServer) -> None:
     def breaking() -> Iterator[Chunk]:
         for number in range(limits.WEAVIATE_IMPORT_BATCH + 5):
