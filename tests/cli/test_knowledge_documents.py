@@ -188,6 +188,57 @@ def test_prune_keeps_what_is_in_a_folder_that_cannot_be_listed_F49(
     assert set(listed(run)) == {"quail.md", "ducks.md", *(["hens.md"] if place == "docs" else [])}
 
 
+def test_prune_keeps_what_was_imported_by_its_own_name_F49(
+    run: Callable[..., Result], folder: Path, tmp_path: Path
+) -> None:
+    for place in (folder / ".drafts", tmp_path / "elsewhere"):
+        place.mkdir()
+        (place / f"{place.name.strip('.')}.md").write_text("Quail are small.")
+    (folder / "more").symlink_to(tmp_path / "elsewhere")
+    run("import", folder, folder / ".drafts", folder / "more")
+    (folder / "hens.md").unlink()
+    run("import", folder, "--prune", "--yes")
+    assert set(listed(run)) == {"ducks.md", "drafts.md", "elsewhere.md"}
+    (tmp_path / "elsewhere" / "elsewhere.md").unlink()
+    run("import", folder, "--prune", "--yes")
+    assert set(listed(run)) == {"ducks.md", "drafts.md"}
+
+
+def test_a_folder_that_cannot_be_entered_ends_no_import_F41(
+    run: Callable[..., Result], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "quail.md").write_text("Quail are small.")
+    run("import", folder)
+    (folder / "sub" / "new.md").write_text("Geese graze.")
+    look_at, open_file = os.lstat, os.open
+
+    def refuse(path: str | Path) -> None:
+        if "sub/" in os.fspath(path):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+
+    def looked_at(path: str | Path, **how: int | None) -> os.stat_result:
+        refuse(path)
+        return look_at(path, **how)
+
+    def opened(path: str | Path, *arguments: int, **how: int | None) -> int:
+        refuse(path)
+        return open_file(path, *arguments, **how)
+
+    def stated(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        refuse(path)
+        return os.stat(path, follow_symlinks=follow_symlinks)
+
+    with monkeypatch.context() as patch:  # root may enter any folder
+        patch.setattr(os, "lstat", looked_at)
+        patch.setattr(os, "open", opened)
+        patch.setattr("pathlib.Path.stat", stated)
+        result = run("import", folder, "--prune", "--yes")
+    assert result.exit_code == 1
+    assert result.output.replace("\n", "").count(".md: Permission denied") == 2
+    assert set(listed(run)) == {"hens.md", "ducks.md", "quail.md"}
+
+
 def test_prune_needs_a_folder_F49(run: Callable[..., Result], folder: Path) -> None:
     assert run("import", folder / "hens.md", "--prune").exit_code == 2
     assert run("import", folder, "--dry-run").exit_code == 2

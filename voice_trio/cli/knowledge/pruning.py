@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -47,11 +48,24 @@ def _gone(
 ) -> tuple[list[StoredDocument], list[StoredDocument]]:
     """What the base has of `folders`, and what of it has no file there any more.
 
-    What is below a folder that could not be listed counts as there.
+    What is below a folder that could not be listed counts as there. A file that the search passes over, such as a
+    hidden one or one below a linked folder, may have been imported by its own name: it counts as long as it exists.
     """
     there = {document_key(each.key) for each in found.documents if not each.problem}
+    refused = {document_key(each.key) for each in found.documents if each.problem}
     stored = [each for each in place.documents() if _is_in(each, folders)]
-    return stored, [each for each in stored if each.key not in there and not _is_in(each, found.unlisted)]
+    missing = [each for each in stored if each.key not in there and not _is_in(each, found.unlisted)]
+    return stored, [each for each in missing if each.key in refused or _has_no_file(each.path)]
+
+
+def _has_no_file(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # a folder that may not be entered now
+        pass
+    return False
 
 
 def _is_in(document: StoredDocument, folders: list[Path]) -> bool:

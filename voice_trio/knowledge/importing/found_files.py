@@ -74,7 +74,7 @@ def _look_into(folder: Path, found: FoundFiles) -> None:
 
     for root, folders, files in os.walk(folder, onerror=note):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        links = [name for name in folders if Path(root, name).is_symlink()]
+        links = [name for name in folders if os.path.islink(os.path.join(root, name))]
         for name in (*links, *sorted(name for name in files if not name.startswith("."))):
             path = Path(root, name)
             if name not in links and path.suffix.lower() not in FORMATS:
@@ -86,7 +86,7 @@ def _look_into(folder: Path, found: FoundFiles) -> None:
 
 def _link_problem(path: Path, folder: Path) -> str:
     """Why the symbolic link `path` is not followed: what it names was not meant to be imported. Else empty."""
-    if not path.is_symlink():
+    if not os.path.islink(path):  # `Path.is_symlink` raises in a folder that may be listed but not entered
         return ""
     try:
         place = path.resolve(strict=True)
