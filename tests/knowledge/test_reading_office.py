@@ -6,14 +6,16 @@ import zipfile
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+import openpyxl
 import pytest
 from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, NumberObject, StreamObject
 
 from tests.support.documents import pdf, read
-from tests.support.office_files import presentation_file, word_file, workbook_file
+from tests.support.office_files import presentation_file, saved, word_file, workbook_file
 from voice_trio import limits
 from voice_trio.errors import UnreadableDocument
+from voice_trio.knowledge.importing.readers import sheets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +58,27 @@ def test_a_workbook_is_read_sheet_by_sheet_F46(tmp_path: Path) -> None:
     assert document.lost == ["sheet Prices: 1 formula without a stored value; open and save the file in Excel"]
     assert document.remarks == ["sheet Costs is hidden and left out"]
     assert document.left_out == []
+
+
+def test_one_stray_cell_far_out_loses_no_cell_F46(tmp_path: Path) -> None:
+    workbook = openpyxl.Workbook()
+    sheet: Any = workbook.active
+    sheet["A1"], sheet["B1"], sheet["A2"], sheet["XFD20"], sheet["A40000"] = "Breed", "Eggs", "Sussex", "far", "deep"
+    document = read(tmp_path / "farm.xlsx", saved(workbook))
+    assert document.texts == ["Breed: Sussex", "far", "Breed: deep", "Eggs"]
+    assert not document.lost
+
+
+def test_a_workbook_that_understates_its_size_is_read_whole_F46(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheets, "WHOLE_BYTES_MAX", 0)  # as if it were large
+    workbook = openpyxl.Workbook()
+    sheet: Any = workbook.active
+    for row in (["Breed", "Eggs"], ["Sussex", "brown"], ["Marans", "dark"]):
+        sheet.append(row)
+    content = edited(saved(workbook), "xl/worksheets/sheet1.xml", b'ref="A1:B3"', b'ref="A1"')
+    assert read(tmp_path / "a.xlsx", content).texts == ["Breed: Sussex, Eggs: brown", "Breed: Marans, Eggs: dark"]
 
 
 def test_a_presentation_is_read_slide_by_slide_F46(tmp_path: Path) -> None:
@@ -110,6 +133,17 @@ def test_an_office_file_that_would_unpack_to_too_much_is_refused_unopened_F46(tm
     bomb[entry + 24 : entry + 28] = (4_000_000_000).to_bytes(4, "little")  # what the table of contents says
     with pytest.raises(UnreadableDocument, match="unpacks to 4,000 MB"):
         read(tmp_path / f"a.{suffix}", bytes(bomb))
+
+
+def edited(content: bytes, part: str, old: bytes, new: bytes) -> bytes:
+    """An office file with one of its parts changed."""
+    out = BytesIO()
+    with zipfile.ZipFile(BytesIO(content)) as archive, zipfile.ZipFile(out, "w") as copy:
+        for name in archive.namelist():
+            text = archive.read(name)
+            assert name != part or old in text
+            copy.writestr(name, text.replace(old, new) if name == part else text)
+    return out.getvalue()
 
 
 def changed(change: Callable[[PdfWriter], object]) -> bytes:

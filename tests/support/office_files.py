@@ -58,7 +58,7 @@ def word_file() -> bytes:
     document.add_comment(document.paragraphs[0].runs, "Check this.", "Ann")
     picture = BytesIO(base64.b64decode(_PIXEL))
     document.sections[0].footer.paragraphs[0].add_run().add_picture(picture)
-    return _saved(document)
+    return saved(document)
 
 
 def workbook_file() -> bytes:
@@ -78,7 +78,7 @@ def workbook_file() -> bytes:
     hidden.append(["secret"])
     hidden.sheet_state = "hidden"
     workbook.create_sheet("Stock").append(["text", "eggs"])
-    return _saved(workbook)
+    return saved(workbook)
 
 
 def presentation_file() -> bytes:
@@ -99,10 +99,11 @@ def presentation_file() -> bytes:
     for title in ("Only a title", "Hidden"):
         presentation.slides.add_slide(presentation.slide_layouts[5]).shapes.title.text = title
     presentation.slides[2]._element.set("show", "0")
-    return _saved(presentation)
+    return saved(presentation)
 
 
-def _saved(document: Any) -> bytes:
+def saved(document: Any) -> bytes:
+    """The file of a document of any of the libraries."""
     out = BytesIO()
     document.save(out)
     return out.getvalue()

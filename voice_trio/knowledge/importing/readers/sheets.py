@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Up to this size of its sheets a file is read whole, which takes fifty times as much memory, to know merged cells.
 WHOLE_BYTES_MAX = 8_000_000
+# A sheet read whole has every cell up to its last row and column; one stray cell far out makes that billions.
+WHOLE_CELLS_MAX = 1_000_000
 PROGRESS_ROWS = 2_000
 _ERRORS = frozenset(("#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!"))
 
@@ -35,6 +37,8 @@ def read_xlsx(source: SourceFile) -> Iterator[Paragraph]:
     with zipfile.ZipFile(source.file) as archive:
         size = sum(entry.file_size for entry in archive.infolist() if "worksheets/" in entry.filename)
     values = _open(source, whole=size <= WHOLE_BYTES_MAX, values=True)
+    if any((sheet.max_row or 0) * (sheet.max_column or 0) > WHOLE_CELLS_MAX for sheet in values.worksheets):
+        values = _open(source, whole=False, values=True)
     formulas = _open(source, whole=False, values=False)
     names = [sheet.title for sheet in values.worksheets]
     for number, name in enumerate(names, start=1):
@@ -46,6 +50,8 @@ def read_xlsx(source: SourceFile) -> Iterator[Paragraph]:
         title = source.title if len(names) == 1 else f"{source.title} – {name}"
         try:
             yield from table_paragraphs(_rows(sheet, formulas[name], source), title, f"{source.name}, sheet {name}")
+        except MemoryError:
+            raise
         except Exception as error:  # a broken sheet; the others are read
             source.lose(f"sheet {name}", f"{type(error).__name__} {error}")
 
@@ -53,7 +59,10 @@ def read_xlsx(source: SourceFile) -> Iterator[Paragraph]:
 def _open(source: SourceFile, *, whole: bool, values: bool) -> Workbook:
     source.file.seek(0)
     try:
-        return openpyxl.load_workbook(source.file, read_only=not whole, data_only=values)
+        workbook = openpyxl.load_workbook(source.file, read_only=not whole, data_only=values)
+        for sheet in () if whole else workbook.worksheets:
+            sheet.reset_dimensions()  # what a file says of its size may be wrong, and then rows are left out
+        return workbook
     except MemoryError:
         raise
     except Exception as error:  # the library raises what it likes for a broken file

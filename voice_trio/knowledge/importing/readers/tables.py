@@ -47,12 +47,15 @@ def table_paragraphs(rows: Iterable[Row], title: str, source: str) -> Iterator[P
     if header is None:
         return
     names = [squeezed(name) for name in header[1]]
-    found = False
+    found, empty = False, set(range(len(names)))
     for where, cells in rest:
         found = True
+        empty -= {column for column in empty if column < len(cells) and squeezed(cells[column])}
         yield record_paragraph(list(zip_longest(names, cells, fillvalue="")), title, f"{source}, {where}")
     if not found:
         yield Paragraph(title, _unnamed(header), f"{source}, {header[0]}")
+    elif unused := ", ".join(names[column] for column in sorted(empty) if names[column]):
+        yield Paragraph(title, unused, f"{source}, {header[0]}")  # columns without values
 
 
 def record_paragraph(fields: Sequence[tuple[str, str]], title: str, source: str) -> Paragraph:

@@ -23,6 +23,9 @@ _OLD_OFFICE_OR_ENCRYPTED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _LEFT_OUT = {
     "word/comments": "comments in Word documents",
     "word/media/": "pictures in Word documents",
+    "word/charts/": "charts in Word documents",
+    "word/diagrams/": "diagrams in Word documents",
+    "word/afchunk": "other files in Word documents",
     "ppt/comments/": "comments in presentations",
     "ppt/media/": "pictures and recordings in presentations",
     "xl/comments": "comments in workbooks",
