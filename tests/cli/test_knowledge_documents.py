@@ -217,13 +217,13 @@ def test_a_folder_that_cannot_be_entered_ends_no_import_F41(
         if "sub/" in os.fspath(path):
             raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
 
-    def looked_at(path: str | Path, **how: int | None) -> os.stat_result:
+    def looked_at(path: str | Path, *, dir_fd: int | None = None) -> os.stat_result:
         refuse(path)
-        return look_at(path, **how)
+        return look_at(path, dir_fd=dir_fd)
 
-    def opened(path: str | Path, *arguments: int, **how: int | None) -> int:
+    def opened(path: str | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         refuse(path)
-        return open_file(path, *arguments, **how)
+        return open_file(path, flags, mode, dir_fd=dir_fd)
 
     def stated(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
         refuse(path)
