@@ -138,8 +138,21 @@ def test_serve_says_where_its_pages_are_F52(
         log_pages(load_settings(variables), address, tls=tls)
     base = f"{'https' if tls else 'http'}://{place(address)}"
     assert logs == [
-        {"event": "pages", "log_level": "info", "console": console, "dashboard": f"{base}/v1/voice/dashboard"}
+        {
+            "event": "pages",
+            "log_level": "info",
+            "console": console,
+            "dashboard": f"{base}/v1/voice/dashboard",
+            "voice": "off; ENABLE_VOICE_REALTIME=true admits users",
+        }
     ]
+
+
+def test_serve_says_where_clients_connect_F52() -> None:
+    settings = load_settings({"ENABLE_VOICE_REALTIME": "true", "JWT_SECRET": SECRET})
+    with capture_logs() as logs:
+        log_pages(settings, ("0.0.0.0", 8000), tls=True)
+    assert logs[0]["voice"] == "wss://127.0.0.1:8000/v1/ws/voice"
 
 
 def test_the_package_can_be_run_as_a_module_F56() -> None:

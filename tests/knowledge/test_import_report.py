@@ -26,7 +26,7 @@ def test_files_that_are_not_read_are_counted_by_kind_F46(tmp_path: Path) -> None
         write(tmp_path / name, "Hens.")
     found = find_files([tmp_path])
     assert [each.name for each in found.documents] == ["a.md"]
-    assert found.left_out == Counter({".odt": 2, ".jpg": 1, "files without a suffix": 1})
+    assert found.left_out == Counter({".odt": 2, ".jpg": 1, "without a suffix": 1})
 
 
 def test_the_report_names_what_was_lost_and_counts_what_was_left_out_F46() -> None:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 WILDCARDS = ("0.0.0.0", "::")
 DASHBOARD = "/v1/voice/dashboard"
+VOICE = "/v1/ws/voice"
 CONSOLE_OFF = "off; VOICE_CONSOLE=true serves it"
+VOICE_OFF = "off; ENABLE_VOICE_REALTIME=true admits users"
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +36,11 @@ def place(address: tuple[str, int]) -> str:
 
 
 def log_pages(settings: Settings, address: tuple[str, int], *, tls: bool) -> None:
-    """Log the addresses of console and dashboard, or how to switch them on."""
+    """Log the addresses of console, dashboard and voice, or how to switch them on."""
     base = f"{'https' if tls else 'http'}://{place(address)}"
-    log.info("pages", console=f"{base}/" if settings.web.console else CONSOLE_OFF, dashboard=base + DASHBOARD)
+    log.info(
+        "pages",
+        console=f"{base}/" if settings.web.console else CONSOLE_OFF,
+        dashboard=base + DASHBOARD,
+        voice=f"{'wss' if tls else 'ws'}://{place(address)}{VOICE}" if settings.access.enabled else VOICE_OFF,
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import trio
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from voice_trio.auth.key_set import examine_keys, key_fetcher
@@ -180,7 +180,8 @@ def _check_sentry(settings: Settings) -> Finding:
 
 
 def _show(findings: list[Finding]) -> None:
-    table = Table(box=None, show_header=False, pad_edge=False)
+    detail = Column("detail", overflow="fold")  # the end of a path is the part that tells
+    table = Table("mark", "part", detail, "time", box=None, show_header=False, pad_edge=False)
     for finding in findings:
         mark = Text("ok", style="green") if finding.is_ok else Text("FAILED", style="bold red")
         table.add_row(

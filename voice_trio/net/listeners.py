@@ -7,6 +7,7 @@ shutdown. With the option the kernel ends a connection that acknowledges no data
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -53,7 +54,9 @@ def open_listener(bind: str) -> socket.socket:
             (host, port), family=family, backlog=limits.LISTEN_BACKLOG
         )  # sets SO_REUSEADDR itself
     except OSError as error:
-        raise ConfigurationError(f"cannot listen on {bind}: {error.strerror or error}") from error
+        in_use = "the port is in use; choose another one with --bind"
+        reason = in_use if error.errno == errno.EADDRINUSE else error.strerror or error
+        raise ConfigurationError(f"cannot listen on {bind}: {reason}") from error
     set_socket_options(listener)
     listener.setblocking(False)
     return listener

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,6 +67,11 @@ def test_an_adaptation_that_is_left_ends_its_workers_and_keeps_nothing(tmp_path:
         assert workers
     assert all(worker.returncode is not None for worker in workers)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_at_a_terminal_reaches_no_worker_of_an_adaptation(tmp_path: Path) -> None:
+    with adapting(tmp_path, sentences=1) as adaptation:
+        assert all(os.getsid(worker.pid) == worker.pid for worker in adaptation.workers)
 
 
 def test_a_model_that_is_not_adapted_is_pocketsphinx_own(tmp_path: Path) -> None:

@@ -125,6 +125,13 @@ async def test_a_cancelled_hearing_gives_its_worker_back_unharmed(pool: Recogniz
             assert "coccidiosis" in (await recognition.finish()).text
 
 
+async def test_ctrl_c_at_a_terminal_reaches_no_worker(pool: RecognizerPool) -> None:
+    assert pool
+    workers = workers_of_this_process()
+    assert workers
+    assert all(os.getsid(pid) == pid for pid in workers)
+
+
 async def test_a_worker_that_is_killed_is_an_error_once_and_replaced(pool: RecognizerPool, question: bytes) -> None:
     async with pool.listen() as recognition:
         await recognition.feed(question[:9600])

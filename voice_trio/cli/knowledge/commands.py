@@ -15,6 +15,7 @@ from voice_trio.cli.knowledge.documents import (
     HOW_TO_IMPORT,
     clear_command,
     delete_command,
+    in_words,
     list_command,
     yes_option,
 )
@@ -113,7 +114,7 @@ def _import(found: FoundFiles, place: KnowledgePlace, new: NewCollection | None,
         raise click.ClickException(f"import ended early: {error}") from error
     _print_report(console, report)
     if after is not None:
-        words = f"The base now holds {after.chunks:,} passages of {after.documents:,} documents: {place.base}"
+        words = f"The base now holds {in_words(after.documents, after.chunks)}: {place.base}"
         console.print(Text(printable(words)), soft_wrap=True)
     return report.is_complete
 

@@ -86,8 +86,12 @@ def delete_documents(place: KnowledgePlace, documents: Sequence[StoredDocument])
 
 def counted(documents: Sequence[StoredDocument]) -> str:
     """ "2 documents with 9 passages"."""
-    passages = sum(each.passages for each in documents)
-    return f"{len(documents):,} document{'s' * (len(documents) != 1)} with {passages:,} passage{'s' * (passages != 1)}"
+    return in_words(len(documents), sum(each.passages for each in documents))
+
+
+def in_words(documents: int, passages: int) -> str:
+    """ "1 document with 9 passages"."""
+    return f"{documents:,} document{'s' * (documents != 1)} with {passages:,} passage{'s' * (passages != 1)}"
 
 
 def _ask(question: str, *, yes: bool) -> None:

@@ -78,7 +78,7 @@ def _look_into(folder: Path, found: FoundFiles) -> None:
         for name in (*links, *sorted(name for name in files if not name.startswith("."))):
             path = Path(root, name)
             if name not in links and path.suffix.lower() not in FORMATS:
-                found.left_out[valid_text(path.suffix.lower()) or "files without a suffix"] += 1
+                found.left_out[valid_text(path.suffix.lower()) or "without a suffix"] += 1
             elif (problem := _link_problem(path, folder)) or name not in links:
                 cited = valid_text(path.relative_to(folder).as_posix())
                 found.documents.append(DocumentFile(path, cited, problem))

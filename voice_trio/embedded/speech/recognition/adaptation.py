@@ -158,6 +158,7 @@ def _start(reading: ReadingTask) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "voice_trio.embedded.speech.recognition.adaptation_worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for this process, which then ends the workers
     )
     assert worker.stdin is not None
     worker.stdin.write(msgspec.msgpack.encode(reading))

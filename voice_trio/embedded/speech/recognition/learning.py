@@ -33,7 +33,13 @@ async def learn_words(
     task = msgspec.msgpack.encode(LearningTask(texts, str(directory), general_words))
     command = [sys.executable, "-m", "voice_trio.embedded.speech.recognition.learning_worker"]
     try:
-        done = await trio.run_process(command, stdin=task, check=False, stdout=subprocess.DEVNULL)
+        done = await trio.run_process(
+            command,
+            stdin=task,
+            check=False,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for this process, which then ends the other one
+        )
     except OSError as error:
         raise ModelUnavailable(f"the words could not be learned: {error}") from error
     if done.returncode:

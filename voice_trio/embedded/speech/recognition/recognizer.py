@@ -260,6 +260,7 @@ async def _start_worker(model: ListeningModel) -> _RecognitionWorker:
             [sys.executable, "-m", "voice_trio.embedded.speech.recognition.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for this process; the input of the worker then ends
         )
     except OSError as error:
         raise ModelUnavailable(f"no recognition worker could be started: {error}") from error

@@ -7,7 +7,6 @@ would hold up every session. It ends when its input does, so it never outlives i
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, BinaryIO, Final, assert_never
@@ -47,7 +46,6 @@ _ALTERNATIVES_TRIED: Final = 60
 
 def main() -> None:
     """Read a `ListeningModel`, then answer requests until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the gateway's to handle; our input ends when it is done
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever a C library prints must not end up among the replies
     first = _receive(requests)
