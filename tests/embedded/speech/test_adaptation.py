@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 
 from tests.embedded.speech.conftest import DOCUMENTS
-from voice_trio.embedded.speech.recognition.adaptation import VOICES, adapted_model, adapting, prepare_model
+from voice_trio.embedded.speech.recognition import adaptation_worker
+from voice_trio.embedded.speech.recognition.adaptation import (
+    VOICES,
+    ReadingTask,
+    adapted_model,
+    adapting,
+    prepare_model,
+)
 from voice_trio.embedded.speech.recognition.gaussians import StockGaussians
 from voice_trio.embedded.speech.recognition.model import AcousticModel, ListeningModel
 from voice_trio.embedded.speech.recognition.wording import spoken_words
@@ -72,6 +83,22 @@ def test_an_adaptation_that_is_left_ends_its_workers_and_keeps_nothing(tmp_path:
 def test_ctrl_c_at_a_terminal_reaches_no_worker_of_an_adaptation(tmp_path: Path) -> None:
     with adapting(tmp_path, sentences=1) as adaptation:
         assert all(os.getsid(worker.pid) == worker.pid for worker in adaptation.workers)
+
+
+def test_a_worker_of_an_adaptation_ends_in_silence_when_its_parent_is_gone(tmp_path: Path) -> None:
+    task = ReadingTask((("hen",),) * 1000, VOICES, str(tmp_path / "sums.npz"))
+    command = [sys.executable, "-m", adaptation_worker.__name__]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as worker:
+        assert worker.stdin
+        assert worker.stdout
+        assert worker.stderr
+        worker.stdin.write(msgspec.msgpack.encode(task))
+        worker.stdin.close()
+        assert worker.stdout.readline() == b".\n"
+        worker.stdout.close()
+        assert worker.stderr.read() == b""
+    assert worker.returncode == -signal.SIGPIPE
 
 
 def test_a_model_that_is_not_adapted_is_pocketsphinx_own(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Its standard input is a `ReadingTask`. It writes a line for each utterance, so i
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from collections import defaultdict
@@ -37,6 +38,7 @@ State = tuple[str, int]
 
 
 def main() -> None:
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a parent that is gone ends this process, without a traceback
     reading = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=ReadingTask)
     with tempfile.TemporaryDirectory() as scratch:
         aligner = Aligner({word for sentence in reading.sentences for word in sentence}, Path(scratch))
