@@ -49,7 +49,7 @@ export function showFigures() {
   $("answer-silence").textContent = wait?.silenceMs ? ` ${t("figures.silence", { time: seconds(wait.silenceMs) })}` : "";
   const usd = spent.before + spent.now;
   $("cost").hidden = !usd;
-  $("cost").textContent = t("figures.cost", { money: moneyWords({ usd, isEstimate: spent.isEstimate }) });
+  $("money").textContent = moneyWords({ usd, isEstimate: spent.isEstimate });
 }
 
 export function showRoundTrip(ms) {

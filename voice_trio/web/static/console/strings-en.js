@@ -49,7 +49,7 @@ export default {
   "figures.first_sound": "first sound",
   "figures.silence": "of which {time} silence",
   "figures.first_sound_title": "Of the last answer: from the end of your voice to its first sound. The silence shows that you have finished.",
-  "figures.cost": "{money} so far",
+  "figures.cost": "so far",
   "figures.cost_title": "What this conversation has cost so far",
   "figures.round_trip_title": "Round trip to the gateway",
   "figures.left": "{time} left",

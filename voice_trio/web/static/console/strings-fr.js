@@ -49,7 +49,7 @@ export default {
   "figures.first_sound": "premier son",
   "figures.silence": "dont {time} de silence",
   "figures.first_sound_title": "Pour la dernière réponse : de la fin de votre voix au premier son. Le silence montre que vous avez terminé.",
-  "figures.cost": "{money} jusqu’ici",
+  "figures.cost": "jusqu’ici",
   "figures.cost_title": "Ce que cette conversation a coûté jusqu’ici",
   "figures.round_trip_title": "Aller-retour jusqu’à la passerelle",
   "figures.left": "reste {time}",
