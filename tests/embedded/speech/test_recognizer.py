@@ -126,8 +126,8 @@ async def test_a_cancelled_hearing_gives_its_worker_back_unharmed(pool: Recogniz
 
 
 async def test_ctrl_c_at_a_terminal_reaches_no_worker(pool: RecognizerPool) -> None:
-    assert pool
-    workers = workers_of_this_process()
+    async with pool.listen():
+        workers = workers_of_this_process()
     assert workers
     assert all(os.getsid(pid) == pid for pid in workers)
 
