@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from voice_trio.auth.tokens import user_hash
 from voice_trio.cli import COMMANDS, main
 from voice_trio.cli.addresses import log_pages, place
-from voice_trio.cli.demo.command import upstream_in_words
+from voice_trio.cli.demo.command import _print_addresses, upstream_in_words
 from voice_trio.cli.embedded import print_addresses
 from voice_trio.client import Report
 from voice_trio.embedded.engines import Engines
@@ -176,6 +176,17 @@ def test_a_key_of_openai_is_used_by_the_demo_and_its_price_is_said_F51(monkeypat
     )
     free = upstream_in_words(load_settings({"OPENAI_API_KEY": "sk-a", "VOICE_PRICES_FILE": "free"}))
     assert "OPENAI_API_KEY: free, as VOICE_PRICES_FILE says." in free
+
+
+def test_a_demo_of_other_documents_offers_no_question_on_poultry(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = load_settings({"KNOWLEDGE_PATH": str(tmp_path / "shop.sqlite3"), "JWT_SECRET": SECRET})
+    _print_addresses(own, ("127.0.0.1", 8000))
+    told = capsys.readouterr().out
+    assert "The demo is at   http://127.0.0.1:8000/#token=" in told
+    assert " call " not in told
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("command", "address"), [("serve", "0.0.0.0:PORT"), ("demo", "127.0.0.1:PORT")])

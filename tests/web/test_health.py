@@ -71,6 +71,13 @@ async def test_it_looks_once_in_five_seconds_however_many_ask(autojump_clock: Mo
     assert knowledge.asked == 2
 
 
+async def test_a_base_that_is_not_there_yet_is_called_empty_F38(autojump_clock: MockClock) -> None:
+    knowledge = Knowledge()
+    knowledge.answers = False
+    found = await health(knowledge)[0].check_knowledge()
+    assert (found.is_available, found.is_empty) == (False, True)
+
+
 async def test_everything_in_order_is_healthy(autojump_clock: MockClock) -> None:
     report = await health(Knowledge())[0].report()
     assert report["status"] == "healthy"

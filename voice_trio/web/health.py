@@ -100,7 +100,7 @@ class Health:
                 is_available, is_empty = False, None
                 with trio.move_on_after(limits.HEALTH_SECONDS_MAX):
                     is_available = await self._knowledge.is_available()
-                    is_empty = await self._knowledge.is_empty() if is_available else None
+                    is_empty = await self._knowledge.is_empty()  # true of a base that has no file yet, too
                 self._last_check = KnowledgeCheck(trio.current_time(), is_available, is_empty)
         return self._last_check
 

@@ -83,7 +83,7 @@ def demo(ctx: click.Context, bind: str | None, embedded: bool) -> None:
         settings = load_settings(environ, **defaults)
         if "JWT_SECRET" in defaults and not os.environ.get("JWT_SECRET"):
             defaults["JWT_SECRET"] = kept_secret(settings.retrieval.knowledge_path.with_name(SECRET_FILE))
-        if settings.retrieval.knowledge_path.name == DEMO_FILE and settings.weaviate.url is None:
+        if _answers_from_handbook(settings):
             defaults["VOICE_CONSOLE_QUESTIONS"] = "|".join(QUESTIONS.values())  # the handbook answers them
         queue_standard_streams()  # a terminal stops with Ctrl-S
         configure_logs(settings.observability)
@@ -200,12 +200,17 @@ def _print_addresses(settings: Settings, address: tuple[str, int]) -> None:
         token = "TOKEN"  # tokens come from the configured identity provider
     click.echo(f"\nThe demo is at   http://{where}/#token={token}\n")
     command = "voice-trio" if shutil.which("voice-trio") else sys.argv[0]
-    recordings = _recordings(settings.retrieval.knowledge_path.parent / "questions")
-    if recordings:
+    questions = settings.retrieval.knowledge_path.parent / "questions"
+    if _answers_from_handbook(settings) and (recordings := _recordings(questions)):
         click.echo("Talk to it there, or ask it something in another terminal:\n")
         click.echo(f"{command} call {recordings[0]} --url ws://{where}/v1/ws/voice --token {token}\n")
         click.echo("More questions beside it: " + ", ".join(recording.name for recording in recordings[1:]) + "\n")
     click.echo(f"Add documents while it runs:  {command} knowledge import FOLDER {_base_option(settings)}\n")
+
+
+def _answers_from_handbook(settings: Settings) -> bool:
+    """Whether the base holds the demo's handbook, to which the demo has questions."""
+    return settings.retrieval.knowledge_path.name == DEMO_FILE and settings.weaviate.url is None
 
 
 def _base_option(settings: Settings) -> str:
