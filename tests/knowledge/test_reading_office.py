@@ -7,7 +7,10 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import openpyxl
+import pptx
 import pytest
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
 from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, NumberObject, StreamObject
 
@@ -92,6 +95,37 @@ def test_a_presentation_is_read_slide_by_slide_F46(tmp_path: Path) -> None:
         ("Talk – Only a title", "Only a title", "talk.pptx, slide 2"),
     ]
     assert document.remarks == ["slide 3 is hidden and left out"]
+
+
+def test_formulas_and_new_kinds_of_shapes_of_a_presentation_are_read_F46(tmp_path: Path) -> None:
+    markup = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    formula = (
+        f'<mc:AlternateContent {markup}><mc:Choice Requires="a14">'
+        '<a14:m xmlns:a14="http://schemas.microsoft.com/office/drawing/2010/main">'
+        '<m:oMath xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"><m:r><m:t>x=2</m:t></m:r>'
+        "</m:oMath></a14:m></mc:Choice><mc:Fallback/></mc:AlternateContent>"
+    )
+    content = edited(presentation_file(), "ppt/slides/slide1.xml", b"<a:r><a:t>drink</a:t></a:r>", formula.encode())
+    shape = f'<mc:AlternateContent {markup}><mc:Choice Requires="p14"><p:grpSp>'.encode()
+    content = edited(content, "ppt/slides/slide1.xml", b"<p:grpSp>", shape)
+    end = b"</p:grpSp></mc:Choice><mc:Fallback><p:grpSp/></mc:Fallback></mc:AlternateContent>"
+    content = edited(content, "ppt/slides/slide1.xml", b"</p:grpSp>", end)
+    texts = read(tmp_path / "talk.pptx", content).texts
+    assert "x=2\nwater" in texts
+    assert "in a group" in texts
+
+
+def test_a_chart_keeps_every_digit_and_the_titles_of_its_axes_F46(tmp_path: Path) -> None:
+    presentation = pptx.Presentation()
+    data: Any = CategoryChartData
+    data = data()
+    data.categories = ["Jan"]
+    data.add_series("Eggs", (1234567.25,))
+    shapes: Any = presentation.slides.add_slide(presentation.slide_layouts[6]).shapes
+    chart = shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, 0, 0, 9, 9, data).chart
+    chart.value_axis.has_title = True
+    chart.value_axis.axis_title.text_frame.text = "a year"
+    assert read(tmp_path / "a.pptx", saved(presentation)).texts == ["a year\nEggs: Jan: 1234567.25"]
 
 
 @pytest.mark.parametrize("suffix", ["docx", "xlsx", "pptx"])

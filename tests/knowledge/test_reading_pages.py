@@ -87,6 +87,7 @@ def test_a_page_that_is_nested_too_deeply_is_named_F42(tmp_path: Path) -> None:
         ("<tr><th>Only<th>names", ["Only, names"]),
         ("<tr><td><h2>Layout</h2><p>Long.</p><td>side", ["Long.", "side"]),
         ("<tr><td>a<table><tr><td>b</table>", ["a", "b"]),
+        ("<tr>between<td>a<td>b</tr>cells<tr><td>c", ["between", "a", "b", "cells", "c"]),
         ("<tr><td colspan=9999999999>a<td rowspan=x>b", ["a, b"]),
     ],
 )
@@ -174,6 +175,7 @@ def test_words_are_joined_at_line_ends_and_real_hyphens_stay_F43(
         ("> # Quoted\n> text", ["Quoted\ntext"]),
         ("- a\n\n  more\n- b\n    1. x\n    2. y", ["a\nmore\nb\n1) x\n2) y"]),
         ("| A | B |\n|---|---|\n| 1 | 2 |\n| 3 |", ["A: 1, B: 2\nA: 3"]),
+        ("> | A |\n> |---|\n> | 1 | 2 \\| 3 |\n> | 4", ["A: 1, 2 | 3\nA: 4"]),
         ("One  \ntwo &amp; [three][r]\n\n[r]: http://x", ["One\ntwo & three"]),
         ("<div>a<br>b</div>\n\n<!-- no -->\n\nc", ["a\nb", "c"]),
         ("2 * 3 ~ 4 \\* [x] a_b_c <http://x.y>", ["2 * 3 ~ 4 * [x] a_b_c http://x.y"]),

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block.table import escapedSplit
 
 from voice_trio.knowledge.importing.readers.cleaning import LineJoiner, clean_text, squeezed_lines
 from voice_trio.knowledge.importing.readers.decoding import text_encoding
@@ -32,6 +33,7 @@ _TAG_BREAK = re.compile(r"</?(?:br|p|div|li|tr|h[1-6])\b", re.IGNORECASE)
 # Every repetition is bounded, so that no line, however made, costs more than a small multiple of its length.
 _LINK = re.compile(r"!?\[([^\[\]]{0,300})\](?:\([^()]{0,600}\)|\[[^\[\]]{0,100}\])")
 _TAG = re.compile(r"<!--.{0,500}?-->|</?[A-Za-z][^<>]{0,200}>")
+_QUOTE = re.compile(r"[>\s]*")
 _EMPHASIS = re.compile(r"`+|(?<![\w*])[*_~]{1,3}(?=\S)|(?<=\S)[*_~]{1,3}(?![\w*])")
 
 
@@ -54,12 +56,14 @@ class _MarkdownDocument:
         # Inline markup is parsed block by block, so that one piece of a document at a time is held in that form.
         self._parser = MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable(["inline", "text_join"])
         self._environment: EnvType = {}
+        self._source_lines: list[str] = []
         self._lines: list[str] = []
         self._item = ""
 
     def read(self, text: str) -> Iterator[Paragraph]:
         self._joiner.learn(text)
         tokens = self._parser.parse(text, self._environment)
+        self._source_lines = text.split("\n")
         number = 0
         while number < len(tokens):
             token = tokens[number]
@@ -92,12 +96,15 @@ class _MarkdownDocument:
     def _read_table(self, tokens: Sequence[Token], start: int) -> int:
         """Read a table; returns the number of its last token."""
         rows: list[list[str]] = []
-        number = start
+        number, line = start, [0, 0]
         while tokens[number].type != "table_close":
             if tokens[number].type == "tr_open":
                 rows.append([])
+                line = tokens[number].map or line
             elif tokens[number].type == "inline":
                 rows[-1].append(self._plain(tokens[number].content))
+            elif tokens[number].type == "tr_close" and rows[1:]:
+                rows[-1] += map(self._plain, _cells(self._source_lines[line[0]])[len(rows[0]) :])
             number += 1
         self._lines.extend(labelled_rows(rows[0], rows[1:]))
         return number
@@ -115,6 +122,12 @@ class _MarkdownDocument:
             self._parser.inline.parse(markup, self._parser, self._environment, tokens)
             text = "".join(map(_inline_text, tokens))
         return squeezed_lines(self._joiner.join(text).replace(_LINE_BREAK, "\n"))
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a row; the library's tokens have no more of them than the header has."""
+    cells = escapedSplit(_QUOTE.sub("", line, count=1).strip())
+    return cells[not cells[0] : len(cells) - (not cells[-1])]
 
 
 def html_as_text(markup: str) -> str:

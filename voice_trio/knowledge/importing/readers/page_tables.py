@@ -17,6 +17,7 @@ SPAN_MAX = 100
 COLUMNS_MAX = 1_000
 LONG_CELL_CHARACTERS = 1_000
 _SILENT = frozenset(("script", "style", "noscript", "template"))
+_FRAME = ("table", "thead", "tbody", "tfoot", "tr")
 _LAYOUT = ("table", "h1", "h2", "h3", "h4", "h5", "h6", "article", "section", "main", "nav", "form")
 
 
@@ -24,8 +25,14 @@ def is_data_table(table: etree._Element) -> bool:
     """Whether a table has rows of values. Others arrange the page, and their cells are blocks of it."""
     if next(islice(table.iter(*_LAYOUT), 1, None), None) is not None or table.get("role") == "presentation":
         return False
+    if any(_has_own_text(part) for part in table.iter(*_FRAME)):  # text between the cells
+        return False
     cells = list(table.iter("td", "th"))
     return bool(cells) and all(len(_cell_text(cell)) <= LONG_CELL_CHARACTERS for cell in cells)
+
+
+def _has_own_text(part: etree._Element) -> bool:
+    return any(text and text.strip() for text in (part.text, *(child.tail for child in part)))
 
 
 def table_lines(table: etree._Element) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pptx
 from lxml import etree
+from pptx.oxml.xmlchemy import OxmlElement
 
 from voice_trio.errors import UnreadableDocument
 from voice_trio.knowledge.importing.chunks import Paragraph
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _DRAWING_TEXT = "{http://schemas.openxmlformats.org/drawingml/2006/main}t"
 _DRAWING_PARAGRAPH = "{http://schemas.openxmlformats.org/drawingml/2006/main}p"
+_MATH = "{http://schemas.microsoft.com/office/drawing/2010/main}m"
+_MATH_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
+_MARKUP = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 GROUP_DEPTH_MAX = 20
 
 
@@ -40,6 +44,7 @@ def read_pptx(source: SourceFile) -> Iterator[Paragraph]:
             source.remark(f"slide {number} is hidden and left out")
             continue
         try:
+            _resolve_alternatives(slide._element)
             yield from _slide_paragraphs(slide, title, f"{source.name}, slide {number}")
         except Exception as error:  # a broken slide; the others are read
             source.lose(f"slide {number}", f"{type(error).__name__} {error}")
@@ -59,6 +64,23 @@ def _slide_paragraphs(slide: Any, title: str, where: str) -> Iterator[Paragraph]
             yield Paragraph(path, notes, f"{where}, notes")
 
 
+def _resolve_alternatives(slide: Any) -> None:
+    """Put the newest form of each part in the place of its alternatives, which the library passes over."""
+    for alternatives in list(slide.iter(f"{_MARKUP}AlternateContent")):
+        chosen = alternatives.find(f"{_MARKUP}Choice")
+        if chosen is None:
+            chosen = alternatives.find(f"{_MARKUP}Fallback")
+        for element in () if chosen is None else list(chosen):
+            alternatives.addprevious(element)
+        alternatives.getparent().remove(alternatives)
+    for formula in list(slide.iter(_MATH)):
+        text = OxmlElement("a:t")
+        text.text = "".join(each.text or "" for each in formula.iter(_MATH_TEXT))
+        run = OxmlElement("a:r")
+        run.append(text)
+        formula.getparent().replace(formula, run)
+
+
 def _shape_texts(shapes: Iterable[Any], depth: int = 0) -> Iterator[str]:
     for shape in shapes:
         if depth < GROUP_DEPTH_MAX and hasattr(shape, "shapes"):
@@ -75,14 +97,13 @@ def _shape_texts(shapes: Iterable[Any], depth: int = 0) -> Iterator[str]:
 
 
 def _chart_text(chart: Any) -> str:
-    lines = []
-    if chart.has_title and chart.chart_title.has_text_frame:
-        lines.append(squeezed(chart.chart_title.text_frame.text))
+    # The title of the chart, and those of its axes.
+    lines = [_drawing_text(paragraph) for paragraph in chart._chartSpace.iter(_DRAWING_PARAGRAPH)]
     for plot in chart.plots:
         categories = [str(category) for category in plot.categories]
         for series in plot.series:
             values = ", ".join(
-                f"{category}: {value:g}"
+                f"{category}: {value:.15g}"
                 for category, value in zip(categories, series.values, strict=False)
                 if value is not None
             )
@@ -101,8 +122,9 @@ def _diagram_text(shape: Any) -> str:
     lines: list[str] = []
     for identity in identities:
         root = etree.fromstring(shape.part.related_part(identity).blob, etree.XMLParser(resolve_entities=False))
-        lines += (
-            squeezed("".join(text.text or "" for text in paragraph.iter(_DRAWING_TEXT)))
-            for paragraph in root.iter(_DRAWING_PARAGRAPH)
-        )
+        lines += map(_drawing_text, root.iter(_DRAWING_PARAGRAPH))
     return "\n".join(filter(None, lines))
+
+
+def _drawing_text(paragraph: Any) -> str:
+    return squeezed("".join(text.text or "" for text in paragraph.iter(_DRAWING_TEXT)))
