@@ -76,7 +76,7 @@ def test_a_document_in_parts_is_there_and_read_again_by_the_next_import(server: 
             )
             assert texts(server) == [f"{text} {n}" for n in range(3)]
             assert not target.holds("a", text)
-        target.import_chunks("a", "new", [Chunk("A", "new and whole", "a")])
+        target.import_chunks("a", "new", [Chunk("A", "new and whole", "a")])  # the same file, read whole this time
         assert target.holds("a", "new")
     assert texts(server) == ["new and whole"]
 

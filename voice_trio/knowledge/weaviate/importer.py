@@ -10,6 +10,7 @@ import uuid
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from voice_trio import limits
@@ -106,20 +107,19 @@ class WeaviateTarget:
 
         The next import repeats one that was interrupted, or that was not whole.
         """
+        this_import = token_hex(16)
         numbered = enumerate(chunks)
         first = list(islice(numbered, 1))
         count = len(first)
         while batch := list(islice(numbered, limits.WEAVIATE_IMPORT_BATCH)):
-            self._insert(key, digest, batch)
+            self._insert(key, this_import, batch)
             count += len(batch)
-        # The first passage comes last: its digest says that all are there. Of a document in parts it says nothing, and
-        # is then inserted when the passages of other digests are gone.
-        is_known = is_whole()
-        if first and is_known:
-            self._insert(key, digest, first)
-        self._delete_others(key, digest)
-        if first and not is_known:
-            self._insert(key, "", first)
+        # The first passage comes last: its digest says that all are there and whole. The others have a word of this
+        # import, because the same file, read again, can have fewer passages.
+        known = digest if is_whole() else ""
+        if first:
+            self._insert(key, known, first)
+        self._delete_others(key, (known, this_import))
         return count
 
     def documents(self) -> list[StoredDocument]:
@@ -209,12 +209,16 @@ class WeaviateTarget:
             )
         return [str(each.uuid) for each in done.objects]
 
-    def _delete_others(self, key: str, digest: str) -> None:
+    def _delete_others(self, key: str, digests: tuple[str, str]) -> None:
+        """Delete the passages of the document whose digest is none of `digests`."""
         from weaviate.classes.query import Filter
 
-        stale = Filter.by_property(DOCUMENT_PROPERTY).equal(document_key(key)) & Filter.by_property(
-            DIGEST_PROPERTY
-        ).not_equal(document_key(digest))
+        stale = Filter.all_of(
+            [
+                Filter.by_property(DOCUMENT_PROPERTY).equal(document_key(key)),
+                *(Filter.by_property(DIGEST_PROPERTY).not_equal(document_key(digest)) for digest in digests),
+            ]
+        )
         with _mapping_errors():
             self._collection.data.delete_many(stale)
 
