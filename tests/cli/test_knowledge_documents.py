@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
-from voice_trio.cli.demo.base import demo_knowledge_path
+from voice_trio.cli.demo.base import demo_knowledge_path, speech_folder
 from voice_trio.cli.knowledge import knowledge
 from voice_trio.demo import handbook_folder
 from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeWriter, default_knowledge_path
@@ -100,6 +100,33 @@ def test_an_unknown_key_is_named_and_nothing_is_deleted_F49(run: Callable[..., R
     assert "hens: no such document" in result.output
     assert len(listed(run)) == 2
     assert run("delete").exit_code == 2
+
+
+def test_an_empty_name_means_no_document_F49(
+    run: Callable[..., Result], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("import", folder)
+    monkeypatch.chdir(folder)
+    refused = run("delete", "--yes", "")
+    assert refused.exit_code == 1
+    assert "(an empty name): no such document" in refused.output
+    assert set(listed(run)) == {"hens.md", "ducks.md"}
+
+
+def test_what_speech_recognition_has_learned_goes_and_what_is_not_ours_stays_F49(
+    run: Callable[..., Result], folder: Path, base: Path
+) -> None:
+    run("import", folder)
+    beside = speech_folder(base)
+    for name in ("language-abc", "language-abc.17", "recordings"):
+        (beside / name).mkdir(parents=True)
+        (beside / name / "words").write_text("zanzibar")
+    run("delete", str(folder / "hens.md"))
+    assert [path.name for path in beside.iterdir()] == ["recordings"]
+    (beside / "recordings" / "words").unlink()
+    (beside / "recordings").rmdir()
+    run("delete", str(folder / "ducks.md"))
+    assert not beside.exists()
 
 
 def test_a_folder_of_documents_is_deleted_when_asked_F49(run: Callable[..., Result], folder: Path) -> None:

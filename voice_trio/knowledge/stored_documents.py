@@ -64,10 +64,15 @@ def choose_documents(documents: Sequence[StoredDocument], names: Iterable[str]) 
     chosen: dict[str, StoredDocument] = {}
     faults = []
     for name in names:
-        found = _by_key(documents, name) or [each for each in documents if is_below(each.path, Path(name))]
+        found = _by_key(documents, name)
+        if not found and name:  # an empty name, as of a variable that is not set, would mean the current folder
+            found = [each for each in documents if is_below(each.path, Path(name))]
         by_start = len(found) > 1 and all(each.key.startswith(name.lower()) for each in found)
         if not found or by_start:
-            faults.append(f"{name}: " + (f"{len(found)} keys begin with it" if by_start else "no such document"))
+            faults.append(
+                f"{name or '(an empty name)'}: "
+                + (f"{len(found)} keys begin with it" if by_start else "no such document")
+            )
         chosen.update((each.key, each) for each in found)
     if faults:
         raise UnknownDocument("; ".join(faults))

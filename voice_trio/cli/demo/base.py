@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from voice_trio.knowledge.sqlite.base import default_knowledge_path
@@ -16,6 +18,17 @@ DEMO_FILE = "demo.sqlite3"
 def speech_folder(base: Path) -> Path:
     """The folder for what speech recognition has learned of the documents in `base`, beside it."""
     return base.with_name(f"{base.stem}.speech")
+
+
+def forget_speech(base: Path) -> None:
+    """Delete what speech recognition has learned of the documents in `base`, and nothing else beside it. Blocking."""
+    folder = speech_folder(base)
+    if folder.is_symlink():
+        return
+    for learned in folder.glob("language-*"):
+        shutil.rmtree(learned, ignore_errors=True)
+    with suppress(OSError):  # missing, or something else is in it
+        folder.rmdir()
 
 
 def demo_knowledge_path(configured: Path | None) -> Path:

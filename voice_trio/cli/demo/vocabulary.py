@@ -6,7 +6,6 @@ some seconds after the import has ended.
 
 from __future__ import annotations
 
-import shutil
 import time
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,7 +14,7 @@ import structlog
 import trio
 
 from voice_trio import limits
-from voice_trio.cli.demo.base import speech_folder
+from voice_trio.cli.demo.base import forget_speech, speech_folder
 from voice_trio.errors import KnowledgeUnavailable, ModelUnavailable
 from voice_trio.knowledge.private_files import make_private_folder
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
@@ -44,10 +43,10 @@ def prepare_speech_folder(base: Path) -> Path | None:
 
     What is made of the handbook is shared by all demos of this user.
     """
-    folder = speech_folder(base)
     if all(each.is_handbook for each in read_stored_documents(base)):
-        shutil.rmtree(folder, ignore_errors=True)  # of documents that were deleted
+        forget_speech(base)  # of documents that were deleted
         return None
+    folder = speech_folder(base)
     make_private_folder(folder)
     return folder
 

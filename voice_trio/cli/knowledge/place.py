@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 import click
 from click.core import ParameterSource
 
-from voice_trio.cli.demo.base import DEMO_FILE, demo_knowledge_path, speech_folder
+from voice_trio.cli.demo.base import DEMO_FILE, demo_knowledge_path, forget_speech
 from voice_trio.errors import ConfigurationError
 from voice_trio.knowledge.passage_cache.forgetting import forget_passages
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter, default_knowledge_path
@@ -59,7 +58,7 @@ class KnowledgePlace:
         with self.open() as store:
             passages = store.delete(documents)
         if not self.is_weaviate:  # a demo that runs learns what is left
-            shutil.rmtree(speech_folder(self.base), ignore_errors=True)
+            forget_speech(self.base)
         if passages:
             forget_passages(load_settings().retrieval.knowledge_path, passages)
 
