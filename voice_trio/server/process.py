@@ -186,9 +186,12 @@ def start_background_tasks(gateway: Gateway) -> None:
 
 
 async def _check_knowledge(knowledge: Knowledge, settings: Settings) -> None:
-    """A knowledge base that cannot be read does not stop the start, but is logged."""
-    if not await knowledge.is_available():
-        log.warning("knowledge_unavailable", where=settings.weaviate.url or str(settings.retrieval.knowledge_path))
+    """A knowledge base that is empty or cannot be read does not stop the start, but is logged."""
+    where = settings.weaviate.url or str(settings.retrieval.knowledge_path)
+    if await knowledge.is_empty():
+        log.warning("knowledge_empty", where=where)
+    elif not await knowledge.is_available():
+        log.warning("knowledge_unavailable", where=where)
 
 
 async def watch_load(gateway: Gateway) -> Never:
