@@ -85,6 +85,7 @@ def test_a_page_that_is_nested_too_deeply_is_named_F42(tmp_path: Path) -> None:
         ("<tr><th>Breed<td>Sussex<tr><th>Eggs<td>250", ["Breed: Sussex", "Eggs: 250"]),
         ("<caption>Heat</caption><tr><td>just<td>cells", ["Heat", "just, cells"]),
         ("<tr><th>Only<th>names", ["Only, names"]),
+        ("<tr><th>Week<th>Note<th>Sign<tr><td>1", ["Week: 1", "Note, Sign"]),
         ("<tr><td><h2>Layout</h2><p>Long.</p><td>side", ["Long.", "side"]),
         ("<tr><td>a<table><tr><td>b</table>", ["a", "b"]),
         ("<tr>between<td>a<td>b</tr>cells<tr><td>c", ["between", "a", "b", "cells", "c"]),
@@ -184,6 +185,13 @@ def test_words_are_joined_at_line_ends_and_real_hyphens_stay_F43(
 def test_markdown_is_read_as_commonmark_F45(tmp_path: Path, markdown: str, texts: list[str]) -> None:
     document = read(tmp_path / "notes.md", markdown)
     assert document.pairs == [("Notes", text) for text in texts]
+
+
+def test_a_title_that_is_too_long_is_a_passage_F42(tmp_path: Path) -> None:
+    title = " ".join(f"word{number}" for number in range(1_000))
+    document = read(tmp_path / "a.html", f"<title>{title}</title><p>One.<p>Two.")
+    assert document.texts == [title, "One.", "Two."]
+    assert {each.title for each in document.paragraphs} == {title[:2_000]}
 
 
 def test_a_heading_without_text_is_a_passage_and_a_long_one_too(tmp_path: Path) -> None:

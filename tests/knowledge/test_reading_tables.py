@@ -128,3 +128,9 @@ def test_json_of_any_shape_is_read_F46(tmp_path: Path, content: str, passages: l
 def test_json_that_is_broken_says_so_F46(tmp_path: Path, content: str, problem: str) -> None:
     with pytest.raises(UnreadableDocument, match=problem):
         read(tmp_path / "d.json", content)
+
+
+def test_short_rows_below_a_wide_header_cost_what_they_hold_F44(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(20_000)]
+    document = read(tmp_path / "wide.csv", ",".join(names) + "\n1,2" * 2_000)  # minutes, if each row had every name
+    assert document.texts == ["c0: 1, c1: 2"] * 2_000 + [", ".join(names[2:])]

@@ -37,12 +37,25 @@ FORMATS = {
 }
 """Suffix in small letters, and the function beside this module that reads it. A new format is one more line."""
 
+TITLE_CHARACTERS_MAX = 2_000
+"""Every passage repeats its title, and the longest path of headings that readers make is shorter."""
+
 
 def read_paragraphs(source: SourceFile) -> Iterator[Paragraph]:
-    """The paragraphs of a file whose suffix is one of `FORMATS`, without invisible characters."""
+    """The paragraphs of a file whose suffix is one of `FORMATS`, without invisible characters.
+
+    A title that is too long for one comes as a paragraph, and its beginning is the title.
+    """
     module, function = FORMATS[source.suffix].split(".")
     reader: Reader = getattr(import_module(f"{__package__}.{module}"), function)
+    given = title = ""
     for paragraph in reader(source):
-        if text := clean_text(paragraph.text).strip():
-            title, cited = squeezed(clean_text(paragraph.title)), squeezed(clean_text(paragraph.source))
-            yield Paragraph(title, text, cited)
+        if not (text := clean_text(paragraph.text).strip()):
+            continue
+        cited = squeezed(clean_text(paragraph.source))
+        if paragraph.title != given:
+            given, whole = paragraph.title, squeezed(clean_text(paragraph.title))
+            title = whole[:TITLE_CHARACTERS_MAX]
+            if title != whole:
+                yield Paragraph(title, whole, cited)
+        yield Paragraph(title, text, cited)

@@ -50,8 +50,9 @@ def table_paragraphs(rows: Iterable[Row], title: str, source: str) -> Iterator[P
     found, empty = False, set(range(len(names)))
     for where, cells in rest:
         found = True
-        empty -= {column for column in empty if column < len(cells) and squeezed(cells[column])}
-        yield record_paragraph(list(zip_longest(names, cells, fillvalue="")), title, f"{source}, {where}")
+        empty -= {column for column, cell in enumerate(cells) if squeezed(cell)}
+        pairs = zip_longest(names[: len(cells)], cells, fillvalue="")
+        yield record_paragraph(list(pairs), title, f"{source}, {where}")
     if not found:
         yield Paragraph(title, _unnamed(header), f"{source}, {header[0]}")
     elif unused := ", ".join(names[column] for column in sorted(empty) if names[column]):
@@ -91,17 +92,17 @@ def labelled(fields: Iterable[tuple[str, str]]) -> str:
 
 
 def labelled_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Rows of a table inside a document, each as one line; the header alone if there are no rows."""
-    found = False
+    """Rows of a table inside a document, each as one line; the names of columns without values follow."""
+    empty = set(range(len(header)))
     for row in rows:
-        found = True
+        empty -= {column for column, cell in enumerate(row) if cell}
         # A cell that spans columns comes once for each of them.
-        pairs = list(zip_longest(header, row, fillvalue=""))
+        pairs = list(zip_longest(header[: len(row)], row, fillvalue=""))
         once = [pair for number, pair in enumerate(pairs) if not number or pair != pairs[number - 1]]
         if text := labelled(once):
             yield text
-    if not found and (text := ", ".join(filter(None, header))):
-        yield text
+    if unused := ", ".join(header[column] for column in sorted(empty) if header[column]):
+        yield unused
 
 
 def _filled_cells(row: Row) -> int:
