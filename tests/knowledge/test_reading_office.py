@@ -12,7 +12,7 @@ import pytest
 from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
 from pypdf import PdfWriter
-from pypdf.generic import DictionaryObject, NameObject, NumberObject, StreamObject
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject, NumberObject, StreamObject
 
 from tests.support.documents import pdf, read
 from tests.support.office_files import presentation_file, saved, word_file, workbook_file
@@ -34,6 +34,7 @@ def test_a_word_document_is_read_whole_F46(tmp_path: Path) -> None:
         ("Hens – Water", "Grain\nor oats daily"),
         ("Hens – Water", "Inserted, linked, controlled."),
         ("Hens – Water", "A control."),
+        ("Hens – Water", "Day: Monday, Eggs: 12"),
         ("Hens – Water", "In a box."),
         ("Hens", "A note."),
         ("Hens", "Of the farm"),
@@ -92,6 +93,7 @@ def test_a_presentation_is_read_slide_by_slide_F46(tmp_path: Path) -> None:
         ("Talk – Hens", "Eggs: Jan: 1, Feb: 2.5", "talk.pptx, slide 1"),
         ("Talk – Hens", "in a group", "talk.pptx, slide 1"),
         ("Talk – Hens", "Say hello.", "talk.pptx, slide 1, notes"),
+        ("Talk – Hens", "Smile.", "talk.pptx, slide 1, notes"),
         ("Talk – Only a title", "Only a title", "talk.pptx, slide 2"),
     ]
     assert document.remarks == ["slide 3 is hidden and left out"]
@@ -238,6 +240,37 @@ def test_a_page_that_takes_too_long_is_named_and_the_others_are_kept_F40(
     monkeypatch.setattr(limits, "DOCUMENT_PAGE_SECONDS_MAX", 1.0)
     document = read(tmp_path / "a.pdf", changed(drawn))
     assert document.texts == ["One.", "Three."]
+    assert document.lost == ["page 2: takes more than 1 s"]
+
+
+def form_of(content: bytes, **entries: NameObject) -> Callable[[PdfWriter], object]:
+    """A change that draws `content` on the second page as a form, a stream of its own."""
+
+    def change(writer: PdfWriter) -> None:
+        page, form = page_of(writer, 1), DecodedStreamObject()
+        form.set_data(content)
+        form.update({NameObject("/Type"): NameObject("/XObject"), NameObject("/Subtype"): NameObject("/Form")})
+        form.update({NameObject(f"/{name}"): value for name, value in entries.items()})
+        form[NameObject("/Resources")] = page["/Resources"]
+        forms = DictionaryObject({NameObject("/Fm0"): writer._add_object(form)})
+        page[NameObject("/Resources")] = DictionaryObject({**page["/Resources"], NameObject("/XObject"): forms})
+        page["/Contents"].get_object().set_data(page["/Contents"].get_object().get_data() + b" q /Fm0 Do Q")
+
+    return change
+
+
+def test_a_part_of_a_page_that_the_library_leaves_out_is_named_F40(tmp_path: Path) -> None:
+    broken = form_of(b"BT (Hens) Tj ET", Filter=NameObject("/Unheard"))
+    document = read(tmp_path / "a.pdf", changed(broken))
+    assert document.texts == ["One.", "Two.", "Three."]
+    assert [part.partition(" XFormObject")[0] for part in document.lost] == [
+        "page 2, a part of it: Impossible to decode"
+    ]
+
+
+def test_a_form_that_takes_too_long_is_named_F40(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DOCUMENT_PAGE_SECONDS_MAX", 1.0)
+    document = read(tmp_path / "a.pdf", changed(form_of(b"BT (Hens) Tj ET " * 400_000)))
     assert document.lost == ["page 2: takes more than 1 s"]
 
 

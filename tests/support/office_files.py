@@ -29,6 +29,9 @@ _PARTS = (
     "</w:delText></w:r></w:del><w:hyperlink><w:r><w:t>linked, </w:t></w:r></w:hyperlink>"
     "<w:sdt><w:sdtContent><w:r><w:t>controlled.</w:t></w:r></w:sdtContent></w:sdt></w:p>",
     "<w:sdt {}><w:sdtContent><w:p><w:r><w:t>A control.</w:t></w:r></w:p></w:sdtContent></w:sdt>",
+    "<w:tbl {}><w:tblPr/><w:tblGrid/><w:tr><w:tc><w:p><w:r><w:t>Day</w:t></w:r></w:p></w:tc><w:sdt><w:sdtContent><w:tc>"
+    "<w:p><w:r><w:t>Eggs</w:t></w:r></w:p></w:tc></w:sdtContent></w:sdt></w:tr><w:sdt><w:sdtContent><w:tr><w:tc><w:p><w:r>"
+    "<w:t>Monday</w:t></w:r></w:p></w:tc><w:tc><w:p><w:r><w:t>12</w:t></w:r></w:p></w:tc></w:tr></w:sdtContent></w:sdt></w:tbl>",
     f"<w:p {{}} {_MC}><w:r><mc:AlternateContent><mc:Choice>{_BOX}</mc:Choice><mc:Fallback>{_BOX}</mc:Fallback>"
     "</mc:AlternateContent></w:r></w:p>",
 )
@@ -88,6 +91,9 @@ def presentation_file() -> bytes:
     slide.shapes.title.text = "Hens"
     slide.placeholders[1].text = "drink\nwater"
     slide.notes_slide.notes_text_frame.text = "Say hello."
+    box = slide.shapes.add_textbox(0, 0, 9, 9)
+    box.text_frame.text = "Smile."
+    slide.notes_slide.shapes._spTree.append(box._element)  # moves it to the notes
     table = slide.shapes.add_table(2, 2, 0, 0, 9999, 9999).table
     for number, text in enumerate(("Week", "Heat", "1", "34")):
         table.cell(number // 2, number % 2).text = text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
 import warnings
@@ -29,8 +30,30 @@ PAGES_MAX = 20_000
 _EMPTY_LINE = re.compile(r"\n\s*\n")
 
 
-class PageTooSlow(Exception):
+class PageTooSlow(BaseException):  # not an `Exception`: the library drops those inside forms, and goes on
     """A page takes more than its share of time."""
+
+
+class _DroppedForms(logging.Handler):
+    """Collects what the library only logs: it leaves out a form, which is a part of a page, that it cannot read."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._dropped: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if "XFormObject" in message:
+            self._dropped.append(message)
+
+    def take(self) -> list[str]:
+        """What was left out since the last call."""
+        dropped, self._dropped = self._dropped, []
+        return dropped
+
+
+_dropped_forms = _DroppedForms()
+logging.getLogger("pypdf").addHandler(_dropped_forms)
 
 
 def read_pdf(source: SourceFile) -> Iterator[Paragraph]:
@@ -40,6 +63,7 @@ def read_pdf(source: SourceFile) -> Iterator[Paragraph]:
     reader = _open(source)
     title = _title(reader) or source.stem
     joiner = LineJoiner()
+    _dropped_forms.take()
     found, pictures = False, 0
     total = len(reader.pages)
     for number in range(1, min(total, PAGES_MAX) + 1):
@@ -55,6 +79,9 @@ def read_pdf(source: SourceFile) -> Iterator[Paragraph]:
         except Exception as error:  # pypdf raises what it likes for a broken page; the others are read
             source.lose(f"page {number}", f"{type(error).__name__} {error}")
             continue
+        finally:
+            for problem in _dropped_forms.take():
+                source.lose(f"page {number}, a part of it", problem)
         if has_picture:
             pictures += 1
             source.lose(f"page {number}", "a picture without text")

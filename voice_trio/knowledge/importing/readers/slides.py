@@ -60,8 +60,9 @@ def _slide_paragraphs(slide: Any, title: str, where: str) -> Iterator[Paragraph]
     yield from (Paragraph(path, text, where) for text in texts if squeezed(text) != own)
     if slide.has_notes_slide:
         frame = slide.notes_slide.notes_text_frame
-        if frame is not None and (notes := squeezed_lines(frame.text)):
-            yield Paragraph(path, notes, f"{where}, notes")
+        boxes = _shape_texts(shape for shape in slide.notes_slide.shapes if not shape.is_placeholder)
+        notes = filter(None, (squeezed_lines(frame.text) if frame is not None else "", *boxes))
+        yield from (Paragraph(path, text, f"{where}, notes") for text in notes)
 
 
 def _resolve_alternatives(slide: Any) -> None:

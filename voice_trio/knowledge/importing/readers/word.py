@@ -20,7 +20,7 @@ from voice_trio.knowledge.importing.readers.tables import labelled_rows
 from voice_trio.knowledge.importing.readers.zip_bounds import check_office_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from docx.document import Document
 
@@ -160,7 +160,7 @@ def _outermost_boxes(paragraph: etree._Element) -> Iterator[etree._Element]:
 
 
 def _table_lines(table: etree._Element) -> Iterator[str]:
-    rows = [[_cell(cell) for cell in _cells(row)] for row in table.iterchildren(f"{_W}tr")]
+    rows = [[_cell(cell) for cell in _parts(row, f"{_W}tc")] for row in _parts(table, f"{_W}tr")]
     rows = [row for row in rows if any(row)]
     if rows and max(map(len, rows)) > 1:
         yield from labelled_rows(rows[0], rows[1:])
@@ -168,9 +168,13 @@ def _table_lines(table: etree._Element) -> Iterator[str]:
         yield from (row[0] for row in rows)
 
 
-def _cells(row: etree._Element) -> Iterable[etree._Element]:
-    for element in row.iterchildren(f"{_W}tc", f"{_W}sdt"):
-        yield from (element,) if element.tag == f"{_W}tc" else element.iter(f"{_W}tc")
+def _parts(parent: etree._Element, tag: str) -> Iterator[etree._Element]:
+    """Rows of a table or cells of a row, also those in content controls and the like."""
+    for element in parent.iterchildren():
+        if element.tag == tag:
+            yield element
+        elif element.tag not in _WITHOUT_BLOCKS:
+            yield from _parts(element, tag)
 
 
 def _cell(cell: etree._Element) -> str:
