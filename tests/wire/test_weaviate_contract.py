@@ -24,6 +24,9 @@ from tests.knowledge.test_knowledge_contract import (  # noqa: F401 - these test
 )
 from tests.support.weaviate_server import WeaviateServer
 from voice_trio.conversation.retrieval.passage import Passage
+from voice_trio.errors import KnowledgeUnavailable
+from voice_trio.knowledge.knowledge import DocumentTitles, MemoryKnowledge
+from voice_trio.knowledge.shared_knowledge import SharedKnowledge
 from voice_trio.knowledge.weaviate.knowledge import WeaviateAddress, WeaviateKnowledge
 
 if TYPE_CHECKING:
@@ -45,3 +48,18 @@ def holding(request: pytest.FixtureRequest) -> Holding:
         return knowledge
 
     return weaviate
+
+
+async def test_documents_are_named_without_a_count_F39(holding: Holding) -> None:
+    handbook = (("Ducks – Water", "Deep."), ("Ducks – Feed", "Mash."), ("", "A note."), ("Brooding", "Warm."))
+    async with trio.open_nursery() as nursery:
+        shared = SharedKnowledge(await holding(*handbook), nursery)
+        assert await shared.titles(12) == DocumentTitles(None, ("Brooding", "Ducks"))
+        assert await shared.titles(1) == DocumentTitles(None, ("Brooding",))
+        assert await SharedKnowledge(await holding(), nursery).titles(12) == DocumentTitles(0, ())
+
+
+async def test_a_store_that_names_nothing_says_so_F39() -> None:
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(KnowledgeUnavailable, match="cannot name"):
+            await SharedKnowledge(MemoryKnowledge(), nursery).titles(12)

@@ -45,10 +45,15 @@ class CachesPassages(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DocumentTitles:
-    """How many documents a base has, and the titles of the first ones in the order of their keys."""
+    """The titles of some documents, and how many there are; `count` is None if the base cannot count them quickly."""
 
-    count: int
+    count: int | None
     titles: tuple[str, ...]
+
+
+def document_title(title: str) -> str:
+    """The title of a passage's document: a passage's title is that, and then those of its sections."""
+    return title.partition(" – ")[0].strip()
 
 
 @runtime_checkable

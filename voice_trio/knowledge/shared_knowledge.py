@@ -19,13 +19,14 @@ from cachetools import TTLCache
 from voice_trio import limits
 from voice_trio.conversation.retrieval.text import fold
 from voice_trio.errors import KnowledgeUnavailable
+from voice_trio.knowledge.knowledge import NamesDocuments
 from voice_trio.knowledge.passage_cache.cache import ThreadedPassageCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from voice_trio.conversation.retrieval.passage import Passage
-    from voice_trio.knowledge.knowledge import Knowledge
+    from voice_trio.knowledge.knowledge import DocumentTitles, Knowledge
 
 
 class Breaker:
@@ -165,6 +166,12 @@ class SharedKnowledge:
     async def is_available(self) -> bool:
         """Whether the store answers now, regardless of the breaker; never raises."""
         return await self._store.is_available()
+
+    async def titles(self, limit: int) -> DocumentTitles:
+        """Titles of the store's documents; raises `KnowledgeUnavailable`, also if it cannot name them."""
+        if isinstance(self._store, NamesDocuments):
+            return await self._store.titles(limit)
+        raise KnowledgeUnavailable("the store cannot name its documents")
 
     async def is_empty(self) -> bool | None:
         """Whether the store holds no passage; None if it does not say. Never raises."""

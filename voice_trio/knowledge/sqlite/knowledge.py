@@ -14,7 +14,7 @@ from voice_trio import limits
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.conversation.retrieval.text import query_terms
 from voice_trio.errors import KnowledgeUnavailable
-from voice_trio.knowledge.knowledge import DocumentTitles
+from voice_trio.knowledge.knowledge import DocumentTitles, document_title
 from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeStats, KnowledgeWriter, mapping_errors, read_stats
 from voice_trio.knowledge.sqlite.readers import ReaderJob, ReaderPool
 from voice_trio.knowledge.sqlite.upkeep import read_generation
@@ -171,8 +171,7 @@ def _read_titles(connection: sqlite3.Connection, limit: int) -> DocumentTitles:
         "FROM documents WHERE chunks > 0 ORDER BY key LIMIT ?",
         (limit,),
     )
-    # A passage's title is that of its document, and then those of its sections.
-    return DocumentTitles(count, tuple(str(title or "").partition(" – ")[0] for (title,) in rows))
+    return DocumentTitles(count, tuple(document_title(str(title or "")) for (title,) in rows))
 
 
 class _TermFrequencies:

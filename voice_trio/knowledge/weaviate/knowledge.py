@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from voice_trio import limits
 from voice_trio.conversation.retrieval.passage import Passage
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
+from voice_trio.knowledge.knowledge import DocumentTitles, document_title
 from voice_trio.knowledge.weaviate.client_library import import_client_library, mapping_every_error
 from voice_trio.net.threads import Bulkhead
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 GRPC_PORT = 50051
 # An utterance rarely has more, and vectorisers have limits of their own; of a longer text the last words count.
 QUERY_CHARACTERS_MAX = 2_000
+TITLED_PASSAGES_MAX = 100
+"""Passages whose titles are read to name documents: one request, and no count of a collection that may be large."""
 TITLE_PROPERTIES = ("title", "name", "heading")
 SOURCE_PROPERTIES = ("source", "url", "path", "file")
 
@@ -125,6 +128,10 @@ class WeaviateKnowledge:
         except Exception:  # of whatever kind, as above
             return None
 
+    async def titles(self, limit: int) -> DocumentTitles:
+        """The titles of documents of which a passage is among the first 100; raises `KnowledgeUnavailable`."""
+        return await self._health_thread.read(self._first_titles, limit)
+
     def close(self) -> None:
         """Close the connections; the next search makes new ones."""
         with self._connecting:
@@ -176,6 +183,13 @@ class WeaviateKnowledge:
     def _holds_nothing(self) -> bool:
         with mapping_every_error():
             return not self._connected().collections.use(self._collection).query.fetch_objects(limit=1).objects
+
+    def _first_titles(self, limit: int) -> DocumentTitles:
+        with mapping_every_error():
+            query = self._connected().collections.use(self._collection).query
+            found = query.fetch_objects(limit=TITLED_PASSAGES_MAX).objects
+            titles = sorted({document_title(self._passage(each).title) for each in found} - {""})
+        return DocumentTitles(None if found else 0, tuple(titles[:limit]))
 
     def _connected(self) -> WeaviateClient:
         """The client; the first caller connects it, others wait for that at most the time of a search."""

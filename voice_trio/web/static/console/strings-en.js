@@ -9,6 +9,7 @@ export default {
   "welcome.text_empty": "Ask aloud or in writing.",
   "welcome.try": "For example",
   "welcome.about": "What does “{title}” say?",
+  "welcome.some": "It answers from documents such as",
   "welcome.documents": { one: "It answers from one document", other: "It answers from {n} documents" },
   "welcome.more": { one: "and one more", other: "and {n} more" },
   "welcome.empty": "The assistant has no documents yet. It can only answer from what the model knows by itself. To give it some:",

@@ -9,6 +9,7 @@ export default {
   "welcome.text_empty": "Posez votre question à voix haute ou par écrit.",
   "welcome.try": "Par exemple",
   "welcome.about": "Que dit « {title} » ?",
+  "welcome.some": "Il répond à partir de documents tels que",
   "welcome.documents": { one: "Il répond à partir d’un document", other: "Il répond à partir de {n} documents" },
   "welcome.more": { one: "et un autre", other: "et {n} autres" },
   "welcome.empty": "L’assistant n’a encore aucun document. Il ne peut répondre qu’avec ce que le modèle sait de lui-même. Pour lui en donner :",

@@ -31,7 +31,8 @@ export function showIntroduction(ask) {
   showQuestions(questions.length ? questions : aboutTitles(titles), ask);
   const shown = titles.slice(0, TITLES);
   $("documents").hidden = !shown.length;
-  $("documents-count").textContent = shown.length ? t("welcome.documents", { n: documents.count }) : "";
+  const heading = documents?.count === null ? t("welcome.some") : t("welcome.documents", { n: documents?.count ?? 0 });
+  $("documents-count").textContent = shown.length ? heading : "";
   const rest = (documents?.count ?? 0) - shown.length;
   const more = rest > 0 ? [make("li", "more", t("welcome.more", { n: rest }))] : [];
   $("documents-titles").replaceChildren(...shown.map(titleElement), ...more);
