@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import openpyxl
 import pptx
 import pytest
+from openpyxl.worksheet.formula import ArrayFormula
 from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
 from pypdf import PdfWriter
@@ -83,6 +84,29 @@ def test_a_workbook_that_understates_its_size_is_read_whole_F46(
         sheet.append(row)
     content = edited(saved(workbook), "xl/worksheets/sheet1.xml", b'ref="A1:B3"', b'ref="A1"')
     assert read(tmp_path / "a.xlsx", content).texts == ["Breed: Sussex, Eggs: brown", "Breed: Marans, Eggs: dark"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "lost"),
+    [("str", "", 0), ("e", "#N/A", 0), ("str", "x", 0), ("n", "", 1)],
+    ids=["an empty text", "an error", "a text", "never computed"],
+)
+def test_only_a_formula_that_was_never_computed_is_lost_F46(tmp_path: Path, kind: str, value: str, lost: int) -> None:
+    workbook = openpyxl.Workbook()
+    sheet: Any = workbook.active
+    sheet.append(["Breed", "Eggs"])
+    sheet.append(["Sussex", '=IF(A3="","",1)'])
+    computed = edited(saved(workbook), "xl/worksheets/sheet1.xml", b'<c r="B2">', f'<c r="B2" t="{kind}">'.encode())
+    computed = edited(computed, "xl/worksheets/sheet1.xml", b"</f><v></v>", f"</f><v>{value}</v>".encode())
+    assert len(read(tmp_path / "a.xlsx", computed).lost) == lost
+
+
+def test_an_array_formula_that_was_never_computed_is_lost_F46(tmp_path: Path) -> None:
+    workbook = openpyxl.Workbook()
+    sheet: Any = workbook.active
+    sheet.append(["Breed", "Eggs"])
+    sheet["A2"] = ArrayFormula("A2:A3", "=B2:B3")
+    assert len(read(tmp_path / "a.xlsx", saved(workbook)).lost) == 1
 
 
 def test_a_presentation_is_read_slide_by_slide_F46(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import openpyxl
+from openpyxl.worksheet.formula import ArrayFormula
 
 from voice_trio.errors import UnreadableDocument
 from voice_trio.knowledge.importing.readers.tables import table_paragraphs
@@ -80,13 +81,18 @@ def _rows(sheet: Any, formulas: Any, source: SourceFile) -> Iterator[tuple[str, 
         texts = []
         for column, (cell, original) in enumerate(zip_longest(cells, originals), start=1):
             text = _text(cell) or merged.get((number, column), "")
-            if not text and isinstance(original, str) and original.startswith("="):
-                without_value += 1
+            without_value += _is_uncomputed(cell, original)
             texts.append(text)
         yield f"row {number}", texts
     if without_value:
         count = f"{without_value} formula{'s' * (without_value != 1)}"
         source.lose(f"sheet {sheet.title}", f"{count} without a stored value; open and save the file in Excel")
+
+
+def _is_uncomputed(cell: Any, original: Any) -> bool:
+    """Whether no program has computed a formula. An empty text is a value: the library keeps its type only."""
+    is_formula = isinstance(original, ArrayFormula) or (isinstance(original, str) and original.startswith("="))
+    return is_formula and getattr(cell, "value", None) is None and getattr(cell, "data_type", "n") == "n"
 
 
 def _merged_values(sheet: Any) -> dict[tuple[int, int], str]:
