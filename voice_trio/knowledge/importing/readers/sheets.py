@@ -37,6 +37,9 @@ def read_xlsx(source: SourceFile) -> Iterator[Paragraph]:
     warnings.simplefilter("ignore")  # of extensions that do not matter for values
     with zipfile.ZipFile(source.file) as archive:
         size = sum(entry.file_size for entry in archive.infolist() if "worksheets/" in entry.filename)
+        drawings = [name for name in archive.namelist() if name.startswith("xl/drawings/drawing")]
+        if any(b"txBody" in archive.read(name) for name in drawings):
+            source.leave_out("text boxes in workbooks")
     values = _open(source, whole=size <= WHOLE_BYTES_MAX, values=True)
     if any((sheet.max_row or 0) * (sheet.max_column or 0) > WHOLE_CELLS_MAX for sheet in values.worksheets):
         values = _open(source, whole=False, values=True)
