@@ -1,60 +1,22 @@
-"""`voice-trio knowledge list`, `delete`, `clear` and `import --prune`: what is in a base, and out of it for good."""
+"""`voice-trio knowledge list`, `delete` and `clear`: what is in a base, and out of it for good."""
 
 from __future__ import annotations
 
-import errno
-import json
-import os
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.support.knowledge_commands import files_of, listed
 from voice_trio.cli.demo.base import demo_knowledge_path, speech_folder
 from voice_trio.cli.knowledge import knowledge
 from voice_trio.demo import handbook_folder
 from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeWriter, default_knowledge_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "base.sqlite3"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder of two documents."""
-    place = tmp_path / "docs"
-    place.mkdir()
-    (place / "hens.md").write_text("# Hens\nHens drink water from zanzibar.\n")
-    (place / "ducks.md").write_text("# Ducks\nDucks swim.\n")
-    return place
-
-
-@pytest.fixture
-def run(base: Path) -> Callable[..., Result]:
-    """Runs a command on a base of its own."""
-
-    def run(*arguments: str | Path, **how: str) -> Result:
-        return CliRunner().invoke(knowledge, [str(a) for a in arguments], env={"KNOWLEDGE_PATH": str(base)}, **how)  # type: ignore[arg-type] # input
-
-    return run
-
-
-def listed(run: Callable[..., Result], *options: str) -> dict[str, dict[str, object]]:
-    """The documents of the base by the names of their files."""
-    documents = json.loads(run("list", "--json", *options).stdout)["documents"]
-    return {os.path.basename(each["path"]): each for each in documents}
-
-
-def files_of(base: Path) -> bytes:
-    """The bytes of the base and of whatever else is beside it."""
-    return b"".join(path.read_bytes() for path in sorted(base.parent.iterdir()))
 
 
 def test_the_list_names_each_document_with_a_key_that_stays_F49(run: Callable[..., Result], folder: Path) -> None:
@@ -147,130 +109,6 @@ def test_clear_asks_and_leaves_no_word_F49(run: Callable[..., Result], folder: P
     assert "0 documents" in run("clear", "--yes").output
 
 
-def test_prune_deletes_what_is_gone_from_this_folder_only_F49(
-    run: Callable[..., Result], folder: Path, tmp_path: Path
-) -> None:
-    for place in ("docs2", "other"):
-        (tmp_path / place).mkdir()
-        (tmp_path / place / f"{place}.md").write_text("Geese graze.")
-    run("import", folder, tmp_path / "docs2", tmp_path / "other")
-    for gone in (folder / "hens.md", tmp_path / "docs2" / "docs2.md", tmp_path / "other" / "other.md"):
-        gone.unlink()
-    (folder / "new.md").write_text("Quail are small.")
-    assert "The files of 1 document with 1 passage are gone from there; --prune deletes" in run("import", folder).output
-    (folder / "newer.md").write_text("Turkeys are large.")
-    dry = run("import", folder, "--prune", "--dry-run")
-    assert "would delete" in dry.output
-    assert "hens.md" in dry.output
-    assert set(listed(run)) == {"new.md", "hens.md", "ducks.md", "docs2.md", "other.md"}
-    done = run("import", folder, "--prune")
-    assert done.exit_code == 0
-    assert "1 imported (1 passage), 2 unchanged" in done.output
-    assert "1 document with 1 passage deleted" in done.output
-    assert set(listed(run)) == {"new.md", "newer.md", "ducks.md", "docs2.md", "other.md"}
-
-
-def test_prune_asks_before_it_empties_a_folder_F49(run: Callable[..., Result], folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "quail.md").write_text("Quail are small.")
-    run("import", folder, tmp_path / "other")
-    for path in folder.iterdir():
-        path.unlink()
-    refused = run("import", folder, tmp_path / "other", "--prune", input="n\n")  # perhaps a disk is not mounted
-    assert refused.exit_code == 1
-    assert f"No file of them is left in {folder}. Delete all 2 documents" in refused.output
-    assert len(listed(run)) == 3
-    assert run("import", folder, tmp_path / "other", "--prune", "--yes").exit_code == 0
-    assert set(listed(run)) == {"quail.md"}
-
-
-def test_prune_keeps_a_document_whose_file_cannot_be_read_now_F49(run: Callable[..., Result], folder: Path) -> None:
-    run("import", folder)
-    (folder / "hens.md").write_bytes(b"caf\xe9")
-    result = run("import", folder, "--prune")
-    assert result.exit_code == 1
-    assert set(listed(run)) == {"hens.md", "ducks.md"}
-
-
-@pytest.mark.parametrize("place", ["docs", "docs/sub"])
-def test_prune_keeps_what_is_in_a_folder_that_cannot_be_listed_F49(
-    run: Callable[..., Result], folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (folder / "sub").mkdir()
-    (folder / "sub" / "quail.md").write_text("Quail are small.")
-    run("import", folder)
-    (folder / "hens.md").unlink()
-    list_folder = os.scandir
-
-    def refused(path: str | Path) -> Iterator[os.DirEntry[str]]:
-        if os.fspath(path) == str(folder.parent / place):
-            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
-        return list_folder(path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "scandir", refused)
-        result = run("import", folder, "--prune", "--yes")
-    assert result.exit_code == 1
-    assert "this folder cannot be listed: Permission denied" in result.output
-    assert set(listed(run)) == {"quail.md", "ducks.md", *(["hens.md"] if place == "docs" else [])}
-
-
-def test_prune_keeps_what_was_imported_by_its_own_name_F49(
-    run: Callable[..., Result], folder: Path, tmp_path: Path
-) -> None:
-    for place in (folder / ".drafts", tmp_path / "elsewhere"):
-        place.mkdir()
-        (place / f"{place.name.strip('.')}.md").write_text("Quail are small.")
-    (folder / "more").symlink_to(tmp_path / "elsewhere")
-    run("import", folder, folder / ".drafts", folder / "more")
-    (folder / "hens.md").unlink()
-    run("import", folder, "--prune", "--yes")
-    assert set(listed(run)) == {"ducks.md", "drafts.md", "elsewhere.md"}
-    (tmp_path / "elsewhere" / "elsewhere.md").unlink()
-    run("import", folder, "--prune", "--yes")
-    assert set(listed(run)) == {"ducks.md", "drafts.md"}
-
-
-def test_a_folder_that_cannot_be_entered_ends_no_import_F41(
-    run: Callable[..., Result], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (folder / "sub").mkdir()
-    (folder / "sub" / "quail.md").write_text("Quail are small.")
-    run("import", folder)
-    (folder / "sub" / "new.md").write_text("Geese graze.")
-    look_at, open_file = os.lstat, os.open
-
-    def refuse(path: str | Path) -> None:
-        if "sub/" in os.fspath(path):
-            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
-
-    def looked_at(path: str | Path, *, dir_fd: int | None = None) -> os.stat_result:
-        refuse(path)
-        return look_at(path, dir_fd=dir_fd)
-
-    def opened(path: str | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        refuse(path)
-        return open_file(path, flags, mode, dir_fd=dir_fd)
-
-    def stated(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
-        refuse(path)
-        return os.stat(path, follow_symlinks=follow_symlinks)
-
-    with monkeypatch.context() as patch:  # root may enter any folder
-        patch.setattr(os, "lstat", looked_at)
-        patch.setattr(os, "open", opened)
-        patch.setattr("pathlib.Path.stat", stated)
-        result = run("import", folder, "--prune", "--yes")
-    assert result.exit_code == 1
-    assert result.output.replace("\n", "").count(".md: Permission denied") == 2
-    assert set(listed(run)) == {"hens.md", "ducks.md", "quail.md"}
-
-
-def test_prune_needs_a_folder_F49(run: Callable[..., Result], folder: Path) -> None:
-    assert run("import", folder / "hens.md", "--prune").exit_code == 2
-    assert run("import", folder, "--dry-run").exit_code == 2
-
-
 def test_links_out_of_the_folder_are_named_and_not_followed_F47(
     run: Callable[..., Result], folder: Path, tmp_path: Path
 ) -> None:
@@ -288,15 +126,6 @@ def test_links_out_of_the_folder_are_named_and_not_followed_F47(
     assert "nowhere.md: a symbolic link to nothing" in flat
     assert set(listed(run)) == {"hens.md", "ducks.md", "same.md"}
     assert "Nothing found" in run("search", "swordfish").output
-
-
-def test_what_an_earlier_version_followed_is_pruned_F47(run: Callable[..., Result], folder: Path, base: Path) -> None:
-    with KnowledgeWriter(base) as writer:
-        writer.import_chunks(str(folder / "plan.md"), "1", [Chunk("Plan", "The password is swordfish.", "plan.md")])
-    (folder / "plan.md").symlink_to("/etc/hostname")
-    assert run("import", folder, "--prune").exit_code == 1
-    assert set(listed(run)) == {"hens.md", "ducks.md"}
-    assert b"swordfish" not in files_of(base)
 
 
 def mode_of(path: Path) -> int:
