@@ -116,11 +116,12 @@ async def test_check_finds_everything_well_or_says_what_is_not(tmp_path: Path) -
     knowledge = tmp_path / "knowledge.sqlite3"
     with trio.fail_after(20):
         async with model_on_tcp() as (model, url):
-            empty = await run("check", **environment(url, knowledge))
+            wide = environment(url, knowledge, COLUMNS="400")  # the paths of a test may be long, and are folded
+            empty = await run("check", **wide)
             fill_knowledge(knowledge)
-            well = await run("check", **environment(url, knowledge))
+            well = await run("check", **wide)
             model.refuse_key()
-            refused = await run("check", **environment(url, knowledge, OPENAI_API_KEY="sk-hidden-hidden"))
+            refused = await run("check", **wide | {"OPENAI_API_KEY": "sk-hidden-hidden"})
     assert (empty.returncode, well.returncode, refused.returncode) == (1, 0, 1)
     assert "empty; fill it with" in empty.stdout.decode()
     assert "3 passages" in well.stdout.decode()
