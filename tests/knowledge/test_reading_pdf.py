@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+SLOW_PAGE_SECONDS = 3.0
+"""The good pages take milliseconds, but on a busy machine some of them a second."""
+
+
 def changed(change: Callable[[PdfWriter], object]) -> bytes:
     """A PDF file of three pages after a change."""
     writer = PdfWriter(clone_from=BytesIO(pdf("One.", "Two.", "Three.")))
@@ -71,12 +75,12 @@ def test_a_page_that_takes_too_long_is_named_and_the_others_are_kept_F40(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def drawn(writer: PdfWriter) -> None:
-        page_of(writer, 1)["/Contents"].get_object().set_data(b"BT (Hens) Tj ET " * 800_000)
+        page_of(writer, 1)["/Contents"].get_object().set_data(b"BT (Hens) Tj ET " * 2_400_000)
 
-    monkeypatch.setattr(limits, "DOCUMENT_PAGE_SECONDS_MAX", 1.0)
+    monkeypatch.setattr(limits, "DOCUMENT_PAGE_SECONDS_MAX", SLOW_PAGE_SECONDS)
     document = read(tmp_path / "a.pdf", changed(drawn))
     assert document.texts == ["One.", "Three."]
-    assert document.lost == ["page 2: takes more than 1 s"]
+    assert document.lost == ["page 2: takes more than 3 s"]
 
 
 def form_of(content: bytes, **entries: NameObject) -> Callable[[PdfWriter], object]:
@@ -105,9 +109,9 @@ def test_a_part_of_a_page_that_the_library_leaves_out_is_named_F40(tmp_path: Pat
 
 
 def test_a_form_that_takes_too_long_is_named_F40(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "DOCUMENT_PAGE_SECONDS_MAX", 1.0)
-    document = read(tmp_path / "a.pdf", changed(form_of(b"BT (Hens) Tj ET " * 400_000)))
-    assert document.lost == ["page 2: takes more than 1 s"]
+    monkeypatch.setattr(limits, "DOCUMENT_PAGE_SECONDS_MAX", SLOW_PAGE_SECONDS)
+    document = read(tmp_path / "a.pdf", changed(form_of(b"BT (Hens) Tj ET " * 2_400_000)))
+    assert document.lost == ["page 2: takes more than 3 s"]
 
 
 def test_a_pdf_of_an_unknown_version_is_read_F40(tmp_path: Path) -> None:
