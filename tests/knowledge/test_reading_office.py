@@ -158,6 +158,13 @@ def test_a_chart_keeps_every_digit_and_the_titles_of_its_axes_F46(tmp_path: Path
     assert read(tmp_path / "a.pptx", saved(presentation)).texts == ["a year\nEggs: Jan: 1234567.25"]
 
 
+def test_a_slide_with_nothing_but_a_title_of_two_lines_is_read_F46(tmp_path: Path) -> None:
+    presentation = pptx.Presentation()
+    slide: Any = presentation.slides.add_slide(presentation.slide_layouts[5])
+    slide.shapes.title.text = "Hens in\vwinter"
+    assert read(tmp_path / "talk.pptx", saved(presentation)).pairs == [("Talk – Hens in winter", "Hens in winter")]
+
+
 @pytest.mark.parametrize("suffix", ["docx", "xlsx", "pptx"])
 @pytest.mark.parametrize(
     ("content", "problem"),

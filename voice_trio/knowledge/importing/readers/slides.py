@@ -11,6 +11,7 @@ from pptx.oxml.xmlchemy import OxmlElement
 from voice_trio.errors import UnreadableDocument
 from voice_trio.knowledge.importing.chunks import Paragraph
 from voice_trio.knowledge.importing.readers.cleaning import squeezed, squeezed_lines
+from voice_trio.knowledge.importing.readers.outline import HEADING_CHARACTERS_MAX
 from voice_trio.knowledge.importing.readers.tables import labelled_rows
 from voice_trio.knowledge.importing.readers.zip_bounds import check_office_file
 
@@ -53,11 +54,11 @@ def read_pptx(source: SourceFile) -> Iterator[Paragraph]:
 def _slide_paragraphs(slide: Any, title: str, where: str) -> Iterator[Paragraph]:
     heading = slide.shapes.title
     own = squeezed(heading.text_frame.text) if heading is not None and heading.has_text_frame else ""
-    path = f"{title} – {own[:200]}" if own and own != title else title
-    texts = [text for text in _shape_texts(slide.shapes) if text]
-    if len(own) > 200 or not any(text != own for text in texts):
-        yield from (Paragraph(path, own, where) for _ in range(bool(own)))
-    yield from (Paragraph(path, text, where) for text in texts if squeezed(text) != own)
+    path = f"{title} – {own[:HEADING_CHARACTERS_MAX]}" if own and own != title else title
+    texts = [text for text in _shape_texts(slide.shapes) if text and squeezed(text) != own]
+    if own and (len(own) > HEADING_CHARACTERS_MAX or not texts):
+        yield Paragraph(path, own, where)
+    yield from (Paragraph(path, text, where) for text in texts)
     if slide.has_notes_slide:
         frame = slide.notes_slide.notes_text_frame
         boxes = _shape_texts(shape for shape in slide.notes_slide.shapes if not shape.is_placeholder)
