@@ -22,9 +22,8 @@ from voice_trio.knowledge.importing.messages import (
     receive_request,
     to_frame,
 )
-from voice_trio.knowledge.importing.readers.cleaning import squeezed
 from voice_trio.knowledge.importing.readers.formats import read_paragraphs
-from voice_trio.knowledge.importing.readers.source_file import SourceFile
+from voice_trio.knowledge.importing.readers.source_file import SourceFile, short_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,8 +76,8 @@ def _answer(request: ReadRequest, descriptor: int, link: socket.socket, memory_b
     except Exception as error:  # a library's own errors: this file's, whatever they are
         if _memory("VmPeak") > EXHAUSTED_SHARE * memory_bytes:  # lxml says this in many ways
             return ReadFailed(f"needs more than {memory_bytes / 1e6:,.0f} MB of memory", retire=True)
-        reason = squeezed(f"{type(error).__name__} {error}")[:200]
-        return ReadFailed(f"damaged, or not what its name says: {reason}", _has_grown(memory_bytes))
+        problem = f"damaged, or not what its name says: {short_reason(error)}"
+        return ReadFailed(problem, _has_grown(memory_bytes))
     return ReadDone(_has_grown(memory_bytes))
 
 

@@ -77,7 +77,7 @@ def read_pdf(source: SourceFile) -> Iterator[Paragraph]:
             source.lose(f"page {number}", f"takes more than {limits.DOCUMENT_PAGE_SECONDS_MAX:g} s")
             continue
         except Exception as error:  # pypdf raises what it likes for a broken page; the others are read
-            source.lose(f"page {number}", f"{type(error).__name__} {error}")
+            source.lose(f"page {number}", error)
             continue
         finally:
             for problem in _dropped_forms.take():
@@ -140,7 +140,7 @@ def _form_fields(reader: PdfReader, title: str, source: SourceFile) -> Iterator[
     try:
         fields = reader.get_form_text_fields()
     except Exception as error:  # as for pages
-        source.lose("form fields", f"{type(error).__name__} {error}")
+        source.lose("form fields", error)
         return
     filled = [f"{name}: {value}" for name, value in fields.items() if value]
     if filled:

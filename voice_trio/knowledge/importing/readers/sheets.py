@@ -12,6 +12,7 @@ import openpyxl
 from openpyxl.worksheet.formula import ArrayFormula
 
 from voice_trio.errors import UnreadableDocument
+from voice_trio.knowledge.importing.readers.cleaning import squeezed
 from voice_trio.knowledge.importing.readers.tables import table_paragraphs
 from voice_trio.knowledge.importing.readers.zip_bounds import check_office_file
 
@@ -57,7 +58,7 @@ def read_xlsx(source: SourceFile) -> Iterator[Paragraph]:
         except MemoryError:
             raise
         except Exception as error:  # a broken sheet; the others are read
-            source.lose(f"sheet {name}", f"{type(error).__name__} {error}")
+            source.lose(f"sheet {name}", error)
 
 
 def _open(source: SourceFile, *, whole: bool, values: bool) -> Workbook:
@@ -70,7 +71,7 @@ def _open(source: SourceFile, *, whole: bool, values: bool) -> Workbook:
     except MemoryError:
         raise
     except Exception as error:  # the library raises what it likes for a broken file
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = squeezed(f"{type(error).__name__}: {error}")
         raise UnreadableDocument(f"not a workbook that can be read: {reason}"[:200]) from error
 
 

@@ -48,7 +48,7 @@ def read_pptx(source: SourceFile) -> Iterator[Paragraph]:
             _resolve_alternatives(slide._element)
             yield from _slide_paragraphs(slide, title, f"{source.name}, slide {number}")
         except Exception as error:  # a broken slide; the others are read
-            source.lose(f"slide {number}", f"{type(error).__name__} {error}")
+            source.lose(f"slide {number}", error)
 
 
 def _slide_paragraphs(slide: Any, title: str, where: str) -> Iterator[Paragraph]:

@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from voice_trio.errors import UnreadableDocument
 from voice_trio.knowledge.importing.messages import PartLeftOut, PartLost, ReadProgress, ReadRemark
+from voice_trio.knowledge.importing.readers.cleaning import squeezed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOST_PARTS_NAMED_MAX = 50
+REASON_CHARACTERS_MAX = 200
+
+
+def short_reason(why: str | Exception) -> str:
+    """A reason on one line; that of an error begins with its type, because some have no other text."""
+    text = f"{type(why).__name__} {why}" if isinstance(why, Exception) else why
+    return squeezed(text)[:REASON_CHARACTERS_MAX]
 
 
 @dataclass
@@ -37,10 +45,9 @@ class SourceFile:
         words = re.sub(r"[-_\s]+", " ", re.sub(r"^\d{1,4}[-_. ]+", "", self.stem)).strip() or self.stem
         return words[:1].upper() + words[1:]
 
-    def lose(self, part: str, why: object = "") -> None:
+    def lose(self, part: str, why: str | Exception) -> None:
         """Say that a part cannot be read, and why; the first `LOST_PARTS_NAMED_MAX` are named."""
-        reason = " ".join(str(why).split())[:200]
-        text = f"{part}: {reason}" if reason else part
+        text = f"{part}: {short_reason(why)}"
         self.lost_parts.append(text)
         if len(self.lost_parts) <= LOST_PARTS_NAMED_MAX:
             self.report(PartLost(text))
