@@ -48,12 +48,12 @@ class StoredDocument:
 
 def document_key(path: str) -> str:
     """The key of the document that was imported from `path`: 32 hexadecimal digits."""
-    return blake2b(storable_path(path).encode(), digest_size=16).hexdigest()
+    return blake2b(storable_name(path).encode(), digest_size=16).hexdigest()
 
 
-def storable_path(path: str) -> str:
-    """`path` as text that every store takes: bytes that are not UTF-8 become escapes such as \\udce9."""
-    return path.encode("utf-8", "backslashreplace").decode()
+def storable_name(name: str) -> str:
+    """The name or path of a file as text to store and print: bytes that are not UTF-8 become escapes, as \\udce9."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def choose_documents(documents: Sequence[StoredDocument], names: Iterable[str]) -> list[StoredDocument]:

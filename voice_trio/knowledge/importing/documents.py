@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from voice_trio.errors import UnreadableDocument
 from voice_trio.knowledge.importing.chunks import CHUNKING_VERSION
-from voice_trio.knowledge.importing.found_files import DocumentFile, valid_text
 from voice_trio.knowledge.importing.messages import PartLeftOut, PartLost, ReadProgress, ReadRemark, ReadRequest
 from voice_trio.knowledge.importing.reader_process import ReaderBounds, ReaderProcess
 from voice_trio.knowledge.importing.readers.formats import FORMATS
+from voice_trio.knowledge.stored_documents import storable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from voice_trio.knowledge.importing.found_files import DocumentFile
     from voice_trio.knowledge.sqlite.base import Chunk
 
 _BLOCK_BYTES = 1 << 18
@@ -143,7 +144,7 @@ class _Import:
                 return ImportStatus.UNCHANGED, 0
             request = ReadRequest(
                 name=document.name,
-                stem=valid_text(document.path.stem),
+                stem=storable_name(document.path.stem),
                 suffix=suffix,
                 size=state.st_size,
                 cpu_seconds=int(self._reader.cpu_seconds(state.st_size)),

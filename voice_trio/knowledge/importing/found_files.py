@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voice_trio.knowledge.importing.readers.formats import FORMATS
+from voice_trio.knowledge.stored_documents import storable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +29,7 @@ class DocumentFile:
     @property
     def key(self) -> str:
         """The key in an `ImportTarget`: the absolute path, without `..`, links not resolved."""
-        return valid_text(os.path.abspath(self.path))
+        return storable_name(os.path.abspath(self.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def find_files(paths: Iterable[Path]) -> FoundFiles:
         if path.is_dir():
             _look_into(path, found)
         else:
-            found.documents.append(DocumentFile(path, valid_text(path.name)))
+            found.documents.append(DocumentFile(path, storable_name(path.name)))
     return found
 
 
@@ -59,17 +60,12 @@ def find_documents(paths: Iterable[Path]) -> Iterator[DocumentFile]:
     yield from find_files(paths).documents
 
 
-def valid_text(name: str) -> str:
-    """A file name as text that can be stored and printed: bytes that are not UTF-8 become escapes, as \\udce9."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
 def _look_into(folder: Path, found: FoundFiles) -> None:
     # Symbolic links to folders are not followed: they may form cycles.
     def note(error: OSError) -> None:
         path = Path(error.filename or folder)
         found.unlisted.append(path)
-        cited = valid_text(path.relative_to(folder).as_posix())
+        cited = storable_name(path.relative_to(folder).as_posix())
         found.documents.append(DocumentFile(path, cited, f"this folder cannot be listed: {error.strerror}"))
 
     for root, folders, files in os.walk(folder, onerror=note):
@@ -78,9 +74,9 @@ def _look_into(folder: Path, found: FoundFiles) -> None:
         for name in (*links, *sorted(name for name in files if not name.startswith("."))):
             path = Path(root, name)
             if name not in links and path.suffix.lower() not in FORMATS:
-                found.left_out[valid_text(path.suffix.lower()) or "without a suffix"] += 1
+                found.left_out[storable_name(path.suffix.lower()) or "without a suffix"] += 1
             elif (problem := _link_problem(path, folder)) or name not in links:
-                cited = valid_text(path.relative_to(folder).as_posix())
+                cited = storable_name(path.relative_to(folder).as_posix())
                 found.documents.append(DocumentFile(path, cited, problem))
 
 

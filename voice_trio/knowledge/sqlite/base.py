@@ -21,7 +21,7 @@ from voice_trio.conversation.retrieval.text import index_terms
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.private_files import create_private, make_private, make_private_folder
 from voice_trio.knowledge.sqlite.upkeep import erase_what_is_due, note_change, note_deletion, prepare_upkeep
-from voice_trio.knowledge.stored_documents import StoredDocument, document_key, storable_path
+from voice_trio.knowledge.stored_documents import StoredDocument, document_key, storable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -109,7 +109,7 @@ class KnowledgeWriter:
         """Whether the base holds the document `key` with exactly this content."""
         with mapping_errors(self._path):
             row = self._connection.execute(
-                "SELECT digest FROM documents WHERE key = ?", (storable_path(key),)
+                "SELECT digest FROM documents WHERE key = ?", (storable_name(key),)
             ).fetchone()
         return row is not None and row[0] == digest
 
@@ -123,7 +123,7 @@ class KnowledgeWriter:
         with mapping_errors(self._path), self._transaction():
             self._forget([key])
             document = self._connection.execute(
-                "INSERT INTO documents (key, digest) VALUES (?, ?)", (storable_path(key), digest)
+                "INSERT INTO documents (key, digest) VALUES (?, ?)", (storable_name(key), digest)
             ).lastrowid
             count = 0
             for count, chunk in enumerate(chunks, start=1):
@@ -185,7 +185,7 @@ class KnowledgeWriter:
         self._connection.execute("COMMIT")
 
     def _forget(self, keys: Iterable[str]) -> None:
-        for key in map(storable_path, keys):
+        for key in map(storable_name, keys):
             self._connection.execute(
                 "DELETE FROM terms WHERE rowid IN "
                 "(SELECT id FROM chunks WHERE document_id = (SELECT id FROM documents WHERE key = ?))",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from voice_trio import limits
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable
-from voice_trio.knowledge.stored_documents import StoredDocument, document_key, storable_path
+from voice_trio.knowledge.stored_documents import StoredDocument, document_key, storable_name
 from voice_trio.knowledge.weaviate.client_library import foreign_errors, short_text
 from voice_trio.knowledge.weaviate.collection import (
     DIGEST_PROPERTY,
@@ -180,7 +180,7 @@ class WeaviateTarget:
                     "source": chunk.source,
                     DOCUMENT_PROPERTY: document_key(key),
                     DIGEST_PROPERTY: document_key(digest),
-                    PATH_PROPERTY: storable_path(key),
+                    PATH_PROPERTY: storable_name(key),
                 },
             )
             for ordinal, chunk in batch
@@ -189,12 +189,12 @@ class WeaviateTarget:
             if not self._is_complete:
                 complete_collection(self._client, self.name, self._text_property)
                 self._is_complete = True
-        with _mapping_errors(f"passages of {storable_path(key)} from {batch[0][1].title!r} on: "):
+        with _mapping_errors(f"passages of {storable_name(key)} from {batch[0][1].title!r} on: "):
             done = self._collection.data.insert_many(objects)  # raises if all are refused
         if done.has_errors:
             refused = {batch[index][1].title: error.message for index, error in sorted(done.errors.items())}
             raise KnowledgeUnavailable(
-                f"weaviate refused {len(done.errors)} of {len(batch)} passages of {storable_path(key)}: "
+                f"weaviate refused {len(done.errors)} of {len(batch)} passages of {storable_name(key)}: "
                 + "; ".join(f"{title!r}: {reason[:200]}" for title, reason in list(refused.items())[:_REASONS_SHOWN])
             )
 
@@ -232,4 +232,4 @@ def _mapping_errors(what: str = "") -> Iterator[None]:
 
 
 def _id(key: str, ordinal: int) -> uuid.UUID:
-    return uuid.uuid5(_NAMESPACE, f"{storable_path(key)}\n{ordinal}")
+    return uuid.uuid5(_NAMESPACE, f"{storable_name(key)}\n{ordinal}")
