@@ -33,6 +33,7 @@ _LISTENING = (
     (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
     *_TIMEOUTS,
 )
+BIND_RULE = "must be HOST:PORT, such as 127.0.0.1:8000 or [::1]:8000"
 
 
 def parse_bind(bind: str) -> tuple[str, int]:
@@ -41,7 +42,7 @@ def parse_bind(bind: str) -> tuple[str, int]:
     bare = host.removeprefix("[").removesuffix("]")
     is_port = port.isdecimal() and len(port) <= 5 and int(port) <= 65535
     if not separator or not bare or not is_port or (":" in host and bare == host):
-        raise ConfigurationError(f"--bind: must be HOST:PORT, such as 127.0.0.1:8000 or [::1]:8000, not {bind[:80]!r}")
+        raise ConfigurationError(f"--bind: {BIND_RULE}, not {bind[:80]!r}")
     return bare, int(port)
 
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 import voice_trio
 from voice_trio import limits
 from voice_trio.errors import ConfigurationError
-from voice_trio.net.listeners import parse_bind
+from voice_trio.net.listeners import BIND_RULE, parse_bind
 from voice_trio.settings.reading import CommaList, Group, HttpUrl, any_case, check_url, env, strong_secret
 from voice_trio.settings.redis_url import parse_redis_url
 from voice_trio.settings.secret_strength import BEARER_BYTES_MIN
@@ -59,9 +59,8 @@ def _origins(given: tuple[str, ...]) -> tuple[str, ...]:
 def _bind(text: str) -> str:
     try:
         parse_bind(text)
-    except ConfigurationError as error:
-        wanted = str(error).partition(": ")[2].rpartition(", not ")[0]  # a fault quotes the value itself
-        raise ValueError(wanted) from None
+    except ConfigurationError:
+        raise ValueError(BIND_RULE) from None  # a fault of a setting quotes the value itself
     return text
 
 
