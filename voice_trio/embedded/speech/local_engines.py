@@ -20,11 +20,10 @@ from voice_trio.errors import ConfigurationError
 from voice_trio.net.threads import Bulkhead
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Generator, Iterable
     from pathlib import Path
 
     from voice_trio.embedded.speech.recognition.model import Progress
-    from voice_trio.embedded.speech.recognition.recognizer import RecognizerPool
 
 log = structlog.get_logger(__name__)
 
@@ -51,12 +50,8 @@ async def open_speech(
     if language_dir is not None:
         await Bulkhead(1).write(delete_other_models, language_dir, model)
     async with open_recognizer(model, recognizers_max) as recognizer:
-        learn = None if learned_dir is None else partial(_learn, recognizer, learned_dir)
+        learn = None if learned_dir is None else partial(learn_words, recognizer, directory=learned_dir)
         yield Engines(VoiceActivity, recognizer, _open_synthesizer(), "this server has no voice", learn)
-
-
-async def _learn(pool: RecognizerPool, directory: Path, documents: Sequence[str]) -> None:
-    await learn_words(pool, documents, directory)
 
 
 def _open_synthesizer() -> LocalSynthesizer | None:
