@@ -94,7 +94,7 @@ def import_command(
             is_whole = _import(found, place, new, console)
         if prune:
             prune_documents(place, found, folders, dry_run=dry_run, yes=yes)
-        elif not place.is_weaviate:  # there it would read the whole collection
+        elif folders and not place.is_weaviate:  # there it would read the whole collection
             say_what_is_gone(place, found, folders)
     if not is_whole:
         raise click.exceptions.Exit(1)
