@@ -32,7 +32,6 @@ from voice_trio.knowledge.importing.report import ImportReport
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
 from voice_trio.knowledge.weaviate.collection import NewCollection
 from voice_trio.knowledge.weaviate.importer import WeaviateTarget
-from voice_trio.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +105,7 @@ def _import(found: FoundFiles, place: KnowledgePlace, new: NewCollection | None,
     try:
         with place.open(new) as target:
             if isinstance(target, WeaviateTarget):
-                _check_collection(target)
+                _check_collection(target, place.settings.retrieval.alpha)
             for result in _with_progress(found.documents, target, console):
                 report.add(result)
         after = None if place.is_weaviate else trio.run(_stats, place.base)
@@ -119,8 +118,8 @@ def _import(found: FoundFiles, place: KnowledgePlace, new: NewCollection | None,
     return report.is_complete
 
 
-def _check_collection(target: WeaviateTarget) -> None:
-    target.check_vectorizer(load_settings().retrieval.alpha)
+def _check_collection(target: WeaviateTarget, alpha: float) -> None:
+    target.check_vectorizer(alpha)
     if target.was_created:
         modules = ", ".join(target.vectorizers) or "none"
         click.echo(f"Created the collection {printable(target.name)}; its vectorizer: {printable(modules)}")

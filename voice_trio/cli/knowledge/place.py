@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 
     from voice_trio.knowledge.stored_documents import StoredDocument
     from voice_trio.knowledge.weaviate.collection import NewCollection
+    from voice_trio.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
 DocumentStore: TypeAlias = KnowledgeWriter | WeaviateTarget
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KnowledgePlace:
     """A base: the file `base`, or the Weaviate that the settings name."""
 
@@ -38,8 +40,13 @@ class KnowledgePlace:
     is_weaviate: bool = False
 
     def __str__(self) -> str:
-        weaviate = load_settings().weaviate if self.is_weaviate else None
+        weaviate = self.settings.weaviate if self.is_weaviate else None
         return f"{weaviate.url}, {weaviate.collection}" if weaviate else str(self.base)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What the environment says of Weaviate; a command on a file needs none of it. Raises `ConfigurationError`."""
+        return load_settings()
 
     @property
     def is_of_demo(self) -> bool:
@@ -51,7 +58,7 @@ class KnowledgePlace:
 
         Raises `ConfigurationError` and `KnowledgeUnavailable`.
         """
-        return _weaviate_target(new) if self.is_weaviate else KnowledgeWriter(self.base)
+        return _weaviate_target(self.settings, new) if self.is_weaviate else KnowledgeWriter(self.base)
 
     def delete(self, documents: Sequence[StoredDocument]) -> None:
         """Delete `documents`, also from the passage caches of this machine. Raises as `open`."""
@@ -60,7 +67,7 @@ class KnowledgePlace:
         if not self.is_weaviate:  # a demo that runs learns what is left
             forget_speech(self.base)
         if passages:
-            forget_passages(load_settings().retrieval.knowledge_path, passages)
+            forget_passages(self.settings.retrieval.knowledge_path, passages)
 
     def documents(self) -> list[StoredDocument]:
         """The documents of the base; creates nothing. Raises as `open`."""
@@ -116,8 +123,8 @@ def place_options(command: Callable[P, R]) -> Callable[..., R]:
     return with_place
 
 
-def _weaviate_target(new: NewCollection | None) -> WeaviateTarget:
-    weaviate = load_settings().weaviate
+def _weaviate_target(settings: Settings, new: NewCollection | None) -> WeaviateTarget:
+    weaviate = settings.weaviate
     if weaviate.url is None:
         raise ConfigurationError("WEAVIATE_URL is not set")
     return WeaviateTarget(
