@@ -1,4 +1,4 @@
-"""Text as it is stored: without characters that nobody sees and no query has. Pure.
+"""Text as it is stored: without invisible characters, which no query has. Pure.
 
 The index folds letters by NFKD (`conversation.retrieval.text.fold`), so any form is found. What is stored and shown is
 NFC, with ligatures and presentation forms as the letters that they stand for.
