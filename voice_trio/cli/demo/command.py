@@ -88,9 +88,9 @@ def demo(ctx: click.Context, bind: str | None, embedded: bool) -> None:
         queue_standard_streams()  # a terminal stops with Ctrl-S
         configure_logs(settings.observability)
         listener = open_listener(bind or settings.web.bind or f"127.0.0.1:{settings.web.port or DEFAULT_PORT}")
-        _fill(settings.retrieval.knowledge_path)
+        _fill(base)
         is_embedded = embedded or not any(environ.get(name) for name in (UPSTREAM_VARIABLE, KEY_VARIABLE))
-        exit_code = trio.run(_serve, listener, defaults, environ, is_embedded)
+        exit_code = trio.run(_serve, listener, defaults, environ, base, is_embedded)
     ctx.exit(exit_code)
 
 
@@ -113,19 +113,19 @@ def _without_upstream(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _serve(
-    listener: socket.socket, defaults: dict[str, str], environ: Mapping[str, str], is_embedded: bool
+    listener: socket.socket, defaults: dict[str, str], environ: Mapping[str, str], base: Path, is_embedded: bool
 ) -> int:
-    settings = load_settings(environ, **defaults)
     async with AsyncExitStack() as stack:
-        if not is_embedded:
-            click.echo(upstream_in_words(settings), err=True)
-        else:
-            engines = await stack.enter_async_context(_engines(settings.retrieval.knowledge_path))
+        if is_embedded:
+            engines = await stack.enter_async_context(_engines(base))
             nursery = await stack.enter_async_context(trio.open_nursery())
             stack.callback(nursery.cancel_scope.cancel)
             defaults[UPSTREAM_VARIABLE] = await nursery.start(serve_embedded, "127.0.0.1", 0, engines)
             defaults["VOICE_PRICES_FILE"] = FREE  # a model on this machine costs nothing
-            settings = load_settings(_without_upstream(environ), **defaults)
+            environ = _without_upstream(environ)
+        settings = load_settings(environ, **defaults)
+        if not is_embedded:
+            click.echo(upstream_in_words(settings), err=True)
         say_where = partial(_print_addresses, settings, listener.getsockname())
         return await run_server(settings, listener, when_started=say_where)
 
