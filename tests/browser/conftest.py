@@ -13,11 +13,12 @@ from tests.support.browser_driver import CHROMIUM, BrowserDriver, BrowserGateway
 from tests.support.deployment import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.sync_api import Playwright
+
+    from tests.support.browser_driver import StartGateway
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserGateway
 
 
 @pytest.fixture
-def start_gateway(tmp_path: Path) -> Callable[..., AbstractContextManager[BrowserGateway]]:
+def start_gateway(tmp_path: Path) -> StartGateway:
     """Starts gateways: `with start_gateway(answer_ms=…, port=…, VARIABLE="…") as gateway`."""
 
     @contextmanager

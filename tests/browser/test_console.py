@@ -17,12 +17,9 @@ from tests.support.browser_measurements import check_layout, faint_texts, keep_p
 from tests.support.deployment import free_port, token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from playwright.sync_api import Page
 
-    StartGateway = Callable[..., AbstractContextManager[BrowserGateway]]
+    from tests.support.browser_driver import StartGateway
 
 LIGHT = "How much light do layers need?"
 LOW_WINDOWS = {"phone": (390, 844), "phone on its side": (844, 390), "screen at 200 %": (640, 400)}

@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.browser_driver import (
     BrowserDriver,
-    BrowserGateway,
     logged,
     silence,
     start_talking,
@@ -28,16 +27,15 @@ from tests.support.browser_measurements import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from playwright.sync_api import Page
+
+    from tests.support.browser_driver import StartGateway
 
 SILENCE_MS = 500  # the default of VOICE_VAD_SILENCE_MS
 
 
 def test_words_appear_while_the_user_speaks_and_the_answer_is_heard_and_shown(
-    driver: BrowserDriver, start_gateway: Callable[..., AbstractContextManager[BrowserGateway]]
+    driver: BrowserDriver, start_gateway: StartGateway
 ) -> None:
     with start_gateway(answer_ms=1500) as gateway:
         page = driver.open(gateway.port, speech=silence(1) + spoken(QUESTION))
@@ -89,7 +87,7 @@ def check_wait(page: Page) -> None:
 
 
 def test_what_is_reported_at_a_cut_is_what_was_heard_and_silence_is_immediate(
-    driver: BrowserDriver, start_gateway: Callable[..., AbstractContextManager[BrowserGateway]]
+    driver: BrowserDriver, start_gateway: StartGateway
 ) -> None:
     """Interruptions by voice, by Esc and by a typed question: at most 20 ms of error, and silence within 20 ms."""
     with start_gateway(answer_ms=6000) as gateway:
@@ -134,7 +132,7 @@ def test_what_is_reported_at_a_cut_is_what_was_heard_and_silence_is_immediate(
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_every_one_of_a_dozen_cuts_is_reported_to_within_20_ms(
-    driver: BrowserDriver, start_gateway: Callable[..., AbstractContextManager[BrowserGateway]]
+    driver: BrowserDriver, start_gateway: StartGateway
 ) -> None:
     with start_gateway(answer_ms=8000) as gateway:
         page = driver.open(gateway.port, with_recorder=True)

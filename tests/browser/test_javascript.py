@@ -15,12 +15,7 @@ from tests.support.node import node
 from voice_trio.protocols.voice.server_events import ERROR_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-    from tests.support.browser_driver import BrowserGateway
-
-    StartGateway = Callable[..., AbstractContextManager[BrowserGateway]]
+    from tests.support.browser_driver import StartGateway
 
 HERE = Path(__file__).parent
 WEB = HERE.parents[1] / "voice_trio" / "web"

@@ -10,12 +10,7 @@ from tests.support.browser_driver import WIDTHS, silence, start_talking, wait_fo
 from tests.support.browser_measurements import QUESTION, check_layout, contrast, faint_texts, keep_picture, spoken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-    from tests.support.browser_driver import BrowserDriver, BrowserGateway
-
-    StartGateway = Callable[..., AbstractContextManager[BrowserGateway]]
+    from tests.support.browser_driver import BrowserDriver, BrowserGateway, StartGateway
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

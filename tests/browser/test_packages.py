@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser_driver import TRACK_OPEN_RESOURCES, silence, wait_until, wait_until_open
+from tests.support.browser_driver import Visit, silence, wait_until
 from tests.support.browser_measurements import QUESTION, spoken
 from tests.support.bundled_examples import (
     Project,
@@ -22,14 +22,11 @@ from tests.support.node import node, package_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from playwright.sync_api import Page
 
-    from tests.support.browser_driver import BrowserGateway, Browsers
-
-    StartGateway = Callable[..., AbstractContextManager[BrowserGateway]]
+    from tests.support.browser_driver import BrowserGateway, Browsers, StartGateway
 
 pytestmark = pytest.mark.timeout(200)  # the first run installs and builds
 
@@ -73,28 +70,16 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pack_client(tmp_path_factory.mktemp("packed"))
 
 
-class Visit:
-    """A page of an example, and its errors and warnings."""
+class ExampleVisit(Visit):
+    """A page of an example."""
 
     def __init__(self, page: Page, origin: str) -> None:
-        self.page = page
+        super().__init__(page)
         self._origin = origin
-        self.console_errors: list[str] = []
-        page.on(
-            "console", lambda said: self.console_errors.append(said.text) if said.type in {"error", "warning"} else None
-        )
-        page.on("pageerror", lambda error: self.console_errors.append(str(error)))
         page.goto(origin, timeout=1000 * COMPILE_SECONDS_MAX)
-
-    def press(self, name: str) -> None:
-        self.page.get_by_role("button", name=name, exact=True).click()
 
     def shows(self, state: str) -> None:
         wait_until(self.page, f"Boolean(document.querySelector('[data-state={state}]'))", COMPILE_SECONDS_MAX)
-
-    def has_left_nothing_behind(self) -> None:
-        """No socket, no microphone, no sound: all closed."""
-        wait_until_open(self.page, sockets=0, microphones=0, contexts=0)
 
     def loaded_the_worklets_from_its_own_origin(self) -> None:
         loaded = self.page.evaluate("worklets")
@@ -103,26 +88,21 @@ class Visit:
 
 
 @pytest.fixture
-def visit(browsers: Browsers) -> Iterator[Callable[..., Visit]]:
+def visit(browsers: Browsers) -> Iterator[Callable[..., ExampleVisit]]:
     """Opens a page: `visit(origin, speech=…)`; the microphone receives `speech` once."""
     opened = []
 
-    def open_page(origin: str, *, speech: bytes | None = None) -> Visit:
-        browser = browsers.with_silence() if speech is None else browsers.with_microphone(speech)
-        context = browser.new_context()
-        opened.append(context if speech is None else browser)
-        page = context.new_page()
-        page.add_init_script(TRACK_OPEN_RESOURCES)
-        page.add_init_script(_WATCH)
-        page.set_default_timeout(15_000)
-        return Visit(page, origin)
+    def open_page(origin: str, *, speech: bytes | None = None) -> ExampleVisit:
+        page, to_close = browsers.new_page(speech=speech, script=_WATCH)
+        opened.append(to_close)
+        return ExampleVisit(page, origin)
 
     yield open_page
     for each in opened:
         each.close()
 
 
-def is_spoken_to(it: Visit) -> None:
+def is_spoken_to(it: ExampleVisit) -> None:
     """A spoken question, its answer aloud, the document behind it, an interruption."""
     it.press("Start talking")
     it.shows("listening")
@@ -140,7 +120,7 @@ def is_spoken_to(it: Visit) -> None:
     it.loaded_the_worklets_from_its_own_origin()
 
 
-def goes_and_comes_back(it: Visit, go: Callable[[], None], come_back: Callable[[], None]) -> None:
+def goes_and_comes_back(it: ExampleVisit, go: Callable[[], None], come_back: Callable[[], None]) -> None:
     """Unmounting leaves nothing open; mounting again gives a component that goes on with the same conversation."""
     go()
     it.has_left_nothing_behind()
@@ -156,7 +136,7 @@ def goes_and_comes_back(it: Visit, go: Callable[[], None], come_back: Callable[[
     it.has_left_nothing_behind()
 
 
-def is_the_vite_example(it: Visit) -> None:
+def is_the_vite_example(it: ExampleVisit) -> None:
     """Speak to the Vite example, close its panel and open it again."""
     it.press("Ask the handbook")
     is_spoken_to(it)
@@ -164,7 +144,7 @@ def is_the_vite_example(it: Visit) -> None:
     assert it.console_errors == []
 
 
-def is_the_next_example(it: Visit) -> None:
+def is_the_next_example(it: ExampleVisit) -> None:
     """Speak to the Next.js example, go to another route and come back."""
 
     def follow(name: str) -> None:
@@ -177,7 +157,7 @@ def is_the_next_example(it: Visit) -> None:
 
 @pytest.mark.parametrize("react", ["18", pytest.param("19", marks=pytest.mark.slow)])
 def test_the_vite_example_is_built_from_the_package_and_spoken_to_F28(
-    cache: Path, client: Path, visit: Callable[..., Visit], start_gateway: StartGateway, react: str
+    cache: Path, client: Path, visit: Callable[..., ExampleVisit], start_gateway: StartGateway, react: str
 ) -> None:
     """Under a policy that allows scripts of the page's own origin only."""
     with start_gateway(answer_ms=4000) as gateway:
@@ -188,7 +168,7 @@ def test_the_vite_example_is_built_from_the_package_and_spoken_to_F28(
 
 
 def test_strict_mode_of_vites_development_server_begins_one_conversation_F28(
-    cache: Path, client: Path, visit: Callable[..., Visit], gateway: BrowserGateway
+    cache: Path, client: Path, visit: Callable[..., ExampleVisit], gateway: BrowserGateway
 ) -> None:
     """Only development builds mount twice; this server also moves modules of packages away from their files."""
     project = Project(cache, "vite-react", "18", client)
@@ -204,7 +184,7 @@ def test_strict_mode_of_vites_development_server_begins_one_conversation_F28(
 
 
 def test_a_bundler_that_emits_no_files_is_told_where_the_worklets_are_F28(
-    cache: Path, client: Path, visit: Callable[..., Visit], gateway: BrowserGateway, tmp_path: Path
+    cache: Path, client: Path, visit: Callable[..., ExampleVisit], gateway: BrowserGateway, tmp_path: Path
 ) -> None:
     """Rolldown here, as Rollup and esbuild do: it leaves `new URL(…, import.meta.url)` as it is."""
     project = Project(cache, "vite-react", "18", client)
@@ -236,7 +216,7 @@ voice.start();
 
 @pytest.mark.parametrize("bundler", ["--turbopack", pytest.param("--webpack", marks=pytest.mark.slow)])
 def test_the_next_example_is_built_from_the_package_and_spoken_to_F28(
-    cache: Path, client: Path, visit: Callable[..., Visit], start_gateway: StartGateway, bundler: str
+    cache: Path, client: Path, visit: Callable[..., ExampleVisit], start_gateway: StartGateway, bundler: str
 ) -> None:
     with start_gateway(answer_ms=4000) as gateway:
         project = Project(cache, "next", "19", client)
@@ -247,7 +227,7 @@ def test_the_next_example_is_built_from_the_package_and_spoken_to_F28(
 
 @pytest.mark.slow
 def test_files_copied_into_a_vite_project_are_spoken_to_F28(
-    cache: Path, visit: Callable[..., Visit], start_gateway: StartGateway
+    cache: Path, visit: Callable[..., ExampleVisit], start_gateway: StartGateway
 ) -> None:
     with start_gateway(answer_ms=4000) as gateway:
         project = Project(cache, "vite-react", "18", None)
@@ -260,7 +240,7 @@ def test_files_copied_into_a_vite_project_are_spoken_to_F28(
 @pytest.mark.slow
 @pytest.mark.parametrize("bundler", ["--turbopack", "--webpack"])
 def test_files_copied_into_a_next_project_are_spoken_to_F28(
-    cache: Path, visit: Callable[..., Visit], start_gateway: StartGateway, bundler: str
+    cache: Path, visit: Callable[..., ExampleVisit], start_gateway: StartGateway, bundler: str
 ) -> None:
     with start_gateway(answer_ms=4000) as gateway:
         project = Project(cache, "next", "19", None)
@@ -273,7 +253,7 @@ def test_files_copied_into_a_next_project_are_spoken_to_F28(
 @pytest.mark.slow
 @pytest.mark.parametrize("bundler", ["--turbopack", "--webpack"])
 def test_strict_mode_of_nexts_development_server_begins_one_conversation_F28(
-    cache: Path, client: Path, visit: Callable[..., Visit], start_gateway: StartGateway, bundler: str
+    cache: Path, client: Path, visit: Callable[..., ExampleVisit], start_gateway: StartGateway, bundler: str
 ) -> None:
     with start_gateway(answer_ms=4000) as gateway:
         project = Project(cache, "next", "19", client)

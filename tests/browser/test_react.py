@@ -5,27 +5,22 @@ from __future__ import annotations
 import functools
 import http.server
 import shutil
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import pytest
 
-from tests.support.browser_driver import TRACK_OPEN_RESOURCES, silence, wait_until, wait_until_open
+from tests.support.browser_driver import Visit, silence, wait_until
 from tests.support.browser_measurements import QUESTION, spoken
 from tests.support.deployment import token
+from tests.support.http_receiver import listening
 from tests.support.node import installed, package_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
-    from playwright.sync_api import Page
-
-    from tests.support.browser_driver import BrowserGateway, Browsers
-
-    StartGateway = Callable[..., AbstractContextManager[BrowserGateway]]
+    from tests.support.browser_driver import BrowserGateway, Browsers, StartGateway
 
 HERE = Path(__file__).parent
 NEWEST = "19"
@@ -91,29 +86,12 @@ def origin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         (folder / name).write_text(as_module(source, needs, _EXPORTS.get(name, ()), last), "utf-8")
     shutil.copy(HERE / "react_page.html", folder / "index.html")
     serve = functools.partial(_Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve)) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
-class Visit:
-    """The open page; `console_errors` has its errors and warnings."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.console_errors: list[str] = []
-        page.on(
-            "console", lambda said: self.console_errors.append(said.text) if said.type in {"error", "warning"} else None
-        )
-        page.on("pageerror", lambda error: self.console_errors.append(str(error)))
-
-    def press(self, name: str) -> None:
-        self.page.get_by_role("button", name=name, exact=True).click()
+class ReactVisit(Visit):
+    """The page of the hook."""
 
     def shows(self, state: str) -> None:
         wait_until(self.page, f"document.getElementById('state')?.textContent === {state!r}")
@@ -123,13 +101,9 @@ class Visit:
         found: list[str] = self.page.evaluate("heard.flatMap(({ ready }) => ready?.sessionId ?? [])")
         return found
 
-    def has_left_nothing_behind(self) -> None:
-        """No socket, no microphone, no sound: all closed."""
-        wait_until_open(self.page, sockets=0, microphones=0, contexts=0)
-
 
 @pytest.fixture
-def visit(browsers: Browsers, origin: str) -> Iterator[Callable[..., Visit]]:
+def visit(browsers: Browsers, origin: str) -> Iterator[Callable[..., ReactVisit]]:
     """Opens the page: `visit(gateway, strict=…, speech=…, bearer=…, allow_microphone=…)`."""
     opened = []
 
@@ -140,18 +114,10 @@ def visit(browsers: Browsers, origin: str) -> Iterator[Callable[..., Visit]]:
         speech: bytes | None = None,
         bearer: str = "",
         allow_microphone: bool = True,
-    ) -> Visit:
-        is_shared = speech is None and allow_microphone
-        if is_shared:
-            browser = browsers.with_silence()
-        else:
-            browser = browsers.with_microphone(speech or b"") if allow_microphone else browsers.launch()
-        context = browser.new_context()
-        opened.append(context if is_shared else browser)
-        page = context.new_page()
-        page.add_init_script(TRACK_OPEN_RESOURCES)
-        page.set_default_timeout(15_000)
-        it = Visit(page)
+    ) -> ReactVisit:
+        page, to_close = browsers.new_page(speech=speech, allow_microphone=allow_microphone)
+        opened.append(to_close)
+        it = ReactVisit(page)
         asked = {"port": gateway.port, "bearer": bearer or token(), **({"strict": "1"} if strict else {})}
         page.goto(f"{origin}/?{urlencode(asked)}")
         it.shows("idle")
@@ -164,7 +130,7 @@ def visit(browsers: Browsers, origin: str) -> Iterator[Callable[..., Visit]]:
 
 @pytest.mark.parametrize("origin", [pytest.param("18", marks=pytest.mark.slow), NEWEST], indirect=True)
 def test_a_spoken_conversation_interrupted_and_ended_in_strict_mode(
-    visit: Callable[..., Visit], start_gateway: StartGateway, request: pytest.FixtureRequest
+    visit: Callable[..., ReactVisit], start_gateway: StartGateway, request: pytest.FixtureRequest
 ) -> None:
     with start_gateway(answer_ms=4000) as gateway:
         it = visit(gateway, speech=silence(1) + spoken(QUESTION))
@@ -188,7 +154,7 @@ def test_a_spoken_conversation_interrupted_and_ended_in_strict_mode(
 
 
 def test_a_typed_question_and_a_second_conversation_after_the_first(
-    visit: Callable[..., Visit], gateway: BrowserGateway
+    visit: Callable[..., ReactVisit], gateway: BrowserGateway
 ) -> None:
     it = visit(gateway)
     for conversation in (1, 2):
@@ -204,7 +170,7 @@ def test_a_typed_question_and_a_second_conversation_after_the_first(
     assert it.console_errors == []
 
 
-def test_two_clicks_begin_one_conversation(visit: Callable[..., Visit], gateway: BrowserGateway) -> None:
+def test_two_clicks_begin_one_conversation(visit: Callable[..., ReactVisit], gateway: BrowserGateway) -> None:
     it = visit(gateway)
     it.page.evaluate("() => { voice.startConversation(); voice.startConversation(); }")
     it.shows("listening")
@@ -213,7 +179,7 @@ def test_two_clicks_begin_one_conversation(visit: Callable[..., Visit], gateway:
 
 @pytest.mark.parametrize("after", ["listening", "connecting", "speaking"])
 def test_a_component_that_goes_takes_its_conversation_along(
-    visit: Callable[..., Visit], gateway: BrowserGateway, after: str
+    visit: Callable[..., ReactVisit], gateway: BrowserGateway, after: str
 ) -> None:
     it = visit(gateway)
     if after == "connecting":
@@ -237,7 +203,7 @@ def test_a_component_that_goes_takes_its_conversation_along(
 
 
 def test_a_refusal_is_an_error_state_and_the_next_try_clears_it(
-    visit: Callable[..., Visit], start_gateway: StartGateway
+    visit: Callable[..., ReactVisit], start_gateway: StartGateway
 ) -> None:
     with start_gateway() as gateway:  # its own gateway: one with many refusals refuses at the handshake
         it = visit(gateway, bearer="nonsense", strict=False)
@@ -253,7 +219,7 @@ def test_a_refusal_is_an_error_state_and_the_next_try_clears_it(
 
 
 def test_a_component_that_comes_back_has_its_conversation_again_F31(
-    visit: Callable[..., Visit], gateway: BrowserGateway
+    visit: Callable[..., ReactVisit], gateway: BrowserGateway
 ) -> None:
     """At once: the same connection. After longer, or after an error: the same session, without another start of one."""
     it = visit(gateway)
@@ -281,7 +247,7 @@ def test_a_component_that_comes_back_has_its_conversation_again_F31(
 
 
 def test_levels_reach_a_meter_without_a_render_unless_the_component_reads_them_F32(
-    visit: Callable[..., Visit], gateway: BrowserGateway
+    visit: Callable[..., ReactVisit], gateway: BrowserGateway
 ) -> None:
     it = visit(gateway)
     it.press("Talk")
@@ -312,7 +278,7 @@ def test_levels_reach_a_meter_without_a_render_unless_the_component_reads_them_F
     assert it.page.evaluate("voice.levels.output") > 0
 
 
-def test_what_a_page_must_show_is_there_F33(visit: Callable[..., Visit], gateway: BrowserGateway) -> None:
+def test_what_a_page_must_show_is_there_F33(visit: Callable[..., ReactVisit], gateway: BrowserGateway) -> None:
     it = visit(gateway, allow_microphone=False)
     it.press("Talk")
     it.shows("listening")

@@ -18,18 +18,15 @@ from tests.support.browser_driver import (
     wait_until,
     wait_until_open,
 )
+from tests.support.browser_measurements import QUESTION
 from tests.support.deployment import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from playwright.sync_api import Page
 
-    from tests.support.browser_driver import BrowserDriver, BrowserGateway
+    from tests.support.browser_driver import BrowserDriver, BrowserGateway, StartGateway
 
 ANSWER_MS = 800
-QUESTION = "How warm must the brooder be in the first week?"
 WARNINGS_MAX = 6  # of Chromium, one for each context and each `resume` before a gesture
 
 # What a system does to audio: `suspendAll(state)` until `giveBack()`; Safari calls its own state "interrupted".
@@ -249,7 +246,7 @@ def test_a_chosen_device_is_left_while_it_is_unplugged_and_used_again_F29(
 
 
 def test_a_gateway_that_is_away_is_unreachable_and_found_once_it_is_back_F34(
-    driver: BrowserDriver, start_gateway: Callable[..., AbstractContextManager[BrowserGateway]]
+    driver: BrowserDriver, start_gateway: StartGateway
 ) -> None:
     port = free_port()
     with start_gateway(port=port) as gateway:

@@ -19,14 +19,9 @@ from tests.support.browser_measurements import keep_picture
 from tests.support.deployment import free_port, token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from playwright.sync_api import Page
 
-    from tests.support.browser_driver import BrowserDriver, BrowserGateway
-
-    StartGateway = Callable[..., AbstractContextManager[BrowserGateway]]
+    from tests.support.browser_driver import BrowserDriver, BrowserGateway, StartGateway
 
 
 def notice(page: Page) -> str:

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 from tests.support.deployment import token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, WebSocket
+    from playwright.sync_api import Browser, BrowserContext, Page, Playwright, WebSocket
+
+    StartGateway = Callable[..., AbstractContextManager["BrowserGateway"]]
 
 CHROMIUM = "/usr/bin/chromium"
 ROOT = Path(__file__).parents[2]
@@ -163,6 +166,30 @@ class Browsers:
     def launch(self, *flags: str) -> Browser:
         return self._playwright.chromium.launch(executable_path=CHROMIUM, args=[*_FLAGS, *flags])
 
+    def new_page(
+        self,
+        *,
+        speech: bytes | None = None,
+        allow_microphone: bool = True,
+        flags: tuple[str, ...] = (),
+        script: str = "",
+        **of_context: Any,
+    ) -> tuple[Page, Browser | BrowserContext]:
+        """A page in a new context, and what to close after it: the context, or a browser that was started for it.
+
+        Its microphone receives `speech` once. `script` runs before the page's own scripts.
+        """
+        is_shared = allow_microphone and speech is None and not flags
+        if is_shared:
+            browser = self.with_silence()
+        else:
+            browser = self.with_microphone(speech or b"", *flags) if allow_microphone else self.launch(*flags)
+        context = browser.new_context(**of_context)
+        page = context.new_page()
+        page.add_init_script(TRACK_OPEN_RESOURCES + script)
+        page.set_default_timeout(15_000)
+        return page, context if is_shared else browser
+
     def close(self) -> None:
         if self._silent is not None:
             self._silent.close()
@@ -198,30 +225,17 @@ class BrowserDriver:
         as which each `evaluate` counts.
         """
         self.close()
-        is_shared = allow_microphone and speech is None and not flags
-        if is_shared:
-            browser = self._browsers.with_silence()
-        else:
-            self._opened = browser = (
-                self._browsers.with_microphone(speech or b"", *flags)
-                if allow_microphone
-                else self._browsers.launch(*flags)
-            )
-        size = {"width": WIDTHS[width][0], "height": WIDTHS[width][1]}
-        context = browser.new_context(
-            viewport=size,  # type: ignore[arg-type]  # a TypedDict of exactly these two
+        page, self._opened = self._browsers.new_page(
+            speech=speech,
+            allow_microphone=allow_microphone,
+            flags=flags,
+            script=script,
+            viewport={"width": WIDTHS[width][0], "height": WIDTHS[width][1]},
             color_scheme="dark" if dark else "light",
             reduced_motion="no-preference" if motion else "reduce",
             bypass_csp=with_recorder,
         )
-        if is_shared:
-            self._opened = context
-        page = context.new_page()
-        page.add_init_script(TRACK_OPEN_RESOURCES + script)
-        page.set_default_timeout(15_000)
-        self.console_errors, self.wire = [], WireLog()
-        page.on("console", self._note)
-        page.on("pageerror", lambda error: self.console_errors.append(str(error)))
+        self.console_errors, self.wire = errors_of(page), WireLog()
         page.on("websocket", self.wire.attach)
         fragment = "" if bearer is None else f"#token={bearer or token()}"
         page.goto(f"http://127.0.0.1:{port}/{fragment}")
@@ -238,9 +252,28 @@ class BrowserDriver:
             self._opened.close()
             self._opened = None
 
-    def _note(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            self.console_errors.append(message.text)
+
+class Visit:
+    """A page that is not the console, such as an example's; `console_errors` has its errors and warnings."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.console_errors = errors_of(page)
+
+    def press(self, name: str) -> None:
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def has_left_nothing_behind(self) -> None:
+        """No socket, no microphone, no sound: all closed."""
+        wait_until_open(self.page, sockets=0, microphones=0, contexts=0)
+
+
+def errors_of(page: Page) -> list[str]:
+    """A list that gets the page's errors and warnings from now on."""
+    errors: list[str] = []
+    page.on("console", lambda said: errors.append(said.text) if said.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    return errors
 
 
 def silence(seconds: float) -> bytes:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-import threading
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.browser_driver import running_process
 from tests.support.deployment import SECRET, free_port, token
+from tests.support.http_receiver import listening
 from tests.support.node import installed, node, node_environ, npm
 
 if TYPE_CHECKING:
@@ -147,14 +147,8 @@ def served_by_vite(project: Project, gateway_port: int) -> Iterator[str]:
 @contextmanager
 def served_as_files(folder: Path) -> Iterator[str]:
     """The origin of a server of built files that also answers `/api/voice-token`, as a user's own server does."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_OwnServer, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(ThreadingHTTPServer(("127.0.0.1", 0), partial(_OwnServer, directory=str(folder)))) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def gateway_url(port: int) -> str:

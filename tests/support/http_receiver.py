@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-R = TypeVar("R", bound=HttpReceiver)
+R = TypeVar("R", bound=ThreadingHTTPServer)
 
 
 @contextmanager
