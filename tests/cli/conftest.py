@@ -1,4 +1,4 @@
-"""A knowledge base, a folder of documents, and `voice-trio knowledge` on them."""
+"""A knowledge base, a folder of documents, `voice-trio knowledge` on them, and a Redis."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.support.redis_servers import RedisServer, redis_server
 from voice_trio.cli.knowledge import knowledge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -37,3 +38,9 @@ def run(base: Path) -> Callable[..., Result]:
         return CliRunner().invoke(knowledge, [str(a) for a in arguments], env={"KNOWLEDGE_PATH": str(base)}, **how)  # type: ignore[arg-type] # input
 
     return run
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    with redis_server() as server:
+        yield server

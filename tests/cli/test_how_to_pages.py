@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 import trio
 from click.testing import CliRunner
 
@@ -19,23 +18,16 @@ from tests.support.browser_driver import running_process
 from tests.support.deployment import SECRET, free_port
 from tests.support.pages import invocations, shell_blocks
 from tests.support.redis_fixture import instance
-from tests.support.redis_servers import RedisServer, redis_server
 from voice_trio.cli import main
 from voice_trio.state.session_record import SessionRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.support.redis_servers import RedisServer
 
 RECORD = SessionRecord(
     session_id="vs_1", user_id="ann", instance="i", started=time.time(), duration_seconds=60.0, revision=1
 )
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
 
 
 def run(arguments: list[str], url: str) -> str:

@@ -12,7 +12,6 @@ import trio
 from click.testing import CliRunner
 
 from tests.support.redis_fixture import instance
-from tests.support.redis_servers import RedisServer, redis_server
 from voice_trio.auth.tokens import user_hash
 from voice_trio.cli import main
 from voice_trio.settings import load_settings
@@ -20,7 +19,7 @@ from voice_trio.state.session_directory import LiveSession
 from voice_trio.state.session_record import RecordedItem, RecordedTurn, SessionRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.support.redis_servers import RedisServer
 
 SECRET = "a secret of exactly that length: 40 bytes"
 SIGNING_SECRET = load_settings({"JWT_SECRET": SECRET}).signing_secret
@@ -28,12 +27,6 @@ ANN = user_hash("ann", SIGNING_SECRET)
 HUGE = "x" * 100_000
 NOTHING = " \n"
 ESCAPES = "\x1b[2J\x07vs"
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -12,24 +12,17 @@ import trio
 from click.testing import CliRunner
 
 from tests.support.redis_fixture import granted, instance
-from tests.support.redis_servers import RedisServer, redis_server
 from voice_trio.cli import main
 from voice_trio.state.session_record import SessionRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.support.redis_servers import RedisServer
 
 
 def run(*arguments: str, url: str | None = None) -> tuple[int, str, str]:
     empty = {name: None for name in os.environ if name.startswith(("JWT_", "VOICE_", "REDIS_", "ENABLE_VOICE"))}
     result = CliRunner().invoke(main, list(arguments), env={**empty, "REDIS_URL": url})
     return result.exit_code, result.stdout, result.stderr
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
 
 
 @pytest.fixture

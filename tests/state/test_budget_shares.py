@@ -17,7 +17,7 @@ from voice_trio.state.redis.driver import RedisFault
 from voice_trio.state.redis.scripts import RedisScripts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
 DAY = "2026-11-21"
 LIMIT = 1_000_000
@@ -45,12 +45,6 @@ class Instances:
 
     async def renew_all(self, number: int, requests: list[ShareRequest]) -> list[Share]:
         return await self._shares[number].renew(DAY, requests)
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -20,17 +20,11 @@ from voice_trio.state.session_record import SessionRecord
 from voice_trio.state.state import Quotas
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from voice_trio.state.state import State
 
 REDIS_CLOCK = "local now = tonumber(redis.call('GET', 'voice:test:clock'))\n"
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
 
 
 class Subject:
