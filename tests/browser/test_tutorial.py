@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from tests.support.browser_driver import running_process
 from tests.support.deployment import free_port
+from tests.support.pages import shell_blocks
 
 if TYPE_CHECKING:
     from tests.support.browser_driver import Browsers
 
 ROOT = Path(__file__).parents[2]
-TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
 # The first two need the checkout's own environment, which scripts/test has made by now.
-START, ACTIVATE, *BLOCKS = re.findall(r"^```sh\n(.*?)^```", TUTORIAL, re.MULTILINE | re.DOTALL)
+START, ACTIVATE, *BLOCKS = shell_blocks((ROOT / "docs" / "tutorial.md").read_text("utf-8"))
 
 
 def walked(gateway: int, page: int) -> str:

@@ -67,7 +67,8 @@ def test_the_records_of_a_user_are_deleted_F57(redis: RedisServer) -> None:
 
 def test_the_rollout_is_changed_over_http_F57(tmp_path: Path) -> None:
     port = free_port()
-    block = next(block for block in shell_blocks(HOW_TO / "roll-out.md") if "rollout.json" in block)
+    page = (HOW_TO / "roll-out.md").read_text("utf-8")
+    block = next(block for block in shell_blocks(page) if "rollout.json" in block)
     command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path), "--bind", f"127.0.0.1:{port}"]
     environ = {"PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}", "JWT_SECRET": SECRET}
     if "PYTHONPATH" in os.environ:

@@ -23,6 +23,7 @@ import pytest
 import trio
 
 from tests.support.deployment import SCRIPTS, free_port, gateway, http, model_on_tcp
+from tests.support.pages import shell_blocks
 from tests.support.weaviate_server import WeaviateServer
 from voice_trio.cli import COMMANDS
 
@@ -40,8 +41,7 @@ KEY = "sk-of-the-test"
 
 def blocks(page: Path) -> list[str]:
     """Its blocks of shell commands, in order, their placeholders of a key replaced."""
-    found = re.findall(r"^```sh\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    return [text.replace("sk-…", KEY) for text in found]
+    return [text.replace("sk-…", KEY) for text in shell_blocks(page.read_text("utf-8"))]
 
 
 def block_with(page: str, words: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.support.pages import invocations, shell_blocks
+from tests.support.pages import invocations, shell_lines
 from voice_trio.cli import main
 from voice_trio.settings import all_variables
 
@@ -48,11 +48,10 @@ def test_every_command_has_its_options_F57(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_variable_that_a_block_sets_exists_F57(page: Path) -> None:
     known = {variable.name for variable in all_variables()}
-    for block in shell_blocks(page):
-        for line in block.splitlines():
-            if line.strip().startswith("export "):
-                names = re.findall(r"(?:^|\s)([A-Z][A-Z_]+)=", line)
-                assert [name for name in names if name not in known and not OTHERS.fullmatch(name)] == []
+    for line in shell_lines(page):
+        if line.strip().startswith("export "):
+            names = re.findall(r"(?:^|\s)([A-Z][A-Z_]+)=", line)
+            assert [name for name in names if name not in known and not OTHERS.fullmatch(name)] == []
 
 
 def test_the_index_has_every_page_F57() -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from pathlib import Path
-from textwrap import dedent
 
+from tests.support.pages import shell_blocks
 from voice_trio.auth.tokens import user_hash
 from voice_trio.settings import Settings, load_settings
 
@@ -26,9 +25,7 @@ def after(environ: dict[str, str], *commands: str) -> dict[str, str]:
 
 def test_a_rotation_of_the_secret_keeps_user_hashes_and_resume_tokens_F57() -> None:
     section = PAGE.split("## JWT_SECRET")[1].split("\n## ")[0]
-    keep, put, remove = (
-        dedent(block) for block in re.findall(r"^ +```sh\n(.*?)^ +```", section, re.MULTILINE | re.DOTALL)
-    )
+    keep, put, remove = shell_blocks(section)
 
     kept = after({"JWT_SECRET": OLD}, keep)
     both = after(kept, put.replace("voice-trio check\n", ""))

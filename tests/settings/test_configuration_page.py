@@ -7,10 +7,11 @@ import re
 import pytest
 
 from tests.support.configuration_tables import PAGE, with_tables
+from tests.support.pages import shell_blocks
 from voice_trio.settings import all_variables, load_settings
 
 TEXT = PAGE.read_text("utf-8")
-EXAMPLES = re.findall(r"^```sh\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+EXAMPLES = shell_blocks(TEXT)
 NAMES = {variable.name for variable in all_variables()}
 
 

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import re
 import shlex
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def shell_blocks(page: Path) -> list[str]:
-    """The blocks of a page that are for a shell; a continued line is one line."""
-    text = page.read_text("utf-8")
-    found = re.findall(r"^( *)```(?:sh|bash)\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
-    return [re.sub(r"\\\n\s*", "", block) for _, block in found]
+def shell_blocks(text: str) -> list[str]:
+    """The blocks of a page that are for a shell, without their indentation."""
+    return [dedent(block) for block in re.findall(r"^ *```(?:sh|bash)\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)]
+
+
+def shell_lines(page: Path) -> list[str]:
+    """The lines of a page's shell blocks; a continued line is one line."""
+    blocks = shell_blocks(page.read_text("utf-8"))
+    return [line for block in blocks for line in re.sub(r"\\\n\s*", "", block).splitlines()]
 
 
 def invocations(page: Path) -> list[list[str]]:
     """The arguments of every `voice-trio …` in the shell blocks of a page, in order."""
-    lines = (line.split(" #")[0] for block in shell_blocks(page) for line in block.splitlines())
+    lines = (line.split(" #")[0] for line in shell_lines(page))
     found = (
         text
         for line in lines
