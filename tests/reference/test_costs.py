@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.support.cost_tables import MONTH_USD, PAGE, PRICES, cost, with_tables
+from tests.support.reference_pages import HINT
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -13,7 +14,7 @@ TEXT = PAGE.read_text("utf-8")
 
 
 def test_the_tables_are_computed_from_the_price_table_F57() -> None:
-    assert with_tables(TEXT) == TEXT, "run `python -m tests.support.cost_tables`"
+    assert with_tables(TEXT) == TEXT, HINT
 
 
 def test_the_page_names_the_date_of_the_prices_F57() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.configuration_tables import PAGE, with_tables
 from tests.support.pages import shell_blocks
+from tests.support.reference_pages import HINT
 from voice_trio.settings import all_variables, load_settings
 
 TEXT = PAGE.read_text("utf-8")
@@ -16,7 +17,7 @@ NAMES = {variable.name for variable in all_variables()}
 
 
 def test_the_page_states_every_variable_as_the_code_does_F57() -> None:
-    assert with_tables(TEXT) == TEXT, "run `python -m tests.support.configuration_tables`"
+    assert with_tables(TEXT) == TEXT, HINT
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -1,4 +1,4 @@
-"""The tables of docs/configuration.md. `python -m tests.support.configuration_tables` writes them anew."""
+"""The tables of docs/configuration.md, made from the settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,3 @@ def with_tables(page: str) -> str:
         before, after = page.split(comment)
         page = before + comment + table + re.sub(r"\A(\|.*\n)*", "", after)
     return page
-
-
-if __name__ == "__main__":
-    PAGE.write_text(with_tables(PAGE.read_text("utf-8")), "utf-8")

@@ -1,4 +1,4 @@
-"""The tables of docs/costs.md, computed from the price table. `python -m tests.support.cost_tables` writes them."""
+"""The tables of docs/costs.md, computed from the price table."""
 
 from __future__ import annotations
 
@@ -101,7 +101,3 @@ def with_tables(page: str) -> str:
 
 def _table(header: str, rows: list[str]) -> str:
     return "\n".join([header, "|" + "---|" * (header.count("|") - 1), *rows]) + "\n"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(with_tables(PAGE.read_text("utf-8")), "utf-8")

@@ -70,10 +70,12 @@ def log_events() -> dict[str, LogEvent]:
     return dict(sorted(found.items()))
 
 
-def log_rows() -> str:
-    """The table as it must be, with the meanings that the page has."""
-    meanings = dict(re.findall(r"^\| `(\w+)` \|[^|]*\|[^|]*\| (.*) \|$", PAGE.read_text("utf-8"), re.MULTILINE))
-    return HEADER + "".join(event.row(name, meanings.get(name, "TODO")) + "\n" for name, event in log_events().items())
+def with_rows(page: str) -> str:
+    """`page` with its table written anew, with the meanings that it has."""
+    meanings = dict(re.findall(r"^\| `(\w+)` \|[^|]*\|[^|]*\| (.*) \|$", page, re.MULTILINE))
+    rows = "".join(event.row(name, meanings.get(name, "TODO")) + "\n" for name, event in log_events().items())
+    start = page.index(HEADER)
+    return page[:start] + HEADER + rows + page[page.index("\n\n", start) + 1 :]
 
 
 def _is_log_call(call: ast.Call) -> bool:
@@ -99,10 +101,3 @@ def _add(found: dict[str, LogEvent], file: str, call: ast.Call) -> None:
         if any(keyword.arg is None for keyword in call.keywords):
             given += MORE_FIELDS[name]
         event.fields |= dict.fromkeys(given)
-
-
-if __name__ == "__main__":
-    text = PAGE.read_text("utf-8")
-    start = text.index(HEADER)
-    end = text.index("\n\n", start) + 1
-    PAGE.write_text(text[:start] + log_rows() + text[end:], "utf-8")
