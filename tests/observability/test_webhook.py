@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import structlog
 import trio
 from pydantic import SecretStr
 
@@ -138,8 +139,11 @@ async def test_no_words_leave_where_none_may_be_kept(office: Office, nursery: tr
 
 def test_sending_never_waits_and_never_fails() -> None:
     nobody_listens = Webhook("http://127.0.0.1:1/", None, store_transcripts=True)
-    for _ in range(limits.WEBHOOK_QUEUED_MAX + 10):
-        nobody_listens.send(RECORD)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(limits.WEBHOOK_QUEUED_MAX + 10):
+            nobody_listens.send(RECORD)
+
+    assert [entry["event"] for entry in logs] == ["webhook_queue_full"] * 10
 
 
 async def test_without_an_address_nothing_is_sent(nursery: trio.Nursery) -> None:

@@ -22,6 +22,8 @@ def test_every_event_of_the_dialogue_is_valid_F57() -> None:
         side: Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": SCHEMA["$defs"]})
         for side, name in DIRECTIONS.items()
     }
+    checked = [line["from"] for line in LINES if "event" in line]
+    assert set(checked) == set(DIRECTIONS)
     for line in LINES:
         if "event" in line:
             checks[line["from"]].validate(line["event"])

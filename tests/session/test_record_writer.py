@@ -31,7 +31,10 @@ NEW = SessionRecord(session_id="vs_1", user_id="ada", instance="", started=1_800
 
 
 class AwayState(MemoryState):
+    asked = 0
+
     async def put_record(self, record: SessionRecord) -> None:
+        self.asked += 1
         raise StateUnavailable("away")
 
 
@@ -111,7 +114,8 @@ async def test_a_resumed_sessions_time_and_turns_add_up(autojump_clock: MockCloc
 
 
 async def test_a_state_that_is_away_disturbs_nobody(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    keeper = RecordWriter(a_state(AwayState), NEW)
+    state = a_state(AwayState)
+    keeper = RecordWriter(state, NEW)
     nursery.start_soon(keeper.run)
     keeper.session_ready(Summary("vs_1"))
     await trio.sleep(1)
@@ -119,6 +123,8 @@ async def test_a_state_that_is_away_disturbs_nobody(autojump_clock: MockClock, n
     await trio.sleep(1)
     keeper.session_ended(Summary("vs_1", ending=Ending.CLIENT_LEFT))
     await keeper.write_last()
+    assert isinstance(state, AwayState)
+    assert state.asked == 3
 
 
 async def test_a_joined_turn_is_no_turn_of_its_own(autojump_clock: MockClock) -> None:

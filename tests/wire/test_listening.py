@@ -52,7 +52,9 @@ def test_only_connections_of_the_port_are_dropped() -> None:
 
 def test_a_unix_socket_is_left_alone() -> None:
     with socket.socket(socket.AF_UNIX) as local:
+        before = local.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
         set_socket_options(local)
+        assert local.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == before
 
 
 def test_a_port_in_use_is_the_operators_to_change() -> None:
