@@ -22,16 +22,6 @@ def base(tmp_path: Path) -> Path:
     return tmp_path / "new folder" / "base.sqlite"
 
 
-@pytest.fixture
-def run(base: Path) -> Callable[..., Result]:
-    """Runs a command on a base of its own."""
-
-    def run(*arguments: str | Path) -> Result:
-        return CliRunner().invoke(knowledge, [str(a) for a in arguments], env={"KNOWLEDGE_PATH": str(base)})
-
-    return run
-
-
 def test_before_anything_is_imported_stats_and_search_say_how(run: Callable[..., Result]) -> None:
     stats, search = run("stats"), run("search", "water")
     assert stats.exit_code == 0
