@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from voice_trio.cli.talk_screen import documents_in_words, error_in_words
 from voice_trio.cli.terminal import printable, printable_json
 from voice_trio.client import Report, VoiceRefused, VoiceUnreachable, connect_voice, read_sound, talk, write_wav
 from voice_trio.errors import LinkClosed, VoiceTrioError
@@ -106,19 +107,13 @@ def _live_view(live: Live) -> Callable[[Report], None]:
 def _conversation(report: Report) -> Group:
     lines = [Text.assemble(("You        ", "bold cyan"), printable(report.transcript.strip()) or "…")]
     if report.context:
-        lines.append(Text.assemble(("Documents  ", "bold yellow"), _context_in_words(report)))
+        lines.append(Text.assemble(("Documents  ", "bold yellow"), documents_in_words(report.context)))
     if report.answer or report.status:
         lines.append(
             Text.assemble(("Assistant  ", "bold green"), printable(report.answer.strip(), line_breaks=True) or "…")
         )
-    lines += [Text(printable(f"Error      {error.get('message', error)}"), style="red") for error in report.errors]
+    lines += map(error_in_words, report.errors)
     return Group(*lines)
-
-
-def _context_in_words(report: Report) -> str:
-    titles = [str(passage.get("title", "")) for passage in report.context.get("passages") or []]
-    outcome, waited = report.context.get("outcome"), report.context.get("waited_ms")
-    return printable(f"{', '.join(titles) or 'none'} ({outcome}, waited {waited} ms)")
 
 
 def _show_result(console: Console, report: Report, out: Path | None) -> None:

@@ -79,7 +79,7 @@ def _turn_in_words(turn: Report) -> list[Text]:
     if turn.transcript.strip():
         lines.append(Text.assemble(("You        ", "bold cyan"), printable(turn.transcript.strip())))
     if turn.context:
-        lines.append(Text.assemble(("Documents  ", "bold yellow"), _documents_in_words(turn.context)))
+        lines.append(Text.assemble(("Documents  ", "bold yellow"), documents_in_words(turn.context)))
     if turn.answer.strip() or turn.status:
         cut = " — interrupted" if turn.status == "cancelled" else ""
         lines.append(
@@ -94,17 +94,22 @@ def _turn_in_words(turn: Report) -> list[Text]:
     return lines
 
 
-def _documents_in_words(context: dict[str, Any]) -> str:
+def documents_in_words(context: dict[str, Any]) -> str:
+    """The titles of a turn's passages, how the search ended, and how long the response waited for it."""
     titles = [str(passage.get("title", "")) for passage in context.get("passages") or []]
     words = f"{', '.join(titles) or 'none'} ({context.get('outcome')}, waited {context.get('waited_ms')} ms)"
     return printable(words)
 
 
+def error_in_words(error: dict[str, Any]) -> Text:
+    """One line for an error of the gateway."""
+    return Text(printable(f"Error      {error.get('message', error)}"), style="red")
+
+
 def _session_in_words(event: dict[str, Any]) -> Text | None:
     match event.get("type"):
         case "error":
-            error = event.get("error") or {}
-            return Text(printable(f"Error      {error.get('message', error)}"), style="red")
+            return error_in_words(event.get("error") or {})
         case "session.expiring":
             return Text(printable(f"{event.get('seconds_left')} seconds are left."), style="yellow")
         case "session.timeout":
