@@ -33,7 +33,7 @@ export class VoiceEnd {
     this.silenceMs = detection?.type === "server_vad" ? (detection.silence_duration_ms ?? null) : null;
   }
 
-  /** When the voice ended whose end the page was told of at `noticed`; not before `began`. */
+  /** When the voice ended; the gateway's event arrived at `noticed`. Not before `began`. */
   before(noticed, began = Number.NEGATIVE_INFINITY) {
     const latest = noticed - this.roundTripMs - (this.silenceMs ?? 0);
     const earliest = Math.max(began, latest - (this.silenceMs === null ? UNKNOWN_SILENCE_MS : SOFT_END_MS));
