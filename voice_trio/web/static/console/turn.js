@@ -217,7 +217,7 @@ function answerNodes({ text, heard }) {
 }
 
 /** `text` in two, at the end of the word that `share` (0 to 1) of its length falls into. */
-export function splitAt(text, share) {
+function splitAt(text, share) {
   if (share <= 0) return ["", text];
   const from = Math.round(text.length * share);
   const rest = text.slice(from).search(/\s/);

@@ -49,7 +49,7 @@ function plansWords(message) {
 }
 
 /** "The next one can begin at 14:32, in 12 minutes." */
-export function slotWords(code, retryAfter, now) {
+function slotWords(code, retryAfter, now) {
   if (!retryAfter) return "";
   const what = t(code === "rate_limited" ? "slot.next" : "slot.again");
   if (retryAfter < 90) return t("slot.seconds", { what, n: Math.ceil(retryAfter) });

@@ -4,7 +4,7 @@ const TOKEN = "voice-trio-token"; // the console's: one link opens both
 const TOKEN_STATUSES = new Set([401, 403]);
 
 /** A request that failed. `needsToken`: only another token can help. */
-export class RequestFailed extends Error {
+class RequestFailed extends Error {
   constructor(message, { status = 0, needsToken = false } = {}) {
     super(message);
     this.status = status;
@@ -18,10 +18,6 @@ export function hasToken() {
 
 export function useToken(token) {
   sessionStorage.setItem(TOKEN, token.trim());
-}
-
-export function forgetToken() {
-  sessionStorage.removeItem(TOKEN);
 }
 
 /** Take the token out of the address, so that it is not visible on the screen. */
