@@ -12,13 +12,15 @@ export function make(name, className = "", text = "") {
   return element;
 }
 
-/** A drawing of one path in a box of `size` by `size`, for the eye only. */
-export function icon(d, size = 16) {
-  const svg = document.createElementNS(SVG, "svg");
-  const path = document.createElementNS(SVG, "path");
-  svg.setAttribute("viewBox", `0 0 ${size} ${size}`);
-  svg.setAttribute("aria-hidden", "true");
-  path.setAttribute("d", d);
-  svg.append(path);
-  return svg;
+/** An element of a drawing. */
+export function makeSvg(name, attributes = {}, ...inside) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...inside);
+  return element;
+}
+
+/** A drawing of one path in a box of 16 by 16, for the eye only. */
+export function icon(d) {
+  return makeSvg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, makeSvg("path", { d }));
 }

@@ -3,6 +3,7 @@
  * response's audio, and the interruption. `shapes` is pure; `draw` makes SVG of it.
  */
 
+import { makeSvg } from "./dom.js";
 import { number, seconds as secondsWords, t } from "./strings.js";
 
 const WIDTH = 320;
@@ -12,7 +13,6 @@ const LANES = { you: 12, search: 32, answer: 52 };
 const BAR = 8;
 const QUERY = { height: 4, width: 4 }; // two rows in a lane, because searches overlap; with a minimum width
 const SECONDS_MIN = 3;
-const SVG = "http://www.w3.org/2000/svg";
 
 /** Rectangles, lines and seconds, in a box of 320 by 82; `now` ends the open intervals. */
 export function shapes(marks, now) {
@@ -65,9 +65,9 @@ export function draw(svg, marks, now) {
 }
 
 function shapeElement({ kind, x, width, y, height }) {
-  if (kind === "commit" || kind === "cut") return element("line", { class: kind, x1: x, x2: x, y1: y, y2: y + height });
+  if (kind === "commit" || kind === "cut") return makeSvg("line", { class: kind, x1: x, x2: x, y1: y, y2: y + height });
   const rx = kind === "speech" || kind === "play" ? 2 : kind.startsWith("query") ? 1 : 0;
-  return element("rect", { class: kind, x, y, width, height, rx });
+  return makeSvg("rect", { class: kind, x, y, width, height, rx });
 }
 
 function tickElement({ second, x }) {
@@ -76,15 +76,7 @@ function tickElement({ second, x }) {
 }
 
 function textElement(words, x, y, anchor = "start") {
-  const text = element("text", { x, y, "text-anchor": anchor });
-  text.textContent = words;
-  return text;
-}
-
-function element(name, attributes) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
+  return makeSvg("text", { x, y, "text-anchor": anchor }, words);
 }
 
 function said(marks) {

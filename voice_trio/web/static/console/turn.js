@@ -1,6 +1,6 @@
 /** One turn on the page: a question, a response, and their metrics. Knows no socket. */
 
-import { make } from "./dom.js";
+import { make, makeSvg } from "./dom.js";
 import { Marks } from "./marks.js";
 import { sourceLists } from "./sources.js";
 import { currentLanguage, hasText, seconds, t } from "./strings.js";
@@ -192,8 +192,7 @@ export class Turn {
     this.element = make("li", "turn");
     const words = make("div", "words");
     const evidence = make("div", "evidence");
-    const timeline = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    timeline.classList.add("timeline");
+    const timeline = makeSvg("svg", { class: "timeline" });
     this.#parts = {
       words,
       said: make("p", "said"),
