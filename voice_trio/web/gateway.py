@@ -67,10 +67,10 @@ class Gateway:
         hashed = None if user is None else user_hash(user.id, settings.signing_secret)
         self.refusal_log.write(refusal, user=hashed, address=address, request=request, at_handshake=at_handshake)
 
-    def snapshot(self) -> Snapshot:
-        """The counts and the present state of this process."""
+    def facts(self) -> WorkerFacts:
+        """The present state of this process."""
         statistics, capacity = self.statistics, self.capacity
-        facts = WorkerFacts(
+        return WorkerFacts(
             slot=self.peers.slot,
             pid=os.getpid(),
             instance=self.state.instance,
@@ -82,7 +82,10 @@ class Gateway:
             unready=self.health.unready,
             loop_lag_ms=round(statistics.lag.seconds * 1000, 1),
         )
-        return Snapshot(facts=facts, stats=statistics.process_stats())
+
+    def snapshot(self) -> Snapshot:
+        """The counts and the present state of this process."""
+        return Snapshot(facts=self.facts(), stats=self.statistics.process_stats())
 
     def drain(self) -> None:
         """The process is about to end: admit no new session, and notify each open one, which may finish a response."""

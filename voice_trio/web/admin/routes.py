@@ -138,7 +138,7 @@ async def _stats(gateway: Gateway, user: str | None) -> dict[str, Any]:
     stats["cost"] |= await _top_users(gateway, user)
     knowledge = await gateway.health.check_knowledge()
     stats["knowledge"] = {"available": knowledge.is_available, "empty": knowledge.is_empty}
-    return stats | await _instance(gateway, [gateway.snapshot().facts, *(other.facts for other in others)])
+    return stats | await _instance(gateway, [gateway.facts(), *(other.facts for other in others)])
 
 
 async def _top_users(gateway: Gateway, user: str | None) -> dict[str, Any]:
