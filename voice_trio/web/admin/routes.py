@@ -12,6 +12,7 @@ from voice_trio.admission.client_address import TrustedProxies
 from voice_trio.admission.refusals import Refusal
 from voice_trio.auth.tokens import User, user_hash
 from voice_trio.errors import BadMessage, StateUnavailable
+from voice_trio.protocols import json_text
 from voice_trio.state.rollout import Rollout, parse_rollout, rollout_as_json
 from voice_trio.web.admin.session_routes import SessionRoutes
 from voice_trio.web.responses import bearer_and_address, error_response, json_response, refusal_response
@@ -70,7 +71,7 @@ class _AdminRoutes:
             after = await self._state.replace_rollout(wanted) if is_known else None
         except BadMessage as error:
             return error_response(400, error.code, str(error))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except json_text.UNREADABLE:
             return error_response(400, "bad_message", "The body is not valid JSON.")
         except StateUnavailable as error:
             return error_response(503, "state_unavailable", str(error))
