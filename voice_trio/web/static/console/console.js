@@ -4,7 +4,7 @@ import { VoiceClient } from "/client/voice.js";
 
 import { Announcer } from "./announcer.js";
 import { Conversation } from "./conversation.js";
-import { listDevices, listLanguages } from "./devices.js";
+import { listLanguages, showDevices } from "./devices.js";
 import { $ } from "./dom.js";
 import { endCount, showFigures, showTimeLeft, showWait } from "./figures.js";
 import { Following } from "./following.js";
@@ -41,7 +41,6 @@ async function talk() {
     watch.stop();
     hideNotice();
     await voice.start();
-    await listDevices();
   } else {
     askForToken();
   }
@@ -124,7 +123,7 @@ function speak(language) {
   choose(language);
   translate(document);
   listLanguages();
-  listDevices();
+  showDevices(voice.devices);
   showIntroduction(ask);
   conversation.render();
   showFigures();
@@ -178,7 +177,7 @@ $("token-form").onsubmit = (event) => {
 $("input-device").onchange = ({ target }) => voice.useMicrophone(target.value || undefined);
 $("output-device").onchange = ({ target }) => voice.useSpeaker(target.value);
 $("language").onchange = ({ target }) => speak(target.value);
-$("settings").ontoggle = listDevices;
+$("settings").ontoggle = () => voice.listDevices();
 addEventListener("keydown", ({ key }) => {
   if (key !== "Escape" || $("passage").open) return;
   if ($("settings").open) $("settings").open = false;

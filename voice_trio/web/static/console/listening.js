@@ -1,6 +1,6 @@
 /** What the page does at each event of its VoiceClient. */
 
-import { listDevices } from "./devices.js";
+import { showDevices } from "./devices.js";
 import { $ } from "./dom.js";
 import { beginCount, countCost, showRoundTrip, showWait } from "./figures.js";
 import { isReachable } from "./gateway-watch.js";
@@ -42,7 +42,7 @@ export function listenTo(voice, page) {
       voiceEnd.roundTripMs = roundTripMs;
       showRoundTrip(roundTripMs);
     },
-    devices: listDevices,
+    devices: showDevices,
     microphone: (detail) => onMicrophone(voice, detail, show),
     output: ({ state }) => onOutput(voice, state),
     waiting: ({ seconds }) => page.showWaiting(seconds),
