@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _FOLDER = files("voice_trio.web")
 _CONSOLE, _DASHBOARD = "static/console", "static/dashboard"
-_SHARED_FILES = ("palette.css", "icon.svg")
+_SHARED_FILES = ("palette.css", "icon.svg", "token.js")
 CLIENT_FILES = tuple(sorted(each.name for each in (_FOLDER / "client").iterdir() if each.name.endswith((".js", ".ts"))))
 CONSOLE_FILES, DASHBOARD_FILES = (
     tuple(sorted(each.name for each in (_FOLDER / folder).iterdir() if each.name.endswith((".js", ".css"))))

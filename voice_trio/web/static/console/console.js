@@ -13,7 +13,8 @@ import { listenTo } from "./listening.js";
 import { askForToken, hideNotice, notice, translateNotice } from "./notices.js";
 import { openPassage } from "./passage.js";
 import { choose, t, translate } from "./strings.js";
-import { dropTurns, gatewayUrl, keepToken, keepTurns, keptTurns, resumeStore, takeToken, token } from "./visit.js";
+import { keepToken, takeToken, token } from "./token.js";
+import { dropTurns, gatewayUrl, keepTurns, keptTurns, resumeStore } from "./visit.js";
 import { VoiceEnd } from "./voice-end.js";
 import { handTokenOver, introduce, showIntroduction } from "./welcome.js";
 import { refusalWords, statusWords } from "./words.js";
@@ -168,7 +169,7 @@ $("typed-form").onsubmit = (event) => {
 };
 $("token-form").onsubmit = (event) => {
   event.preventDefault();
-  keepToken($("token").value.trim());
+  keepToken($("token").value);
   $("token").value = "";
   hideNotice();
   introduceAssistant();

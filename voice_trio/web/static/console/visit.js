@@ -1,21 +1,8 @@
-/** What this tab keeps: the token from the address, the resume token, and the turns over a reload. */
+/** What this tab keeps of a conversation: the resume token, and the turns over a reload. */
 
 const RESUME = "voice-trio-resume";
-const TOKEN = "voice-trio-token";
 const TURNS = "voice-trio-turns";
 const RELOADED_WITHIN_MS = 3_600_000; // as long as the gateway keeps a session's record
-
-export const token = () => sessionStorage.getItem(TOKEN);
-export const keepToken = (text) => sessionStorage.setItem(TOKEN, text);
-
-/** Take the token from the address, where it stays no longer than this; returns whether there was one. */
-export function takeToken() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (!given) return false;
-  keepToken(given);
-  history.replaceState(null, "", location.pathname + location.search); // so that the token is not visible on the screen
-  return true;
-}
 
 export const resumeStore = {
   get() {

@@ -2,7 +2,7 @@
 
 import { $, PAGE, icon, make } from "./dom.js";
 import { t } from "./strings.js";
-import { token } from "./visit.js";
+import { token } from "./token.js";
 
 const QUESTIONS = 3;
 const TITLES = 6;

@@ -3,14 +3,15 @@
 import { drawCards } from "./cards.js";
 import { $ } from "./figures.js";
 import { drawInstances } from "./instances.js";
-import { ask, hasToken, takeTokenFromAddress, useToken } from "./requests.js";
+import { ask } from "./requests.js";
 import { refreshSessions, watchSessions } from "./sessions.js";
 import { drawStages } from "./stages.js";
+import { keepToken, takeToken, token } from "./token.js";
 import { countLive, drawUsers } from "./users.js";
 
 const EVERY_MS = 5000;
 let hasFigures = false;
-let isDenied = !hasToken(); // a refused token is not sent again: refusals are counted by address
+let isDenied = !token(); // a refused token is not sent again: refusals are counted by address
 
 function say(state, text) {
   document.body.dataset.state = state;
@@ -64,13 +65,13 @@ function enter() {
 
 $("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  useToken($("token").value);
+  keepToken($("token").value);
   $("token").value = "";
   enter();
 });
-addEventListener("hashchange", () => takeTokenFromAddress() && enter());
+addEventListener("hashchange", () => takeToken() && enter());
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
 watchSessions(fail);
-if (takeTokenFromAddress()) isDenied = false;
+if (takeToken()) isDenied = false;
 if (isDenied) askForToken();
 watch();

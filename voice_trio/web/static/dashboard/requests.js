@@ -1,6 +1,7 @@
 /** The dashboard's requests to its gateway, with an administrator's token, which stays in this tab. */
 
-const TOKEN = "voice-trio-token"; // the console's: one link opens both
+import { token } from "./token.js";
+
 const TOKEN_STATUSES = new Set([401, 403]);
 
 /** A request that failed. `needsToken`: only another token can help. */
@@ -12,28 +13,11 @@ class RequestFailed extends Error {
   }
 }
 
-export function hasToken() {
-  return Boolean(sessionStorage.getItem(TOKEN));
-}
-
-export function useToken(token) {
-  sessionStorage.setItem(TOKEN, token.trim());
-}
-
-/** Take the token out of the address, so that it is not visible on the screen. */
-export function takeTokenFromAddress() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (!token) return false;
-  useToken(token);
-  history.replaceState(null, "", location.pathname + location.search);
-  return true;
-}
-
 /** The JSON of `path`, relative to the dashboard; throws `RequestFailed`. */
 export async function ask(path, method = "GET") {
   let response;
   try {
-    const headers = { Authorization: `Bearer ${sessionStorage.getItem(TOKEN) ?? ""}` };
+    const headers = { Authorization: `Bearer ${token() ?? ""}` };
     response = await fetch(path, { method, headers, cache: "no-store" });
   } catch {
     throw new RequestFailed("The gateway does not answer.");
