@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser_driver import CHROMIUM, BrowserDriver, BrowserGateway, Browsers, running_process
-from tests.support.deployment import free_port
+from tests.support.browser_driver import CHROMIUM, BrowserDriver, Browsers, running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Playwright
 
-    from tests.support.browser_driver import StartGateway
+    from tests.support.browser_driver import BrowserGateway, StartGateway
 
 
 @pytest.fixture(scope="module")
@@ -33,26 +31,14 @@ def playwright() -> Iterator[Playwright]:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserGateway]:
     """One gateway for all tests of a module that need no settings of their own and expect no refusal."""
-    port = free_port()
-    command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path_factory.mktemp("stage"))]
-    command += ["--bind", f"127.0.0.1:{port}", "--answer-ms", "800"]
-    with running_process(command, {}, '{"port"') as (process, _):
-        yield BrowserGateway(port, process)
+    with running_gateway(tmp_path_factory.mktemp("stage"), answer_ms=800) as started:
+        yield started
 
 
 @pytest.fixture
 def start_gateway(tmp_path: Path) -> StartGateway:
     """Starts gateways: `with start_gateway(answer_ms=…, port=…, VARIABLE="…") as gateway`."""
-
-    @contextmanager
-    def start(*, answer_ms: int = 3000, port: int = 0, **variables: str) -> Iterator[BrowserGateway]:
-        port = port or free_port()
-        command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path)]
-        command += ["--bind", f"127.0.0.1:{port}", "--answer-ms", str(answer_ms)]
-        with running_process(command, variables, '{"port"') as (process, _):
-            yield BrowserGateway(port, process)
-
-    return start
+    return partial(running_gateway, tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser_driver import Visit, silence, wait_until
+from tests.support.browser_driver import Visit, running_gateway, silence, wait_until
 from tests.support.browser_measurements import QUESTION, spoken
 from tests.support.bundled_examples import (
     Project,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from tests.support.browser_driver import BrowserGateway, Browsers, StartGateway
+    from tests.support.browser_driver import BrowserGateway, Browsers
 
 pytestmark = pytest.mark.timeout(200)  # the first run installs and builds
 
@@ -63,6 +63,13 @@ _WORKLETS = ("voice-capture", "voice-playback")
 @pytest.fixture(scope="module")
 def cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return package_cache(request, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserGateway]:
+    """One for all tests, whose answers are long enough to be interrupted."""
+    with running_gateway(tmp_path_factory.mktemp("gateway"), answer_ms=4000) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -157,14 +164,13 @@ def is_the_next_example(it: ExampleVisit) -> None:
 
 @pytest.mark.parametrize("react", ["18", pytest.param("19", marks=pytest.mark.slow)])
 def test_the_vite_example_is_built_from_the_package_and_spoken_to_F28(
-    cache: Path, client: Path, visit: Callable[..., ExampleVisit], start_gateway: StartGateway, react: str
+    cache: Path, client: Path, visit: Callable[..., ExampleVisit], gateway: BrowserGateway, react: str
 ) -> None:
     """Under a policy that allows scripts of the page's own origin only."""
-    with start_gateway(answer_ms=4000) as gateway:
-        project = Project(cache, "vite-react", react, client)
-        project.build(VITE_VOICE_URL=gateway_url(gateway.port))
-        with served_as_files(project.folder / "dist") as origin:
-            is_the_vite_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
+    project = Project(cache, "vite-react", react, client)
+    project.build(VITE_VOICE_URL=gateway_url(gateway.port))
+    with served_as_files(project.folder / "dist") as origin:
+        is_the_vite_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
 
 
 def test_strict_mode_of_vites_development_server_begins_one_conversation_F28(
@@ -216,49 +222,45 @@ voice.start();
 
 @pytest.mark.parametrize("bundler", ["--turbopack", pytest.param("--webpack", marks=pytest.mark.slow)])
 def test_the_next_example_is_built_from_the_package_and_spoken_to_F28(
-    cache: Path, client: Path, visit: Callable[..., ExampleVisit], start_gateway: StartGateway, bundler: str
+    cache: Path, client: Path, visit: Callable[..., ExampleVisit], gateway: BrowserGateway, bundler: str
 ) -> None:
-    with start_gateway(answer_ms=4000) as gateway:
-        project = Project(cache, "next", "19", client)
-        project.build(bundler)
-        with served_by_next(project, gateway.port) as origin:
-            is_the_next_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
+    project = Project(cache, "next", "19", client)
+    project.build(bundler)
+    with served_by_next(project, gateway.port) as origin:
+        is_the_next_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
 
 
 @pytest.mark.slow
 def test_files_copied_into_a_vite_project_are_spoken_to_F28(
-    cache: Path, visit: Callable[..., ExampleVisit], start_gateway: StartGateway
+    cache: Path, visit: Callable[..., ExampleVisit], gateway: BrowserGateway
 ) -> None:
-    with start_gateway(answer_ms=4000) as gateway:
-        project = Project(cache, "vite-react", "18", None)
-        project.copy_client_files("src")
-        project.build(VITE_VOICE_URL=gateway_url(gateway.port))
-        with served_as_files(project.folder / "dist") as origin:
-            is_the_vite_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
+    project = Project(cache, "vite-react", "18", None)
+    project.copy_client_files("src")
+    project.build(VITE_VOICE_URL=gateway_url(gateway.port))
+    with served_as_files(project.folder / "dist") as origin:
+        is_the_vite_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bundler", ["--turbopack", "--webpack"])
 def test_files_copied_into_a_next_project_are_spoken_to_F28(
-    cache: Path, visit: Callable[..., ExampleVisit], start_gateway: StartGateway, bundler: str
+    cache: Path, visit: Callable[..., ExampleVisit], gateway: BrowserGateway, bundler: str
 ) -> None:
-    with start_gateway(answer_ms=4000) as gateway:
-        project = Project(cache, "next", "19", None)
-        project.copy_client_files("app")
-        project.build(bundler)
-        with served_by_next(project, gateway.port) as origin:
-            is_the_next_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
+    project = Project(cache, "next", "19", None)
+    project.copy_client_files("app")
+    project.build(bundler)
+    with served_by_next(project, gateway.port) as origin:
+        is_the_next_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bundler", ["--turbopack", "--webpack"])
 def test_strict_mode_of_nexts_development_server_begins_one_conversation_F28(
-    cache: Path, client: Path, visit: Callable[..., ExampleVisit], start_gateway: StartGateway, bundler: str
+    cache: Path, client: Path, visit: Callable[..., ExampleVisit], gateway: BrowserGateway, bundler: str
 ) -> None:
-    with start_gateway(answer_ms=4000) as gateway:
-        project = Project(cache, "next", "19", client)
-        with served_by_next(project, gateway.port, "dev", bundler) as origin:
-            is_the_next_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
+    project = Project(cache, "next", "19", client)
+    with served_by_next(project, gateway.port, "dev", bundler) as origin:
+        is_the_next_example(visit(origin, speech=silence(1) + spoken(QUESTION)))
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import sysconfig
 import time
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING
 import trio
 from click.testing import CliRunner
 
-from tests.support.browser_driver import running_process
-from tests.support.deployment import SECRET, free_port
+from tests.support.browser_driver import running_gateway
+from tests.support.deployment import SECRET
 from tests.support.pages import invocations, shell_blocks
 from tests.support.redis_fixture import instance
 from voice_trio.cli import main
@@ -66,16 +65,14 @@ def test_the_records_of_a_user_are_deleted_F57(redis: RedisServer) -> None:
 
 
 def test_the_rollout_is_changed_over_http_F57(tmp_path: Path) -> None:
-    port = free_port()
     page = (HOW_TO / "roll-out.md").read_text("utf-8")
     block = next(block for block in shell_blocks(page) if "rollout.json" in block)
-    command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path), "--bind", f"127.0.0.1:{port}"]
     environ = {"PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}", "JWT_SECRET": SECRET}
     if "PYTHONPATH" in os.environ:
         environ["PYTHONPATH"] = os.environ["PYTHONPATH"]
-    with running_process(command, {}, '{"port"'):
+    with running_gateway(tmp_path) as gateway:
         ran = subprocess.run(
-            ["bash", "-euc", block.replace("8000", str(port))],
+            ["bash", "-euc", block.replace("8000", str(gateway.port))],
             cwd=tmp_path,
             env=environ,
             capture_output=True,

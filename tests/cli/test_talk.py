@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from tests.support.browser_driver import running_process
+from tests.support.browser_driver import running_gateway
 from tests.support.deployment import token
 from voice_trio.cli.line_editor import LineEditor
 from voice_trio.cli.talk_screen import TalkScreen
@@ -234,10 +234,8 @@ def terminal(environ: dict[str, str], *arguments: str) -> Iterator[Terminal]:
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A gateway with an automatic model behind it: its address, and the process that logs."""
-    command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path), "--answer-ms", "4000"]
-    with running_process(command, {}, '{"port"') as (process, ready):
-        port = re.sub(r"\D", "", ready)
-        yield f"ws://127.0.0.1:{port}/v1/ws/voice", process
+    with running_gateway(tmp_path, answer_ms=4000) as gateway:
+        yield gateway.url, gateway.process
 
 
 @pytest.mark.parametrize("leaving", ["ctrl-c", "ctrl-d", "terminated"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser_driver import running_process
+from tests.support.browser_driver import running_gateway
 from tests.support.deployment import token
 
 if TYPE_CHECKING:
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[2] / "docs" / "clients.md"
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A gateway with an automatic model behind it."""
-    command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path), "--answer-ms", "500"]
-    with running_process(command, {}, '{"port"') as (_, ready):
-        yield f"ws://127.0.0.1:{re.sub(r'[^0-9]', '', ready)}/v1/ws/voice"
+    with running_gateway(tmp_path_factory.mktemp("gateway"), answer_ms=500) as gateway:
+        yield gateway.url
 
 
 def run_example(url: str, token: str) -> str:

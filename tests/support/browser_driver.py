@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import wave
 from contextlib import contextmanager
@@ -109,10 +110,25 @@ class BrowserGateway:
     port: int
     process: subprocess.Popen[str]
 
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/v1/ws/voice"
+
     def kill(self) -> None:
         """Kill it at once, without a shutdown."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+@contextmanager
+def running_gateway(
+    folder: Path, *, answer_ms: int = 3000, port: int = 0, **variables: str
+) -> Iterator[BrowserGateway]:
+    """A gateway of `tests.support.browser_fixture`, whose knowledge base is in `folder`; port 0 is any."""
+    command = [sys.executable, "-m", "tests.support.browser_fixture", str(folder)]
+    command += ["--bind", f"127.0.0.1:{port}", "--answer-ms", str(answer_ms)]
+    with running_process(command, variables, '{"port"') as (process, line):
+        yield BrowserGateway(json.loads(line)["port"], process)
 
 
 @dataclass

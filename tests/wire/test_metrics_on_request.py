@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from tests.support.browser_driver import running_process
+from tests.support.browser_driver import running_gateway
 from tests.support.deployment import token
 from voice_trio.client import connect_voice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ANSWER_MS = 300
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.support.browser_fixture", str(tmp_path), "--answer-ms", str(ANSWER_MS)]
-    with running_process(command, {}, '{"port"') as (_, ready):
-        yield f"ws://127.0.0.1:{re.sub(r'[^0-9]', '', ready)}/v1/ws/voice"
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_gateway(tmp_path_factory.mktemp("gateway"), answer_ms=ANSWER_MS) as gateway:
+        yield gateway.url
 
 
 async def told_of_a_turn(url: str) -> list[dict[str, Any]]:
