@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,16 +24,16 @@ DUCKS = [Chunk("Ducks", "Ducks swim.", "ducks.md")]
 @pytest.fixture(params=["sqlite", "weaviate"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KnowledgeWriter | WeaviateTarget]:
     """A store with two documents."""
-    with WeaviateServer() as server:
-        opened: Any
+    with ExitStack() as stack:
+        store: KnowledgeWriter | WeaviateTarget
         if request.param == "sqlite":
-            opened = KnowledgeWriter(tmp_path / "base.sqlite3")
+            store = stack.enter_context(KnowledgeWriter(tmp_path / "base.sqlite3"))
         else:
-            opened = WeaviateTarget(WeaviateAddress.of(server.url), api_key=None, collection="Document")
-        with opened as store:
-            store.import_chunks("/docs/hens.md", "1", HENS)
-            store.import_chunks("/docs/d\udce9.md", "1", DUCKS)
-            yield store
+            address = WeaviateAddress.of(stack.enter_context(WeaviateServer()).url)
+            store = stack.enter_context(WeaviateTarget(address, api_key=None, collection="Document"))
+        store.import_chunks("/docs/hens.md", "1", HENS)
+        store.import_chunks("/docs/d\udce9.md", "1", DUCKS)
+        yield store
 
 
 def test_documents_are_listed_with_title_source_and_number_of_passages_F49(
