@@ -14,7 +14,7 @@ import trio
 from click.testing import CliRunner
 
 from tests.support.browser_driver import running_gateway
-from tests.support.deployment import SECRET
+from tests.support.deployment import SECRET, inherited
 from tests.support.pages import invocations, shell_blocks
 from tests.support.redis_fixture import instance
 from voice_trio.cli import main
@@ -67,9 +67,8 @@ def test_the_records_of_a_user_are_deleted_F57(redis: RedisServer) -> None:
 def test_the_rollout_is_changed_over_http_F57(tmp_path: Path) -> None:
     page = (HOW_TO / "roll-out.md").read_text("utf-8")
     block = next(block for block in shell_blocks(page) if "rollout.json" in block)
-    environ = {"PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}", "JWT_SECRET": SECRET}
-    if "PYTHONPATH" in os.environ:
-        environ["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    path = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
+    environ = inherited("PYTHONPATH") | {"PATH": path, "JWT_SECRET": SECRET}
     with running_gateway(tmp_path) as gateway:
         ran = subprocess.run(
             ["bash", "-euc", block.replace("8000", str(gateway.port))],

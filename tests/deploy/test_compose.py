@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import subprocess
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tests.support.deployment import SCRIPTS, model_on_tcp
+from tests.support.deployment import SCRIPTS, inherited, model_on_tcp
 from tests.support.redis_servers import RedisServer, redis_server
 from tests.support.weaviate_server import WeaviateServer
 from voice_trio.settings import load_settings
@@ -56,10 +55,9 @@ def redis(env: dict[str, str]) -> Iterator[RedisServer]:
 
 async def run(command: list[str], folder: Path, environ: dict[str, str]) -> str:
     """What a command of the image prints; it must succeed."""
-    inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     done = await trio.run_process(
         [str(SCRIPTS / command[0]), *command[1:]],
-        env=inherited | {"HOME": str(folder)} | environ,
+        env=inherited("PATH", "PYTHONPATH") | {"HOME": str(folder)} | environ,
         capture_stdout=True,
         stderr=subprocess.STDOUT,
         check=False,

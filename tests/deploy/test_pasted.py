@@ -22,7 +22,7 @@ import platformdirs
 import pytest
 import trio
 
-from tests.support.deployment import SCRIPTS, free_port, gateway, http, model_on_tcp
+from tests.support.deployment import SCRIPTS, free_port, gateway, http, inherited, model_on_tcp
 from tests.support.pages import shell_blocks
 from tests.support.weaviate_server import WeaviateServer
 from voice_trio.cli import COMMANDS
@@ -71,7 +71,7 @@ class Shell:
             "PATH": f"{self.folder / 'shims'}:{os.environ['PATH']}",
             "HOME": str(self.home),
             "XDG_CACHE_HOME": str(Path(platformdirs.user_cache_dir("voice-trio")).parent),  # the adapted recogniser
-        } | {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+        } | inherited("PYTHONPATH")
 
     def _install(self) -> None:
         """What `pip install` would have made, and shims that note what they were asked for."""

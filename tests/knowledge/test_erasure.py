@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from tests.support.knowledge_commands import files_of
 from voice_trio import limits
 from voice_trio.errors import KnowledgeUnavailable
 from voice_trio.knowledge.sqlite.base import Chunk, KnowledgeWriter
@@ -39,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 def has_words(path: Path) -> bool:
     """Whether the secret is in the file, its journals or its index, which folds case."""
-    content = b"".join(each.read_bytes() for each in path.parent.iterdir()).lower()
+    content = files_of(path).lower()
     return SECRET.lower().encode() in content or b"secret.md" in content
 
 

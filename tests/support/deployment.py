@@ -45,6 +45,11 @@ def environment(model_url: str, knowledge: Path, **variables: str) -> dict[str, 
     return usual | variables
 
 
+def inherited(*names: str) -> dict[str, str]:
+    """These variables of this process, as far as they are set."""
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 def token(user: str = "ada", **claims: Any) -> str:
     """A user's token; its plan includes voice unless `claims` has another one."""
     settings = load_settings({"JWT_SECRET": SECRET})
@@ -149,8 +154,7 @@ class GatewayProcess:
         self.returncode: int | None = None
         self.ended = trio.Event()
         self._command = list(command)
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
-        self._environ = {**inherited, **environ}
+        self._environ = {**inherited("PATH", "HOME", "PYTHONPATH"), **environ}
         self._process: trio.Process | None = None
         if "hypercorn" in command[0]:
             self._command += ["-b", f"127.0.0.1:{free_port()}"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.support.deployment import SCRIPTS, SECRET, Deployment, gateway, token
+from tests.support.deployment import SCRIPTS, SECRET, Deployment, gateway, inherited, token
 from tests.support.redis_servers import RedisServer, redis_server
 from tests.wire.test_redis_instances import ask, is_refused, ready, two_gateways
 from voice_trio.auth.tokens import user_hash
@@ -35,14 +34,13 @@ def redis() -> Iterator[RedisServer]:
 
 async def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command."""
-    inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     done = await trio.run_process(
         [COMMAND, *arguments],
         capture_stdout=True,
         capture_stderr=True,
         check=False,
         stdin=subprocess.DEVNULL,
-        env={**inherited, "HOME": "/nonexistent", **environ},
+        env={**inherited("PATH", "PYTHONPATH"), "HOME": "/nonexistent", **environ},
     )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 

@@ -19,6 +19,7 @@ from tests.support.deployment import (
     environment,
     fill_knowledge,
     free_port,
+    inherited,
     model_on_tcp,
 )
 
@@ -35,8 +36,7 @@ async def started(
     knowledge = tmp_path / "knowledge.sqlite3"
     fill_knowledge(knowledge)
     async with model_on_tcp() as (model, model_url):
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
-        environ = inherited | environment(model_url, knowledge, **variables)
+        environ = inherited("PATH", "HOME", "PYTHONPATH") | environment(model_url, knowledge, **variables)
         deployment = Deployment(free_port(), model)
         bind = ["-b" if "hypercorn" in command[0] else "--bind", f"127.0.0.1:{deployment.port}"]
         process = await trio.lowlevel.open_process(
