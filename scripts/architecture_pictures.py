@@ -53,6 +53,7 @@ PURPOSES = {
     "observability": "logs, metrics, traces, webhook",
     "state": "limits, leases, records; memory or Redis",
     "settings": "environment variables, price table",
+    "upstreams": "the kinds of upstream: URL, headers, gate, wire",
     "net": "links, WebSockets, listeners, threads",
     "protocols": "frames to events, commands to frames; pure",
     "conversation": "every decision; pure",

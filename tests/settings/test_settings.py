@@ -329,6 +329,17 @@ def test_openai_needs_a_key_and_another_server_may_not() -> None:
     assert not load_settings({}).upstream.is_configured
     assert load_settings({"OPENAI_API_KEY": "sk-x"}).upstream.is_configured
     assert load_settings({"OPENAI_REALTIME_URL": "ws://127.0.0.1:9000/v1/realtime"}).upstream.is_configured
+    assert not load_settings(
+        {"OPENAI_REALTIME_URL": "wss://x.openai.azure.com/openai/v1/realtime"}
+    ).upstream.is_configured
+    assert load_settings({"VOICE_UPSTREAM_HEADERS": '{"authorization": "Basic eA=="}'}).upstream.is_configured
+
+
+@pytest.mark.parametrize("given", ["x", "[]", '{"a": 1}', '{"a b": "c"}', '{"a": "b\\nc"}', '{"Host": "h"}'])
+def test_headers_that_cannot_be_sent_stop_the_start_and_are_not_displayed(given: str) -> None:
+    (fault,) = fault_lines({"VOICE_UPSTREAM_HEADERS": given})
+    assert fault.startswith("VOICE_UPSTREAM_HEADERS: must ")
+    assert given not in fault or len(given) == 1
 
 
 def test_a_price_table_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import trio
 from trio_websocket import open_websocket_url
 
 from voice_trio.errors import LinkClosed, ModelRefused
-from voice_trio.net.dial import make_dial
 from voice_trio.protocols.realtime import RealtimeConfig, append_audio, session_update
 from voice_trio.testing.model import ScriptedModel
 from voice_trio.testing.model_server import serve_scripted_model
 from voice_trio.testing.rule_based import UNKNOWING, RuleBasedModel
 from voice_trio.testing.sounds import tone
+from voice_trio.upstreams.dial import make_dial
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -15,8 +15,9 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketReque
 
 from voice_trio import limits
 from voice_trio.errors import LinkClosed, ModelRefused, ModelUnavailable
-from voice_trio.net.dial import UpstreamDial, make_dial
+from voice_trio.net.dial import UpstreamDial
 from voice_trio.net.keepalive import Keepalive
+from voice_trio.upstreams.dial import make_dial
 
 Handler = Callable[[WebSocketRequest], Awaitable[None]]
 
@@ -211,7 +212,7 @@ async def test_a_peer_that_vanishes_silently_is_noticed_by_the_missing_pong() ->
     async with swallowing_proxy(swallowing) as (url, _):
         with trio.fail_after(3):
             async with trio.open_nursery() as nursery:
-                link = await UpstreamDial(url, "m", None, keepalive=Keepalive(0.2, 0.2))(nursery)
+                link = await UpstreamDial(url, keepalive=Keepalive(0.2, 0.2))(nursery)
                 await trio.sleep(0.7)  # three pings get their pongs
                 await link.send("still there?")
                 assert await link.receive() == "still there?"

@@ -10,8 +10,9 @@ import pytest
 import trio
 
 from voice_trio.errors import LinkClosed, ModelRefused, ModelUnavailable
-from voice_trio.net.dial import accept_key, make_dial
+from voice_trio.net.dial import accept_key
 from voice_trio.net.trio_websocket_link import open_link
+from voice_trio.upstreams.dial import make_dial
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -19,13 +19,12 @@ from voice_trio.cli.terminal import printable
 from voice_trio.errors import ConfigurationError, KnowledgeUnavailable, ModelUnavailable, TokenUncheckable
 from voice_trio.knowledge.open_knowledge import open_knowledge
 from voice_trio.knowledge.sqlite.knowledge import SqliteKnowledge
-from voice_trio.net.dial import make_dial
 from voice_trio.observability.sentry import send_test_event
 from voice_trio.session.config import RetryPolicy
 from voice_trio.session.upstream.connect import connect
 from voice_trio.settings import load_settings
 from voice_trio.state.open_state import open_state
-from voice_trio.web.session_config import realtime_config_for
+from voice_trio.web.session_config import dial_for, realtime_config_for
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -118,10 +117,10 @@ async def _check_upstream(settings: Settings) -> tuple[bool, str]:
     if not upstream.is_configured:
         return False, "OPENAI_API_KEY is not set"
     config = realtime_config_for(User(id="voice-trio check"), settings)
-    dial = make_dial(upstream.url, upstream.model, upstream.api_key.get_secret_value() if upstream.api_key else None)
+    dial = dial_for(upstream.model, settings)
     try:
         async with trio.open_nursery() as nursery:
-            model = await connect(dial, nursery, config, RetryPolicy(1, UPSTREAM_SECONDS_MAX))
+            model = await connect(dial, nursery, config, RetryPolicy(1, UPSTREAM_SECONDS_MAX), upstream.profile)
             await model.link.aclose()
     except* ModelUnavailable as group:
         reason = str(group.exceptions[0])

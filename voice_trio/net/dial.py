@@ -1,6 +1,6 @@
 """Opens WebSockets to the upstream: the connection, the upgrade of HTTP/1.1, and the errors of both.
 
-The API key goes into a header and nowhere else. No value of a header is ever logged.
+No value of a header is ever logged: one of them has the key.
 """
 
 from __future__ import annotations
@@ -35,29 +35,20 @@ _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 
 class UpstreamDial:
-    """Opens links to the upstream, for sessions a `Dial`. `safety_identifier` is the user's, hashed by the caller.
-
-    Without a model the links lead to sessions that only transcribe.
-    """
+    """Opens links to the upstream at a ws:// or wss:// `url`, for sessions a `Dial`."""
 
     def __init__(
         self,
         url: str,
-        model: str | None,
-        key: str | None,
+        headers: Mapping[str, str] | None = None,
         *,
-        safety_identifier: str = "",
         keepalive: Keepalive = UPSTREAM_KEEPALIVE,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._url = with_query(url, model=model, intent="transcription" if model is None else None)
+        self._url = url
+        self._headers = dict(headers or {})
         self._keepalive = keepalive
         self._ssl_context = ssl_context
-        self._headers: dict[str, str] = {}
-        if key:
-            self._headers["Authorization"] = f"Bearer {key}"
-        if safety_identifier:
-            self._headers["OpenAI-Safety-Identifier"] = safety_identifier
 
     async def __call__(self, nursery: trio.Nursery) -> WebSocketLink:
         """Open a link that is kept alive, if need be in `nursery`; raises `ModelUnavailable` or `ModelRefused`.
@@ -67,16 +58,6 @@ class UpstreamDial:
         link = await open_websocket(self._url, headers=self._headers, ssl_context=self._ssl_context)
         link.keep_alive_in(nursery, self._keepalive)
         return link
-
-
-def make_dial(url: str, model: str, key: str | None, safety_identifier: str = "") -> UpstreamDial:
-    """The `Dial` for one session to `url`, a ws:// or wss:// URL without the model."""
-    return UpstreamDial(url, model, key, safety_identifier=safety_identifier)
-
-
-def make_sidecar_dial(url: str, key: str | None, safety_identifier: str = "") -> UpstreamDial:
-    """The `Dial` for the sidecar of one session, which only transcribes, at the same `url`."""
-    return UpstreamDial(url, None, key, safety_identifier=safety_identifier)
 
 
 def with_query(url: str, **parameters: str | None) -> str:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from voice_trio import limits
 from voice_trio.conversation.policy import Policy
 from voice_trio.settings import SAFE_CLIENT_SETTINGS
+from voice_trio.upstreams.openai import OPENAI
 
 if TYPE_CHECKING:
     from voice_trio.conversation.turn.history import Said
     from voice_trio.protocols.realtime import RealtimeConfig
+    from voice_trio.upstreams.profile import UpstreamProfile
 
 Tool: TypeAlias = Callable[[str], Awaitable[str]]
 """Takes the arguments as the model's JSON text and returns the JSON text that the model will read."""
@@ -49,6 +51,7 @@ class SessionConfig:
 
     session_id: str
     model: RealtimeConfig
+    upstream: UpstreamProfile = OPENAI
     user: str = ""
     """Hashed: logs name no people."""
     plan: str = ""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from voice_trio.session.endings import Ending
     from voice_trio.session.observers import ObserverEvent
     from voice_trio.session.summary import Summary
+    from voice_trio.upstreams.profile import Translator
 
     SessionInput: TypeAlias = Event | Request
 
@@ -37,6 +38,8 @@ class ConnectedUpstream:
     transcription_model: str
     """The one that was asked for and accepted."""
     transcription_fallback: bool
+    translator: Translator | None = None
+    """What reads and writes this connection's frames; None: they are OpenAI's GA frames."""
 
     def without_texts(self) -> ConnectedUpstream:
         """The same without the texts of its session, which are long and needed only until the client has them."""

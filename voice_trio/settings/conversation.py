@@ -7,14 +7,19 @@ from `settings.service`.
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotations when the module loads
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import SecretStr  # noqa: TC002 - pydantic reads the annotations when the module loads
 
 from voice_trio import limits
+from voice_trio.settings.headers import SecretHeaders, headers_of
 from voice_trio.settings.reading import Group, HttpUrl, SocketUrl, any_case, env
+from voice_trio.upstreams.choose import ProfileName, profile_for
+
+if TYPE_CHECKING:
+    from voice_trio.upstreams.profile import UpstreamProfile
 
 DEFAULT_INSTRUCTIONS = """\
 You are an expert assistant whom people talk to by voice.
@@ -41,7 +46,19 @@ class Upstream(Group):
     url: SocketUrl = env(
         "OPENAI_REALTIME_URL",
         f"wss://{OPENAI_HOST}/v1/realtime",
-        "any server with the Realtime GA protocol; `ws://` is allowed",
+        "any server with the Realtime GA protocol, or one of the kinds of `VOICE_UPSTREAM`; `ws://` is allowed",
+    )
+    profile_name: Annotated[ProfileName, any_case(*get_args(ProfileName))] = env(
+        "VOICE_UPSTREAM",
+        "auto",
+        "the kind of upstream: " + ", ".join(f"`{name}`" for name in get_args(ProfileName) if name != "auto") + "; "
+        "`auto`: after the host and path of `OPENAI_REALTIME_URL`, else `openai`",
+    )
+    headers_given: SecretHeaders | None = env(
+        "VOICE_UPSTREAM_HEADERS",
+        None,
+        'headers for each connection to the upstream, as a JSON object (`{"x-team": "voice"}`); they replace others '
+        "of the same name, `Authorization` too",
     )
     model: str = env("OPENAI_REALTIME_MODEL", "gpt-realtime-2.1", "the conversation's model", max_length=200)
     transcription_model: str = env(
@@ -71,9 +88,24 @@ class Upstream(Group):
     )
 
     @property
+    def profile(self) -> UpstreamProfile:
+        """The kind of upstream: the one that is set, else by the URL."""
+        return profile_for(self.profile_name, self.url)
+
+    @property
+    def key(self) -> str | None:
+        return None if self.api_key is None else self.api_key.get_secret_value()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of `VOICE_UPSTREAM_HEADERS`."""
+        return headers_of(self.headers_given)
+
+    @property
     def is_configured(self) -> bool:
-        """Whether sessions can be opened: OpenAI requires a key, other servers may not."""
-        return self.api_key is not None or (urlsplit(self.url).hostname or "").lower() != OPENAI_HOST
+        """Whether sessions can be opened: some upstreams require a key, other servers may not."""
+        is_openai = (urlsplit(self.url).hostname or "").lower() == OPENAI_HOST
+        return bool(self.api_key or self.headers) or not (is_openai or self.profile.needs_key)
 
 
 class Assistant(Group):

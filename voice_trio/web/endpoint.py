@@ -18,14 +18,13 @@ from voice_trio.admission import refusals
 from voice_trio.admission.client_address import TrustedProxies, mask_address
 from voice_trio.admission.refusals import Refusal
 from voice_trio.errors import LinkClosed
-from voice_trio.net.dial import make_dial
 from voice_trio.session.endings import Ending
 from voice_trio.session.session import Session
 from voice_trio.session.telemetry.record_writer import RecordWriter
 from voice_trio.session.telemetry.turn_reports import TurnTraces
 from voice_trio.session.upstream.breaker import UpstreamAccess
 from voice_trio.web.handshake import error_body, read_handshake
-from voice_trio.web.session_config import record_for, sidecar_for
+from voice_trio.web.session_config import dial_for, record_for, sidecar_for
 
 if TYPE_CHECKING:
     from voice_trio.admission.grant import SessionGrant
@@ -149,10 +148,9 @@ class Endpoint(ABC):
     def _make_session(
         self, attempt: ConnectionAttempt, link: ClientLink, grant: SessionGrant, writer: RecordWriter
     ) -> Session:
-        gateway, upstream = self._gateway, self._settings.upstream
+        gateway = self._gateway
         config = self._session_config(attempt, grant)
-        key = upstream.api_key.get_secret_value() if upstream.api_key else None
-        dial = make_dial(upstream.url, config.model.model, key, config.user)
+        dial = dial_for(config.model.model, self._settings, config.user)
         traces = TurnTraces(gateway.reports, gateway.traces, config.session_id, config.user)
         observers = (writer, gateway.statistics, traces)
         bill = gateway.daily_budget.open(config, spent_before_micro_usd=writer.cost_before_micro_usd)

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 from voice_trio.auth.signed_tokens import ResumeTokens
 from voice_trio.auth.tokens import user_hash
 from voice_trio.conversation.policy import Policy
-from voice_trio.net.dial import make_sidecar_dial
 from voice_trio.protocols.realtime import RealtimeConfig
 from voice_trio.session.config import PassthroughConfig, RetryPolicy, SessionConfig
 from voice_trio.session.sidecar.sidecar import SidecarPlan
 from voice_trio.session.telemetry.record_writer import history_of
 from voice_trio.state.session_record import SessionRecord
+from voice_trio.upstreams.dial import make_dial, make_sidecar_dial
 
 if TYPE_CHECKING:
     from voice_trio.admission.grant import SessionGrant
     from voice_trio.auth.tokens import User
+    from voice_trio.net.dial import UpstreamDial
     from voice_trio.settings import Settings
 
 
@@ -45,6 +46,7 @@ def session_config_for(grant: SessionGrant, settings: Settings) -> SessionConfig
     return SessionConfig(
         session_id=session_id,
         model=model,
+        upstream=settings.upstream.profile,
         user=user_hash(user.id, settings.signing_secret),
         plan=grant.plan,
         connected_before_seconds=0.0 if resumed is None else resumed.connected_seconds,
@@ -80,10 +82,17 @@ def passthrough_config_for(grant: SessionGrant, settings: Settings, model: str) 
 def sidecar_for(user: str, settings: Settings) -> SidecarPlan | None:
     """When and where the sidecar transcribes, or None if it is off; `user` is the hashed id."""
     upstream = settings.upstream
-    if upstream.sidecar_transcription == "off":
+    profile = upstream.profile
+    if upstream.sidecar_transcription == "off" or not profile.transcribes_apart:
         return None
-    key = upstream.api_key.get_secret_value() if upstream.api_key else None
-    return SidecarPlan(make_sidecar_dial(upstream.url, key, user), always=upstream.sidecar_transcription == "on")
+    dial = make_sidecar_dial(upstream.url, upstream.key, user, profile=profile, headers=upstream.headers)
+    return SidecarPlan(dial, always=upstream.sidecar_transcription == "on")
+
+
+def dial_for(model: str, settings: Settings, user: str = "") -> UpstreamDial:
+    """How a conversation's upstream is reached; `user` is the hashed id."""
+    upstream = settings.upstream
+    return make_dial(upstream.url, model, upstream.key, user, profile=upstream.profile, headers=upstream.headers)
 
 
 def realtime_config_for(user: User, settings: Settings) -> RealtimeConfig:

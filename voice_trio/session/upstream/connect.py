@@ -13,9 +13,11 @@ from voice_trio import limits
 from voice_trio.conversation.events import UpstreamError
 from voice_trio.conversation.policy import FATAL_CODES
 from voice_trio.errors import BadMessage, LinkClosed, ModelRefused, ModelUnavailable, SettingsRefused
-from voice_trio.protocols.realtime import SessionState, read_event, session_update
+from voice_trio.protocols.realtime import SessionState
 from voice_trio.session.ports import ConnectedUpstream
 from voice_trio.session.upstream.breaker import with_jitter
+from voice_trio.upstreams.openai import OPENAI
+from voice_trio.upstreams.profile import Gate, RealtimeTranslator
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,24 +26,26 @@ if TYPE_CHECKING:
     from voice_trio.protocols.realtime import RealtimeConfig
     from voice_trio.session.config import RetryPolicy
     from voice_trio.session.ports import Dial
+    from voice_trio.upstreams.profile import Translator, UpstreamProfile
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-FALLBACK_TRANSCRIPTION_MODEL = "gpt-transcribe"  # no words before the commit, but every server accepts it
 UPDATE_ID = "vt_session"
 
 
-async def connect(dial: Dial, nursery: trio.Nursery, config: RealtimeConfig, retry: RetryPolicy) -> ConnectedUpstream:
+async def connect(
+    dial: Dial, nursery: trio.Nursery, config: RealtimeConfig, retry: RetryPolicy, profile: UpstreamProfile = OPENAI
+) -> ConnectedUpstream:
     """A ready upstream; raises `ModelUnavailable` after the last attempt, `ModelRefused` where no retry can help."""
-    return await with_retries(partial(connect_once, dial, nursery, config, retry.attempt_seconds_max), retry)
+    return await with_retries(partial(connect_once, dial, nursery, config, retry.attempt_seconds_max, profile), retry)
 
 
 async def connect_once(
-    dial: Dial, nursery: trio.Nursery, config: RealtimeConfig, seconds_max: float
+    dial: Dial, nursery: trio.Nursery, config: RealtimeConfig, seconds_max: float, profile: UpstreamProfile = OPENAI
 ) -> ConnectedUpstream:
     """The same, with one attempt of at most `seconds_max`."""
-    return await open_once(dial, nursery, partial(_handshake, config=config), seconds_max)
+    return await open_once(dial, nursery, partial(_handshake, config=config, profile=profile), seconds_max)
 
 
 async def with_retries(attempt: Callable[[], Awaitable[T]], retry: RetryPolicy) -> T:
@@ -109,23 +113,28 @@ async def send_with_timeout(link: Link, frame: str) -> str | None:
 # accepts. Words then come only after the commit, and retrieval is later, but the session works.
 
 
-async def _handshake(link: Link, config: RealtimeConfig) -> ConnectedUpstream:
-    created = await wait_for_state(link, "session.created")
-    await link.send(session_update(config, UPDATE_ID))
+async def _handshake(link: Link, config: RealtimeConfig, profile: UpstreamProfile) -> ConnectedUpstream:
+    translator = None if profile.translator is None else profile.translator()
+    speaker = translator or RealtimeTranslator()
+    created = await wait_for_state(link, "session.created", speaker)
+    await link.send(speaker.session_update(config, UPDATE_ID))
     accepted, fallback = config.transcription_model, False
     try:
-        updated = await wait_for_state(link, "session.updated")
+        updated = await wait_for_state(link, "session.updated", speaker)
     except _UpdateRefused as refusal:
-        if not refusal.may_be_transcription or config.transcription_model == FALLBACK_TRANSCRIPTION_MODEL:
+        other = profile.fallback_transcription_model
+        if not refusal.may_be_transcription or other in (None, config.transcription_model):
             raise
         log.warning("transcription_fallback", refused=config.transcription_model, code=refusal.code)
-        accepted, fallback = FALLBACK_TRANSCRIPTION_MODEL, True
-        await link.send(session_update(replace(config, transcription_model=accepted), UPDATE_ID))
-        updated = await wait_for_state(link, "session.updated")
-    if updated.create_response is not False:
+        accepted, fallback = other, True
+        await link.send(speaker.session_update(replace(config, transcription_model=accepted), UPDATE_ID))
+        updated = await wait_for_state(link, "session.updated", speaker)
+    if profile.gate is Gate.HELD and updated.create_response is not False:
         # It would respond by itself, without context, and race our response.create.
         raise ModelRefused("the server does not honour create_response: false")
-    return ConnectedUpstream(link, created, updated, accepted, fallback)
+    if profile.gate.detects_here and updated.turn_detection is not None:
+        raise ModelRefused("the server does not switch its turn detection off")
+    return ConnectedUpstream(link, created, updated, accepted, fallback, translator)
 
 
 class _UpdateRefused(SettingsRefused):
@@ -138,28 +147,35 @@ class _UpdateRefused(SettingsRefused):
         self.may_be_transcription = not error.param or "transcription" in error.param
 
 
-async def wait_for_state(link: Link, kind: str) -> SessionState:
+async def wait_for_state(link: Link, kind: str, translator: Translator | None = None) -> SessionState:
     """Wait for `session.created` or `session.updated`; raises `ModelRefused` for a refusal that no retry can change.
 
     Before it waits for `session.updated`, the caller sends a `session.update` with the id `UPDATE_ID`.
     """
+    translator = translator or RealtimeTranslator()
     while True:
         frame = await link.receive()
         if isinstance(frame, bytes):
             continue
         try:
-            event = read_event(frame)
+            found = translator.read(frame)
         except BadMessage as error:
             raise ModelUnavailable("the server does not speak the Realtime protocol") from error
-        if isinstance(event, SessionState) and event.type == kind:
-            return event
-        if isinstance(event, UpstreamError):
-            if event.code in FATAL_CODES:
-                raise ModelRefused(event.code)
-            if kind == "session.updated" and event.event_id == UPDATE_ID:
-                raise _UpdateRefused(event)
-            if kind == "session.created":
-                raise ModelUnavailable(event.code)
+        for event in found:
+            if isinstance(event, SessionState) and event.type == kind:
+                return event
+            if isinstance(event, UpstreamError):
+                _raise_refusal(event, kind)
+
+
+def _raise_refusal(error: UpstreamError, kind: str) -> None:
+    """Raise what the error means to the wait for `kind`, if anything."""
+    if error.code in FATAL_CODES:
+        raise ModelRefused(error.code)
+    if kind == "session.updated" and error.event_id == UPDATE_ID:
+        raise _UpdateRefused(error)
+    if kind == "session.created":
+        raise ModelUnavailable(error.code)
 
 
 def _error_of(closed: LinkClosed) -> ModelUnavailable:

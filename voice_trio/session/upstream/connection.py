@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from voice_trio.net.byte_budget import ByteAccount
     from voice_trio.net.link import Link
     from voice_trio.session.ports import ConnectedUpstream, SessionPort, SidecarPort
+    from voice_trio.upstreams.profile import Translator
 
 SILENCE_MS = 100
 SILENCE_AFTER_SECONDS = 0.3  # frames come every 20 to 100 ms; after this gap the microphone is taken to be off
@@ -42,6 +43,7 @@ class UpstreamConnection:
         self._queue = UpstreamQueue()
         self._kept = KeptSpeech() if host.config.passthrough is None else None  # else nothing takes a lost one's place
         self._link: Link | None = None
+        self._translator: Translator | None = None
         self._skipped = 0  # messages since the last line of the log about them
         self._skip_log = TokenBucket(limits.SKIPPED_LOG_BURST, limits.SKIPPED_LOG_PER_SECOND, trio.current_time())
         self._lost = trio.CancelScope()
@@ -52,6 +54,7 @@ class UpstreamConnection:
         """Listen and write until the upstream is lost; cancelled only when the session ends."""
         is_transcribed = upstream.updated.transcription_model is not None
         self._host.observe(TranscriptionModelChanged(upstream.transcription_model if is_transcribed else None))
+        self._translator = upstream.translator
         self._host.feed(events.UpstreamReady())
         self._link = upstream.link
         if self._kept is not None:
@@ -84,16 +87,25 @@ class UpstreamConnection:
 
     def _handle(self, frame: str | bytes) -> None:
         """Feed the event of a frame. (A method of its own, so that no frame stays in memory until the next one.)"""
+        if not isinstance(frame, str):
+            return
         try:
-            event = read_event(frame) if isinstance(frame, str) else None
+            if self._translator is None:
+                self._on_event(read_event(frame))
+                return
+            found = self._translator.read(frame)
         except BadMessage as error:
             self._skip(str(error))
             return
+        for event in found:
+            self._on_event(event)
+
+    def _on_event(self, event: events.UpstreamEvent | SessionState) -> None:
         if isinstance(event, SessionState):
             if event.transcription_model is not None:
                 self._host.observe(TranscriptionModelChanged(event.transcription_model))
             self._describe(event)
-        elif event is not None and (self._sidecar is None or self._sidecar.admits(event)):
+        elif self._sidecar is None or self._sidecar.admits(event):
             if self._kept is not None:
                 self._kept.note(event)
             self._host.feed(event)
@@ -110,11 +122,13 @@ class UpstreamConnection:
 
     def send_command(self, command: commands.UpstreamCommand) -> None:
         """Queue a command before all audio; a command of a passthrough client in order with its audio."""
+        put = self._queue.put_command
+        if self._host.config.passthrough is not None and not _overtakes(command):
+            put = self._queue.put_in_order
+        frames = (write_command(command),) if self._translator is None else self._translator.write(command)
         try:
-            if self._host.config.passthrough is not None and not _overtakes(command):
-                self._queue.put_in_order(write_command(command))
-            else:
-                self._queue.put_command(write_command(command))
+            for frame in frames:
+                put(frame)
         except ModelUnavailable as error:
             self.lose(str(error))
 
@@ -181,7 +195,7 @@ class UpstreamConnection:
     def _append(self, audio: str, duration_ms: float, now: float) -> None:
         if self._sidecar is not None:
             self._sidecar.hear(audio, duration_ms)
-        frame = append_audio(audio)
+        frame = append_audio(audio) if self._translator is None else self._translator.append_audio(audio)
         if self._kept is not None and self._queue.is_open:
             self._kept.add(frame, duration_ms, now)
         try:

@@ -106,7 +106,9 @@ class UpstreamRecovery:
     async def _reach(
         self, sockets: trio.Nursery, retry: RetryPolicy, otherwise: Ending, *, waits: bool
     ) -> ConnectedUpstream | None:
-        attempt = partial(connect_once, self._dial, sockets, self._host.config.model, retry.attempt_seconds_max)
+        config = self._host.config
+        seconds_max = retry.attempt_seconds_max
+        attempt = partial(connect_once, self._dial, sockets, config.model, seconds_max, config.upstream)
         try:
             return await with_retries(partial(self._access.dial, attempt, waits=waits), retry)
         except ModelUnavailable as error:

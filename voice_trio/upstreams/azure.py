@@ -1,0 +1,15 @@
+"""Azure OpenAI: OpenAI's GA interface under another URL and header; models are named by their deployments.
+
+Source: https://learn.microsoft.com/en-us/azure/foundry/openai/realtime-audio-reference
+"""
+
+from __future__ import annotations
+
+from voice_trio.upstreams.profile import Authorization, UpstreamProfile
+
+AZURE = UpstreamProfile(
+    name="azure",
+    title="Azure OpenAI",
+    authorization=Authorization.API_KEY,
+    needs_key=True,
+)

@@ -1,0 +1,28 @@
+"""Which profile an upstream has: the one that is set, else by the host and the path of its URL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from voice_trio.upstreams.azure import AZURE
+from voice_trio.upstreams.openai import OPENAI
+
+if TYPE_CHECKING:
+    from voice_trio.upstreams.profile import UpstreamProfile
+
+ProfileName: TypeAlias = Literal["auto", "openai", "azure"]
+PROFILES: dict[str, UpstreamProfile] = {profile.name: profile for profile in (OPENAI, AZURE)}
+
+
+def profile_for(name: ProfileName, url: str) -> UpstreamProfile:
+    """The profile of that name; for `auto` the one that the host and path of `url` point to, else OpenAI's."""
+    return PROFILES[_name_by_url(url) if name == "auto" else name]
+
+
+def _name_by_url(url: str) -> str:
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    if host.endswith((".openai.azure.com", ".cognitiveservices.azure.com")):
+        return "azure"
+    return "openai"
