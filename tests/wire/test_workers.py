@@ -44,9 +44,16 @@ CALLERS = 8
 
 
 @pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
+def redis_of_module() -> Iterator[RedisServer]:
     with redis_server() as server:
         yield server
+
+
+@pytest.fixture
+def redis(redis_of_module: RedisServer) -> RedisServer:
+    """Empty: a test that is run again must not find the instances of its first run."""
+    redis_of_module.do("FLUSHALL")
+    return redis_of_module
 
 
 @asynccontextmanager
