@@ -20,6 +20,7 @@ from voice_trio.session.sidecar.sidecar import SidecarPlan
 from voice_trio.testing.client import FakeClient
 from voice_trio.testing.links import memory_link_pair
 from voice_trio.testing.model import ScriptedModel
+from voice_trio.upstreams.choose import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,12 +45,16 @@ SESSION_CONFIG = SessionConfig("sess_test", REALTIME_CONFIG, resume_token="resum
 
 
 class SessionFixture(Observer):
-    """A session, its client, upstream and knowledge. Times are seconds since it began to connect."""
+    """A session, its client, upstream and knowledge. Times are seconds since it began to connect.
+
+    `upstream` is the name of a profile: the session has it, and the scripted model speaks its dialect.
+    """
 
     def __init__(
         self,
         nursery: trio.Nursery,
         *,
+        upstream: str = "openai",
         reports_flush: bool = False,
         knows: Callable[[MemoryKnowledge], Knowledge] = lambda store: store,
         wrap: Callable[[Link], Link] = lambda link: link,
@@ -60,7 +65,7 @@ class SessionFixture(Observer):
         **config: Any,
     ) -> None:
         ours, theirs = memory_link_pair()
-        self.model = ScriptedModel(nursery)
+        self.model = ScriptedModel(nursery, dialect=upstream)
         self.client = FakeClient(theirs, reports_flush=reports_flush)
         self.knowledge = MemoryKnowledge(HANDBOOK)
         self.records: list[TurnRecord] = []
@@ -70,7 +75,7 @@ class SessionFixture(Observer):
             wrap(ours),
             self._dial,
             knows(self.knowledge),
-            replace(SESSION_CONFIG, **config),
+            replace(SESSION_CONFIG, upstream=PROFILES[upstream], **config),
             observers=(self, *observers),
             unix_time=lambda: UNIX_TIME,
             cost_meter=cost_meter,

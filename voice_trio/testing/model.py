@@ -15,6 +15,7 @@ from voice_trio.protocols import json_text
 from voice_trio.protocols.realtime import input_events
 from voice_trio.protocols.realtime.items import shown
 from voice_trio.testing import script, user_speech
+from voice_trio.testing.dialects import DIALECTS
 from voice_trio.testing.links import Losable, MemoryLink, memory_link_pair
 from voice_trio.testing.model_session import Latch, ModelSession
 from voice_trio.testing.recorder import Received, Recorder
@@ -36,11 +37,18 @@ class ScriptedModel(AnswerScript):
     `received` holds what clients sent and `said` what the model sent, with times. `session` is the newest connection,
     `connections` counts them, `losses` holds how they ended, `handshakes` what TCP clients asked for.
 
-    `nursery` is needed only for `connect`; `kept` bounds both logs, for long runs.
+    `dialect` is the wire that it speaks, by the name of an upstream's profile (`voice_trio.testing.dialects`). The
+    verbs and both logs stay in OpenAI's terms, so a test holds for every wire; `wire_received` and `wire_said` have the
+    events as they were sent.
+
+    `nursery` is needed only for `connect`; `kept` bounds the logs, for long runs.
     """
 
-    def __init__(self, nursery: trio.Nursery | None = None, *, kept: int | None = None) -> None:
+    def __init__(
+        self, nursery: trio.Nursery | None = None, *, dialect: str = "openai", kept: int | None = None
+    ) -> None:
         super().__init__()
+        self.speaks = DIALECTS[dialect]
         self.session: ModelSession | None = None
         self.connections = 0
         self.losses: list[LinkClosed] = []
@@ -52,6 +60,9 @@ class ScriptedModel(AnswerScript):
         self._nursery = nursery
         self._heard = Recorder(kept)
         self._said = Recorder(kept)
+        self._heard_on_wire, self._said_on_wire = self._heard, self._said
+        if dialect != "openai":
+            self._heard_on_wire, self._said_on_wire = Recorder(kept), Recorder(kept)
         self._arrivals = trio.lowlevel.ParkingLot()
         self._refusals: list[VoiceTrioError] = []
 
@@ -82,7 +93,7 @@ class ScriptedModel(AnswerScript):
         await session.run()
 
     def new_session(self, link: Link, number: int) -> ModelSession:
-        return ModelSession(link, self, number)
+        return self.speaks(link, self, number)
 
     async def wait_for_session(self, number: int | None = None) -> ModelSession:
         """The newest session, once `session.created` was sent; with `number`, once that connection has come."""
@@ -102,6 +113,16 @@ class ScriptedModel(AnswerScript):
     def said(self) -> list[Received]:
         """Every server event, in order, with the time at which it was decided."""
         return self._said.entries
+
+    @property
+    def wire_received(self) -> list[Received]:
+        """Every client event as it was on the wire of its dialect, in order."""
+        return self._heard_on_wire.entries
+
+    @property
+    def wire_said(self) -> list[Received]:
+        """Every server event as it was on the wire of its dialect, in order."""
+        return self._said_on_wire.entries
 
     @property
     def items(self) -> list[dict[str, Any]]:
@@ -254,6 +275,12 @@ class ScriptedModel(AnswerScript):
         except json_text.UNREADABLE:
             event = None
         self._heard.record(event if isinstance(event, dict) else {"unreadable": frame}, session)
+
+    def spoke_on_wire(self, event: dict[str, Any], session: int) -> None:
+        self._said_on_wire.record(event, session)
+
+    def heard_on_wire(self, event: dict[str, Any], session: int) -> None:
+        self._heard_on_wire.record(event, session)
 
     def heard_audio(self, session: ModelSession, audio: str) -> None:
         """Audio of the user. The scripted model ignores it: `hear_speech` decides what is heard."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from voice_trio.testing.model import ScriptedModel
 
-PATH = "/v1/realtime"
 MESSAGES_QUEUED_MAX = 64
 _LOST = (ConnectionClosed, HandshakeError, trio.BrokenResourceError, trio.ClosedResourceError, ProtocolError)
 
@@ -46,7 +45,7 @@ async def serve_scripted_model(
 
     async with trio.open_nursery() as nursery:
         await nursery.start(trio.serve_listeners, serve, listeners)
-        task_status.started(f"ws://{name}:{address[1]}{PATH}")
+        task_status.started(f"ws://{name}:{address[1]}{model.speaks.path}")
 
 
 async def _serve_one(model: ScriptedModel, stream: trio.SocketStream) -> None:
@@ -70,8 +69,9 @@ async def _serve_one(model: ScriptedModel, stream: trio.SocketStream) -> None:
 
 async def _answer(model: ScriptedModel, request: WebSocketRequest, stream: trio.SocketStream) -> None:
     headers = {name.decode().lower(): value.decode() for name, value in request.headers}
-    model.handshakes.append(ModelHandshake(request.path, headers, tuple(request.proposed_subprotocols)))
-    if (refusal := model.behaviour.upgrade_refusal) is not None:
+    handshake = ModelHandshake(request.path, headers, tuple(request.proposed_subprotocols))
+    model.handshakes.append(handshake)
+    if (refusal := model.behaviour.upgrade_refusal or model.speaks.refuses(handshake)) is not None:
         status, code = refusal
         error = {"error": {"message": "Refused.", "type": "invalid_request_error", "code": code, "param": None}}
         await request.reject(status, body=msgspec.json.encode(error))

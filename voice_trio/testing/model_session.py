@@ -5,9 +5,8 @@ All events go through `emit`, which never waits, so the order of events is the o
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import trio
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from voice_trio.net.link import Link
     from voice_trio.protocols.realtime.items import Item, ItemList
     from voice_trio.protocols.realtime_server.response import ServerResponse
+    from voice_trio.testing.recorder import ModelHandshake
     from voice_trio.testing.script import Answer, Behaviour
 
 QUEUED_FRAMES_MAX = 20_000
@@ -63,6 +63,10 @@ class ModelPort(Protocol):
 
     def heard_frame(self, frame: str | bytes, session: int) -> None: ...
 
+    def spoke_on_wire(self, event: dict[str, Any], session: int) -> None: ...
+
+    def heard_on_wire(self, event: dict[str, Any], session: int) -> None: ...
+
     def heard_audio(self, session: ModelSession, audio: str) -> None: ...
 
     def lost(self, how: LinkClosed, session: int) -> None: ...
@@ -76,6 +80,9 @@ class _Close:
 
 class ModelSession:
     """A conversation over one link; `number` counts connections from 0."""
+
+    path = "/v1/realtime"
+    """Where such a server listens on TCP."""
 
     def __init__(self, link: Link, model: ModelPort, number: int) -> None:
         self.link = link
@@ -94,16 +101,22 @@ class ModelSession:
         self._nursery: trio.Nursery | None = None
         self._frames, self._outgoing = trio.open_memory_channel[str | _Close](QUEUED_FRAMES_MAX)
 
+    @classmethod
+    def refuses(cls, handshake: ModelHandshake) -> tuple[int, str] | None:
+        """The HTTP status and error code with which such a server refuses a client on TCP; None: it accepts it."""
+        return None
+
     async def run(self) -> None:
         """Serve until either side ends it; a lost link is an expected end."""
         with self._scope:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._write)
-                if not await self._refuses():
-                    self.server.begin()
-                    self.greeted.set()
-                    await self._read()
+                if self._model.behaviour.refusal is not None:
+                    await self._refuse(*self._model.behaviour.refusal)
+                self.server.begin()
+                self.greeted.set()
+                await self._read()
                 nursery.cancel_scope.cancel()
         self._responses.clear()
         self.over.set()
@@ -143,6 +156,10 @@ class ModelSession:
             return
         frame = server_events.write_event(event, self.new_id("event"))
         self._model.spoke(frame, self.number)
+        self.send_frame(frame)
+
+    def send_frame(self, frame: str) -> None:
+        """Queue a frame as it is; a client that reads nothing for very long loses its connection."""
         try:
             self._frames.send_nowait(frame)
         except trio.WouldBlock:
@@ -261,18 +278,15 @@ class ModelSession:
             except LinkClosed as closed:
                 self._model.lost(closed, self.number)
                 return
-            self._model.heard_frame(frame, self.number)
-            self.server.receive(frame)
+            self.receive(frame)
 
-    async def _refuses(self) -> bool:
-        if self._model.behaviour.refusal is None:
-            return False
-        code, message = self._model.behaviour.refusal
-        frame = server_events.write_event(
-            input_events.error_event(input_events.ErrorDetails(message=message, code=code)), self.new_id("event")
-        )
-        self._model.spoke(frame, self.number)
-        with contextlib.suppress(LinkClosed):
-            await self.link.send(frame)
-        await self.link.aclose(1008, code)
-        return True
+    def receive(self, frame: str | bytes) -> None:
+        """Handle one frame of the client."""
+        self._model.heard_frame(frame, self.number)
+        self.server.receive(frame)
+
+    async def _refuse(self, code: str, message: str) -> NoReturn:
+        """Send an error and close the connection, which ends the session."""
+        self.emit(input_events.error_event(input_events.ErrorDetails(message=message, code=code)))
+        self.close(1008, code)
+        await trio.sleep_forever()
