@@ -132,8 +132,9 @@ def load_settings(environ: Mapping[str, str] = os.environ, /, **defaults: str) -
     given = defaults | {name: text.strip() for name, text in environ.items() if text.strip()}
     groups: dict[str, Any] = {}
     faults: list[Fault] = []
+    values = read_group(Upstream, given)[0].profile_defaults | given
     for name, group in _GROUPS.items():
-        groups[name], found = read_group(group, given)
+        groups[name], found = read_group(group, values)
         faults += found
     instructions, found = _read_instructions(groups["voice"])
     secret = _signing_secret(groups["tokens"])

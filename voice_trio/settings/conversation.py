@@ -60,11 +60,18 @@ class Upstream(Group):
         'headers for each connection to the upstream, as a JSON object (`{"x-team": "voice"}`); they replace others '
         "of the same name, `Authorization` too",
     )
-    model: str = env("OPENAI_REALTIME_MODEL", "gpt-realtime-2.1", "the conversation's model", max_length=200)
+    model: str = env(
+        "OPENAI_REALTIME_MODEL",
+        "gpt-realtime-2.1",
+        "the conversation's model, with Azure OpenAI the name of a deployment; other kinds of upstream have their own "
+        "default",
+        max_length=200,
+    )
     transcription_model: str = env(
         "OPENAI_TRANSCRIPTION_MODEL",
         "gpt-realtime-whisper",
-        "must stream during speech for early retrieval; if refused, `gpt-transcribe` is tried once, health `degraded`",
+        "must stream during speech for early retrieval; if refused, `gpt-transcribe` is tried once, health `degraded`; "
+        "with Azure OpenAI the name of a deployment; other kinds of upstream have their own default",
         max_length=200,
     )
     attempts_max: int = env(
@@ -91,6 +98,16 @@ class Upstream(Group):
     def profile(self) -> UpstreamProfile:
         """The kind of upstream: the one that is set, else by the URL."""
         return profile_for(self.profile_name, self.url)
+
+    @property
+    def profile_defaults(self) -> dict[str, str]:
+        """The profile's defaults of variables whose usual ones are for OpenAI, by name."""
+        defaults = {
+            "OPENAI_REALTIME_MODEL": self.profile.model,
+            "OPENAI_TRANSCRIPTION_MODEL": self.profile.transcription_model,
+            "VOICE_NAME": self.profile.voice,
+        }
+        return {name: value for name, value in defaults.items() if value is not None}
 
     @property
     def key(self) -> str | None:
@@ -126,7 +143,8 @@ class Assistant(Group):
     name: str = env(
         "VOICE_NAME",
         "marin",
-        "the upstream's voice; overridden by the response of `PLAN_URL` or the claim `voice`",
+        "the upstream's voice; overridden by the response of `PLAN_URL` or the claim `voice`; other kinds of upstream "
+        "have their own default",
         max_length=64,
     )
     speed: float = env(

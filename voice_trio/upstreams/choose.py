@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from voice_trio.upstreams.azure import AZURE
+from voice_trio.upstreams.azure_voice_live import AZURE_VOICE_LIVE
+from voice_trio.upstreams.flat import FLAT
 from voice_trio.upstreams.openai import OPENAI
 
 if TYPE_CHECKING:
     from voice_trio.upstreams.profile import UpstreamProfile
 
-ProfileName: TypeAlias = Literal["auto", "openai", "azure"]
-PROFILES: dict[str, UpstreamProfile] = {profile.name: profile for profile in (OPENAI, AZURE)}
+ProfileName: TypeAlias = Literal["auto", "openai", "azure", "azure-voice-live", "flat"]
+PROFILES: dict[str, UpstreamProfile] = {profile.name: profile for profile in (OPENAI, AZURE, AZURE_VOICE_LIVE, FLAT)}
+_AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
 
 def profile_for(name: ProfileName, url: str) -> UpstreamProfile:
@@ -22,7 +25,8 @@ def profile_for(name: ProfileName, url: str) -> UpstreamProfile:
 
 def _name_by_url(url: str) -> str:
     parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    if host.endswith((".openai.azure.com", ".cognitiveservices.azure.com")):
+    if parts.path.lower().startswith("/voice-live/"):
+        return "azure-voice-live"
+    if (parts.hostname or "").lower().endswith(_AZURE_HOSTS):
         return "azure"
     return "openai"

@@ -6,9 +6,11 @@ The gate decides who makes an upstream respond. Context can stand before a respo
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
 
 from voice_trio.net.dial import with_query
 from voice_trio.protocols.realtime import append_audio, read_event, session_update, write_command
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
     from voice_trio.conversation import commands, events
     from voice_trio.protocols.realtime import RealtimeConfig, SessionState
+
+_WEB_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")  # a JSON Web Token; no resource key has a dot
 
 Role: TypeAlias = Literal["system", "user", "developer"]
 
@@ -40,7 +44,7 @@ class Authorization(Enum):
     """How the key is sent; the value is the header's form."""
 
     BEARER = "Authorization: Bearer KEY"
-    API_KEY = "api-key: KEY"
+    API_KEY = "api-key: KEY, or Authorization: Bearer TOKEN for a token of Entra ID"
     BASIC = "Authorization: Basic KEY"
 
     def header(self, key: str) -> tuple[str, str]:
@@ -49,7 +53,7 @@ class Authorization(Enum):
             case Authorization.BEARER:
                 return "Authorization", f"Bearer {key}"
             case Authorization.API_KEY:
-                return "api-key", key
+                return ("Authorization", f"Bearer {key}") if _WEB_TOKEN.fullmatch(key) else ("api-key", key)
             case Authorization.BASIC:
                 return "Authorization", "Basic " + (base64.b64encode(key.encode()).decode() if ":" in key else key)
 
@@ -104,6 +108,12 @@ class UpstreamProfile:
     authorization: Authorization = Authorization.BEARER
     needs_key: bool = False
     """Whether it refuses a connection without a key."""
+    model: str | None = None
+    """The model where `OPENAI_REALTIME_MODEL` is not set; None: the default of that variable."""
+    transcription_model: str | None = None
+    """The same for `OPENAI_TRANSCRIPTION_MODEL`."""
+    voice: str | None = None
+    """The same for `VOICE_NAME`; "": the one that the upstream has by default."""
     gate: Gate = Gate.HELD
     interrupts: bool = True
     """Whether it cancels its response by itself when speech begins."""
@@ -125,21 +135,34 @@ class UpstreamProfile:
     """How long it keeps a session, by its documentation."""
     translator: Callable[[], Translator] | None = None
     """Makes the translator of a connection; None: OpenAI's GA wire, which needs none."""
+    path: str = ""
+    """Where it listens, for a URL that names only the host."""
+    parameters: tuple[tuple[str, str], ...] = ()
+    """Of its URL, with their values where a URL lacks them."""
     model_parameter: str | None = "model"
     """The parameter of the URL that names the model; None: the URL does not name it."""
 
     def url(self, given: str, model: str) -> str:
-        """The URL of a conversation; parameters of `given` stay."""
-        return given if self.model_parameter is None else with_query(given, **{self.model_parameter: model})
+        """The URL of a conversation; what `given` has of a path and of parameters stays, but for the model."""
+        names = {} if self.model_parameter is None else {self.model_parameter: model}
+        return with_query(self._completed(given), **names)
 
     def transcription_url(self, given: str) -> str:
         """The URL of a session that only transcribes."""
         without = {} if self.model_parameter is None else {self.model_parameter: None}
-        return with_query(given, **without, intent="transcription")
+        return with_query(self._completed(given), **without, intent="transcription")
 
     def headers(self, key: str | None, safety_identifier: str = "") -> dict[str, str]:
         """The headers of the opening request; `safety_identifier` is the user's, hashed by the caller."""
         headers = dict([self.authorization.header(key)]) if key else {}
-        if safety_identifier:
+        if safety_identifier and self.speaks_openai:
             headers["OpenAI-Safety-Identifier"] = safety_identifier
         return headers
+
+    def _completed(self, given: str) -> str:
+        parts = urlsplit(given)
+        if self.path and parts.path in ("", "/"):
+            given = parts._replace(path=self.path).geturl()
+        has = dict(parse_qsl(parts.query, keep_blank_values=True))
+        lacks = {name: value for name, value in self.parameters if name not in has}
+        return with_query(given, **lacks) if lacks else given

@@ -8,11 +8,17 @@ misunderstand in the same way, no test would notice.
 
 from __future__ import annotations
 
+from voice_trio.testing.dialects.azure import AzureSession
+from voice_trio.testing.dialects.azure_voice_live import VoiceLiveSession
 from voice_trio.testing.dialects.dialect import DialectSession
+from voice_trio.testing.dialects.flat import FlatSession
 from voice_trio.testing.model_session import ModelSession
 
 DIALECTS: dict[str, type[ModelSession]] = {
     "openai": ModelSession,
+    "azure": AzureSession,
+    "azure-voice-live": VoiceLiveSession,
+    "flat": FlatSession,
 }
 """What serves a connection of each dialect."""
 

@@ -1,0 +1,168 @@
+"""Frames of the flat wire: what Azure Voice Live was recorded to send, what other servers say, what is sent to them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from voice_trio.conversation import commands, events
+from voice_trio.protocols.realtime import RealtimeConfig, SessionState
+from voice_trio.upstreams.azure_voice_live import VoiceLiveTranslator
+from voice_trio.upstreams.flat_wire import FlatTranslator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings" / "azure-voice-live"
+CONFIG = RealtimeConfig(model="m", instructions="Be brief.", transcription_model="whisper-1", voice="")
+
+
+def recorded(name: str) -> Iterator[dict[str, Any]]:
+    """The frames that the service sent in a recorded session."""
+    path = RECORDINGS / f"{name}.yaml"
+    if not path.exists():
+        pytest.skip(f"NOT TESTED against recorded traffic: {path} is absent")
+    for each in yaml.safe_load(path.read_text())["interactions"]:
+        if each["kind"] == "message" and each["direction"] == "received":
+            yield each["data"]
+
+
+def read(event: dict[str, Any]) -> events.UpstreamEvent | SessionState:
+    (found,) = FlatTranslator().read(json.dumps(event))
+    return found
+
+
+def session_sent(translator: FlatTranslator, **config: Any) -> dict[str, Any]:
+    session: dict[str, Any] = json.loads(translator.session_update(replace(CONFIG, **config), "e1"))["session"]
+    return session
+
+
+def test_a_recorded_spoken_turn_has_the_events_of_a_conversation() -> None:
+    found = [read(event) for event in recorded("audio_in_server_vad_turn")]
+    kinds = [type(each) for each in found if not isinstance(each, events.OtherUpstreamEvent)]
+    in_order = [kind for place, kind in enumerate(kinds) if place == 0 or kinds[place - 1] is not kind]
+    assert in_order[:6] == [
+        SessionState,
+        events.SpeechStarted,
+        events.SpeechStopped,
+        events.SpeechCommitted,
+        events.ResponseCreated,
+        events.OutputItemAdded,
+    ]
+    assert in_order[-3:] == [events.ResponseAudioDone, events.ResponseTranscriptDone, events.ResponseDone]
+    words = [each.delta for each in found if isinstance(each, events.ResponseTranscriptDelta)]
+    (said,) = [each.text for each in found if isinstance(each, events.ResponseTranscriptDone)]
+    assert "".join(words) == said == "Hi Charlie, nice to meet you! How can I help you today?"
+    assert sum(isinstance(each, events.ResponseAudioDelta) for each in found) == sum(
+        event["type"] == "response.audio.delta" for event in recorded("audio_in_server_vad_turn")
+    )
+    (done,) = [each for each in found if isinstance(each, events.ResponseDone)]
+    assert done.usage is not None
+    assert done.usage["total_tokens"] == 143
+
+
+def test_a_recorded_typed_turn_has_the_events_of_a_conversation() -> None:
+    kinds = {type(read(event)) for event in recorded("text_in_audio_out_turn")}
+    assert {events.ResponseCreated, events.ResponseAudioDelta, events.ResponseDone} < kinds
+    assert events.UpstreamError not in kinds
+
+
+def test_the_recorded_session_says_what_it_will_do() -> None:
+    created, updated = [
+        each for event in recorded("audio_in_server_vad_turn") if isinstance(each := read(event), SessionState)
+    ]
+    assert (created.voice, created.turn_detection, created.create_response) == ("alloy", "server_vad", True)
+    assert created.transcription_model is None
+    assert (updated.type, updated.transcription_model) == ("session.updated", "whisper-1")
+    assert updated.interrupt_response is True
+
+
+@pytest.mark.parametrize("detection", [None, "server_vad", {"type": None}, {}])
+def test_a_session_without_turn_detection_responds_to_nothing_by_itself(detection: object) -> None:
+    state = read({"type": "session.updated", "session": {"turn_detection": detection, "voice": {"id": 1}}})
+    assert isinstance(state, SessionState)
+    assert (state.turn_detection, state.create_response, state.voice) == (None, None, "")
+
+
+def test_create_response_false_is_read_where_the_flat_object_has_it() -> None:
+    detection = {"type": "server_vad", "create_response": False}
+    state = read({"type": "session.updated", "session": {"turn_detection": detection, "voice": "af_heart"}})
+    assert isinstance(state, SessionState)
+    assert (state.create_response, state.interrupt_response, state.voice) == (False, True, "af_heart")
+
+
+def test_a_nested_session_is_read_as_openais() -> None:
+    detection = {"type": "server_vad", "create_response": False}
+    state = read({"type": "session.updated", "session": {"audio": {"input": {"turn_detection": detection}}}})
+    assert isinstance(state, SessionState)
+    assert (state.turn_detection, state.create_response) == ("server_vad", False)
+
+
+def test_names_inside_of_what_was_said_are_not_translated() -> None:
+    said = '"type":"response.audio.done"'
+    event = read({"item_id": "i", "transcript": said, "type": "conversation.item.input_audio_transcription.completed"})
+    assert isinstance(event, events.TranscriptCompleted)
+    assert event.transcript == said
+
+
+def test_an_end_that_was_cut_is_an_end() -> None:
+    (event,) = FlatTranslator().read('{"type": "response.audio.done", "response_id": "r", "item_id": "i", "conte')
+    assert isinstance(event, events.ResponseAudioDone)
+
+
+def test_the_session_asked_for_is_flat_and_leaves_the_voice_to_the_server() -> None:
+    assert session_sent(FlatTranslator()) == {
+        "modalities": ["text", "audio"],
+        "instructions": "Be brief.",
+        "input_audio_format": "pcm16",
+        "output_audio_format": "pcm16",
+        "input_audio_transcription": {"model": "whisper-1"},
+        "turn_detection": {
+            "type": "server_vad",
+            "threshold": 0.5,
+            "prefix_padding_ms": 300,
+            "silence_duration_ms": 500,
+            "create_response": False,
+            "interrupt_response": True,
+        },
+        "max_response_output_tokens": 4096,
+    }
+
+
+def test_functions_are_asked_for_where_there_are_any() -> None:
+    tools = [{"type": "function", "name": "weather", "parameters": {}}]
+    sent = session_sent(FlatTranslator(), tools=tools, voice="af_heart")
+    assert (sent["tools"], sent["tool_choice"], sent["voice"]) == (tools, "auto", "af_heart")
+
+
+@pytest.mark.parametrize(
+    ("voice", "speed", "sent"),
+    [
+        ("marin", 1.0, {"type": "openai", "name": "marin"}),
+        ("marin", 1.2, {"type": "openai", "name": "marin"}),
+        ("en-US-AvaNeural", 1.0, {"type": "azure-standard", "name": "en-US-AvaNeural"}),
+        ("de-DE-KatjaNeural", 1.2, {"type": "azure-standard", "name": "de-DE-KatjaNeural", "rate": "1.2"}),
+    ],
+)
+def test_voice_live_has_voices_of_two_makers(voice: str, speed: float, sent: dict[str, str]) -> None:
+    session = session_sent(VoiceLiveTranslator(), voice=voice, speed=speed)
+    assert session["voice"] == sent
+    assert session["input_audio_sampling_rate"] == 24_000
+    assert session["input_audio_noise_reduction"] == {"type": "azure_deep_noise_suppression"}
+    assert "input_audio_noise_reduction" not in session_sent(VoiceLiveTranslator(), noise_reduction=None)
+
+
+def test_commands_are_written_without_what_the_wire_has_not() -> None:
+    write = FlatTranslator().write
+    (created,) = write(commands.CreateResponse("e1", {"vt": "7"}, tools_allowed=False))
+    assert json.loads(created) == {"event_id": "e1", "type": "response.create", "response": {"tool_choice": "none"}}
+    (told,) = write(commands.CreateAssistantItem("e2", "i", "Hello."))
+    assert json.loads(told)["item"]["content"] == [{"type": "text", "text": "Hello."}]
+    (asked,) = write(commands.CreateUserItem("e3", "i", "Hello?"))
+    assert json.loads(asked)["item"]["content"] == [{"type": "input_text", "text": "Hello?"}]
+    assert list(write(commands.ChangeSpeed("e4", 1.2))) == []

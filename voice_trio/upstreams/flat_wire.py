@@ -1,0 +1,97 @@
+"""OpenAI's wire as it was before general availability: one flat session object, and other names for a response's parts.
+
+Knows frames only. Sources: OpenAI's guide "Beta to GA migration"; for servers that still speak it their own documents
+and code (speaches, SGLang-omni, Qwen-Omni-Realtime).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from voice_trio.conversation import commands
+from voice_trio.protocols import json_text
+from voice_trio.protocols.realtime import SessionState, session_update, write_command
+from voice_trio.upstreams.profile import RealtimeTranslator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from voice_trio.conversation import events
+    from voice_trio.protocols.realtime import RealtimeConfig
+
+# Inside a JSON text each quotation mark is escaped, so this finds the type of an event and nothing that a user said.
+_OLD_NAME = re.compile(r'("type"\s*:\s*)"response\.(audio|audio_transcript|text)\.(delta|done)"')
+
+
+class FlatTranslator(RealtimeTranslator):
+    """Stateless: every frame is translated by itself. `_session` is the part that servers of this kind differ in."""
+
+    def session_update(self, config: RealtimeConfig, event_id: str) -> str:
+        update = msgspec.json.decode(session_update(config, event_id))
+        return json_text.encode({**update, "session": self._session(update["session"], config)})
+
+    def read(self, frame: str) -> Iterable[events.UpstreamEvent | SessionState]:
+        for event in super().read(_OLD_NAME.sub(r'\1"response.output_\2.\3"', frame, count=1)):
+            yield with_flat_fields(event) if isinstance(event, SessionState) else event
+
+    def write(self, command: commands.UpstreamCommand) -> Iterable[str]:
+        if isinstance(command, commands.ChangeSpeed):
+            return  # no server of this kind changes it
+        event = msgspec.json.decode(write_command(command))
+        match command:
+            case commands.CreateResponse():
+                # speaches refuses it with an error; the slot knows its response without a tag
+                event["response"].pop("metadata", None)
+            case commands.CreateAssistantItem():
+                for part in event["item"]["content"]:
+                    part["type"] = "text"
+        yield json_text.encode(event)
+
+    def _session(self, session: dict[str, Any], config: RealtimeConfig) -> dict[str, Any]:
+        """The flat session object of OpenAI's nested one, `session`."""
+        heard = session["audio"]["input"]
+        flat: dict[str, Any] = {
+            # Both: by the interface of that time, text alone was the only single one.
+            "modalities": ["text", "audio"],
+            "instructions": session["instructions"],
+            "input_audio_format": "pcm16",
+            "output_audio_format": "pcm16",
+            "input_audio_transcription": heard["transcription"],
+            "turn_detection": heard["turn_detection"],
+            "max_response_output_tokens": session["max_output_tokens"],
+        }
+        if config.voice:
+            flat["voice"] = config.voice
+        if session["tools"]:
+            flat |= {"tools": session["tools"], "tool_choice": "auto"}
+        return flat
+
+
+def with_flat_fields(state: SessionState) -> SessionState:
+    """The state with what flat fields say, where the session has any; a field of another shape says nothing."""
+    session = msgspec.json.decode(state.session_json)
+    if "turn_detection" not in session:
+        return state
+    detection = _object(session["turn_detection"])
+    kind = detection.get("type")
+    voice = session.get("voice")
+    return replace(
+        state,
+        voice=voice if isinstance(voice, str) else _text(_object(voice).get("name")) or "",
+        turn_detection=_text(kind),
+        create_response=None if kind is None else detection.get("create_response") is not False,
+        interrupt_response=None if kind is None else detection.get("interrupt_response") is not False,
+        transcription_model=_text(_object(session.get("input_audio_transcription")).get("model")),
+    )
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
