@@ -19,7 +19,12 @@ QUESTION = "how warm must the brooder be in winter"
 PROFILES = ["azure", "flat", "azure-voice-live"]
 STREAMING = ["azure", "flat"]
 """Those whose scripted servers transcribe during speech."""
-VOICE_LIVE_CONFIG = replace(REALTIME_CONFIG, model="gpt-realtime", transcription_model="azure-speech")
+VOICE_LIVE_CONFIG = replace(
+    REALTIME_CONFIG,
+    model="gpt-realtime",
+    transcription_model="azure-speech",
+    sidecar_model="gpt-realtime-whisper",
+)
 
 
 @pytest.fixture(params=PROFILES)
@@ -151,6 +156,24 @@ async def test_the_budget_of_time_ends_it(autojump_clock: MockClock, nursery: tr
     await session.ready()
     await session.over.wait()
     assert 30.0 <= session.ended_at <= 32.0
+
+
+async def test_the_sidecar_gives_the_words_of_a_server_that_transcribes_late(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    session = SessionFixture(nursery, upstream="azure-voice-live", model=VOICE_LIVE_CONFIG, sidecar="auto")
+    session.knowledge.answer_after(0.4)
+    session.model.transcriber.will_hear(QUESTION)
+    await session.ready()
+    await trio.sleep(0.1)
+    session.soon(session.client.speak, 3.5)
+    await session.asks(QUESTION, lasts=3.0)
+    assert (await session.client.hears("context.injected")).event["outcome"] == "hidden"
+    asked = session.model.transcriber.heard("session.update")[0].event["session"]["audio"]["input"]
+    assert asked["transcription"] == {"model": "gpt-realtime-whisper"}
+    await session.client.hears("response.done")
+    assert "34 degrees" in contexts(session.model.items)[0]
+    assert errors(session) == []
 
 
 async def test_words_of_a_server_that_transcribes_late_are_searched_and_do_not_hold_the_answer(

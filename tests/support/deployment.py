@@ -99,9 +99,9 @@ class Deployment:
 
 
 @asynccontextmanager
-async def model_on_tcp() -> AsyncIterator[tuple[ScriptedModel, str]]:
+async def model_on_tcp(dialect: str = "openai") -> AsyncIterator[tuple[ScriptedModel, str]]:
     async with trio.open_nursery() as nursery:
-        model = ScriptedModel()
+        model = ScriptedModel(dialect=dialect)
         url = await nursery.start(serve_scripted_model, model)
         yield model, url
         nursery.cancel_scope.cancel()
@@ -109,10 +109,13 @@ async def model_on_tcp() -> AsyncIterator[tuple[ScriptedModel, str]]:
 
 @asynccontextmanager
 async def gateway(tmp_path: Path, tls: Tls | None = None, /, **variables: str) -> AsyncIterator[Deployment]:
-    """A gateway in this process, served as in production."""
+    """A gateway in this process, served as in production; the model speaks the dialect of `VOICE_UPSTREAM`."""
     knowledge = tmp_path / "knowledge.sqlite3"
     fill_knowledge(knowledge)
-    async with model_on_tcp() as (model, model_url), trio.open_nursery() as nursery:
+    async with (
+        model_on_tcp(variables.get("VOICE_UPSTREAM", "openai")) as (model, model_url),
+        trio.open_nursery() as nursery,
+    ):
         settings: Settings = load_settings(environment(model_url, knowledge, **variables))
         listener = open_listener("127.0.0.1:0")
         port = listener.getsockname()[1]

@@ -69,6 +69,12 @@ def test_a_token_of_entra_is_sent_as_a_bearer_and_a_resources_key_is_not() -> No
     assert AZURE.headers("eyJ0eXAiOiJKV1QifQ") == {"api-key": "eyJ0eXAiOiJKV1QifQ"}
 
 
+def test_inworlds_key_is_sent_as_basic() -> None:
+    inworld = profile_for("auto", "wss://api.inworld.ai/v1/realtime")
+    assert (inworld.name, inworld.headers("a2V5")) == ("openai", {"Authorization": "Basic a2V5"})
+    assert inworld.headers("eyJ0.eyJh.c2ln") == {"Authorization": "Bearer eyJ0.eyJh.c2ln"}
+
+
 def test_only_servers_of_openais_interface_are_sent_the_safety_identifier() -> None:
     assert PROFILES["flat"].headers(None, "u") == {}
     assert PROFILES["azure-voice-live"].headers("k", "u") == {"api-key": "k"}

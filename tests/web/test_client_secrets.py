@@ -153,6 +153,7 @@ async def test_a_body_that_nobody_would_read_is_refused(autojump_clock: MockCloc
         (token(plan="free"), {}, 403, "plan_required"),
         ("", {"ENABLE_VOICE_REALTIME": "false"}, 403, "feature_disabled"),
         ("", {"VOICE_ROLLOUT_PERCENT": "0"}, 403, "not_in_rollout"),
+        ("", {"VOICE_UPSTREAM": "flat"}, 403, "not_allowed"),
     ],
 )
 async def test_who_may_not_talk_gets_none_and_is_told_in_openais_words(

@@ -6,6 +6,7 @@ from `settings.service`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotations when the module loads
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from urllib.parse import urlsplit
@@ -31,7 +32,19 @@ say. Do not read them out and do not mention that you were given them.
 When neither the passages nor solid knowledge answer the question, say that you do not know."""
 
 OPENAI_HOST = "api.openai.com"
+STREAMING_TRANSCRIPTION_MODEL = "gpt-realtime-whisper"
 INSTRUCTIONS_CHARS_MAX = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarServer:
+    """The server of the sidecar. The upstream's key and headers go to no other host."""
+
+    url: str
+    profile: UpstreamProfile
+    key: str | None = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    model: str
 
 
 class Upstream(Group):
@@ -69,7 +82,7 @@ class Upstream(Group):
     )
     transcription_model: str = env(
         "OPENAI_TRANSCRIPTION_MODEL",
-        "gpt-realtime-whisper",
+        STREAMING_TRANSCRIPTION_MODEL,
         "must stream during speech for early retrieval; if refused, `gpt-transcribe` is tried once, health `degraded`; "
         "with Azure OpenAI the name of a deployment; other kinds of upstream have their own default",
         max_length=200,
@@ -92,6 +105,24 @@ class Upstream(Group):
         "auto",
         "a second upstream connection that only transcribes, for text during speech: `auto` if the conversation "
         "refuses `OPENAI_TRANSCRIPTION_MODEL` or uses one that does not stream, `on`, `off`",
+    )
+    sidecar_url: SocketUrl | None = env(
+        "VOICE_SIDECAR_URL",
+        None,
+        "another server for that second connection, of OpenAI's or Azure OpenAI's interface; needed where the upstream "
+        "gives no words during speech and has no sessions that only transcribe (`azure-voice-live`, `flat`)",
+    )
+    sidecar_key: SecretStr | None = env(
+        "VOICE_SIDECAR_API_KEY",
+        None,
+        "the key of `VOICE_SIDECAR_URL`; unset: `OPENAI_API_KEY` if it is on the upstream's host, else none",
+    )
+    sidecar_model: str | None = env(
+        "VOICE_SIDECAR_MODEL",
+        None,
+        "the transcription model of the second connection, with Azure OpenAI the name of a deployment; unset: "
+        f"`OPENAI_TRANSCRIPTION_MODEL`, with `VOICE_SIDECAR_URL` `{STREAMING_TRANSCRIPTION_MODEL}`",
+        max_length=200,
     )
 
     @property
@@ -117,6 +148,24 @@ class Upstream(Group):
     def headers(self) -> dict[str, str]:
         """Those of `VOICE_UPSTREAM_HEADERS`."""
         return headers_of(self.headers_given)
+
+    @property
+    def sidecar(self) -> SidecarServer | None:
+        """Where the sidecar transcribes; None: this upstream can have none."""
+        url = self.sidecar_url or self.url
+        profile = self.profile if self.sidecar_url is None else profile_for("auto", url)
+        if self.sidecar_transcription == "off" or not profile.transcribes_apart:
+            return None
+        is_here = urlsplit(url).netloc == urlsplit(self.url).netloc
+        given = self.sidecar_key.get_secret_value() if self.sidecar_key else None
+        model = self.transcription_model if self.sidecar_url is None else STREAMING_TRANSCRIPTION_MODEL
+        return SidecarServer(
+            url,
+            profile,
+            key=given or (self.key if is_here else None),
+            headers=self.headers if is_here else {},
+            model=self.sidecar_model or model,
+        )
 
     @property
     def is_configured(self) -> bool:

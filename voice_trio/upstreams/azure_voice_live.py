@@ -44,6 +44,7 @@ AZURE_VOICE_LIVE = UpstreamProfile(
     transcription_model="azure-speech",
     changes_speed=False,
     speaks_openai=False,
+    transcribes_speech=False,
     transcribes_apart=False,
     fallback_transcription_model="whisper-1",
     translator=VoiceLiveTranslator,

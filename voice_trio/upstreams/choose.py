@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from voice_trio.upstreams.azure import AZURE
 from voice_trio.upstreams.azure_voice_live import AZURE_VOICE_LIVE
 from voice_trio.upstreams.flat import FLAT
 from voice_trio.upstreams.openai import OPENAI
+from voice_trio.upstreams.profile import Authorization
 
 if TYPE_CHECKING:
     from voice_trio.upstreams.profile import UpstreamProfile
@@ -16,11 +18,16 @@ if TYPE_CHECKING:
 ProfileName: TypeAlias = Literal["auto", "openai", "azure", "azure-voice-live", "flat"]
 PROFILES: dict[str, UpstreamProfile] = {profile.name: profile for profile in (OPENAI, AZURE, AZURE_VOICE_LIVE, FLAT)}
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+_BASIC_HOSTS = ("api.inworld.ai",)
+"""OpenAI's interface, by their documents, under another scheme of authorization."""
 
 
 def profile_for(name: ProfileName, url: str) -> UpstreamProfile:
     """The profile of that name; for `auto` the one that the host and path of `url` point to, else OpenAI's."""
-    return PROFILES[_name_by_url(url) if name == "auto" else name]
+    profile = PROFILES[_name_by_url(url) if name == "auto" else name]
+    if profile is OPENAI and (urlsplit(url).hostname or "").lower() in _BASIC_HOSTS:
+        return replace(OPENAI, authorization=Authorization.BASIC)
+    return profile
 
 
 def _name_by_url(url: str) -> str:

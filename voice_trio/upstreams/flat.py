@@ -16,6 +16,7 @@ FLAT = UpstreamProfile(
     voice="",
     changes_speed=False,
     speaks_openai=False,
+    transcribes_speech=False,
     transcribes_apart=False,
     fallback_transcription_model=None,
     translator=FlatTranslator,

@@ -45,15 +45,15 @@ class Authorization(Enum):
 
     BEARER = "Authorization: Bearer KEY"
     API_KEY = "api-key: KEY, or Authorization: Bearer TOKEN for a token of Entra ID"
-    BASIC = "Authorization: Basic KEY"
+    BASIC = "Authorization: Basic KEY, or Bearer TOKEN for a JSON Web Token"
 
     def header(self, key: str) -> tuple[str, str]:
         """Name and value. A key of `BASIC` that is no base64 yet (it has a colon) is encoded."""
+        if self is Authorization.BEARER or _WEB_TOKEN.fullmatch(key):
+            return "Authorization", f"Bearer {key}"
         match self:
-            case Authorization.BEARER:
-                return "Authorization", f"Bearer {key}"
             case Authorization.API_KEY:
-                return ("Authorization", f"Bearer {key}") if _WEB_TOKEN.fullmatch(key) else ("api-key", key)
+                return "api-key", key
             case Authorization.BASIC:
                 return "Authorization", "Basic " + (base64.b64encode(key.encode()).decode() if ":" in key else key)
 
@@ -127,6 +127,8 @@ class UpstreamProfile:
     """The role of the item with the passages: one that the upstream obeys."""
     speaks_openai: bool = True
     """Whether a client of OpenAI's own protocol can be served: frames are passed on as they are."""
+    transcribes_speech: bool = True
+    """Whether words come during speech, with the right transcription model; else the sidecar is needed for them."""
     transcribes_apart: bool = True
     """Whether it has sessions that only transcribe (`?intent=transcription`), for the sidecar."""
     fallback_transcription_model: str | None = "gpt-transcribe"

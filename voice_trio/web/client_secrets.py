@@ -25,6 +25,7 @@ from voice_trio.protocols.openai_client import ClientSettings, refusal_json
 from voice_trio.protocols.realtime import sessions
 from voice_trio.protocols.realtime.client_events import UpdateSession, read_client_event
 from voice_trio.web.handshake import head_of_scope, read_handshake
+from voice_trio.web.realtime_endpoint import UPSTREAM_SPEAKS_ANOTHER
 from voice_trio.web.responses import cors_headers, json_response
 from voice_trio.web.session_config import realtime_config_for
 
@@ -89,6 +90,8 @@ class _ClientSecretRoutes:
         handshake = read_handshake(head_of_scope(cast("Scope", request.scope)), TrustedProxies.of(self._settings.web))
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
             return self._refuse(_ORIGIN_NOT_ALLOWED, handshake.address)
+        if not self._settings.upstream.profile.speaks_openai:
+            return self._refuse(UPSTREAM_SPEAKS_ANOTHER, handshake.address)
         user = await self._admission.authenticate(handshake.key, handshake.address)
         if isinstance(user, Refusal):
             return self._refuse(user, handshake.address)

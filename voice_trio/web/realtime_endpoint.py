@@ -28,6 +28,13 @@ def _request_refusal(code: str, message: str, status: int) -> Refusal:
     return Refusal(code, 1008, message, message, status, at_handshake=True)
 
 
+UPSTREAM_SPEAKS_ANOTHER = _request_refusal(
+    "not_allowed",
+    "OpenAI's protocol is not available here: this gateway's upstream speaks another one. Use /v1/ws/voice.",
+    403,
+)
+
+
 class RealtimeEndpoint(Endpoint):
     """Serves the WebSockets of OpenAI's clients."""
 
@@ -48,6 +55,8 @@ class RealtimeEndpoint(Endpoint):
         handshake = attempt.handshake
         if not origin_is_allowed(handshake.origin, self._settings.web.allowed_origins):
             return _request_refusal("not_allowed", "Pages of this origin may not connect.", 403), None
+        if not self._settings.upstream.profile.speaks_openai:
+            return UPSTREAM_SPEAKS_ANOTHER, None
         if unsupported := next((name for name in UNSUPPORTED_PARAMETERS if name in handshake.parameters), None):
             message = f"Parameter '{unsupported}' is not supported."
             return _request_refusal("invalid_value", message, 400), unsupported

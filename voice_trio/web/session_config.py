@@ -81,12 +81,11 @@ def passthrough_config_for(grant: SessionGrant, settings: Settings, model: str) 
 
 def sidecar_for(user: str, settings: Settings) -> SidecarPlan | None:
     """When and where the sidecar transcribes, or None if it is off; `user` is the hashed id."""
-    upstream = settings.upstream
-    profile = upstream.profile
-    if upstream.sidecar_transcription == "off" or not profile.transcribes_apart:
+    server = settings.upstream.sidecar
+    if server is None:
         return None
-    dial = make_sidecar_dial(upstream.url, upstream.key, user, profile=profile, headers=upstream.headers)
-    return SidecarPlan(dial, always=upstream.sidecar_transcription == "on")
+    dial = make_sidecar_dial(server.url, server.key, user, profile=server.profile, headers=server.headers)
+    return SidecarPlan(dial, always=settings.upstream.sidecar_transcription == "on")
 
 
 def dial_for(model: str, settings: Settings, user: str = "") -> UpstreamDial:
@@ -97,13 +96,14 @@ def dial_for(model: str, settings: Settings, user: str = "") -> UpstreamDial:
 
 def realtime_config_for(user: User, settings: Settings) -> RealtimeConfig:
     """The Realtime session settings of a user."""
-    voice = settings.voice
+    voice, sidecar = settings.voice, settings.upstream.sidecar
     return RealtimeConfig(
         model=settings.upstream.model,
         instructions=settings.instructions,
         voice=user.voice or voice.name,
         speed=voice.speed if user.voice_speed is None else user.voice_speed,
         transcription_model=settings.upstream.transcription_model,
+        sidecar_model=None if sidecar is None else sidecar.model,
         silence_ms=voice.vad_silence_ms,
         threshold=voice.vad_threshold,
         noise_reduction=None if voice.noise_reduction == "off" else voice.noise_reduction,

@@ -7,7 +7,7 @@ and fields: OpenAI's reference of Realtime client events (GA interface).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from voice_trio.conversation import commands
@@ -43,6 +43,8 @@ class RealtimeConfig:
     voice: str = "marin"
     speed: float = 1.0
     transcription_model: str = "gpt-realtime-whisper"
+    sidecar_model: str | None = None
+    """The transcription model of a session that only transcribes; None: the same."""
     language: str | None = None
     silence_ms: int = 500
     threshold: float = 0.5
@@ -95,6 +97,7 @@ def transcription_update(config: RealtimeConfig, event_id: str) -> str:
 
     Such a session has no model and no voice. Turns are ended by hand: models that stream refuse any turn detection.
     """
+    config = replace(config, transcription_model=config.sidecar_model or config.transcription_model)
     session = {"type": "transcription", "audio": {"input": _audio_input(config, None)}}
     return _encode({"type": "session.update", "event_id": event_id, "session": session})
 

@@ -28,6 +28,7 @@ from voice_trio.session.upstream.connect import UPDATE_ID, open_once, send_with_
 
 if TYPE_CHECKING:
     from voice_trio.net.link import Link
+    from voice_trio.session.config import SessionConfig
     from voice_trio.session.ports import ConnectedUpstream, Dial, SessionPort
 
 
@@ -59,7 +60,7 @@ class Sidecar:
         """Start if this upstream needs it; once running, it stays. Its sockets live in `sockets`."""
         if self._is_running:
             return
-        self._is_on = self._plan.always or _needs_sidecar(upstream, self._host.config.model.transcription_model)
+        self._is_on = self._plan.always or _needs_sidecar(upstream, self._host.config)
         if self._is_on:
             self._is_running = True
             self._utterances.transcribes_alone = upstream.updated.transcription_model is None
@@ -186,7 +187,11 @@ class Sidecar:
         self._lost.cancel(reason=reason)
 
 
-def _needs_sidecar(upstream: ConnectedUpstream, wanted: str) -> bool:
-    """Whether the upstream, as far as is known, gives no words during speech, and the `wanted` model would."""
-    gives_none = upstream.transcription_fallback or never_streams(upstream.updated.transcription_model or "")
-    return gives_none and not never_streams(wanted)
+def _needs_sidecar(upstream: ConnectedUpstream, config: SessionConfig) -> bool:
+    """Whether the upstream, as far as is known, gives no words during speech, and the sidecar's model would."""
+    gives_none = (
+        upstream.transcription_fallback
+        or not config.upstream.transcribes_speech
+        or never_streams(upstream.updated.transcription_model or "")
+    )
+    return gives_none and not never_streams(config.model.sidecar_model or config.model.transcription_model)

@@ -66,7 +66,8 @@ class CostEstimator:
         self._prices = prices
         self._expected_output = expected_output
         self._config = config
-        self._transcription_model = self._sidecar_model = config.transcription_model or ""
+        self._transcription_model = config.transcription_model
+        self._sidecar_model = config.sidecar_model or config.transcription_model
         self._input = InputEstimator(config.instructions)
 
     def model_of(self, kind: str) -> str:
