@@ -16,6 +16,7 @@ from voice_trio.conversation.retrieval.passage import Passage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from voice_trio.conversation.full_duplex.events import FullDuplexEvent
     from voice_trio.conversation.passthrough import requests
     from voice_trio.conversation.turn.record import TurnRecord
     from voice_trio.conversation.turn.snapshot import OpenTurn
@@ -85,7 +86,7 @@ class ConversationDriver(Generic[CoreT]):
     def wait(self, seconds: float) -> None:
         self.until(self.now + seconds)
 
-    def feed(self, event: events.Event | requests.Request) -> list[commands.Command]:
+    def feed(self, event: events.Event | FullDuplexEvent | requests.Request) -> list[commands.Command]:
         issued = self.conversation.handle(event, self.now)
         for command in issued:
             self.commands.append((self.now, command))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from voice_trio.conversation import events
+    from voice_trio.conversation.full_duplex.events import FullDuplexEvent
     from voice_trio.conversation.passthrough import requests
     from voice_trio.conversation.policy import Policy
 
@@ -32,7 +33,7 @@ class ManagedStory(Scene):
         self.lines: list[str] = []
         super().__init__(policy)
 
-    def feed(self, event: events.Event | requests.Request) -> list[commands.Command]:
+    def feed(self, event: events.Event | FullDuplexEvent | requests.Request) -> list[commands.Command]:
         issued = super().feed(event)
         _write_down(self, event, issued)
         return issued
@@ -45,7 +46,7 @@ class PassthroughStory(PassthroughScene):
         self.lines: list[str] = []
         super().__init__(policy)
 
-    def feed(self, event: events.Event | requests.Request) -> list[commands.Command]:
+    def feed(self, event: events.Event | FullDuplexEvent | requests.Request) -> list[commands.Command]:
         issued = super().feed(event)
         _write_down(self, event, issued)
         return issued
@@ -83,7 +84,7 @@ def _default(field: Any) -> object:
 
 def _write_down(
     story: ManagedStory | PassthroughStory,
-    event: events.Event | requests.Request,
+    event: events.Event | FullDuplexEvent | requests.Request,
     issued: list[commands.Command],
 ) -> None:
     conversation, now = story.conversation, story.now

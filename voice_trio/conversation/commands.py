@@ -8,10 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from voice_trio.conversation.full_duplex.commands import AppendThinking
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voice_trio.conversation.events import Event, UpstreamError, UpstreamEvent, Usage
+    from voice_trio.conversation.full_duplex.events import FullDuplexTimer
     from voice_trio.conversation.turn.record import Outcome, TurnRecord
 
 
@@ -130,6 +133,7 @@ UpstreamCommand: TypeAlias = (
     | TruncateItem
     | DeleteItem
     | ChangeSpeed
+    | AppendThinking
 )
 
 
@@ -280,7 +284,7 @@ class ScheduleEvent:
     """Feed `event` back at time `at`; with a `turn_id` only while that turn's scope is open."""
 
     at: float
-    event: Event
+    event: Event | FullDuplexTimer
     turn_id: int | None = None
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from voice_trio.conversation.commands import Command
     from voice_trio.conversation.events import Event, UpstreamEvent
+    from voice_trio.conversation.full_duplex.events import FullDuplexEvent
     from voice_trio.conversation.passthrough.requests import Request
     from voice_trio.conversation.session_events import ToClient
     from voice_trio.conversation.turn.snapshot import OpenTurn
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from voice_trio.session.summary import Summary
     from voice_trio.upstreams.profile import Translator
 
-    SessionInput: TypeAlias = Event | Request
+    SessionInput: TypeAlias = Event | Request | FullDuplexEvent
 
 Dial: TypeAlias = Callable[["trio.Nursery"], Awaitable["Link"]]
 """Opens a link whose background work lives in the nursery; raises `ModelUnavailable` or `ModelRefused`."""

@@ -17,7 +17,7 @@ from voice_trio.session.endings import Ending
 if TYPE_CHECKING:
     from voice_trio.knowledge.knowledge import Knowledge
     from voice_trio.session.clock import SessionClock
-    from voice_trio.session.ports import DecisionCore, SessionPort
+    from voice_trio.session.ports import DecisionCore, SessionInput, SessionPort
 
 UNKNOWN_FUNCTION = '{"error":"there is no function of that name"}'
 
@@ -65,7 +65,7 @@ class TurnTasks:
             scopes.add(scope)
             self._nursery.start_soon(run_in_scope, scope, scopes, task, name=f"turn {turn_id}")
 
-    def _feed(self, event: events.Event, turn_id: int | None) -> None:
+    def _feed(self, event: SessionInput, turn_id: int | None) -> None:
         """A time has come: that of a turn which may be over by now, or of the session."""
         if turn_id is None or turn_id in self._scopes:
             self._host.feed(event)

@@ -237,7 +237,7 @@ class Prefetch:
         if latest.terms and self._policy.passage_cache and self._may_ask_cache(latest):
             self._cache_grew = False
             yield self._start(self._local, latest, now, local=True)
-        query = self._query(whole=self._committed)
+        query = self._query(whole=self._committed or self._policy.whole_words)
         if query.terms and self._may_ask_store(query, now):
             yield self._start(self._remote, query, now, local=False)
 

@@ -75,7 +75,7 @@ class UserInput:
         turn.newest_item_id = item_id
         turn.state = TurnState.WAITING
         turn.stages.committed = now
-        self._start(turn, turn.prefetch.commit(turn.said, now))
+        self.start(turn, turn.prefetch.commit(turn.said, now))
         if self._policy.wait_seconds_max <= 0:
             self._settle(turn, now)
         else:
@@ -102,7 +102,7 @@ class UserInput:
         if turn.stages.first_word is None and text:
             turn.stages.first_word = now
         if turn.is_unasked:
-            self._start(turn, turn.prefetch.hear(turn.said, now))
+            self.start(turn, turn.prefetch.hear(turn.said, now))
 
     def transcription_failed(self, item_id: str) -> None:
         """No more words of the item come: there is nothing to wait for."""
@@ -113,7 +113,7 @@ class UserInput:
         """A search returned, or failed (`None`): too late for its turn, and no other turn may have it (I4)."""
         turn = self.turn
         if turn is not None and turn.is_unasked and turn.prefetch.finish(search_id, passages, now):
-            self._start(turn, turn.prefetch.resume(now))
+            self.start(turn, turn.prefetch.resume(now))
 
     def wait_over(self, turn_id: int, now: float) -> None:
         turn = self.turn
@@ -129,7 +129,8 @@ class UserInput:
         turn.state = TurnState.READY
         turn.stages.context_settled = now
 
-    def _start(self, turn: Turn, searches: list[Search]) -> None:
+    def start(self, turn: Turn, searches: list[Search]) -> None:
+        """Start searches that the turn's prefetch asks for."""
         for search in searches:
             self._search_id = turn.prefetch.next_id
             self._out.issued.append(commands.StartSearch(turn.id, search.id, search.query.text, search.local))

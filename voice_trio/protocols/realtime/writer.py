@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from voice_trio.conversation import commands
+from voice_trio.conversation.full_duplex.commands import AppendThinking
 from voice_trio.conversation.passthrough.responses import METADATA_PAIRS_MAX
 from voice_trio.protocols import json_text
 from voice_trio.protocols.realtime.sessions import PCM_24K
@@ -163,6 +164,8 @@ def _body(command: commands.UpstreamCommand) -> dict[str, Any]:
             return {"type": "conversation.item.truncate", **cut}
         case commands.DeleteItem(item_id=item_id):
             return {"type": "conversation.item.delete", "item_id": item_id}
+        case AppendThinking(event_id=event_id, content=content):  # the nearest that this wire has
+            return _create_item(_message(event_id, "system", content))
         case commands.ChangeSpeed(speed=speed):
             return {"type": "session.update", "session": {"type": "realtime", "audio": {"output": {"speed": speed}}}}
         case _:
