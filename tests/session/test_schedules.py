@@ -6,6 +6,8 @@ schedule comes back by itself. What a user does is drawn too, at times that ofte
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import trio
 import trio.testing
@@ -13,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.response_ends import check_I14_every_response_ends
-from tests.support.session_fixture import SessionFixture
+from tests.support.session_fixture import REALTIME_CONFIG, SessionFixture
 from tests.support.session_stories import (
     Story,
     check_I1_one_answer_at_a_time,
@@ -26,6 +28,7 @@ from voice_trio import limits
 from voice_trio.protocols.audio import audio_ms
 
 SECONDS = 30.0
+STREAMS = REALTIME_CONFIG.transcription_model
 WAIT_MS = 200
 
 
@@ -43,9 +46,37 @@ def test_the_invariants_hold_under_very_many_schedules(schedule: object, story: 
     trio.run(play, story, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-async def play(story: Story) -> None:
+WIRES = st.sampled_from(["azure", "flat", "azure-voice-live"])
+"""Of the upstreams whose gate is `create_response: false`."""
+
+
+@given(schedule=st.random_module(), story=stories, upstream=WIRES)
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_invariants_hold_on_every_wire(schedule: object, story: Story, upstream: str) -> None:
+    trio.run(play, story, upstream, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@given(schedule=st.random_module(), story=stories, upstream=WIRES)
+@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_invariants_hold_on_every_wire_under_very_many_schedules(
+    schedule: object, story: Story, upstream: str
+) -> None:
+    trio.run(play, story, upstream, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def play(story: Story, upstream: str = "openai") -> None:
     async with trio.open_nursery() as nursery:
-        session = SessionFixture(nursery, reports_flush=story.reports, duration_seconds=SECONDS, idle_seconds=1000.0)
+        model = replace(REALTIME_CONFIG, transcription_model="whisper-1" if upstream == "azure-voice-live" else STREAMS)
+        session = SessionFixture(
+            nursery,
+            upstream=upstream,
+            model=model,
+            reports_flush=story.reports,
+            duration_seconds=SECONDS,
+            idle_seconds=1000.0,
+        )
         await live(session, story)
         await session.client.is_closed()  # it has read what was written last
         check(session)

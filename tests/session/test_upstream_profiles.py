@@ -187,3 +187,20 @@ async def test_words_of_a_server_that_transcribes_late_are_searched_and_do_not_h
     assert round(asked.at - committed, 6) <= 0.2
     whole = await session.client.hears("conversation.item.input_audio_transcription.completed")
     assert whole.event["transcript"] == QUESTION
+
+
+async def test_a_chain_of_models_is_asked_once_it_has_the_words_and_the_context_stands_before(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    config = replace(REALTIME_CONFIG, transcription_model="whisper-1")
+    session = SessionFixture(nursery, upstream="flat", dialect="speaches", model=config)
+    session.knowledge.answer_after(0.1)
+    await session.ready()
+    await session.asks(QUESTION, completed_after=0.7)
+    stopped = session.now
+    asked = await session.model.hears("response.create")
+    assert round(asked.at - stopped, 6) == 0.8  # the transcript, then the search
+    answer = await session.client.hears("response.audio_transcript.done")
+    assert answer.event["transcript"] == "Thirty-three degrees in the first week."
+    assert "34 degrees" in contexts(session.model.items)[0]
+    assert session.told("error") == session.told()

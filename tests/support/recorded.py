@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings"
+"""Recorded traffic, beside the repository; it is read as data and never copied into it."""
+
 BEGINNING = ["response.output_item.added", "conversation.item.added", "response.content_part.added"]
 ENDING = [
     "response.output_audio.done",
@@ -12,3 +24,13 @@ ENDING = [
     "response.done",
     "rate_limits.updated",
 ]
+
+
+def recorded_frames(name: str) -> Iterator[dict[str, Any]]:
+    """The frames that a service sent in a recorded session, `name` being its file without the ending."""
+    path = RECORDINGS / f"{name}.yaml"
+    if not path.exists():
+        pytest.skip(f"NOT TESTED against recorded traffic: {path} is absent")
+    for each in yaml.safe_load(path.read_text())["interactions"]:
+        if each["kind"] == "message" and each["direction"] == "received":
+            yield each["data"]

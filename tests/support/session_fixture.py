@@ -47,7 +47,7 @@ SESSION_CONFIG = SessionConfig("sess_test", REALTIME_CONFIG, resume_token="resum
 class SessionFixture(Observer):
     """A session, its client, upstream and knowledge. Times are seconds since it began to connect.
 
-    `upstream` is the name of a profile: the session has it, and the scripted model speaks its dialect.
+    `upstream` is the name of a profile: the session has it, and the scripted model speaks its dialect, or `dialect`.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class SessionFixture(Observer):
         nursery: trio.Nursery,
         *,
         upstream: str = "openai",
+        dialect: str | None = None,
         reports_flush: bool = False,
         knows: Callable[[MemoryKnowledge], Knowledge] = lambda store: store,
         wrap: Callable[[Link], Link] = lambda link: link,
@@ -65,7 +66,7 @@ class SessionFixture(Observer):
         **config: Any,
     ) -> None:
         ours, theirs = memory_link_pair()
-        self.model = ScriptedModel(nursery, dialect=upstream)
+        self.model = ScriptedModel(nursery, dialect=dialect or upstream)
         self.client = FakeClient(theirs, reports_flush=reports_flush)
         self.knowledge = MemoryKnowledge(HANDBOOK)
         self.records: list[TurnRecord] = []

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from tests.support.recorded import recorded_frames
 from voice_trio.errors import InvalidEvent, LinkClosed
+from voice_trio.protocols.realtime import RealtimeConfig
 from voice_trio.testing.dialects import DIALECTS, DialectSession
 from voice_trio.testing.model import ScriptedModel
+from voice_trio.upstreams.choose import PROFILES
+from voice_trio.upstreams.profile import RealtimeTranslator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,3 +95,72 @@ async def test_a_model_of_openais_wire_has_one_log_of_each_side(
     await link.aclose()
     with pytest.raises(LinkClosed):
         await link.receive()
+
+
+# The dialects against recorded traffic: the same events in the same order, with the same fields.
+
+
+def outline(events: Iterable[dict[str, Any]]) -> list[str]:
+    """The types in order, each run of deltas once, without transcripts of the user: they come at any time."""
+    kinds = [
+        "deltas" if event["type"].endswith("delta") else event["type"]
+        for event in events
+        if "input_audio_transcription" not in event["type"]
+    ]
+    return [kind for place, kind in enumerate(kinds) if place == 0 or kinds[place - 1] != kind]
+
+
+def fields(events: Iterable[dict[str, Any]]) -> dict[str, set[str]]:
+    """The fields of each type of event, inner ones with their owner."""
+    found: dict[str, set[str]] = {}
+    for event in events:
+        names = found.setdefault(event["type"], set())
+        for name, value in event.items():
+            names.add(name)
+            if name in ("item", "part", "error") and isinstance(value, dict):
+                names |= {f"{name}.{inner}" for inner in value}
+    return found
+
+
+async def spoken_turn(nursery: trio.Nursery, dialect: str) -> list[dict[str, Any]]:
+    """What a scripted model of that dialect sends in a spoken turn that it answers by itself."""
+    model = ScriptedModel(nursery, dialect=dialect)
+    link = model.connect()
+    profile = PROFILES[dialect]
+    translator = (profile.translator or RealtimeTranslator)()
+    config = RealtimeConfig(model="m", instructions="", transcription_model="whisper-1")
+    model.ignore_create_response_false()
+    await link.send(translator.session_update(config, "e1"))
+    await model.says("session.updated")
+    nursery.start_soon(drain, link)
+    await model.hear_speech("My name is Charlie.")
+    await model.says("response.done")
+    await model.says("conversation.item.input_audio_transcription.completed")
+    await link.aclose()
+    return [entry.event for entry in model.wire_said]
+
+
+async def drain(link: Link) -> None:
+    with suppress(LinkClosed):
+        while True:
+            await link.receive()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "recording"),
+    [
+        ("azure", "azure/audio_in_server_vad_transcribes"),
+        ("azure-voice-live", "azure-voice-live/audio_in_server_vad_turn"),
+    ],
+)
+async def test_a_dialect_says_what_was_recorded(
+    autojump_clock: MockClock, nursery: trio.Nursery, dialect: str, recording: str
+) -> None:
+    recorded = list(recorded_frames(recording))
+    scripted = await spoken_turn(nursery, dialect)
+    assert outline(scripted) == outline(recorded)
+    theirs, ours = fields(recorded), fields(scripted)
+    differences = {kind: theirs[kind] ^ ours[kind] for kind in ours.keys() & theirs.keys()}
+    # What no reader needs: padding of deltas, an item's kind in words, an empty transcript of audio to come.
+    ignored = {"obfuscation", "item.object", "part.transcript"}
+    assert {kind: names - ignored for kind, names in differences.items() if names - ignored} == {}

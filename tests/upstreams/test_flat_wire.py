@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
+from tests.support.recorded import recorded_frames
 from voice_trio.conversation import commands, events
 from voice_trio.protocols.realtime import RealtimeConfig, SessionState
 from voice_trio.upstreams.azure_voice_live import VoiceLiveTranslator
@@ -18,18 +17,11 @@ from voice_trio.upstreams.flat_wire import FlatTranslator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings" / "azure-voice-live"
 CONFIG = RealtimeConfig(model="m", instructions="Be brief.", transcription_model="whisper-1", voice="")
 
 
 def recorded(name: str) -> Iterator[dict[str, Any]]:
-    """The frames that the service sent in a recorded session."""
-    path = RECORDINGS / f"{name}.yaml"
-    if not path.exists():
-        pytest.skip(f"NOT TESTED against recorded traffic: {path} is absent")
-    for each in yaml.safe_load(path.read_text())["interactions"]:
-        if each["kind"] == "message" and each["direction"] == "received":
-            yield each["data"]
+    return recorded_frames(f"azure-voice-live/{name}")
 
 
 def read(event: dict[str, Any]) -> events.UpstreamEvent | SessionState:
@@ -166,3 +158,59 @@ def test_commands_are_written_without_what_the_wire_has_not() -> None:
     (asked,) = write(commands.CreateUserItem("e3", "i", "Hello?"))
     assert json.loads(asked)["item"]["content"] == [{"type": "input_text", "text": "Hello?"}]
     assert list(write(commands.ChangeSpeed("e4", 1.2))) == []
+
+
+def heard_by(translator: FlatTranslator, *frames: tuple[str, str]) -> list[tuple[str, str]]:
+    """Kinds and items of the events of frames, given in the same way."""
+    found: list[tuple[str, str]] = []
+    for kind, item_id in frames:
+        event = {"type": kind, "item_id": item_id, "transcript": "x", "error": {"message": "Transcription failed"}}
+        found += [(type(each).__name__, getattr(each, "item_id", "")) for each in translator.read(json.dumps(event))]
+    return found
+
+
+STOPPED, COMMITTED = "input_audio_buffer.speech_stopped", "input_audio_buffer.committed"
+STARTED = "input_audio_buffer.speech_started"
+COMPLETED = "conversation.item.input_audio_transcription.completed"
+
+
+def chained() -> FlatTranslator:
+    """The translator of a server that transcribes, answers and reads aloud, one after the other."""
+    translator = FlatTranslator()
+    session = {"turn_detection": None, "speech_model": "kokoro"}
+    assert list(translator.read(json.dumps({"type": "session.created", "session": session})))
+    return translator
+
+
+def test_the_commit_of_a_server_that_answers_from_the_words_counts_from_the_transcript() -> None:
+    frames = ((STARTED, "a"), (STOPPED, "a"), (COMMITTED, "a"), ("conversation.item.created", ""), (COMPLETED, "a"))
+    assert heard_by(chained(), *frames) == [
+        ("SpeechStarted", "a"),
+        ("SpeechStopped", "a"),
+        ("OtherUpstreamEvent", ""),
+        ("SpeechCommitted", "a"),
+        ("TranscriptCompleted", "a"),
+    ]
+    assert heard_by(FlatTranslator(), *frames)[2] == ("SpeechCommitted", "a")
+
+
+@pytest.mark.parametrize(
+    ("frame", "event"), [((STARTED, "b"), ("SpeechStarted", "b")), (("error", ""), ("UpstreamError", ""))]
+)
+def test_a_commit_waits_neither_beyond_the_next_utterance_nor_beyond_an_error(
+    frame: tuple[str, str], event: tuple[str, str]
+) -> None:
+    assert heard_by(chained(), (COMMITTED, "a"), frame, (COMPLETED, "a")) == [
+        ("SpeechCommitted", "a"),
+        event,
+        ("TranscriptCompleted", "a"),
+    ]
+
+
+def test_another_items_transcript_ends_no_wait_and_another_commit_does() -> None:
+    assert heard_by(chained(), (COMMITTED, "a"), (COMPLETED, "z"), (COMMITTED, "b"), (COMPLETED, "b")) == [
+        ("TranscriptCompleted", "z"),
+        ("SpeechCommitted", "a"),
+        ("SpeechCommitted", "b"),
+        ("TranscriptCompleted", "b"),
+    ]

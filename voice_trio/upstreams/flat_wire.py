@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from voice_trio.conversation import commands
+from voice_trio.conversation import commands, events
 from voice_trio.protocols import json_text
 from voice_trio.protocols.realtime import SessionState, session_update, write_command
 from voice_trio.upstreams.profile import RealtimeTranslator
@@ -20,7 +20,6 @@ from voice_trio.upstreams.profile import RealtimeTranslator
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from voice_trio.conversation import events
     from voice_trio.protocols.realtime import RealtimeConfig
 
 # Inside a JSON text each quotation mark is escaped, so this finds the type of an event and nothing that a user said.
@@ -28,7 +27,14 @@ _OLD_NAME = re.compile(r'("type"\s*:\s*)"response\.(audio|audio_transcript|text)
 
 
 class FlatTranslator(RealtimeTranslator):
-    """Stateless: every frame is translated by itself. `_session` is the part that servers of this kind differ in."""
+    """Translates every frame by itself, but for the commits of servers that answer from the words.
+
+    `_session` is the part that servers of this kind differ in.
+    """
+
+    def __init__(self) -> None:
+        self._answers_from_words = False
+        self._committed: events.SpeechCommitted | None = None
 
     def session_update(self, config: RealtimeConfig, event_id: str) -> str:
         update = msgspec.json.decode(session_update(config, event_id))
@@ -36,7 +42,38 @@ class FlatTranslator(RealtimeTranslator):
 
     def read(self, frame: str) -> Iterable[events.UpstreamEvent | SessionState]:
         for event in super().read(_OLD_NAME.sub(r'\1"response.output_\2.\3"', frame, count=1)):
-            yield with_flat_fields(event) if isinstance(event, SessionState) else event
+            if isinstance(event, SessionState):
+                self._answers_from_words = '"speech_model":' in event.session_json
+                yield with_flat_fields(event)
+            elif self._answers_from_words:
+                yield from self._with_commit_at_the_words(event)
+            else:
+                yield event
+
+    # A server that names a `speech_model` (speaches) is a chain: it transcribes, a text model answers, a voice reads.
+    # The user's item is empty until the transcript is complete, and an earlier response answers without the question.
+    # By itself such a server responds to the transcript. So its commit counts from there: the 200 ms, the context and
+    # `response.create` follow.
+
+    def _with_commit_at_the_words(self, event: events.UpstreamEvent) -> Iterable[events.UpstreamEvent]:
+        """The event, and before it the commit that waited for it."""
+        held = self._committed
+        match event:
+            case events.SpeechCommitted():
+                self._committed = event
+                if held is not None:
+                    yield held
+                return
+            case events.TranscriptCompleted() | events.TranscriptFailed():
+                is_over = held is not None and held.item_id == event.item_id
+            case events.SpeechStarted() | events.UpstreamError():
+                is_over = True  # the next utterance; or the failure of a transcription, which speaches reports so
+            case _:
+                is_over = False
+        if held is not None and is_over:
+            self._committed = None
+            yield held
+        yield event
 
     def write(self, command: commands.UpstreamCommand) -> Iterable[str]:
         if isinstance(command, commands.ChangeSpeed):

@@ -1,4 +1,4 @@
-"""The wires that the scripted model speaks beside OpenAI's, one file each, by the name of their profile.
+"""The wires that the scripted model speaks beside OpenAI's, one file each, by the name of a profile or a server.
 
     ScriptedModel(nursery, dialect="flat")
 
@@ -12,6 +12,7 @@ from voice_trio.testing.dialects.azure import AzureSession
 from voice_trio.testing.dialects.azure_voice_live import VoiceLiveSession
 from voice_trio.testing.dialects.dialect import DialectSession
 from voice_trio.testing.dialects.flat import FlatSession
+from voice_trio.testing.dialects.speaches import SpeachesSession
 from voice_trio.testing.model_session import ModelSession
 
 DIALECTS: dict[str, type[ModelSession]] = {
@@ -19,6 +20,7 @@ DIALECTS: dict[str, type[ModelSession]] = {
     "azure": AzureSession,
     "azure-voice-live": VoiceLiveSession,
     "flat": FlatSession,
+    "speaches": SpeachesSession,
 }
 """What serves a connection of each dialect."""
 
