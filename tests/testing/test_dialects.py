@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from openai.types.beta.realtime import RealtimeServerEvent
+from pydantic import TypeAdapter
 
 from tests.support.recorded import recorded_frames
 from voice_trio.errors import InvalidEvent, LinkClosed
 from voice_trio.protocols.realtime import RealtimeConfig
 from voice_trio.testing.dialects import DIALECTS, DialectSession
 from voice_trio.testing.model import ScriptedModel
+from voice_trio.testing.script import Answer, Call
 from voice_trio.upstreams.choose import PROFILES
+from voice_trio.upstreams.flat_wire import FlatTranslator
 from voice_trio.upstreams.profile import RealtimeTranslator
 
 if TYPE_CHECKING:
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from voice_trio.net.link import Link
+
+
+BETA_EVENT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 
 
 class WhisperedSession(DialectSession):
@@ -164,3 +171,31 @@ async def test_a_dialect_says_what_was_recorded(
     # What no reader needs: padding of deltas, an item's kind in words, an empty transcript of audio to come.
     ignored = {"obfuscation", "item.object", "part.transcript"}
     assert {kind: names - ignored for kind, names in differences.items() if names - ignored} == {}
+
+
+async def test_openais_own_types_of_that_time_read_the_flat_dialect(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    model = ScriptedModel(nursery, dialect="flat")
+    link = model.connect()
+    nursery.start_soon(drain, link)
+    config = RealtimeConfig(model="m", instructions="", voice="")
+    await link.send(FlatTranslator().session_update(config, "e1"))
+    await model.says("session.updated")
+    model.answers_next(Answer(calls=(Call("weather", "{}"),)), Answer(audio_ms=9000, pace=1.0))
+    item_id = await model.hear_speech("how warm")
+    for _ in range(2):
+        await sends(link, {"type": "response.create"})
+        await model.says("response.output_audio.delta")
+        await model.says("response.output_item.done")
+    await sends(link, {"type": "response.cancel"})
+    await sends(link, {"type": "conversation.item.delete", "item_id": item_id})
+    await sends(link, {"type": "conversation.item.delete", "item_id": item_id})
+    await model.says("error")
+    await link.aclose()
+    for entry in model.wire_said:
+        if "session" in entry.event:
+            entry.event["session"]["model"] = "gpt-realtime"  # the types know models by name
+    kinds = {type(BETA_EVENT.validate_python(entry.event)).__name__ for entry in model.wire_said}
+    assert {"ResponseAudioDeltaEvent", "ConversationItemCreatedEvent", "ConversationItemDeletedEvent"} < kinds
+    assert len({entry.type for entry in model.wire_said}) == len(kinds) > 20

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from openai.types.beta.realtime import RealtimeClientEvent
+from pydantic import BaseModel, TypeAdapter
 
 from tests.support.recorded import recorded_frames
 from voice_trio.conversation import commands, events
@@ -214,3 +216,38 @@ def test_another_items_transcript_ends_no_wait_and_another_commit_does() -> None
         ("SpeechCommitted", "b"),
         ("TranscriptCompleted", "b"),
     ]
+
+
+# OpenAI's own types of that time read what is sent, and have each field of it.
+
+CLIENT_EVENT: TypeAdapter[BaseModel] = TypeAdapter(RealtimeClientEvent)
+TOOLS = [{"type": "function", "name": "weather", "description": "The weather.", "parameters": {"type": "object"}}]
+COMMANDS: list[commands.UpstreamCommand] = [
+    commands.CreateContextItem("e", "i", "before", "<context>"),
+    commands.CreateUserItem("e", "i", "Hello?"),
+    commands.CreateAssistantItem("e", "i", "Hello."),
+    commands.CreateInstructionItem("e", "i", "Go on."),
+    commands.CreateFunctionOutput("e", "call", "{}"),
+    commands.CreateResponse("e", {"vt": "1"}, tools_allowed=False),
+    commands.CancelResponse("e", "r"),
+    commands.TruncateItem("e", "i", 100),
+    commands.DeleteItem("e", "i"),
+]
+
+
+def unknown_fields(value: object, path: str = "") -> list[str]:
+    """The fields that OpenAI's types have not, in a value that they have read."""
+    if isinstance(value, list):
+        return [name for each in value for name in unknown_fields(each, path)]
+    if not isinstance(value, BaseModel):
+        return []
+    known = [name for field in type(value).model_fields for name in unknown_fields(getattr(value, field), path + field)]
+    return [path + name for name in value.model_extra or {}] + known
+
+
+def test_openais_own_types_of_that_time_read_each_command() -> None:
+    frames = [frame for command in COMMANDS for frame in FlatTranslator().write(command)]
+    frames += [FlatTranslator().append_audio("AAAA"), FlatTranslator().session_update(CONFIG, "e")]
+    frames.append(FlatTranslator().session_update(replace(CONFIG, tools=TOOLS, voice="alloy", language="de"), "e"))
+    assert len(frames) == len(COMMANDS) + 3
+    assert [name for frame in frames for name in unknown_fields(CLIENT_EVENT.validate_json(frame))] == []

@@ -3,7 +3,8 @@
 `ScriptedModel` is a Realtime server that follows a script (`answers_with`, `hear_speech`, `stall`, `drop` …) and
 otherwise keeps a real server's rules and order of events. `FakeClient` speaks the voice protocol. `memory_link_pair`
 joins two parties without a network, so that time can be virtual; `serve_scripted_model` serves a model on TCP, where
-time is real. A second connection with `?intent=transcription` meets the model's `transcriber`. `RuleBasedModel` needs
+time is real. A second connection with `?intent=transcription` meets the model's `transcriber`. With `dialect` the model
+speaks the wire of another kind of upstream (`azure`, `azure-voice-live`, `flat`, `speaches` …). `RuleBasedModel` needs
 no script: it detects speech by loudness and answers from the context in the conversation.
 
 A test of your own code, on virtual time and exact to the millisecond:
