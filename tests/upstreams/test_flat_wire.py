@@ -7,11 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openai.types.beta.realtime import RealtimeClientEvent
 from pydantic import BaseModel, TypeAdapter
 
 from tests.support.recorded import recorded_frames
 from voice_trio.conversation import commands, events
+from voice_trio.errors import BadMessage
 from voice_trio.protocols.realtime import RealtimeConfig, SessionState
 from voice_trio.upstreams.azure_voice_live import VoiceLiveTranslator
 from voice_trio.upstreams.flat_wire import FlatTranslator
@@ -251,3 +254,28 @@ def test_openais_own_types_of_that_time_read_each_command() -> None:
     frames.append(FlatTranslator().session_update(replace(CONFIG, tools=TOOLS, voice="alloy", language="de"), "e"))
     assert len(frames) == len(COMMANDS) + 3
     assert [name for frame in frames for name in unknown_fields(CLIENT_EVENT.validate_json(frame))] == []
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["type", "model", "name"]), inner),
+    max_leaves=5,
+)
+FIELDS = st.sampled_from(["turn_detection", "voice", "input_audio_transcription", "audio", "tools", "instructions"])
+
+
+@given(session=st.dictionaries(FIELDS, ANYTHING), kind=st.sampled_from(["session.created", "session.updated"]))
+@settings(max_examples=60, deadline=None)
+def test_odd_fields_of_a_session_are_no_crash(session: dict[str, Any], kind: str) -> None:
+    try:
+        found = list(FlatTranslator().read(json.dumps({"type": kind, "session": session})))
+    except BadMessage:
+        return
+    assert [type(each) for each in found] == [SessionState]
+
+
+@given(frame=st.text(max_size=40) | ANYTHING.filter(lambda value: not isinstance(value, dict)).map(json.dumps))
+@settings(max_examples=60, deadline=None)
+def test_what_is_no_event_is_a_bad_message(frame: str) -> None:
+    with pytest.raises(BadMessage):
+        list(FlatTranslator().read(frame))

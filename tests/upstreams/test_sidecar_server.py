@@ -60,3 +60,11 @@ def test_there_is_none_where_it_is_off_or_the_server_has_no_such_sessions(variab
     assert settings.upstream.sidecar is None
     assert sidecar_for("u", settings) is None
     assert realtime_config_for(User(id="u"), settings).sidecar_model is None
+
+
+def test_an_upstream_without_words_during_speech_is_a_warning_unless_a_sidecar_has_them() -> None:
+    (warning,) = load_settings({"OPENAI_REALTIME_URL": VOICE_LIVE_URL}).warnings
+    assert warning.startswith("Azure Voice Live gives no words during speech")
+    assert load_settings({"OPENAI_REALTIME_URL": VOICE_LIVE_URL, "VOICE_SIDECAR_URL": OPENAI_URL}).warnings == ()
+    assert load_settings({}).warnings == ()
+    assert load_settings({"VOICE_SIDECAR_TRANSCRIPTION": "off"}).warnings == ()

@@ -138,7 +138,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, /, **defaults: str) -
         faults += found
     instructions, found = _read_instructions(groups["voice"])
     secret = _signing_secret(groups["tokens"])
-    warnings = (*_warnings(given), *_key_set_warnings(groups["tokens"]))
+    warnings = (*_warnings(given), *_key_set_warnings(groups["tokens"]), *groups["upstream"].warnings)
     settings = Settings(**groups, instructions=instructions, signing_secret=secret, warnings=warnings)
     faults += found + _faults_between(settings, {fault.name for fault in faults})
     if faults:

@@ -168,6 +168,16 @@ class Upstream(Group):
         )
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """For the operator."""
+        if self.profile.transcribes_speech or self.sidecar is not None:
+            return ()
+        return (
+            f"{self.profile.title} gives no words during speech, so most spoken answers get no passages: set "
+            "VOICE_SIDECAR_URL, or raise RAG_WAIT_MS",
+        )
+
+    @property
     def is_configured(self) -> bool:
         """Whether sessions can be opened: some upstreams require a key, other servers may not."""
         is_openai = (urlsplit(self.url).hostname or "").lower() == OPENAI_HOST

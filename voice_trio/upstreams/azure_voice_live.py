@@ -1,7 +1,8 @@
 """Azure Voice Live: Microsoft's speech services around a model, on the flat wire with fields of its own.
 
 Sources: https://learn.microsoft.com/azure/ai-services/speech-service/voice-live-how-to, the reference beside it, and
-the service's definition (Azure/azure-rest-api-specs, `VoiceLive`), api-version 2026-07-15.
+the service's definition (Azure/azure-rest-api-specs, `VoiceLive`), api-version 2026-07-15. By that reference it begins
+to transcribe at the commit; by its SDK's samples it interrupts its response by itself.
 """
 
 from __future__ import annotations
