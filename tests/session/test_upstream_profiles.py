@@ -189,6 +189,21 @@ async def test_words_of_a_server_that_transcribes_late_are_searched_and_do_not_h
     assert whole.event["transcript"] == QUESTION
 
 
+async def test_words_that_a_chain_of_models_repeats_are_searched_during_speech(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    session = SessionFixture(nursery, upstream="flat", dialect="speaches")
+    session.knowledge.answer_after(0.447)
+    await session.ready()
+    await session.asks(QUESTION)
+    assert (await session.client.hears("context.injected")).event["outcome"] == "hidden"
+    await session.client.hears("response.done")
+    deltas = session.client.heard_of("conversation.item.input_audio_transcription.delta")
+    assert QUESTION.startswith("".join(entry.event["delta"] for entry in deltas).strip())
+    await trio.sleep(30)
+    assert session.records[0].said == QUESTION
+
+
 async def test_a_chain_of_models_is_asked_once_it_has_the_words_and_the_context_stands_before(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:

@@ -279,3 +279,12 @@ def test_odd_fields_of_a_session_are_no_crash(session: dict[str, Any], kind: str
 def test_what_is_no_event_is_a_bad_message(frame: str) -> None:
     with pytest.raises(BadMessage):
         list(FlatTranslator().read(frame))
+
+
+def test_a_transcript_that_is_repeated_becomes_words_that_are_added() -> None:
+    translator = FlatTranslator()
+    found: list[events.UpstreamEvent | SessionState] = []
+    for transcript in ("How", "How warm", "How warm must", None):
+        partial = {"type": "input_audio_buffer.partial_transcription", "item_id": "a", "transcript": transcript}
+        found += translator.read(json.dumps(partial))
+    assert found == [events.TranscriptDelta("a", " How"), events.TranscriptDelta("a", " warm")]

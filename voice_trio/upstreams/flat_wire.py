@@ -16,6 +16,7 @@ from voice_trio.conversation import commands, events
 from voice_trio.protocols import json_text
 from voice_trio.protocols.realtime import SessionState, session_update, write_command
 from voice_trio.upstreams.profile import RealtimeTranslator
+from voice_trio.upstreams.revised_transcript import RevisedTranscript
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # Inside a JSON text each quotation mark is escaped, so this finds the type of an event and nothing that a user said.
 _OLD_NAME = re.compile(r'("type"\s*:\s*)"response\.(audio|audio_transcript|text)\.(delta|done)"')
+
+_PARTIAL = "input_audio_buffer.partial_transcription"
 
 
 class FlatTranslator(RealtimeTranslator):
@@ -35,6 +38,7 @@ class FlatTranslator(RealtimeTranslator):
     def __init__(self) -> None:
         self._answers_from_words = False
         self._committed: events.SpeechCommitted | None = None
+        self._words = RevisedTranscript()
 
     def session_update(self, config: RealtimeConfig, event_id: str) -> str:
         update = msgspec.json.decode(session_update(config, event_id))
@@ -45,10 +49,19 @@ class FlatTranslator(RealtimeTranslator):
             if isinstance(event, SessionState):
                 self._answers_from_words = '"speech_model":' in event.session_json
                 yield with_flat_fields(event)
+            elif isinstance(event, events.OtherUpstreamEvent) and event.type == _PARTIAL:
+                yield from self._partial(event)
             elif self._answers_from_words:
                 yield from self._with_commit_at_the_words(event)
             else:
                 yield event
+
+    def _partial(self, event: events.OtherUpstreamEvent) -> Iterable[events.UpstreamEvent]:
+        """The new words of speaches' transcript of the speech so far, which it repeats each half second."""
+        fields = _object(msgspec.json.decode(event.wire))
+        item_id, transcript = _text(fields.get("item_id")), _text(fields.get("transcript"))
+        if item_id and transcript and (delta := self._words.revised(item_id, transcript)):
+            yield events.TranscriptDelta(item_id, delta)
 
     # A server that names a `speech_model` (speaches) is a chain: it transcribes, a text model answers, a voice reads.
     # The user's item is empty until the transcript is complete, and an earlier response answers without the question.

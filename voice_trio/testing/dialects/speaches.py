@@ -13,7 +13,11 @@ from voice_trio.testing.dialects.flat import FlatSession
 from voice_trio.testing.script import Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from voice_trio.net.link import Link
     from voice_trio.protocols.realtime_server.response import ServerResponse
+    from voice_trio.testing.model_session import ModelPort
 
 NOTHING_HEARD = Answer(text="I did not hear anything.")
 FIXED = ("input_audio_format", "output_audio_format")
@@ -22,8 +26,22 @@ FIXED = ("input_audio_format", "output_audio_format")
 class SpeachesSession(FlatSession):
     """A connection of such a server."""
 
+    def __init__(self, link: Link, model: ModelPort, number: int) -> None:
+        super().__init__(link, model, number)
+        self._partial: dict[str, str] = {}
+
     def flat_session(self, session: dict[str, Any]) -> dict[str, Any]:
         return super().flat_session(session) | {"speech_model": "speaches-ai/Kokoro-82M-v1.0-ONNX"}
+
+    def to_wire(self, event: dict[str, Any]) -> Iterable[dict[str, Any]]:
+        if event["type"] != "conversation.item.input_audio_transcription.delta":
+            yield from super().to_wire(event)
+            return
+        item_id = event["item_id"]
+        self._partial[item_id] = self._partial.get(item_id, "") + event["delta"]
+        if not any(item.id == item_id for item in self.items.order):  # not committed yet
+            partial = {"item_id": item_id, "transcript": self._partial[item_id].strip()}
+            yield {"type": "input_audio_buffer.partial_transcription", **partial}
 
     def nested_session(self, session: dict[str, Any]) -> dict[str, Any]:
         for name in FIXED:
