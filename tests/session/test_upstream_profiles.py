@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from tests.support.session_fixture import REALTIME_CONFIG, SessionFixture, contexts
+from voice_trio.conversation.turn.history import Said
 from voice_trio.session.endings import Ending
 from voice_trio.testing.script import Answer
 
@@ -132,6 +133,31 @@ async def test_a_lost_upstream_is_replaced_and_told_what_was_said(
     await session.client.type("light for layers")
     await session.client.hears("response.done")
     assert errors(session) == []
+
+
+@pytest.mark.parametrize("upstream", PROFILES)
+async def test_a_resumed_session_tells_its_history_and_runs_functions(
+    autojump_clock: MockClock, nursery: trio.Nursery, upstream: str
+) -> None:
+    history = (Said("u", "user", "Do ducks need water?"), Said("a", "assistant", "Yes, deep water."))
+    tools = ({"type": "function", "name": "weather", "parameters": {"type": "object"}},)
+    model = replace(VOICE_LIVE_CONFIG if upstream == "azure-voice-live" else REALTIME_CONFIG, tools=tools)
+    session = SessionFixture(nursery, upstream=upstream, model=model, history=history, tools={"weather": weather})
+    session.model.call_function("weather", '{"at": "noon"}')
+    await session.ready()
+    await session.client.type("how is the weather")
+    for _ in range(2):
+        await session.client.hears("response.done")
+    told = [item for item in session.model.items if item.get("role") != "system"]
+    assert [item["type"] for item in told] == ["message"] * 3 + ["function_call", "function_call_output", "message"]
+    assert [item["content"][0]["text"] for item in told[:3]] == [*(each.text for each in history), "how is the weather"]
+    assert told[4]["output"] == 'sun at {"at": "noon"}'
+    assert errors(session) == []
+
+
+async def weather(arguments: str) -> str:
+    await trio.lowlevel.checkpoint()
+    return f"sun at {arguments}"
 
 
 async def test_a_failed_and_an_incomplete_answer_are_errors_that_the_client_sees(
