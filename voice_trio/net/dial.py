@@ -11,7 +11,7 @@ import os
 import socket
 import ssl
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import h11
 import trio
@@ -49,6 +49,13 @@ class UpstreamDial:
         self._headers = dict(headers or {})
         self._keepalive = keepalive
         self._ssl_context = ssl_context
+
+    def fork_of(self, session_id: str) -> UpstreamDial:
+        """The dial of a session that goes on with the session `session_id`, which the upstream has kept."""
+        parts = urlsplit(self._url)
+        path = f"{parts.path.rstrip('/')}/{quote(session_id, safe='')}/fork"
+        url = parts._replace(path=path).geturl()
+        return UpstreamDial(url, self._headers, keepalive=self._keepalive, ssl_context=self._ssl_context)
 
     async def __call__(self, nursery: trio.Nursery) -> WebSocketLink:
         """Open a link that is kept alive, if need be in `nursery`; raises `ModelUnavailable` or `ModelRefused`.

@@ -62,6 +62,8 @@ class SessionConfig:
     resume_token: str = field(default="", repr=False)
     history: Sequence[Said] = ()
     """What was said before, in a session that is resumed."""
+    upstream_session_id: str = ""
+    """The upstream's own id of the session before, in a session that is resumed; empty if it keeps none."""
     id_prefix: str = "vt_"
     """Of all ids that the gateway gives to items and events; a resumed session must not give one twice."""
     duration_seconds: float = 600.0

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     import trio
 
     from voice_trio.conversation.commands import Command
-    from voice_trio.conversation.events import Event, UpstreamEvent
-    from voice_trio.conversation.full_duplex.events import FullDuplexEvent
+    from voice_trio.conversation.events import Event
+    from voice_trio.conversation.full_duplex.events import AnyUpstreamEvent, FullDuplexEvent
     from voice_trio.conversation.passthrough.requests import Request
     from voice_trio.conversation.session_events import ToClient
+    from voice_trio.conversation.turn.history import Said
     from voice_trio.conversation.turn.snapshot import OpenTurn
     from voice_trio.net.link import Link
     from voice_trio.protocols.realtime import SessionState
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
 
 Dial: TypeAlias = Callable[["trio.Nursery"], Awaitable["Link"]]
 """Opens a link whose background work lives in the nursery; raises `ModelUnavailable` or `ModelRefused`."""
+
+
+@runtime_checkable
+class ForkingDial(Protocol):
+    """A `Dial` that can also open a session that goes on with a kept one."""
+
+    async def __call__(self, nursery: trio.Nursery) -> Link: ...
+
+    def fork_of(self, session_id: str) -> Dial: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,11 @@ class DecisionCore(Protocol):
         """Since when nothing has been said by either side; `None` while something is. Changes with time alone."""
         ...
 
+    @property
+    def history(self) -> Iterable[Said]:
+        """What was said and heard in all turns that are over, as far as it is kept."""
+        ...
+
     def open_turns(self, now: float) -> tuple[OpenTurn, ...]:
         """The turns that are not reported yet, oldest first, in the words known so far; changes nothing."""
         ...
@@ -148,7 +163,7 @@ class SidecarPort(Protocol):
         """Sound (base64) has been appended for the upstream."""
         ...
 
-    def admits(self, event: UpstreamEvent) -> bool:
+    def admits(self, event: AnyUpstreamEvent) -> bool:
         """Whether the conversation may see the event: not a transcript of speech that the sidecar transcribes."""
         ...
 

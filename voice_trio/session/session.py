@@ -24,6 +24,7 @@ import trio
 
 from voice_trio import limits
 from voice_trio.conversation import commands, events, session_events
+from voice_trio.conversation.full_duplex.conversation import FullDuplexConversation
 from voice_trio.conversation.managed.conversation import ManagedConversation
 from voice_trio.conversation.passthrough import PassthroughConversation
 from voice_trio.session.client.realtime_client import RealtimeClientConnection
@@ -38,6 +39,7 @@ from voice_trio.session.telemetry.turn_reports import make_observers
 from voice_trio.session.upstream.breaker import UpstreamAccess, UpstreamBreaker
 from voice_trio.session.upstream.connection import UpstreamConnection
 from voice_trio.session.upstream.recovery import UpstreamRecovery
+from voice_trio.upstreams.profile import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,12 +95,14 @@ class Session:
             self,
             self._upstream,
             lambda event: self._client.send(event),
+            lambda: self._core.history,
         )
         self._core: DecisionCore
         self._client: ClientConnection
         now = trio.current_time()
         if config.passthrough is None:
-            self._core = ManagedConversation(config.policy, id_prefix=config.id_prefix, now=now, history=config.history)
+            leads = FullDuplexConversation if config.upstream.gate is Gate.NONE else ManagedConversation
+            self._core = leads(config.policy, id_prefix=config.id_prefix, now=now, history=config.history)
             self._client = VoiceClientConnection(client, self, self._upstream)
         else:
             self._core = PassthroughConversation(config.policy, id_prefix=config.id_prefix, now=now)

@@ -100,6 +100,12 @@ class Upstream(Group):
         ge=1,
         le=600,
     )
+    live_store: bool = env(
+        "VOICE_LIVE_STORE",
+        False,
+        "GPT-Live only: whether OpenAI stores each session, so that a lost connection goes on where it was; else the "
+        "next one is told what was said",
+    )
     sidecar_transcription: Annotated[Literal["auto", "on", "off"], any_case("auto", "on", "off")] = env(
         "VOICE_SIDECAR_TRANSCRIPTION",
         "auto",

@@ -9,14 +9,16 @@ from urllib.parse import urlsplit
 from voice_trio.upstreams.azure import AZURE
 from voice_trio.upstreams.azure_voice_live import AZURE_VOICE_LIVE
 from voice_trio.upstreams.flat import FLAT
+from voice_trio.upstreams.gpt_live import GPT_LIVE
 from voice_trio.upstreams.openai import OPENAI
 from voice_trio.upstreams.profile import Authorization
 
 if TYPE_CHECKING:
     from voice_trio.upstreams.profile import UpstreamProfile
 
-ProfileName: TypeAlias = Literal["auto", "openai", "azure", "azure-voice-live", "flat"]
-PROFILES: dict[str, UpstreamProfile] = {profile.name: profile for profile in (OPENAI, AZURE, AZURE_VOICE_LIVE, FLAT)}
+ProfileName: TypeAlias = Literal["auto", "openai", "azure", "azure-voice-live", "flat", "gpt-live"]
+_ALL = (OPENAI, AZURE, AZURE_VOICE_LIVE, FLAT, GPT_LIVE)
+PROFILES: dict[str, UpstreamProfile] = {profile.name: profile for profile in _ALL}
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _BASIC_HOSTS = ("api.inworld.ai",)
 """OpenAI's interface, by their documents, under another scheme of authorization."""
@@ -25,8 +27,11 @@ _BASIC_HOSTS = ("api.inworld.ai",)
 def profile_for(name: ProfileName, url: str) -> UpstreamProfile:
     """The profile of that name; for `auto` the one that the host and path of `url` point to, else OpenAI's."""
     profile = PROFILES[_name_by_url(url) if name == "auto" else name]
-    if profile is OPENAI and (urlsplit(url).hostname or "").lower() in _BASIC_HOSTS:
+    host = (urlsplit(url).hostname or "").lower()
+    if profile is OPENAI and host in _BASIC_HOSTS:
         return replace(OPENAI, authorization=Authorization.BASIC)
+    if profile is GPT_LIVE and host.endswith(_AZURE_HOSTS):
+        return replace(GPT_LIVE, authorization=Authorization.API_KEY, needs_key=True, path="/openai/v1/live/sessions")
     return profile
 
 
@@ -34,6 +39,8 @@ def _name_by_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.path.lower().startswith("/voice-live/"):
         return "azure-voice-live"
+    if parts.path.lower().endswith("/live/sessions"):
+        return "gpt-live"
     if (parts.hostname or "").lower().endswith(_AZURE_HOSTS):
         return "azure"
     return "openai"

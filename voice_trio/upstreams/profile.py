@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from voice_trio.conversation import commands, events
+    from voice_trio.conversation.full_duplex.events import AnyUpstreamEvent
     from voice_trio.protocols.realtime import RealtimeConfig, SessionState
 
 _WEB_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")  # a JSON Web Token; no resource key has a dot
@@ -65,7 +66,7 @@ class Translator(Protocol):
         """The first frame of ours: the upstream transcribes, and responds only as its profile's gate says."""
         ...
 
-    def read(self, frame: str) -> Iterable[events.UpstreamEvent | SessionState]:
+    def read(self, frame: str) -> Iterable[AnyUpstreamEvent | SessionState]:
         """The events of one frame, in order; none for one without meaning. Raises `BadMessage` for what is no event.
 
         `session.created` and `session.updated` come as `SessionState`, with what this upstream's own fields say.
@@ -141,6 +142,8 @@ class UpstreamProfile:
     """Where it listens, for a URL that names only the host."""
     parameters: tuple[tuple[str, str], ...] = ()
     """Of its URL, with their values where a URL lacks them."""
+    paths_replaced: tuple[str, ...] = ()
+    """Paths of other kinds of upstream at the same host, for a URL that was left as it was."""
     model_parameter: str | None = "model"
     """The parameter of the URL that names the model; None: the URL does not name it."""
 
@@ -163,7 +166,7 @@ class UpstreamProfile:
 
     def _completed(self, given: str) -> str:
         parts = urlsplit(given)
-        if self.path and parts.path in ("", "/"):
+        if self.path and parts.path in ("", "/", *self.paths_replaced):
             given = parts._replace(path=self.path).geturl()
         has = dict(parse_qsl(parts.query, keep_blank_values=True))
         lacks = {name: value for name, value in self.parameters if name not in has}

@@ -15,12 +15,16 @@ from voice_trio.session.sidecar.sidecar import SidecarPlan
 from voice_trio.session.telemetry.record_writer import history_of
 from voice_trio.state.session_record import SessionRecord
 from voice_trio.upstreams.dial import make_dial, make_sidecar_dial
+from voice_trio.upstreams.profile import Gate
 
 if TYPE_CHECKING:
     from voice_trio.admission.grant import SessionGrant
     from voice_trio.auth.tokens import User
     from voice_trio.net.dial import UpstreamDial
     from voice_trio.settings import Settings
+
+FULL_DUPLEX_WORDS = 3
+"""Words before the first search where nothing waits for it."""
 
 
 def record_for(grant: SessionGrant, settings: Settings) -> SessionRecord:
@@ -43,6 +47,7 @@ def session_config_for(grant: SessionGrant, settings: Settings) -> SessionConfig
     seconds_left = settings.limits.session_seconds if resumed is None else resumed.seconds_left
     model = realtime_config_for(user, settings)
     retrieval, limits = settings.retrieval, settings.limits
+    is_full_duplex = settings.upstream.profile.gate is Gate.NONE
     return SessionConfig(
         session_id=session_id,
         model=model,
@@ -60,7 +65,8 @@ def session_config_for(grant: SessionGrant, settings: Settings) -> SessionConfig
         search_seconds_max=retrieval.search_timeout_ms / 1000,
         policy=Policy(
             wait_seconds_max=retrieval.wait_ms / 1000,
-            prefetch_words_min=retrieval.min_words,
+            prefetch_words_min=min(retrieval.min_words, FULL_DUPLEX_WORDS) if is_full_duplex else retrieval.min_words,
+            whole_words=is_full_duplex,
             context_tokens_max=retrieval.context_tokens,
             speed=model.speed,
             passage_cache=settings.weaviate.url is not None,
@@ -109,4 +115,5 @@ def realtime_config_for(user: User, settings: Settings) -> RealtimeConfig:
         noise_reduction=None if voice.noise_reduction == "off" else voice.noise_reduction,
         reasoning_effort=voice.reasoning_effort,
         max_output_tokens=voice.max_output_tokens,
+        store=settings.upstream.live_store,
     )

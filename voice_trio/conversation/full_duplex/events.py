@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from voice_trio.conversation.events import FromUpstream
+from voice_trio.conversation.events import FromUpstream, UpstreamEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,13 @@ class DelegationCreated(FromUpstream):
     """The upstream asks the gateway for knowledge, and waits for an answer that names `delegation_id`."""
 
     delegation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUsageUpdated(FromUpstream):
+    """The upstream counts the time of its session: `seconds` since it began. For what bills it."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,5 +89,7 @@ class DelegationOverdue:
 
 
 FullDuplexTimer: TypeAlias = WordsPaused | LateWordsOver | AnswerQuiet | AnswerOverdue | DelegationOverdue
-FullDuplexInput: TypeAlias = UserWords | AssistantWords | OutputAudio | DelegationCreated
+FullDuplexInput: TypeAlias = UserWords | AssistantWords | OutputAudio | DelegationCreated | SessionUsageUpdated
 FullDuplexEvent: TypeAlias = FullDuplexInput | FullDuplexTimer
+AnyUpstreamEvent: TypeAlias = UpstreamEvent | FullDuplexInput
+"""Of whichever kind of upstream."""

@@ -26,7 +26,10 @@ from voice_trio.conversation.turn.snapshot import open_turns
 from voice_trio.conversation.turn.turn import TurnState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from voice_trio.conversation.policy import Policy
+    from voice_trio.conversation.turn.history import Said
     from voice_trio.conversation.turn.snapshot import OpenTurn
 
 ITEMS_REMEMBERED_MAX = 32  # words come late by seconds, not by minutes
@@ -150,6 +153,11 @@ class PassthroughConversation:
         # Without turn detection no event says when speech has ended: there each word counts by itself.
         is_speaking = self._user_input.is_listening and self._requests.turn_policy.detects_turns
         return None if is_speaking or self.is_answering(now) else self._flow.active_at
+
+    @property
+    def history(self) -> Iterable[Said]:
+        """Nothing: the client keeps what was said."""
+        return ()
 
     def open_turns(self, now: float) -> tuple[OpenTurn, ...]:
         """The turns that are not reported yet, oldest first, in the words known so far."""

@@ -19,6 +19,8 @@ from voice_trio.protocols.realtime.sessions import PCM_24K
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from voice_trio.conversation.turn.history import Said
+
 PREFIX_PADDING_MS = 300
 COMMIT_MS_MIN = 100.0
 """A commit by hand of less audio is refused (`input_audio_buffer_commit_empty`)."""
@@ -52,6 +54,12 @@ class RealtimeConfig:
     noise_reduction: str | None = "near_field"
     reasoning_effort: str | None = None
     tools: Sequence[Mapping[str, Any]] = ()
+    history: Sequence[Said] = ()
+    """What was said before, for an upstream that can be told only when its session begins."""
+    store: bool = False
+    """Whether the upstream keeps the session, so that another can go on with it; only some can."""
+    fork_of: str = ""
+    """The id of a kept session that this one goes on with; it knows what was said."""
     max_output_tokens: int = 4096
     """Of one response, 1–4096."""
 

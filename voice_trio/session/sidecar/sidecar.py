@@ -27,6 +27,7 @@ from voice_trio.session.sidecar.utterances import SidecarUtterances
 from voice_trio.session.upstream.connect import UPDATE_ID, open_once, send_with_timeout, wait_for_state, with_retries
 
 if TYPE_CHECKING:
+    from voice_trio.conversation.full_duplex.events import AnyUpstreamEvent
     from voice_trio.net.link import Link
     from voice_trio.session.config import SessionConfig
     from voice_trio.session.ports import ConnectedUpstream, Dial, SessionPort
@@ -85,7 +86,7 @@ class Sidecar:
             self._utterances.hear(audio, duration_ms)
             self._changed.set()
 
-    def admits(self, event: events.UpstreamEvent) -> bool:
+    def admits(self, event: AnyUpstreamEvent) -> bool:
         """Whether the conversation may see the event; see `SidecarUtterances`."""
         if not self._is_running:
             return True

@@ -20,6 +20,7 @@ from voice_trio.protocols.realtime.writer import COMMIT_MS_MIN, clear_audio, com
 from voice_trio.session.sidecar.transcript_source import ITEMS_REMEMBERED, TranscriptSource, TranscriptSources
 
 if TYPE_CHECKING:
+    from voice_trio.conversation.full_duplex.events import AnyUpstreamEvent
     from voice_trio.protocols.realtime import SessionState
 
 
@@ -96,7 +97,7 @@ class SidecarUtterances:
         while self._recent_ms > limits.SIDECAR_PREROLL_SECONDS_MAX * 1000:
             self._recent_ms -= self._recent.pop(0).duration_ms
 
-    def admits(self, event: events.UpstreamEvent) -> bool:
+    def admits(self, event: AnyUpstreamEvent) -> bool:
         """Note an event of the conversation's server; False for a delta of an item that the sidecar transcribes."""
         match event:
             case events.SpeechStarted(item_id=item_id, audio_start_ms=start_ms):

@@ -116,6 +116,8 @@ async def send_with_timeout(link: Link, frame: str) -> str | None:
 async def _handshake(link: Link, config: RealtimeConfig, profile: UpstreamProfile) -> ConnectedUpstream:
     translator = None if profile.translator is None else profile.translator()
     speaker = translator or RealtimeTranslator()
+    if profile.gate is Gate.NONE:
+        return await _start(link, config, speaker, translator)
     created = await wait_for_state(link, "session.created", speaker)
     await link.send(speaker.session_update(config, UPDATE_ID))
     accepted, fallback = config.transcription_model, False
@@ -135,6 +137,15 @@ async def _handshake(link: Link, config: RealtimeConfig, profile: UpstreamProfil
     if profile.gate.detects_here and updated.turn_detection is not None:
         raise ModelRefused("the server does not switch its turn detection off")
     return ConnectedUpstream(link, created, updated, accepted, fallback, translator)
+
+
+async def _start(
+    link: Link, config: RealtimeConfig, speaker: Translator, translator: Translator | None
+) -> ConnectedUpstream:
+    """A full-duplex session begins with our frame, and its settings cannot be changed."""
+    await link.send(speaker.session_update(config, UPDATE_ID))
+    started = await wait_for_state(link, "session.created", speaker)
+    return ConnectedUpstream(link, started, replace(started, type="session.updated"), "", False, translator)
 
 
 class _UpdateRefused(SettingsRefused):

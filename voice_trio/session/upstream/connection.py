@@ -19,6 +19,7 @@ from voice_trio.session.upstream.send_queue import UpstreamQueue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voice_trio.conversation.full_duplex.events import AnyUpstreamEvent
     from voice_trio.net.byte_budget import ByteAccount
     from voice_trio.net.link import Link
     from voice_trio.session.ports import ConnectedUpstream, SessionPort, SidecarPort
@@ -100,7 +101,7 @@ class UpstreamConnection:
         for event in found:
             self._on_event(event)
 
-    def _on_event(self, event: events.UpstreamEvent | SessionState) -> None:
+    def _on_event(self, event: AnyUpstreamEvent | SessionState) -> None:
         if isinstance(event, SessionState):
             if event.transcription_model is not None:
                 self._host.observe(TranscriptionModelChanged(event.transcription_model))

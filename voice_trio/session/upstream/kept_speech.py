@@ -12,7 +12,7 @@ from voice_trio.conversation import events
 from voice_trio.net.byte_budget import Place
 
 if TYPE_CHECKING:
-    from voice_trio.conversation.events import UpstreamEvent
+    from voice_trio.conversation.full_duplex.events import AnyUpstreamEvent
     from voice_trio.net.byte_budget import ByteAccount
 
 # Speech is announced some time after it began: the newest second is always kept, and heard again too. Once speech is
@@ -48,7 +48,7 @@ class KeptSpeech:
         """Whether a sentence is being said, as far as is known."""
         return now < self._open_until
 
-    def note(self, event: UpstreamEvent) -> None:
+    def note(self, event: AnyUpstreamEvent) -> None:
         """The upstream has announced, or committed, speech; other events change nothing."""
         if isinstance(event, events.SpeechStarted):
             self._open_until = math.inf

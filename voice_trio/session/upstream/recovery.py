@@ -8,6 +8,7 @@ items and responses, which a new upstream does not have: its session ends.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,16 @@ from voice_trio.conversation import events, session_events
 from voice_trio.errors import ModelUnavailable
 from voice_trio.session.config import RetryPolicy
 from voice_trio.session.endings import Ending
+from voice_trio.session.ports import ForkingDial
 from voice_trio.session.upstream.breaker import with_jitter
 from voice_trio.session.upstream.connect import connect_once, with_retries
+from voice_trio.upstreams.profile import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from voice_trio.conversation.session_events import ToClient
+    from voice_trio.conversation.turn.history import Said
     from voice_trio.session.ports import ConnectedUpstream, Dial, SessionPort
     from voice_trio.session.upstream.breaker import UpstreamAccess
     from voice_trio.session.upstream.connection import UpstreamConnection
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 class UpstreamRecovery:
     """The upstreams of one session, one after the other; never two attempts at once.
 
-    `send` writes an event to the client.
+    `send` writes an event to the client, `history` is what was said so far.
     """
 
     def __init__(
@@ -43,12 +47,15 @@ class UpstreamRecovery:
         host: SessionPort,
         connection: UpstreamConnection,
         send: Callable[[ToClient], None],
+        history: Callable[[], Iterable[Said]],
     ) -> None:
         self._dial = dial
         self._access = access
         self._host = host
         self._connection = connection
         self._send = send
+        self._history = history
+        self._fork_of = host.config.upstream_session_id
         self._losses: list[float] = []  # times, of the last minute
         self._failures = 0
         """Connections in a row that did not last."""
@@ -106,15 +113,27 @@ class UpstreamRecovery:
     async def _reach(
         self, sockets: trio.Nursery, retry: RetryPolicy, otherwise: Ending, *, waits: bool
     ) -> ConnectedUpstream | None:
-        config = self._host.config
-        seconds_max = retry.attempt_seconds_max
-        attempt = partial(connect_once, self._dial, sockets, config.model, seconds_max, config.upstream)
+        attempt = partial(self._connect_once, sockets, retry.attempt_seconds_max)
         try:
-            return await with_retries(partial(self._access.dial, attempt, waits=waits), retry)
+            upstream = await with_retries(partial(self._access.dial, attempt, waits=waits), retry)
+            self._fork_of = upstream.created.session_id
+            return upstream
         except ModelUnavailable as error:
             self._host.log.error("upstream_unavailable", reason=str(error))
             self._host.end(otherwise)
             return None
+
+    async def _connect_once(self, sockets: trio.Nursery, seconds_max: float) -> ConnectedUpstream:
+        """One attempt. An upstream that can be told only at its beginning goes on with the kept session, or is told."""
+        config = self._host.config
+        model, dial = config.model, self._dial
+        if config.upstream.gate is Gate.NONE:
+            fork_of, self._fork_of = self._fork_of if model.store else "", ""  # if that fails, the next one is told
+            if fork_of and isinstance(dial, ForkingDial):
+                model, dial = replace(model, fork_of=fork_of), dial.fork_of(fork_of)
+            else:
+                model = replace(model, history=tuple(self._history()))
+        return await connect_once(dial, sockets, model, seconds_max, config.upstream)
 
     def _note_loss(self, now: float) -> bool:
         """Count the loss; whether another upstream is worth a try. One that lasted says nothing against the next."""
