@@ -52,7 +52,16 @@ class ClientSessionUpdated:
     session: Mapping[str, Any] = field(repr=False)
 
 
-ObserverEvent: TypeAlias = FlushQueued | FlushSent | SidecarAudioSent | TranscriptionModelChanged | ClientSessionUpdated
+@dataclass(frozen=True, slots=True)
+class UpstreamSessionKept:
+    """An event for observers only: the upstream keeps this session, and another can go on with it."""
+
+    session_id: str
+
+
+ObserverEvent: TypeAlias = (
+    FlushQueued | FlushSent | SidecarAudioSent | TranscriptionModelChanged | ClientSessionUpdated | UpstreamSessionKept
+)
 
 
 class Observer:

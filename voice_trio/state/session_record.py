@@ -62,6 +62,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     cost_micro_usd: int = 0
     reserved_micro_usd: int = 0
     """What was expected to be billed beyond that for responses in progress; 0 once the session is over."""
+    upstream_session_id: str = ""
+    """The upstream's own id of the session, if it keeps it and another can go on with it."""
     end_reason: str | None = None
     """None while the session is open."""
     resumable: bool = True

@@ -56,6 +56,8 @@ class GptLiveTranslator:
             "delegation": {"type": "client"},
             "store": config.store,
         }
+        if config.safety_identifier:
+            session["safety_identifier"] = config.safety_identifier
         if config.history:
             session["input"] = _input(config.history)
         return json_text.encode({"type": "session.start", "event_id": event_id, "session": session})
@@ -189,7 +191,7 @@ def _closed(event: _Frame, wire: str) -> Iterable[AnyUpstreamEvent]:
 
 def _error(error: dict[str, Any], wire: str) -> events.UpstreamError:
     code = _text(error.get("code")) or _text(error.get("type")) or "unknown"  # the code may be null
-    event_id = _text(error.get("event_id")) or None
+    event_id = _text(error.get("client_event_id")) or None
     return events.UpstreamError(code, _text(error.get("message")), event_id, _text(error.get("param")), wire=wire)
 
 

@@ -58,6 +58,7 @@ def session_config_for(grant: SessionGrant, settings: Settings) -> SessionConfig
         cost_before_usd=0.0 if resumed is None else resumed.cost_micro_usd / 1e6,
         resume_token=ResumeTokens(settings.signing_secret).issue(user.id, session_id, seconds_left),
         history=() if resumed is None else history_of(resumed),
+        upstream_session_id="" if resumed is None else resumed.upstream_session_id,
         id_prefix="vt_" if resumed is None else f"vt_r{resumed.revision}_",
         duration_seconds=seconds_left,
         idle_seconds=limits.idle_seconds,
@@ -116,4 +117,5 @@ def realtime_config_for(user: User, settings: Settings) -> RealtimeConfig:
         reasoning_effort=voice.reasoning_effort,
         max_output_tokens=voice.max_output_tokens,
         store=settings.upstream.live_store,
+        safety_identifier=user_hash(user.id, settings.signing_secret),
     )

@@ -58,6 +58,8 @@ class RealtimeConfig:
     """What was said before, for an upstream that can be told only when its session begins."""
     store: bool = False
     """Whether the upstream keeps the session, so that another can go on with it; only some can."""
+    safety_identifier: str = ""
+    """The user's, hashed, for an upstream that takes it as a setting and not as a header."""
     fork_of: str = ""
     """The id of a kept session that this one goes on with; it knows what was said."""
     max_output_tokens: int = 4096

@@ -19,7 +19,7 @@ from voice_trio.conversation import commands, events
 from voice_trio.conversation.turn.history import History, Said
 from voice_trio.errors import StateUnavailable
 from voice_trio.session.endings import Ending
-from voice_trio.session.observers import Observer
+from voice_trio.session.observers import Observer, UpstreamSessionKept
 from voice_trio.session.spend.cost_meter import CostMeter
 from voice_trio.session.telemetry.finished_turns import FinishedTurns
 from voice_trio.state.session_record import OPEN, SessionRecord
@@ -57,6 +57,7 @@ class RecordWriter(Observer):
         events.TranscriptCompleted,
         events.ResponseDone,
         events.UpstreamLost,
+        UpstreamSessionKept,
     )
     command_types: ClassVar = (
         commands.BeginTurn,
@@ -105,6 +106,8 @@ class RecordWriter(Observer):
         """The conversation handles the event next; words and cost are read when the write begins."""
         if isinstance(event, events.TranscriptCompleted):
             self._turns.correct(event.item_id, event.transcript)
+        elif isinstance(event, UpstreamSessionKept):
+            self._record = msgspec.structs.replace(self._record, upstream_session_id=event.session_id)
         self._changed.set()
 
     def on_command(self, command: RecordedCommand, now: float) -> None:

@@ -12,7 +12,7 @@ from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
 from voice_trio.net.token_bucket import TokenBucket
 from voice_trio.protocols.audio import silence
 from voice_trio.protocols.realtime import SessionState, append_audio, read_event, write_command
-from voice_trio.session.observers import TranscriptionModelChanged
+from voice_trio.session.observers import TranscriptionModelChanged, UpstreamSessionKept
 from voice_trio.session.upstream.kept_speech import KeptSpeech
 from voice_trio.session.upstream.send_queue import UpstreamQueue
 
@@ -56,6 +56,8 @@ class UpstreamConnection:
         is_transcribed = upstream.updated.transcription_model is not None
         self._host.observe(TranscriptionModelChanged(upstream.transcription_model if is_transcribed else None))
         self._translator = upstream.translator
+        if self._host.config.model.store:
+            self._host.observe(UpstreamSessionKept(upstream.created.session_id))
         self._host.feed(events.UpstreamReady())
         self._link = upstream.link
         if self._kept is not None:
