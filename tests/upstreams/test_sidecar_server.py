@@ -11,7 +11,7 @@ from voice_trio.settings import load_settings
 from voice_trio.web.session_config import realtime_config_for, sidecar_for
 
 if TYPE_CHECKING:
-    from voice_trio.settings.conversation import SidecarServer
+    from voice_trio.settings.upstream import SidecarServer
 
 OPENAI_URL = "wss://api.openai.com/v1/realtime"
 VOICE_LIVE_URL = "wss://res.services.ai.azure.com/voice-live/realtime"

@@ -23,7 +23,6 @@ from voice_trio.settings.conversation import (
     INSTRUCTIONS_CHARS_MAX,
     Assistant,
     Retrieval,
-    Upstream,
     Weaviate,
 )
 from voice_trio.settings.price_table import read_price_table
@@ -39,6 +38,7 @@ from voice_trio.settings.reading import (
 )
 from voice_trio.settings.secret_strength import HMAC_KEY_BYTES_MIN, secret_fault
 from voice_trio.settings.service import CLIENT_SETTINGS, SAFE_CLIENT_SETTINGS, Limits, Observability, Shared, Web
+from voice_trio.settings.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

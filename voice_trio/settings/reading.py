@@ -1,7 +1,7 @@
 """Reads groups of settings from a mapping of names to texts, with one message for each fault.
 
-Knows how variables are read, validated, masked and displayed. `settings.access`, `settings.conversation` and
-`settings.service` define the variables.
+Knows how variables are read, validated, masked and displayed. `settings.access`, `settings.upstream`,
+`settings.conversation` and `settings.service` define the variables.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The variables of the service: limits, shared state, the HTTP side and observability.
 
 Knows neither how variables are read nor the rules between groups. docs/configuration.md is generated from this file,
-`settings.access` and `settings.conversation`.
+`settings.access`, `settings.upstream` and `settings.conversation`.
 """
 
 from __future__ import annotations
