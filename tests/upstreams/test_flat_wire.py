@@ -16,6 +16,7 @@ from tests.support.recorded import recorded_frames
 from voice_trio.conversation import commands, events
 from voice_trio.errors import BadMessage
 from voice_trio.protocols.realtime import RealtimeConfig, SessionState
+from voice_trio.protocols.voice.writer import visible_session
 from voice_trio.upstreams.azure_voice_live import VoiceLiveTranslator
 from voice_trio.upstreams.flat_wire import FlatTranslator
 
@@ -77,6 +78,16 @@ def test_the_recorded_session_says_what_it_will_do() -> None:
     assert created.transcription_model is None
     assert (updated.type, updated.transcription_model) == ("session.updated", "whisper-1")
     assert updated.interrupt_response is True
+
+
+def test_clients_are_told_of_the_session_as_openai_would() -> None:
+    states = [each for event in recorded("audio_in_server_vad_turn") if isinstance(each := read(event), SessionState)]
+    told = visible_session(states[-1].session_json)
+    assert told["audio"]["input"]["transcription"] == {"model": "whisper-1", "language": None}
+    assert told["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 500
+    assert told["audio"]["output"] == {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "alloy", "speed": 1.0}
+    assert (told["type"], told["output_modalities"], told["max_output_tokens"]) == ("realtime", ["audio"], "inf")
+    assert told["model"] == "gpt-realtime-global-standard"
 
 
 @pytest.mark.parametrize("detection", [None, "server_vad", {"type": None}, {}])
@@ -256,9 +267,10 @@ def test_openais_own_types_of_that_time_read_each_command() -> None:
     assert [name for frame in frames for name in unknown_fields(CLIENT_EVENT.validate_json(frame))] == []
 
 
+NAMES = ["type", "model", "name", "create_response", "interrupt_response"]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["type", "model", "name"]), inner),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(NAMES), inner),
     max_leaves=5,
 )
 FIELDS = st.sampled_from(["turn_detection", "voice", "input_audio_transcription", "audio", "tools", "instructions"])

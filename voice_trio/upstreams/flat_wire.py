@@ -7,7 +7,6 @@ and code (speaches, SGLang-omni, Qwen-Omni-Realtime).
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +14,7 @@ import msgspec
 from voice_trio.conversation import commands, events
 from voice_trio.protocols import json_text
 from voice_trio.protocols.realtime import SessionState, session_update, write_command
+from voice_trio.protocols.realtime.sessions import PCM_24K, read_session
 from voice_trio.upstreams.profile import RealtimeTranslator
 from voice_trio.upstreams.revised_transcript import RevisedTranscript
 
@@ -122,21 +122,44 @@ class FlatTranslator(RealtimeTranslator):
 
 
 def with_flat_fields(state: SessionState) -> SessionState:
-    """The state with what flat fields say, where the session has any; a field of another shape says nothing."""
+    """The state with what flat fields say, where the session has any; a field of another shape says nothing.
+
+    The session object becomes OpenAI's nested one, which is what clients read.
+    """
     session = msgspec.json.decode(state.session_json)
-    if "turn_detection" not in session:
-        return state
-    detection = _object(session["turn_detection"])
-    kind = detection.get("type")
-    voice = session.get("voice")
-    return replace(
-        state,
-        voice=voice if isinstance(voice, str) else _text(_object(voice).get("name")) or "",
-        turn_detection=_text(kind),
-        create_response=None if kind is None else detection.get("create_response") is not False,
-        interrupt_response=None if kind is None else detection.get("interrupt_response") is not False,
-        transcription_model=_text(_object(session.get("input_audio_transcription")).get("model")),
-    )
+    return read_session(state.type, _nested(session), state.wire) if "turn_detection" in session else state
+
+
+def _nested(session: dict[str, Any]) -> dict[str, Any]:
+    modalities, voice = session.get("modalities"), session.get("voice")
+    heard = {
+        "format": PCM_24K,
+        "noise_reduction": _object(session.get("input_audio_noise_reduction")) or None,
+        "transcription": _with_text(session.get("input_audio_transcription"), "model"),
+        "turn_detection": _detection(session["turn_detection"]),
+    }
+    spoken = {"format": PCM_24K, "voice": _text(voice) or _text(_object(voice).get("name")), "speed": 1.0}
+    same = ("id", "model", "instructions", "tools", "tool_choice", "expires_at")
+    return {
+        "type": "realtime",
+        "object": "realtime.session",
+        **{name: session.get(name) for name in same},
+        "output_modalities": ["text"] if modalities == ["text"] else ["audio"],
+        "max_output_tokens": session.get("max_response_output_tokens"),
+        "audio": {"input": heard, "output": spoken},
+    }
+
+
+def _detection(value: object) -> dict[str, Any] | None:
+    fields = _with_text(value, "type") or {}
+    switches = ("create_response", "interrupt_response")
+    return {name: each for name, each in fields.items() if name not in switches or isinstance(each, bool)} or None
+
+
+def _with_text(value: object, name: str) -> dict[str, Any] | None:
+    """An object that has a text of that name, else None."""
+    fields = _object(value)
+    return fields if _text(fields.get(name)) else None
 
 
 def _object(value: object) -> dict[str, Any]:
