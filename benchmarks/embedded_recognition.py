@@ -36,13 +36,13 @@ from rich.table import Table
 
 from benchmarks.recognition_scores import Search, errors_between, stems, weights_of
 from benchmarks.support import DATA, ROOT, memory_kib
-from voice_trio.embedded.engines import VoiceActivityStarted
-from voice_trio.embedded.speech.recognition.activity import VoiceActivity
 from voice_trio.embedded.speech.recognition.adaptation import prepare_model
 from voice_trio.embedded.speech.recognition.recognizer import RecognizerPool, open_recognizer
 from voice_trio.embedded.speech.recognition.wording import content_words, spoken_words
 from voice_trio.embedded.speech.synthesis.espeak import SpeakingStyle
 from voice_trio.embedded.speech.synthesis.voice import SynthesisVoice, pcm_of
+from voice_trio.speech.activity import VoiceActivity
+from voice_trio.speech.detector import VoiceActivityStarted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -54,6 +54,7 @@ PURPOSES = {
     "state": "limits, leases, records; memory or Redis",
     "settings": "environment variables, price table",
     "upstreams": "the kinds of upstream: URL, headers, gate, wire",
+    "speech": "where speech begins and ends",
     "net": "links, WebSockets, listeners, threads",
     "protocols": "frames to events, commands to frames; pure",
     "conversation": "every decision; pure",

@@ -24,6 +24,7 @@ FLOORS = {
     "conversation": 1,
     "protocols": 2,
     "net": 3,
+    "speech": 3,
     "upstreams": 4,
     "settings": 5,
     "state": 6,

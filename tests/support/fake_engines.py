@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from voice_trio.embedded.engines import Engines, SpeechChunk, VoiceActivityStarted, VoiceActivityStopped
+from voice_trio.embedded.engines import Engines, SpeechChunk
 from voice_trio.errors import ModelUnavailable
 from voice_trio.protocols.audio import BYTES_PER_MS
+from voice_trio.speech.detector import VoiceActivityStarted, VoiceActivityStopped
 from voice_trio.testing.sounds import tone_pcm
 
 if TYPE_CHECKING:

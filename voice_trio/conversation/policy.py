@@ -42,6 +42,7 @@ class Policy:
     searches_max: int = 8  # of one turn during speech
     searches_at_end_max: int = 2  # of one turn from its commit on
     passage_cache: bool = False  # passages that searches returned are cached, and can be searched within milliseconds
+    upstream_interrupts: bool = True  # the upstream cancels its response by itself when speech begins
     whole_words: bool = False  # deltas of transcripts are whole words: the last one can be searched for too
     context_tokens_max: int = 800
     speed: float = 1.0

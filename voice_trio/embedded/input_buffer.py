@@ -9,19 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
-from voice_trio.embedded.engines import VoiceActivityStarted
 from voice_trio.errors import InvalidEvent
 from voice_trio.protocols.audio import BYTES_PER_MS
 from voice_trio.protocols.realtime import input_events
+from voice_trio.speech.detector import VoiceActivityStarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from voice_trio.embedded.commands import OutputList
-    from voice_trio.embedded.engines import VoiceActivityDetector
     from voice_trio.embedded.utterances import Utterances
     from voice_trio.protocols.realtime.sessions import TurnDetection
     from voice_trio.protocols.realtime_server.session import ServerSession
+    from voice_trio.speech.detector import VoiceActivityDetector
 
 STRETCH_BYTES = 2000 * BYTES_PER_MS
 """How much is processed at once: an event may bring five minutes, which take a third of a second, and others wait."""

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from voice_trio.embedded.commands import Output
-    from voice_trio.embedded.engines import VoiceActivityDetector
     from voice_trio.protocols.realtime.items import Item
     from voice_trio.protocols.realtime_server.response import ServerResponse
+    from voice_trio.speech.detector import VoiceActivityDetector
 
 SESSION_SECONDS_MAX = 3600
 

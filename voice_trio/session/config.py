@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from voice_trio import limits
 from voice_trio.conversation.policy import Policy
 from voice_trio.settings import SAFE_CLIENT_SETTINGS
+from voice_trio.speech.choose import make_detector
 from voice_trio.upstreams.openai import OPENAI
 
 if TYPE_CHECKING:
     from voice_trio.conversation.turn.history import Said
     from voice_trio.protocols.realtime import RealtimeConfig
+    from voice_trio.speech.detector import VoiceActivityDetector
     from voice_trio.upstreams.profile import UpstreamProfile
 
 Tool: TypeAlias = Callable[[str], Awaitable[str]]
@@ -64,6 +66,8 @@ class SessionConfig:
     """What was said before, in a session that is resumed."""
     upstream_session_id: str = ""
     """The upstream's own id of the session before, in a session that is resumed; empty if it keeps none."""
+    new_detector: Callable[..., VoiceActivityDetector] = make_detector
+    """Makes what finds speech, where the upstream's own detection must be off; with the settings of `make_detector`."""
     id_prefix: str = "vt_"
     """Of all ids that the gateway gives to items and events; a resumed session must not give one twice."""
     duration_seconds: float = 600.0

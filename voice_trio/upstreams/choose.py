@@ -12,12 +12,13 @@ from voice_trio.upstreams.flat import FLAT
 from voice_trio.upstreams.gpt_live import GPT_LIVE
 from voice_trio.upstreams.openai import OPENAI
 from voice_trio.upstreams.profile import Authorization
+from voice_trio.upstreams.xai import XAI
 
 if TYPE_CHECKING:
     from voice_trio.upstreams.profile import UpstreamProfile
 
-ProfileName: TypeAlias = Literal["auto", "openai", "azure", "azure-voice-live", "flat", "gpt-live"]
-_ALL = (OPENAI, AZURE, AZURE_VOICE_LIVE, FLAT, GPT_LIVE)
+ProfileName: TypeAlias = Literal["auto", "openai", "azure", "azure-voice-live", "flat", "gpt-live", "xai"]
+_ALL = (OPENAI, AZURE, AZURE_VOICE_LIVE, FLAT, GPT_LIVE, XAI)
 PROFILES: dict[str, UpstreamProfile] = {profile.name: profile for profile in _ALL}
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _BASIC_HOSTS = ("api.inworld.ai",)
@@ -43,4 +44,6 @@ def _name_by_url(url: str) -> str:
         return "gpt-live"
     if (parts.hostname or "").lower().endswith(_AZURE_HOSTS):
         return "azure"
+    if (parts.hostname or "").lower() == "api.x.ai":
+        return "xai"
     return "openai"

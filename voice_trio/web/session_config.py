@@ -68,6 +68,7 @@ def session_config_for(grant: SessionGrant, settings: Settings) -> SessionConfig
             wait_seconds_max=retrieval.wait_ms / 1000,
             prefetch_words_min=min(retrieval.min_words, FULL_DUPLEX_WORDS) if is_full_duplex else retrieval.min_words,
             whole_words=is_full_duplex,
+            upstream_interrupts=settings.upstream.profile.interrupts,
             context_tokens_max=retrieval.context_tokens,
             speed=model.speed,
             passage_cache=settings.weaviate.url is not None,

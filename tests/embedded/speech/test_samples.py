@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from voice_trio.embedded.engines import VoiceActivityStarted, VoiceActivityStopped
-from voice_trio.embedded.speech.recognition.activity import VoiceActivity
 from voice_trio.embedded.speech.recognition.worker import Decoding
 from voice_trio.embedded.speech.synthesis.voice import question_pcm, write_question
+from voice_trio.speech.activity import VoiceActivity
+from voice_trio.speech.detector import VoiceActivityStarted, VoiceActivityStopped
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -202,8 +202,8 @@ class ManagedConversation:
         self._out.to_client(event)
         turn = self._flow.turn
         if turn is None or not self._user_input.is_listening:
-            # The server cancels its response by itself; a cancel of ours would come late and could hit the next one.
-            turn = self._flow.begin("barge-in", cancel=False)
+            # A server that cancels its response by itself needs no cancel of ours, which would come late.
+            turn = self._flow.begin("barge-in", cancel=not self._flow.policy.upstream_interrupts)
             turn.stages.speech_started = self._flow.now
             self._out.issued.append(commands.StartSilence())
         turn.texts.setdefault(event.item_id, "")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from voice_trio.embedded.engines import Engines, SpeechChunk
-from voice_trio.embedded.speech.recognition.activity import VoiceActivity
 from voice_trio.embedded.speech.recognition.adaptation import prepare_model
 from voice_trio.embedded.speech.recognition.learning import learn_words
 from voice_trio.embedded.speech.recognition.model import delete_other_models
@@ -18,6 +17,7 @@ from voice_trio.embedded.speech.recognition.recognizer import open_recognizer
 from voice_trio.embedded.speech.synthesis.voice import VOICES, SynthesisVoice
 from voice_trio.errors import ConfigurationError
 from voice_trio.net.threads import Bulkhead
+from voice_trio.speech.activity import VoiceActivity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 import trio
@@ -12,16 +13,19 @@ from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
 from voice_trio.net.token_bucket import TokenBucket
 from voice_trio.protocols.audio import silence
 from voice_trio.protocols.realtime import SessionState, append_audio, read_event, write_command
+from voice_trio.protocols.realtime.writer import PREFIX_PADDING_MS
 from voice_trio.session.observers import TranscriptionModelChanged, UpstreamSessionKept
 from voice_trio.session.upstream.kept_speech import KeptSpeech
 from voice_trio.session.upstream.send_queue import UpstreamQueue
+from voice_trio.session.upstream.speech_gate import SpeechGate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from voice_trio.conversation.full_duplex.events import AnyUpstreamEvent
     from voice_trio.net.byte_budget import ByteAccount
     from voice_trio.net.link import Link
+    from voice_trio.session.config import SessionConfig
     from voice_trio.session.ports import ConnectedUpstream, SessionPort, SidecarPort
     from voice_trio.upstreams.profile import Translator
 
@@ -45,6 +49,8 @@ class UpstreamConnection:
         self._kept = KeptSpeech() if host.config.passthrough is None else None  # else nothing takes a lost one's place
         self._link: Link | None = None
         self._translator: Translator | None = None
+        self._gate = _speech_gate(host.config)
+        self._early: deque[tuple[str, float]] = deque()  # sound that the gate has not heard, while there is no upstream
         self._skipped = 0  # messages since the last line of the log about them
         self._skip_log = TokenBucket(limits.SKIPPED_LOG_BURST, limits.SKIPPED_LOG_PER_SECOND, trio.current_time())
         self._lost = trio.CancelScope()
@@ -65,6 +71,10 @@ class UpstreamConnection:
         self._queue.open()
         if self._sidecar is not None:
             self._sidecar.follow(self._queue.audio_seconds * 1000)
+        if self._gate is not None:
+            self._announce(self._gate.begin_anew())
+            while self._early:
+                self._append(*self._early.popleft(), trio.current_time())
         async with trio.open_nursery() as nursery:
             self._lost = nursery.cancel_scope
             nursery.start_soon(self._listen, upstream.link)
@@ -108,7 +118,13 @@ class UpstreamConnection:
             if event.transcription_model is not None:
                 self._host.observe(TranscriptionModelChanged(event.transcription_model))
             self._describe(event)
-        elif self._sidecar is None or self._sidecar.admits(event):
+            return
+        if self._gate is not None:
+            passed = self._gate.read(event)
+            if passed is None:
+                return
+            event = passed
+        if self._sidecar is None or self._sidecar.admits(event):
             if self._kept is not None:
                 self._kept.note(event)
             self._host.feed(event)
@@ -128,12 +144,21 @@ class UpstreamConnection:
         put = self._queue.put_command
         if self._host.config.passthrough is not None and not _overtakes(command):
             put = self._queue.put_in_order
-        frames = (write_command(command),) if self._translator is None else self._translator.write(command)
         try:
-            for frame in frames:
-                put(frame)
+            if self._gate is not None:
+                for each in self._gate.write(command):
+                    self._put(each, put if _overtakes(each) else self._queue.put_in_order)
+            else:
+                self._put(command, put)
         except ModelUnavailable as error:
             self.lose(str(error))
+
+    def _put(self, command: commands.UpstreamCommand, put: Callable[[str], None]) -> None:
+        if self._translator is None:
+            put(write_command(command))
+            return
+        for frame in self._translator.write(command):
+            put(frame)
 
     def send_audio(self, audio: str, duration_ms: float, now: float) -> None:
         """Send sound of the client; `audio` is base64 that has been checked."""
@@ -198,6 +223,30 @@ class UpstreamConnection:
     def _append(self, audio: str, duration_ms: float, now: float) -> None:
         if self._sidecar is not None:
             self._sidecar.hear(audio, duration_ms)
+        if self._gate is None:
+            self._append_now(audio, duration_ms, now)
+            return
+        if not self._queue.is_open:
+            self._early.append((audio, duration_ms))
+            while sum(ms for _, ms in self._early) > limits.UPSTREAM_EARLY_SECONDS_MAX * 1000:
+                self._early.popleft()
+            return
+        heard = self._gate.hear(audio, duration_ms)
+        for piece, ms in heard.append:
+            self._append_now(piece, ms, now)
+        if heard.commit is not None:
+            self.send_command(heard.commit)
+        self._announce(heard.announce)
+
+    def _announce(self, found: Sequence[events.UpstreamEvent]) -> None:
+        """Speech that was detected here, in place of the upstream's own events."""
+        for event in found:
+            if self._sidecar is None or self._sidecar.admits(event):
+                if self._kept is not None:
+                    self._kept.note(event)
+                self._host.feed(event)
+
+    def _append_now(self, audio: str, duration_ms: float, now: float) -> None:
         frame = append_audio(audio) if self._translator is None else self._translator.append_audio(audio)
         if self._kept is not None and self._queue.is_open:
             self._kept.add(frame, duration_ms, now)
@@ -205,6 +254,17 @@ class UpstreamConnection:
             self._queue.put_audio(frame, duration_ms)
         except ModelUnavailable as error:
             self.lose(str(error))
+
+
+def _speech_gate(config: SessionConfig) -> SpeechGate | None:
+    """What detects speech in place of the upstream, if its own detection must be off."""
+    if not config.upstream.gate.detects_here:
+        return None
+    model = config.model
+    detector = config.new_detector(
+        threshold=model.threshold, prefix_padding_ms=PREFIX_PADDING_MS, silence_duration_ms=model.silence_ms
+    )
+    return SpeechGate(config.upstream.gate, detector, config.id_prefix)
 
 
 def _overtakes(command: commands.UpstreamCommand) -> bool:

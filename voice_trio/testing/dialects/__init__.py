@@ -13,6 +13,7 @@ from voice_trio.testing.dialects.azure_voice_live import VoiceLiveSession
 from voice_trio.testing.dialects.dialect import DialectSession
 from voice_trio.testing.dialects.flat import FlatSession
 from voice_trio.testing.dialects.speaches import SpeachesSession
+from voice_trio.testing.dialects.xai import XaiSession
 from voice_trio.testing.model_session import ModelSession
 
 DIALECTS: dict[str, type[ModelSession]] = {
@@ -21,6 +22,7 @@ DIALECTS: dict[str, type[ModelSession]] = {
     "azure-voice-live": VoiceLiveSession,
     "flat": FlatSession,
     "speaches": SpeachesSession,
+    "xai": XaiSession,
 }
 """What serves a connection of each dialect."""
 

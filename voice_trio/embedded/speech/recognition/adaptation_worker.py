@@ -20,8 +20,8 @@ from voice_trio.embedded.speech.recognition.adaptation import ReadingTask
 from voice_trio.embedded.speech.recognition.gaussians import DIMENSIONS, StockGaussians
 from voice_trio.embedded.speech.recognition.model import CEPSTRAL_MEAN
 from voice_trio.embedded.speech.recognition.pronunciation import dictionary_text, pronounce
-from voice_trio.embedded.speech.resampling import resample
 from voice_trio.embedded.speech.synthesis.voice import RATE, pcm_of
+from voice_trio.speech.resampling import resample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

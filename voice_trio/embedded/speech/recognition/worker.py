@@ -29,7 +29,7 @@ from voice_trio.embedded.speech.recognition.messages import (
     encode,
 )
 from voice_trio.embedded.speech.recognition.model import CEPSTRAL_MEAN, ListeningModel
-from voice_trio.embedded.speech.resampling import Resampler
+from voice_trio.speech.resampling import Resampler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

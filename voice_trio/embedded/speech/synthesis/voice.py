@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from voice_trio.embedded.engines import SpeechChunk
 from voice_trio.embedded.language import guess_language
-from voice_trio.embedded.speech.resampling import resample
 from voice_trio.embedded.speech.synthesis.espeak import ESPEAK_RATE, SpeakingStyle, Synthesised, load_espeak
 from voice_trio.errors import BadMessage
+from voice_trio.speech.resampling import resample
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -10,10 +10,10 @@ import pytest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-from voice_trio.embedded.engines import VoiceActivityStarted, VoiceActivityStopped
-from voice_trio.embedded.speech.recognition.activity import VoiceActivity
 from voice_trio.embedded.speech.synthesis.espeak import SpeakingStyle
 from voice_trio.embedded.speech.synthesis.voice import pcm_of
+from voice_trio.speech.activity import VoiceActivity
+from voice_trio.speech.detector import VoiceActivityStarted, VoiceActivityStopped
 
 QUESTION = "How warm should the brooder be in the first week?"
 MANNERS = (SpeakingStyle("en-us", 150), SpeakingStyle("en-us+f3", 140), SpeakingStyle("en", 160))

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 import webrtcvad
 
-from voice_trio.embedded.engines import VoiceActivityStarted, VoiceActivityStopped
-from voice_trio.embedded.speech.resampling import Resampler
+from voice_trio.speech.detector import VoiceActivityStarted, VoiceActivityStopped
+from voice_trio.speech.resampling import Resampler
 
 _RATE_IN, _RATE_VAD = 24_000, 16_000
 FRAME_MS: Final = 20
