@@ -120,8 +120,8 @@ async def attempt(link: ScriptedLink, *, dial_seconds: float = 0.0, shake_second
     ("frame", "reason", "dial_seconds", "shake_seconds", "result", "is_closed"),
     [
         ("hello", "", 1.0, 3.9, "hello", False),
-        ("hello", "", 5.1, 0.0, "ModelUnavailable: not ready after 5 s", False),
-        ("hello", "", 1.0, 4.1, "ModelUnavailable: not ready after 5 s", True),
+        ("hello", "", 5.1, 0.0, "ModelUnavailable: not ready after 5 s: waited for a connection", False),
+        ("hello", "", 1.0, 4.1, "ModelUnavailable: not ready after 5 s: waited for a connection", True),
         (None, "away", 0.0, 0.0, "ModelUnavailable: during the handshake: closed with 1006 away", True),
         (None, "x insufficient_quota", 0.0, 0.0, "ModelRefused: x insufficient_quota", True),
         ("refuse", "", 0.0, 0.0, "ModelRefused: no", True),

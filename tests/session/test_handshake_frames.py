@@ -92,7 +92,7 @@ async def test_a_refused_update_may_be_about_transcription(
 @pytest.mark.parametrize(
     ("closes", "raised", "text", "at"),
     [
-        (None, ModelUnavailable, "not ready after 2 s", 2.0),
+        (None, ModelUnavailable, "not ready after 2 s: waited for session.created", 2.0),
         (LinkClosed(1011, "away"), ModelUnavailable, "during the handshake: closed with 1011 away", 0.0),
         (LinkClosed(1008, "see invalid_api_key."), ModelRefused, "see invalid_api_key.", 0.0),
     ],

@@ -101,6 +101,14 @@ class ChangeSpeed:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeTranscription:
+    """Transcribe the user's speech with `model` from now on."""
+
+    event_id: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class CreateClientResponse:
     """A client's own `response.create`, or the one its session promises it: `body` as the client wrote it."""
 
@@ -133,6 +141,7 @@ UpstreamCommand: TypeAlias = (
     | TruncateItem
     | DeleteItem
     | ChangeSpeed
+    | ChangeTranscription
     | AppendThinking
 )
 

@@ -332,6 +332,13 @@ class UnsolicitedOverdue:
 
 
 @dataclass(frozen=True, slots=True)
+class CommitMissing:
+    """Speech of the item ended, and its commit should long have come: some servers send none."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class CommitOverdue:
     """The upstream should long have answered the client's own commit; commits are numbered."""
 
@@ -365,6 +372,7 @@ TimerEvent: TypeAlias = (
     | UnsolicitedOverdue
     | PlaybackCheck
     | SpeechOverdue
+    | CommitMissing
     | CommitOverdue
 )
 """What a `ScheduleEvent` asked for; it may come when it means nothing any more."""

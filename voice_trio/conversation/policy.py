@@ -10,6 +10,8 @@ RESPONSE_ATTEMPTS_MAX = 3  # of response.create in one turn, when a response unk
 PLAYBACK_CHECK_SECONDS_MIN = 0.02  # between two looks whether a response has been heard to its end
 STALE_CONTEXTS = 4  # full contexts that may stay in the conversation before a batch of them is deleted
 CONTINUATIONS_MAX = 2  # of one answer that breaks off with its upstream; after that the user is asked to ask again
+UNASKED_MAX = 3  # responses in one session that no one asked for: the server does not wait to be asked
+ANSWERS_UNASKED = "answers_unasked"
 TOOL_ROUNDS_MAX = 4  # after so many rounds of function calls in one turn, the model must answer in words
 
 # The upstream's error codes that decide something.
@@ -51,6 +53,7 @@ class Policy:
     silent_seconds: float = limits.RESPONSE_SILENT_SECONDS
     creation_seconds_max: float = limits.RESPONSE_CREATED_SECONDS_MAX
     stall_seconds_max: float = limits.RESPONSE_STALL_SECONDS_MAX
+    commit_seconds_max: float = limits.COMMIT_MISSING_SECONDS
     speech_again_seconds: float = 3.0  # after the upstream was lost in mid-speech: then the user is asked to repeat
     known_words_seconds: float = 1.0  # the same where words are known: the user has finished, the words are asked
     done_seconds_max: float = limits.RESPONSE_DONE_SECONDS_MAX

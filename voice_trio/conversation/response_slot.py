@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from voice_trio.conversation import commands, events
 from voice_trio.conversation.announced import AnnouncedResponses
+from voice_trio.conversation.policy import ANSWERS_UNASKED, UNASKED_MAX
 from voice_trio.conversation.response import CLIENT_CANCELLED, STALLED, UPSTREAM_LOST, Response, ResponseState
 from voice_trio.conversation.turn.playback import CLOCK_SLACK_SECONDS, Playback
 
@@ -62,6 +63,7 @@ class ResponseSlot(Generic[R]):
         self._unsolicited: set[str] = set()  # response ids: cancelled, not yet done
         self._given_up: set[str] = set()  # tags: never created in time
         self._blocked = False
+        self._unasked = 0
         self.open: R | None = None
         self.latest: R | None = None
         self.announced = AnnouncedResponses(out)
@@ -259,7 +261,14 @@ class ResponseSlot(Generic[R]):
         if tag in self._given_up:
             self._given_up.discard(tag)
         else:
+            self._unasked += 1
             self._out.warn("unasked_response", "the model answered unasked; cancelled")
+            if self._unasked == UNASKED_MAX:
+                notice = commands.ErrorNotice(
+                    "model_error", "The model answers without being asked: it cannot be used."
+                )
+                self._out.to_client(notice)
+                self._out.issued.append(commands.EndSession(ANSWERS_UNASKED))
         self._unsolicited.add(response_id)
         self.cancel(response_id)
         at = now + self._policy.done_seconds_max

@@ -34,6 +34,11 @@ def well_formed(frame: str | bytes) -> str:
     return _ESCAPE.sub(lambda escape: "\\ufffd" if escape["lone"] else escape[0], text) if "\\u" in text else text
 
 
+def as_text(frame: str | bytes) -> str:
+    """The text of a frame: some servers send their JSON in binary frames. What is no UTF-8 becomes U+FFFD."""
+    return frame if isinstance(frame, str) else bytes(frame).decode("utf-8", "replace")
+
+
 def decode(frame: str | bytes) -> Any:
     """The value of a JSON text; raises one of `UNREADABLE` for what is no JSON."""
     try:

@@ -170,3 +170,7 @@ class SidecarPort(Protocol):
     def upstream_lost(self) -> None:
         """No end of the current speech will be announced."""
         ...
+
+    def take_over(self) -> bool:
+        """Transcribe alone from the next speech on, because the upstream cannot; whether it does so anew."""
+        ...

@@ -152,7 +152,10 @@ class ModelSession:
 
     def emit(self, event: input_events.ServerEvent) -> None:
         """Queue an event; it is sent in its turn."""
-        if isinstance(event, input_events.SessionUpdated) and not self._model.behaviour.acknowledges_updates:
+        behaviour = self._model.behaviour
+        if isinstance(event, input_events.SessionUpdated) and not behaviour.acknowledges_updates:
+            return
+        if isinstance(event, input_events.BufferCommitted) and not behaviour.announces_commits:
             return
         frame = server_events.write_event(event, self.new_id("event"))
         self._model.spoke(frame, self.number)

@@ -74,6 +74,7 @@ class Behaviour:
     refused_transcription_models: set[str] = field(default_factory=set)
     honours_create_response: bool = True
     acknowledges_updates: bool = True
+    announces_commits: bool = True
     refusal: tuple[str, str] | None = None
     upgrade_refusal: tuple[int, str] | None = None
     interrupts_after: float = 0.0
@@ -147,6 +148,10 @@ class AnswerScript:
     def never_ready(self) -> None:
         """Never acknowledge a session.update."""
         self.behaviour.acknowledges_updates = False
+
+    def never_commits(self) -> None:
+        """Never announce a commit, nor the item that it makes, as some compatible servers do."""
+        self.behaviour.announces_commits = False
 
     def refuse_key(self) -> None:
         """Refuse coming connections after the upgrade, with `invalid_api_key`."""

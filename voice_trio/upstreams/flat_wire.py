@@ -91,6 +91,10 @@ class FlatTranslator(RealtimeTranslator):
     def write(self, command: commands.UpstreamCommand) -> Iterable[str]:
         if isinstance(command, commands.ChangeSpeed):
             return  # no server of this kind changes it
+        if isinstance(command, commands.ChangeTranscription):
+            session = {"input_audio_transcription": {"model": command.model}}
+            yield json_text.encode({"type": "session.update", "event_id": command.event_id, "session": session})
+            return
         event = msgspec.json.decode(write_command(command))
         match command:
             case commands.CreateResponse():

@@ -38,6 +38,7 @@ class ManagedConversation:
         self._out, self._user_input, self._responses = flow.out, flow.user_input, flow.responses
         self._playback, self._truncation = flow.responses.playback, flow.truncation
         self._failures = ManagedFailures(flow)
+        self._commits_never = False
         self._response_handlers = ManagedResponseHandlers(flow, self._failures)
 
     def handle(self, event: events.Event, now: float) -> list[commands.Command]:
@@ -188,9 +189,11 @@ class ManagedConversation:
             case events.UnsolicitedOverdue():
                 self._responses.unsolicited_overdue(event.response_id)
             case events.PlaybackCheck():
-                self._on_playback_check(event)
+                self._flow.on_playback_check(event)
             case events.SpeechOverdue():
                 self._failures.on_speech_overdue(event)
+            case events.CommitMissing():
+                self._on_commit_missing(event)
             case events.CommitOverdue():
                 pass  # only a client of OpenAI's protocol commits by itself
             case _:
@@ -212,18 +215,32 @@ class ManagedConversation:
         self._out.to_client(event)
         if self._flow.turn is not None and self._user_input.is_listening:
             self._flow.turn.stages.speech_stopped = self._flow.now
+            seconds = 0.0 if self._commits_never else self._flow.policy.commit_seconds_max
+            self._out.issued.append(
+                commands.ScheduleEvent(self._flow.now + seconds, events.CommitMissing(event.item_id))
+            )
 
     def _on_committed(self, event: events.SpeechCommitted) -> None:
         self._out.to_client(event)
         turn = self._flow.turn
         if turn is not None and event.item_id in turn.committed:
             return  # a repeated event
+        self._commits_never = False
         if turn is None or not self._user_input.is_listening:
             turn = self._flow.begin("committed", cancel=True)
         else:
             self._out.issued.append(commands.StopSilence())
         self._flow.active_at = self._flow.now
         self._user_input.commit(turn, event.item_id, self._flow.now)
+
+    def _on_commit_missing(self, event: events.CommitMissing) -> None:
+        """The end of speech counts as its commit (F24). An upstream that never commits is not waited for again."""
+        turn = self._flow.turn
+        if turn is None or not self._user_input.is_listening or event.item_id != next(reversed(turn.texts), None):
+            return  # it was committed, or the user has gone on
+        self._out.warn("commit_missing", "speech ended, and no commit followed")
+        self._on_committed(events.SpeechCommitted(event.item_id))
+        self._commits_never = True
 
     def _on_transcript_completed(self, event: events.TranscriptCompleted) -> None:
         self._out.to_client(event)
@@ -277,12 +294,3 @@ class ManagedConversation:
         if turn.stages.first_audio_in is None:
             turn.stages.first_audio_in = now
         self._out.issued.append(commands.SendToClient(event))
-
-    def _on_playback_check(self, event: events.PlaybackCheck) -> None:
-        turn = self._flow.turn
-        if turn is None or turn.id != event.turn_id or turn.state is not TurnState.ASKED:
-            return
-        if self._responses.open is not None:
-            return
-        if self._flow.is_heard(turn):
-            self._flow.finish(turn.status)

@@ -119,6 +119,13 @@ class ManagedTurnFlow(TurnFlow[ManagedResponses]):
         turn.attempts = 0
         turn.state = TurnState.READY
 
+    def on_playback_check(self, event: events.PlaybackCheck) -> None:
+        """By the clock the turn's response has been heard: the turn is over, unless more of it came."""
+        turn = self.turn
+        is_due = turn is not None and turn.id == event.turn_id and turn.state is TurnState.ASKED
+        if turn is not None and is_due and self.responses.open is None and self.is_heard(turn):
+            self.finish(turn.status)
+
     def finish(self, status: str, reason: str = "", *, interrupted: bool = False) -> None:
         """The turn is over; one whose response was interrupted is reported when its truncation is settled."""
         turn = self.user_input.turn

@@ -43,6 +43,7 @@ PassthroughTimer: TypeAlias = (
     | events.ResponseStalled
     | events.UnsolicitedOverdue
     | events.PlaybackCheck
+    | events.CommitMissing
     | events.CommitOverdue
 )
 PassthroughInput: TypeAlias = (
@@ -216,6 +217,8 @@ class PassthroughConversation:
                 self._responses.unsolicited_overdue(event.response_id)
             case events.PlaybackCheck():
                 self._on_playback_check(event)
+            case events.CommitMissing():
+                pass  # only the managed policy waits for one
             case events.CommitOverdue():
                 self._flow.commit_over(event.number)
             case _:

@@ -176,6 +176,9 @@ def _body(command: commands.UpstreamCommand) -> dict[str, Any]:
             return {"type": "conversation.item.delete", "item_id": item_id}
         case AppendThinking(event_id=event_id, content=content):  # the nearest that this wire has
             return _create_item(_message(event_id, "system", content))
+        case commands.ChangeTranscription(model=model):
+            heard = {"input": {"transcription": {"model": model}}}
+            return {"type": "session.update", "session": {"type": "realtime", "audio": heard}}
         case commands.ChangeSpeed(speed=speed):
             return {"type": "session.update", "session": {"type": "realtime", "audio": {"output": {"speed": speed}}}}
         case _:

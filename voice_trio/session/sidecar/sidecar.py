@@ -54,11 +54,13 @@ class Sidecar:
         self._lost = trio.CancelScope()
         self._changed = trio.Event()
         self._has_upstream = trio.Event()
+        self._nurseries: tuple[trio.Nursery, trio.Nursery] | None = None
 
     # The conversation's side
 
     def start_if_needed(self, upstream: ConnectedUpstream, nursery: trio.Nursery, sockets: trio.Nursery) -> None:
         """Start if this upstream needs it; once running, it stays. Its sockets live in `sockets`."""
+        self._nurseries = nursery, sockets
         if self._is_running:
             return
         self._is_on = self._plan.always or _needs_sidecar(upstream, self._host.config)
@@ -68,6 +70,17 @@ class Sidecar:
             nursery.start_soon(self._run, self._plan.dial, sockets)
         else:
             self._utterances.stop()
+
+    def take_over(self) -> bool:
+        """Transcribe alone from the next speech on, because the upstream cannot; whether it does so anew."""
+        if self._nurseries is None or self._utterances.transcribes_alone or (self._is_running and not self._is_on):
+            return False
+        self._utterances.transcribes_alone = True
+        if not self._is_running:
+            self._is_on = self._is_running = True
+            nursery, sockets = self._nurseries
+            nursery.start_soon(self._run, self._plan.dial, sockets)
+        return True
 
     def follow(self, queued_ms: float) -> None:
         """An upstream begins to hear, first the sound that waits for it."""
@@ -85,6 +98,8 @@ class Sidecar:
         if self._is_on:
             self._utterances.hear(audio, duration_ms)
             self._changed.set()
+        else:
+            self._utterances.pass_over(duration_ms)
 
     def admits(self, event: AnyUpstreamEvent) -> bool:
         """Whether the conversation may see the event; see `SidecarUtterances`."""
@@ -149,7 +164,7 @@ class Sidecar:
         while True:
             try:
                 frame = await link.receive()
-                event = read_event(frame) if isinstance(frame, str) else None
+                event = read_event(frame)
             except LinkClosed as closed:
                 self._lose(str(closed))
                 return

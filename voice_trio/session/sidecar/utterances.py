@@ -97,8 +97,12 @@ class SidecarUtterances:
         while self._recent_ms > limits.SIDECAR_PREROLL_SECONDS_MAX * 1000:
             self._recent_ms -= self._recent.pop(0).duration_ms
 
+    def pass_over(self, duration_ms: float) -> None:
+        """Sound that the conversation's server is sent, and that the sidecar is not needed for."""
+        self._position_ms += duration_ms
+
     def admits(self, event: AnyUpstreamEvent) -> bool:
-        """Note an event of the conversation's server; False for a delta of an item that the sidecar transcribes."""
+        """Note an event of the conversation's server; False for words of an item that the sidecar transcribes."""
         match event:
             case events.SpeechStarted(item_id=item_id, audio_start_ms=start_ms):
                 self._begin(item_id, start_ms)
@@ -111,6 +115,8 @@ class SidecarUtterances:
                 return self._item_sources.admits_delta(item_id, TranscriptSource.CONVERSATION)
             case events.TranscriptCompleted(item_id=item_id):
                 self._item_sources.finish(item_id)
+            case events.TranscriptFailed():
+                return not self.transcribes_alone
             case _:
                 pass
         return True

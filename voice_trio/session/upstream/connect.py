@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
 import structlog
 import trio
 
@@ -13,6 +15,7 @@ from voice_trio import limits
 from voice_trio.conversation.events import UpstreamError
 from voice_trio.conversation.policy import FATAL_CODES
 from voice_trio.errors import BadMessage, LinkClosed, ModelRefused, ModelUnavailable, SettingsRefused
+from voice_trio.protocols.json_text import as_text
 from voice_trio.protocols.realtime import SessionState
 from voice_trio.session.ports import ConnectedUpstream
 from voice_trio.session.upstream.breaker import with_jitter
@@ -29,9 +32,13 @@ if TYPE_CHECKING:
     from voice_trio.upstreams.profile import Translator, UpstreamProfile
 
 log = structlog.get_logger(__name__)
+_waits_for: ContextVar[str] = ContextVar("waits_for", default="")
+"""What this task waits for in a handshake, for the reason that it took too long."""
 T = TypeVar("T")
 
 UPDATE_ID = "vt_session"
+FLAT_FIELDS = frozenset({"modalities", "turn_detection", "input_audio_format", "input_audio_transcription"})
+"""Of a session object as it was before GA, at its top."""
 
 
 async def connect(
@@ -70,13 +77,14 @@ async def open_once(
 ) -> T:
     """The result of `handshake` with a new link, both within `seconds_max`; else the link is closed."""
     link: Link | None = None
+    _waits_for.set("a connection")
     failure: ModelUnavailable
     try:
         with trio.fail_after(seconds_max):
             link = await dial(nursery)
             return await handshake(link)
     except trio.TooSlowError:
-        failure = ModelUnavailable(f"not ready after {seconds_max:g} s")
+        failure = ModelUnavailable(f"not ready after {seconds_max:g} s: waited for {_waits_for.get()}")
     except LinkClosed as closed:
         failure = _error_of(closed)
     except ModelUnavailable as error:
@@ -133,10 +141,20 @@ async def _handshake(link: Link, config: RealtimeConfig, profile: UpstreamProfil
         updated = await wait_for_state(link, "session.updated", speaker)
     if profile.gate is Gate.HELD and updated.create_response is not False:
         # It would respond by itself, without context, and race our response.create.
-        raise ModelRefused("the server does not honour create_response: false")
+        raise ModelRefused(f"the server does not honour create_response: false ({_what_it_shows(updated)})")
     if profile.gate.detects_here and updated.turn_detection is not None:
         raise ModelRefused("the server does not switch its turn detection off")
     return ConnectedUpstream(link, created, updated, accepted, fallback, translator)
+
+
+def _what_it_shows(updated: SessionState) -> str:
+    """What a session has in place of the setting that holds its responses back."""
+    if updated.turn_detection is None:
+        session = msgspec.json.decode(updated.session_json)
+        if isinstance(session, dict) and session.keys() & FLAT_FIELDS:
+            return "its session has the flat shape of the interface before GA: try VOICE_UPSTREAM=flat"
+        return "its session shows no turn detection"
+    return f"with {updated.turn_detection} its session shows no create_response: false, so it responds by itself"
 
 
 async def _start(
@@ -164,13 +182,14 @@ async def wait_for_state(link: Link, kind: str, translator: Translator | None = 
     Before it waits for `session.updated`, the caller sends a `session.update` with the id `UPDATE_ID`.
     """
     translator = translator or RealtimeTranslator()
+    _waits_for.set(kind)
     while True:
         frame = await link.receive()
-        if isinstance(frame, bytes):
-            continue
         try:
-            found = translator.read(frame)
+            found = list(translator.read(as_text(frame)))
         except BadMessage as error:
+            if isinstance(frame, bytes):
+                continue  # a binary frame may be anything
             raise ModelUnavailable("the server does not speak the Realtime protocol") from error
         for event in found:
             if isinstance(event, SessionState) and event.type == kind:

@@ -12,12 +12,14 @@ from voice_trio.conversation import commands, events
 from voice_trio.errors import BadMessage, LinkClosed, ModelUnavailable
 from voice_trio.net.token_bucket import TokenBucket
 from voice_trio.protocols.audio import silence
+from voice_trio.protocols.json_text import as_text
 from voice_trio.protocols.realtime import SessionState, append_audio, read_event, write_command
 from voice_trio.protocols.realtime.writer import PREFIX_PADDING_MS
 from voice_trio.session.observers import TranscriptionModelChanged, UpstreamSessionKept
 from voice_trio.session.upstream.kept_speech import KeptSpeech
 from voice_trio.session.upstream.send_queue import UpstreamQueue
 from voice_trio.session.upstream.speech_gate import SpeechGate
+from voice_trio.session.upstream.transcription import TRANSCRIPTIONS, TranscriptionWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +52,7 @@ class UpstreamConnection:
         self._link: Link | None = None
         self._translator: Translator | None = None
         self._gate = _speech_gate(host.config)
+        self._transcription = TranscriptionWatch(host, sidecar)
         self._early: deque[tuple[str, float]] = deque()  # sound that the gate has not heard, while there is no upstream
         self._skipped = 0  # messages since the last line of the log about them
         self._skip_log = TokenBucket(limits.SKIPPED_LOG_BURST, limits.SKIPPED_LOG_PER_SECOND, trio.current_time())
@@ -62,6 +65,7 @@ class UpstreamConnection:
         is_transcribed = upstream.updated.transcription_model is not None
         self._host.observe(TranscriptionModelChanged(upstream.transcription_model if is_transcribed else None))
         self._translator = upstream.translator
+        self._transcription.follow(upstream)
         if self._host.config.model.store:
             self._host.observe(UpstreamSessionKept(upstream.created.session_id))
         self._host.feed(events.UpstreamReady())
@@ -100,13 +104,11 @@ class UpstreamConnection:
 
     def _handle(self, frame: str | bytes) -> None:
         """Feed the event of a frame. (A method of its own, so that no frame stays in memory until the next one.)"""
-        if not isinstance(frame, str):
-            return
         try:
             if self._translator is None:
                 self._on_event(read_event(frame))
                 return
-            found = self._translator.read(frame)
+            found = list(self._translator.read(as_text(frame)))
         except BadMessage as error:
             self._skip(str(error))
             return
@@ -124,6 +126,8 @@ class UpstreamConnection:
             if passed is None:
                 return
             event = passed
+        if type(event) in TRANSCRIPTIONS:
+            self._transcription.note(event)
         if self._sidecar is None or self._sidecar.admits(event):
             if self._kept is not None:
                 self._kept.note(event)
