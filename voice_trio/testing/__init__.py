@@ -5,7 +5,8 @@ otherwise keeps a real server's rules and order of events. `FakeClient` speaks t
 joins two parties without a network, so that time can be virtual; `serve_scripted_model` serves a model on TCP, where
 time is real. A second connection with `?intent=transcription` meets the model's `transcriber`. With `dialect` the model
 speaks the wire of another kind of upstream (`azure`, `azure-voice-live`, `flat`, `speaches` …). `RuleBasedModel` needs
-no script: it detects speech by loudness and answers from the context in the conversation.
+no script: it detects speech by loudness and answers from the context in the conversation. `ScriptedLiveModel` plays
+GPT-Live, which listens and speaks at once; `serve_scripted_live_model` serves it on TCP.
 
 A test of your own code, on virtual time and exact to the millisecond:
 
@@ -34,6 +35,8 @@ from __future__ import annotations
 
 from voice_trio.testing.client import FakeClient
 from voice_trio.testing.links import MemoryLink, memory_link_pair
+from voice_trio.testing.live_model import ScriptedLiveModel
+from voice_trio.testing.live_model_server import serve_scripted_live_model
 from voice_trio.testing.model import ScriptedModel
 from voice_trio.testing.model_server import serve_scripted_model
 from voice_trio.testing.recorder import Received
@@ -48,8 +51,10 @@ __all__ = [
     "MemoryLink",
     "Received",
     "RuleBasedModel",
+    "ScriptedLiveModel",
     "ScriptedModel",
     "ScriptedTranscriber",
     "memory_link_pair",
+    "serve_scripted_live_model",
     "serve_scripted_model",
 ]

@@ -12,7 +12,9 @@ import trio
 
 from voice_trio.testing.links import Losable, MemoryLink, memory_link_pair
 from voice_trio.testing.live_session import LiveModelSession
-from voice_trio.testing.recorder import Received, Recorder
+from voice_trio.testing.live_speech import GIVES_WAY_AFTER, WORD_EVERY
+from voice_trio.testing.model_session import Latch
+from voice_trio.testing.recorder import ModelHandshake, Received, Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,21 +22,27 @@ if TYPE_CHECKING:
     from voice_trio.errors import LinkClosed, VoiceTrioError
     from voice_trio.net.link import Link
 
-WORD_EVERY = 0.2
 WORD_LAG = 0.5
 """Seconds from the end of a word to its transcript; 0.4 to 0.8 were recorded."""
 ANSWER_AFTER = 0.3
-"""Seconds from the transcript of the last word to the first word of the answer; 0.12 to 0.55 were recorded."""
+"""Seconds from the transcript of the last word to the first word of the answer; 0.003 to 0.55 were recorded."""
 
 
 class ScriptedLiveModel:
-    """A GPT-Live server for tests. `received` and `said` are all events of both sides, with times."""
+    """A GPT-Live server for tests. `received` and `said` are all events of both sides, with times.
+
+    `sessions` are its connections, `losses` how they ended, `handshakes` what TCP clients asked for. `nursery` is
+    needed only for `connect`; `kept` bounds both logs, for long runs.
+    """
 
     def __init__(self, nursery: trio.Nursery | None = None, *, kept: int | None = None) -> None:
         self.sessions: list[LiveModelSession] = []
         self.losses: list[LinkClosed] = []
         self.stored: dict[str, dict[str, Any]] = {}
         """The settings of sessions that were begun with `store`, by id; those can be forked."""
+        self.handshakes: list[ModelHandshake] = []
+        self.send_latch = Latch()
+        self._delegations = 0
         self._nursery = nursery
         self._heard = Recorder(kept)
         self._said = Recorder(kept)
@@ -110,39 +118,53 @@ class ScriptedLiveModel:
         text: str,
         *,
         word_every: float = WORD_EVERY,
+        ends_at: Sequence[float] = (),
         lags: Sequence[float] = (),
         answer: str = "",
         answer_after: float = ANSWER_AFTER,
     ) -> None:
         """The user says `text`; returns when the transcript of its last word was sent.
 
-        `lags` are the seconds from the end of each word to its transcript. `answer` is spoken `answer_after` the last
-        one, and is not waited for.
+        A word ends each `word_every` seconds, or at `ends_at` from now, one for each word. `lags` are the seconds from
+        the end of each word to its transcript. `answer` is spoken `answer_after` the last one, and is not waited for.
+        The model gives way when the user talks over it.
         """
         session = await self.wait_for_session()
-        words = text.split()
         began = trio.current_time()
+        words = text.split()
+        ends = ends_at or [(number + 1) * word_every for number in range(len(words))]
+        said_at = began
         sent_at = began
+        if session.speech.is_going_on:
+            session.speech.stop_soon(GIVES_WAY_AFTER)
         for number, word in enumerate(words):
-            said_at = began + (number + 1) * word_every
+            start_at, said_at = said_at, began + ends[number]
             lag = lags[number] if number < len(lags) else WORD_LAG
             sent_at = max(sent_at, said_at + lag)  # words come in their order
             await trio.sleep_until(sent_at)
-            session.transcribe(word if not number else " " + word, said_at - word_every, said_at)
+            session.transcribe(" " + word, start_at, said_at)
         if answer:
-            session.answer_soon(answer, answer_after)
+            session.speech.answer_soon(answer, answer_after)
 
     async def speak(self, text: str, *, word_every: float = WORD_EVERY, loud_ms: float | None = None) -> None:
-        """The model speaks, a word every `word_every`; returns when it has said it all.
+        """The model speaks, a word every `word_every`; returns when it has said it all, or gave way to the user.
 
         Its sound is loud for as long as it speaks, or for `loud_ms`.
         """
         session = await self.wait_for_session()
-        await session.speak(text, word_every, loud_ms)
+        await session.speech.say(text, word_every, loud_ms)
 
-    def delegate(self, delegation_id: str = "delegation_1") -> None:
-        """Ask the client for knowledge."""
+    def delegate(self) -> str:
+        """Ask the client for knowledge, if the session delegates to it; returns the id of the delegation."""
+        self._delegations += 1
+        delegation_id = f"item_{self._delegations}"
         self.session.delegate(delegation_id)
+        return delegation_id
+
+    @property
+    def told(self) -> list[str]:
+        """The content of the appends that the model of the newest session has learned, in order."""
+        return self.session.told
 
     # Trouble
 
@@ -150,13 +172,29 @@ class ScriptedLiveModel:
         """Send an `error` event, whose code may be null."""
         self.session.send_error(code, message, event_id)
 
+    def stall(self) -> None:
+        """Send nothing and, on a link in memory, read nothing, until `resume`."""
+        self.send_latch.close()
+        if isinstance(link := self.session.link, MemoryLink):
+            link.stall()
+
+    def resume(self) -> None:
+        """Send and read again."""
+        self.send_latch.open()
+        if isinstance(link := self.session.link, MemoryLink):
+            link.resume()
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection with a close frame, after the events that are queued."""
         await self.session.close(code, reason)
 
     async def expire(self) -> None:
         """The session has reached its longest duration."""
-        self.session.say_closed("expired")
+        await self.end("expired")
+
+    async def end(self, reason: str) -> None:
+        """The server ends the session and says why: `expired`, `content`, `connection_lost` …"""
+        self.session.say_closed(reason)
         await self.session.close(1000, "")
 
     def drop(self) -> None:

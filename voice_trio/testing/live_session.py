@@ -1,43 +1,47 @@
-"""One connection of the scripted full-duplex model: its rules, its endless output, and its counting of time."""
+"""One connection of the scripted GPT-Live server: its rules, its endless output, and its counting of time.
+
+The timeline of a session is the sound that it has heard: words, acknowledgements and `usage.seconds` are stamped by it,
+as recorded. Sound that comes faster than real time moves it ahead of the clock.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+import pybase64
 import trio
 
-from voice_trio.conversation.retrieval.text import token_estimate
 from voice_trio.errors import LinkClosed
 from voice_trio.protocols import json_text
-from voice_trio.protocols.audio import BYTES_PER_MS, encode_audio
+from voice_trio.protocols.audio import encode_audio, silence
+from voice_trio.testing import live_rules
+from voice_trio.testing.live_rules import CommandRefusal
+from voice_trio.testing.live_speech import LiveSpeech
 
 if TYPE_CHECKING:
     from voice_trio.net.link import Link
+    from voice_trio.testing.model_session import Latch
 
 FRAME_MS = 100
+SLOT_MS = 200
+"""Words are stamped in steps of 200 ms."""
 STARTED_AFTER = 0.25
+"""0.25 to 0.83 s were recorded, as for the next ones."""
 OUTPUT_AFTER = 0.35
-"""Seconds from the first sound to the first output; 0.34 to 0.77 were recorded."""
+"""Seconds from the first sound to the first output."""
 APPENDED_AFTER = 0.4
+"""Seconds from an append to its acknowledgement."""
+CLOSED_AFTER = 0.3
+IN_FLIGHT_SECONDS = 0.5
+"""Without sound for so long, appends are neither acknowledged nor refused, and the model does not learn them."""
 USAGE_EVERY = 15.0
 SESSION_SECONDS = 7200
-CONTENT_TOKENS_MAX = 500
 QUEUED_FRAMES_MAX = 20_000
 
-_SILENCE = encode_audio(b"\0\0" * (FRAME_MS * BYTES_PER_MS // 2))
-_DITHER = encode_audio(b"\x0f\0\xf1\xff" * (FRAME_MS * BYTES_PER_MS // 4))  # samples of 15 and -15
-LOUD = encode_audio(b"\0\x10\0\xf0" * (FRAME_MS * BYTES_PER_MS // 4))
-
-SESSION_FIELDS = frozenset(
-    {"model", "instructions", "input", "audio", "delegation", "triggers", "store", "safety_identifier", "client"}
-)
-APPENDS = ("session.instructions.append", "session.thinking.append", "session.commentary.append")
-SUPPORTED = (
-    *("session.start", "session.update", "session.close", *APPENDS),
-    *("session.input_audio.append", "session.input_audio.mute", "session.input_audio.unmute"),
-    *("response.create", "response.item.create", "decision.create"),
-)
+_DITHER = encode_audio(b"\x0f\0\xf1\xff" * (FRAME_MS * 12))  # samples of 15 and -15
+LOUD = encode_audio(b"\0\x10\0\xf0" * (FRAME_MS * 12))
 
 
 class LiveModelPort(Protocol):
@@ -45,6 +49,7 @@ class LiveModelPort(Protocol):
 
     stored: dict[str, dict[str, Any]]
     losses: list[LinkClosed]
+    send_latch: Latch
 
     def note_heard(self, event: dict[str, Any], session: int) -> None: ...
 
@@ -52,20 +57,26 @@ class LiveModelPort(Protocol):
 
 
 class LiveModelSession:
-    """A conversation over one link; `number` counts connections from 0."""
+    """A conversation over one link; `number` counts connections from 0.
+
+    `settings` are those it was started with, `told` are the appends that the model has learned, in order.
+    """
 
     def __init__(self, link: Link, model: LiveModelPort, number: int, fork_of: str) -> None:
         self.link = link
         self.number = number
         self.id = f"live_{number}"
         self.settings: dict[str, Any] = {}
+        self.told: list[str] = []
         self.started = trio.Event()
         self.over = trio.Event()
         self.heard_ms = 0.0
+        self.is_muted = False
+        self.speech: LiveSpeech
         self._model = model
         self._fork_of = fork_of
-        self._began_at = 0.0
-        self._loud_until = float("-inf")
+        self._heard_until = -math.inf
+        self._delegations: set[str] = set()
         self._events = 0
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery
@@ -76,6 +87,7 @@ class LiveModelSession:
         with self._scope:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                self.speech = LiveSpeech(self._say_word, nursery)
                 nursery.start_soon(self._write)
                 await self._read()
                 nursery.cancel_scope.cancel()
@@ -93,43 +105,25 @@ class LiveModelSession:
     # What the model says
 
     def transcribe(self, delta: str, start_at: float, end_at: float) -> None:
-        """The transcript of a word that the user said between two times."""
+        """The transcript of what the user said between two times, which have passed."""
         self._emit_words("session.input_transcript.delta", delta, start_at, end_at)
 
-    async def speak(self, text: str, word_every: float, loud_ms: float | None) -> None:
-        """Say a text, word by word, with its sound."""
-        words = text.split()
-        now = trio.current_time()
-        self._loud_until = now + (len(words) * word_every if loud_ms is None else loud_ms / 1000)
-        for number, word in enumerate(words):
-            at = trio.current_time()
-            self._emit_words("session.output_transcript.delta", " " + word, at, at + word_every)
-            if number < len(words) - 1:
-                await trio.sleep(word_every)
-
-    def answer_soon(self, text: str, after: float) -> None:
-        """Speak `after` seconds, meanwhile others go on."""
-
-        async def answer() -> None:
-            await trio.sleep(after)
-            await self.speak(text, 0.2, None)
-
-        self._nursery.start_soon(answer)
-
-    def stop_speaking(self) -> None:
-        """Its output is silent from now on."""
-        self._loud_until = trio.current_time()
-
     def delegate(self, delegation_id: str) -> None:
-        delegation = {"id": delegation_id, "type": "delegation", "target": "client"}
-        self.emit({"type": "session.delegation.created", "delegation": delegation, "offset_ms": self._clock_ms()})
+        """Ask whatever the session was started to delegate to; the task is in no event."""
+        target = (self.settings.get("delegation") or {"type": "client"})["type"]
+        delegation = {"id": delegation_id, "type": "delegation", "target": target}
+        if target == "client":
+            self._delegations.add(delegation_id)
+        self.emit({"type": "session.delegation.created", "delegation": delegation, "offset_ms": self._position()})
 
-    def send_error(self, code: str | None, message: str, event_id: str | None = None) -> None:
-        error = {"type": "invalid_request_error", "code": code, "message": message, "param": None}
+    def send_error(self, code: str | None, message: str, event_id: str | None = None, param: str | None = None) -> None:
+        error = {"type": "invalid_request_error", "code": code, "message": message, "param": param}
         self.emit({"type": "error", "error": {**error, "client_event_id": event_id}})
 
     def say_closed(self, reason: str) -> None:
-        self.emit({"type": "session.closed", "reason": reason, "usage": {"seconds": self.seconds}})
+        self.emit(
+            {"type": "session.closed", "reason": reason, "session": self._shown(), "usage": {"seconds": self.seconds}}
+        )
 
     def emit(self, event: dict[str, Any]) -> None:
         """Queue an event; it is sent in its turn."""
@@ -144,32 +138,39 @@ class LiveModelSession:
 
     @property
     def seconds(self) -> float:
-        """How long the session has lasted."""
-        return round(trio.current_time() - self._began_at, 3)
+        """What is billed: the whole seconds of sound that the session has heard."""
+        return float(int(self.heard_ms / 1000))
 
-    def _clock_ms(self, at: float | None = None) -> int:
-        return round(((trio.current_time() if at is None else at) - self._began_at) * 1000)
+    def _position(self, at: float | None = None) -> int:
+        ago_ms = 0.0 if at is None else (trio.current_time() - at) * 1000
+        return max(0, int((self.heard_ms - ago_ms) // SLOT_MS) * SLOT_MS)
+
+    def _say_word(self, delta: str, start_at: float, end_at: float) -> None:
+        self._emit_words("session.output_transcript.delta", delta, start_at, end_at)
 
     def _emit_words(self, kind: str, delta: str, start_at: float, end_at: float) -> None:
-        times = {"start_ms": self._clock_ms(start_at), "end_ms": self._clock_ms(end_at)}
-        self.emit({"type": kind, "delta": delta, **times})
+        start_ms = self._position(start_at)
+        end_ms = max(start_ms + SLOT_MS, self._position(end_at))
+        self.emit({"type": kind, "delta": delta, "start_ms": start_ms, "end_ms": end_ms})
 
     async def _output(self) -> None:
         """A piece each 100 ms, whatever is said: most are silence, some of it not quite zero."""
         await trio.sleep(OUTPUT_AFTER)
         number = 0
         while True:
-            is_loud = trio.current_time() < self._loud_until
-            quiet = _DITHER if number % 7 == 0 else _SILENCE
-            self.emit({"type": "session.output_audio.delta", "delta": LOUD if is_loud else quiet})
+            quiet = _DITHER if number % 7 == 0 else silence(FRAME_MS)
+            self.emit({"type": "session.output_audio.delta", "delta": LOUD if self.speech.is_loud else quiet})
             number += 1
             await trio.sleep(FRAME_MS / 1000)
 
     async def _count(self) -> None:
-        while True:
+        """The time that is billed, now and then, until the session reaches its longest duration."""
+        for _ in range(int(SESSION_SECONDS / USAGE_EVERY)):
             await trio.sleep(USAGE_EVERY)
             window = {"usage_ratio": round(self.seconds / SESSION_SECONDS, 6)}
             self.emit({"type": "session.usage.updated", "usage": {"seconds": self.seconds}, "context_window": window})
+        self.say_closed("expired")
+        await self.close(1000, "")
 
     # What the client says
 
@@ -179,77 +180,90 @@ class LiveModelSession:
                 frame = await self.link.receive()
                 event = msgspec.json.decode(frame)
                 self._model.note_heard(event, self.number)
-                if await self._handle(event):
-                    await self.link.aclose()
-                    return
+                await self._handle(event)
         except LinkClosed as closed:
             self._model.losses.append(closed)
 
-    async def _handle(self, event: dict[str, Any]) -> bool:
-        """Whether the session is over."""
-        kind = event.get("type")
-        if kind == "session.start":
-            await self._start(event)
-        elif not self.started.is_set():
-            self._refuse(event, "session_not_started", "The first event must be session.start.")
-        elif kind == "session.input_audio.append":
-            self._hear()
-        elif kind in APPENDS:
-            self._append(event)
-        elif kind == "session.close":
-            self.say_closed("close_requested")
-            await trio.sleep(0.05)
-            return True
-        elif kind not in SUPPORTED:
-            supported = ", ".join(SUPPORTED)
-            self._refuse(event, "invalid_value", f"Invalid value: '{kind}'. Supported values are: {supported}.")
-        return False
+    async def _handle(self, event: dict[str, Any]) -> None:
+        match event.get("type"):
+            case "session.start":
+                await self._start(event)
+            case _ if not self.started.is_set():
+                self._refuse(event, CommandRefusal("session_not_started", "The first event must be session.start."))
+            case "session.input_audio.append":
+                self._hear(event.get("audio"))
+            case kind if kind in live_rules.APPENDS:
+                self._append(event)
+            case "session.input_audio.mute" | "session.input_audio.unmute" as kind:
+                self.is_muted = kind.endswith(".mute")
+                self.emit({"type": f"{kind}d", "client_event_id": event.get("event_id")})
+            case "session.close":
+                self._nursery.start_soon(self._close_as_asked)
+            case "response.create" | "response.item.create" as kind:
+                self._refuse(event, CommandRefusal("invalid_value", f"{kind} requires Responses delegation."))
+            case kind if kind not in live_rules.SUPPORTED:
+                supported = ", ".join(f"'{name}'" for name in live_rules.SUPPORTED)
+                message = f"Invalid value: '{kind}'. Supported values are: {supported}."
+                self._refuse(event, CommandRefusal("invalid_value", message, "type"))
+
+    async def _close_as_asked(self) -> None:
+        await trio.sleep(CLOSED_AFTER)
+        self.say_closed("close_requested")
+        await self.close(1000, "")
 
     async def _start(self, event: dict[str, Any]) -> None:
-        given = event.get("session")
         kept = self._model.stored.get(self._fork_of)
-        if self._fork_of and kept is None:
-            self._refuse(event, "session_not_found", "No stored session has this id.")
-        elif not isinstance(given, dict) or not given.keys() <= SESSION_FIELDS:
-            self._refuse(event, "unknown_parameter", f"Unknown parameter in {given!r:.200}.")
-        else:
-            self.settings = {**(kept or {}), **given}
-            await trio.sleep(STARTED_AFTER)
-            self._began_at = trio.current_time()
-            if self.settings.get("store"):
-                self._model.stored[self.id] = self.settings
-            self.emit(
-                {"type": "session.started", "session": {"id": self.id, "expires_at": SESSION_SECONDS, **self.settings}}
-            )
-            self.started.set()
-            self._nursery.start_soon(self._count)
+        given = event.get("session")
+        refusal = live_rules.refusal_of_fork(given) if self._fork_of else live_rules.refusal_of_start(given)
+        if self.started.is_set():
+            refusal = CommandRefusal("session_already_started", "The session has started.")
+        elif self._fork_of and kept is None:
+            refusal = CommandRefusal("session_not_found", "No stored session has this id.")
+        if refusal is not None or not isinstance(given, dict):
+            self._refuse(event, refusal or CommandRefusal("invalid_type", "Invalid type for 'session'."))
+            return
+        self.settings = {**(kept or {}), **given}
+        await trio.sleep(STARTED_AFTER)
+        if self.settings.get("store"):
+            self._model.stored[self.id] = {name: value for name, value in self.settings.items() if name != "input"}
+        self.emit({"type": "session.started", "session": self._shown()})
+        self.started.set()
+        self._nursery.start_soon(self._count)
 
-    def _hear(self) -> None:
-        if not self.heard_ms:
+    def _shown(self) -> dict[str, Any]:
+        """The session as the API describes it."""
+        defaults = {"input": [], "store": False, "delegation": {"type": "client"}}
+        return {"id": self.id, "expires_at": SESSION_SECONDS, "status": "active", **defaults, **self.settings}
+
+    def _hear(self, audio: object) -> None:
+        size = len(pybase64.b64decode(audio)) if isinstance(audio, str) else 0
+        form = (self.settings.get("audio") or {}).get("format") or {}
+        per_ms = live_rules.BYTES_PER_MS[form.get("type", "audio/pcm")] * form.get("rate", 24_000) / 24_000
+        if not self.heard_ms and size:
             self._nursery.start_soon(self._output)
-        self.heard_ms += FRAME_MS
+        self.heard_ms += size / per_ms
+        self._heard_until = max(self._heard_until, trio.current_time()) + size / per_ms / 1000
 
     def _append(self, event: dict[str, Any]) -> None:
-        content = event.get("content")
-        if "delegation_id" not in event:
-            self._refuse(event, "missing_required_parameter", "Missing required parameter: 'delegation_id'.")
-        elif not isinstance(content, str) or token_estimate(content) > CONTENT_TOKENS_MAX:
-            self._refuse(event, "string_above_max_length", "content must have at most 500 tokens.")
-        elif self.heard_ms:  # without sound on its way an append is neither acknowledged nor refused
+        refusal = live_rules.refusal_of_append(event, frozenset(self._delegations))
+        if refusal is not None:
+            self._refuse(event, refusal)
+        elif trio.current_time() - self._heard_until <= IN_FLIGHT_SECONDS:
+            self.told.append(event["content"])
             self._nursery.start_soon(self._acknowledge, event)
 
     async def _acknowledge(self, event: dict[str, Any]) -> None:
         await trio.sleep(APPENDED_AFTER)
-        now = self._clock_ms()
-        times = {"start_ms": now, "end_ms": now, "client_event_id": event.get("event_id")}
-        self.emit({"type": f"{event['type']}ed", **times})
+        times = {"start_ms": self._position(), "end_ms": self._position() + SLOT_MS}
+        self.emit({"type": f"{event['type']}ed", **times, "client_event_id": event.get("event_id")})
 
-    def _refuse(self, event: dict[str, Any], code: str, message: str) -> None:
-        self.send_error(code, message, event.get("event_id"))
+    def _refuse(self, event: dict[str, Any], refusal: CommandRefusal) -> None:
+        self.send_error(refusal.code, refusal.message, event.get("event_id"), refusal.param)
 
     async def _write(self) -> None:
         try:
             async for frame in self._outgoing:
+                await self._model.send_latch.wait()
                 if isinstance(frame, tuple):
                     await self.link.aclose(*frame)
                     self.end()

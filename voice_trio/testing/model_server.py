@@ -17,6 +17,8 @@ from voice_trio.net.trio_websocket_link import TrioWebSocketLink
 from voice_trio.testing.recorder import ModelHandshake
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from trio_websocket import WebSocketConnection, WebSocketRequest
 
     from voice_trio.testing.model import ScriptedModel
@@ -36,19 +38,37 @@ async def serve_scripted_model(
 
     Port 0 means any free one. `?intent=transcription` connects to `model.transcriber`.
     """
+
+    async def answer(request: WebSocketRequest, stream: trio.SocketStream) -> None:
+        await _answer(model, request, stream)
+
+    await serve_connections(answer, model.speaks.path, host, port, task_status=task_status)
+
+
+async def serve_connections(
+    answer: Callable[[WebSocketRequest, trio.SocketStream], Awaitable[None]],
+    path: str,
+    host: str,
+    port: int,
+    *,
+    task_status: trio.TaskStatus[str],
+) -> None:
+    """Serve TCP until cancelled: `answer` accepts or rejects each request for a WebSocket, and serves it."""
     listeners = await trio.open_tcp_listeners(port, host=host)
     address = listeners[0].socket.getsockname()
     name = f"[{address[0]}]" if ":" in address[0] else address[0]
 
     async def serve(stream: trio.SocketStream) -> None:
-        await _serve_one(model, stream)
+        await _serve_one(answer, stream)
 
     async with trio.open_nursery() as nursery:
         await nursery.start(trio.serve_listeners, serve, listeners)
-        task_status.started(f"ws://{name}:{address[1]}{model.speaks.path}")
+        task_status.started(f"ws://{name}:{address[1]}{path}")
 
 
-async def _serve_one(model: ScriptedModel, stream: trio.SocketStream) -> None:
+async def _serve_one(
+    answer: Callable[[WebSocketRequest, trio.SocketStream], Awaitable[None]], stream: trio.SocketStream
+) -> None:
     try:
         async with trio.open_nursery() as nursery:
             request = await wrap_server_stream(
@@ -57,7 +77,7 @@ async def _serve_one(model: ScriptedModel, stream: trio.SocketStream) -> None:
                 message_queue_size=MESSAGES_QUEUED_MAX,
                 max_message_size=limits.MESSAGE_BYTES_MAX,
             )
-            await _answer(model, request, stream)
+            await answer(request, stream)
             nursery.cancel_scope.cancel()
     except* _LOST:
         # Clients of tests disappear in every possible way; the session has seen a lost link.
@@ -80,6 +100,12 @@ async def _answer(model: ScriptedModel, request: WebSocketRequest, stream: trio.
     only_transcribes = parse_qs(urlsplit(request.path).query).get("intent") == ["transcription"]
     serve = model.transcriber.serve if only_transcribes else model.serve
     await serve(SocketLink.over(await request.accept(subprotocol=subprotocol), stream))
+
+
+def handshake_of(request: WebSocketRequest) -> ModelHandshake:
+    """What the client asked for."""
+    headers = {name.decode().lower(): value.decode() for name, value in request.headers}
+    return ModelHandshake(request.path, headers, tuple(request.proposed_subprotocols))
 
 
 class SocketLink(TrioWebSocketLink):
