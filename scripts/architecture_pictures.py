@@ -78,6 +78,7 @@ one process | server/server.py:run_server
                 session, inner nursery: its tasks, until the deadline | session/session.py:Session._live
                     client reader | session/client/voice_client.py:VoiceClientConnection.listen
                     clock: timers, the 200 ms, warnings, idleness | session/clock.py:SessionClock.run
+                    time: billed, where it costs something | session/tasks.py:bill_time
                     upstream: until its connection is lost | session/upstream/connection.py:UpstreamConnection.run
                         reader | session/upstream/connection.py:UpstreamConnection._listen
                         writer | session/upstream/connection.py:UpstreamConnection._write

@@ -157,6 +157,7 @@ SKIPPED_LOG_BURST, SKIPPED_LOG_PER_SECOND = 3.0, 0.1  # log lines about messages
 
 # What a client may send. Bursts are events at once, rates are events a second in the long run.
 NOT_JSON_MAX = 10  # messages that are no JSON; then the connection ends
+TIME_BILLED_SECONDS = 2.0  # of a session whose time costs something: by at most so much of it a budget is exceeded
 COMMIT_MISSING_SECONDS = 3.0  # from the end of speech to its commit; some servers transcribe first, some commit never
 UTTERANCE_SECONDS_MAX = 120.0  # of speech that the gateway detects itself: noise that never ends is committed too
 CONTROL_BURST, CONTROL_PER_SECOND = 100.0, 50.0  # all events but audio; four playback positions a second are usual

@@ -171,7 +171,7 @@ def test_a_key_of_openai_is_used_by_the_demo_and_its_price_is_said_F51(monkeypat
     monkeypatch.delenv("OPENAI_REALTIME_URL", raising=False)
     assert upstream_in_words(load_settings({"OPENAI_API_KEY": "sk-a"})) == (
         "OpenAI's gpt-realtime-2.1 answers, with your OPENAI_API_KEY: about 0.10 USD for a minute "
-        "(mean of ten lively minutes, prices of 2026-11-17). `--embedded` uses the model of this machine, which "
+        "(mean of ten lively minutes, prices of 2026-11-30). `--embedded` uses the model of this machine, which "
         "costs nothing."
     )
     free = upstream_in_words(load_settings({"OPENAI_API_KEY": "sk-a", "VOICE_PRICES_FILE": "free"}))

@@ -59,6 +59,15 @@ def month_table() -> str:
     return _table(f"| model | conversations for {MONTH_USD} USD | a day | talking |", rows)
 
 
+def timed_table() -> str:
+    """Models that are billed by time, with a message of passages for each turn."""
+    rows = []
+    for upstream, model in (("gpt-live", "gpt-live-1.1"), ("xai", "grok-voice-latest")):
+        usd = conversation_cost(PRICES.of_upstream(upstream), model, "")
+        rows.append(f"| `{upstream}` | `{model}` | {usd:.2f} | {usd / 10:.3f} | {int(MONTH_USD / usd):,} |")
+    return _table(f"| upstream | model | 10 minutes, USD | a minute, USD | conversations for {MONTH_USD} USD |", rows)
+
+
 def parts_table() -> str:
     """The parts of ten minutes with the default model, in hundredths of the whole."""
     talk, model = Conversation(), MODELS[0]
@@ -87,6 +96,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "parts": parts_table,
     "kinds": kinds_table,
     "month": month_table,
+    "timed": timed_table,
 }
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from voice_trio.conversation.turn.record import TurnRecord
     from voice_trio.net.link import Link
     from voice_trio.session.ports import Dial
+    from voice_trio.session.spend.cost_meter import CostMeter
+    from voice_trio.session.summary import Summary
 
 LIVE_CONFIG = RealtimeConfig(model="gpt-live-1.1", instructions="Be brief.")
 LIVE_POLICY = Policy(prefetch_words_min=3, whole_words=True)
@@ -45,13 +47,16 @@ class MemoryLiveDial:
 class LiveSessionFixture(Observer):
     """A session, its client, upstream and knowledge. Times are seconds since it began to connect."""
 
-    def __init__(self, nursery: trio.Nursery, *, store: bool = False, **config: Any) -> None:
+    def __init__(
+        self, nursery: trio.Nursery, *, store: bool = False, cost_meter: CostMeter | None = None, **config: Any
+    ) -> None:
         ours, theirs = memory_link_pair()
         self.model = ScriptedLiveModel(nursery)
         self.client = FakeClient(theirs)
         self.knowledge = MemoryKnowledge(HANDBOOK)
         self.records: list[TurnRecord] = []
         self.over = trio.Event()
+        self.summary: Summary | None = None
         chosen: dict[str, Any] = {
             "model": replace(LIVE_CONFIG, store=store),
             "policy": LIVE_POLICY,
@@ -63,13 +68,14 @@ class LiveSessionFixture(Observer):
             self.knowledge,
             replace(SESSION_CONFIG, **chosen),
             observers=(self,),
+            cost_meter=cost_meter,
         )
         self._began_at = trio.current_time()
         nursery.start_soon(self.client.run)
         nursery.start_soon(self._run)
 
     async def _run(self) -> None:
-        summary = await self.under_test.run()
+        summary = self.summary = await self.under_test.run()
         assert summary.ending is not Ending.CRASHED, "the session crashed: see its log"
         self.over.set()
 

@@ -37,6 +37,9 @@ class Conversation:
 def conversation_cost(prices: Prices, model: str, transcription: str, talk: Conversation | None = None) -> Decimal:
     """US dollars for the whole of `talk`, transcription included."""
     talk = talk or Conversation()
+    if prices.is_timed(model):
+        messages = talk.minutes * talk.turns_per_minute  # the passages of each turn
+        return prices.of_time(model, talk.minutes * 60.0).usd + prices.of_messages(model, messages).usd
     user = round(talk.user_seconds * USER_TOKENS_PER_SECOND)
     assistant = round(talk.assistant_seconds * ASSISTANT_TOKENS_PER_SECOND)
     turns = talk.minutes * talk.turns_per_minute

@@ -14,7 +14,15 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from voice_trio.billing.usage import UNREADABLE, UsageFaults, input_tokens, output_tokens, seconds_of
-from voice_trio.settings.price_table import MODALITIES, PriceTable, Rates, SpeechRates, read_price_table
+from voice_trio.settings.price_table import (
+    MODALITIES,
+    PriceTable,
+    Rates,
+    SpeechRates,
+    TimedRates,
+    UpstreamPrices,
+    read_price_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,24 +79,62 @@ class UsageEstimate:
 class Prices:
     """One price table. No method raises, for any usage that an upstream may report."""
 
-    def __init__(self, table: PriceTable) -> None:
+    def __init__(self, table: PriceTable, upstream: str = "openai") -> None:
         self.dated = table.dated
         """The day on which the prices were looked up; None if everything is free."""
-        self._models = models = table.models
-        self._transcription = table.transcription
+        own = table.upstreams.get(upstream, UpstreamPrices())
+        self._table = table
+        self._models = models = {**table.models, **own.models}
+        self._transcription = {**table.transcription, **own.transcription}
+        self._timed = own.timed
         self._is_free = table.dated is None
         self._dearest = {
             kind: reduce(_dearer, (model[kind] for model in models.values()), _FREE) for kind in MODALITIES
         }
         self._dearest_speech = max(
-            table.transcription.values(),
+            self._transcription.values(),
             key=lambda rates: rates.per_minute or Decimal(0),
             default=SpeechRates(Decimal(0)),
         )
 
+    def of_upstream(self, name: str) -> Prices:
+        """The prices of the kind of upstream of that name."""
+        return Prices(self._table, name)
+
     def knows(self, model: str) -> bool:
         """Whether `model` has prices of its own."""
-        return self._is_free or _find(self._models, model) is not None
+        return self._is_free or self.is_timed(model) or _find(self._models, model) is not None
+
+    def knows_transcription(self, model: str) -> bool:
+        """Whether the transcription by `model` has a price of its own."""
+        return self._is_free or _find(self._transcription, model) is not None
+
+    def unpriced(self, model: str, transcription_model: str) -> list[str]:
+        """Those of the two without a price of their own; a timed model's includes the transcription."""
+        wanted = [] if self.is_timed(model) else [transcription_model]
+        return [
+            *([] if self.knows(model) else [model]),
+            *[name for name in wanted if not self.knows_transcription(name)],
+        ]
+
+    def is_timed(self, model: str) -> bool:
+        """Whether `model` is billed by the time that its session lasts; then its tokens cost nothing."""
+        return not self._is_free and _find(self._timed, model) is not None
+
+    def of_time(self, model: str, seconds: float, standby_seconds: float = 0.0) -> Cost:
+        """The cost of a timed model's session of so many seconds, of which `standby_seconds` were paused."""
+        rates: TimedRates | None = None if self._is_free else _find(self._timed, model)
+        if rates is None:
+            return Cost()
+        paused = Decimal(repr(min(max(0.0, standby_seconds), max(0.0, seconds))))
+        active = Decimal(repr(max(0.0, seconds))) - paused
+        usd = (active * rates.per_minute + paused * rates.standby_per_minute) / 60
+        return Cost(usd.quantize(GRAIN))
+
+    def of_messages(self, model: str, count: int) -> Cost:
+        """The cost of so many text messages to a timed model."""
+        rates: TimedRates | None = None if self._is_free else _find(self._timed, model)
+        return Cost() if rates is None else Cost((count * rates.per_message).quantize(GRAIN))
 
     def of_response(self, model: str, usage: Mapping[str, Any]) -> Cost:
         """The cost of a response, by the `usage` of its `response.done`."""

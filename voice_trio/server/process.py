@@ -74,8 +74,9 @@ async def open_gateway(
 ) -> AsyncIterator[Gateway]:
     """The services of one process, open while the block runs; `peers` are the other workers, if there are any."""
     prices = load_prices(settings.limits.prices_file)
-    if not prices.knows(settings.upstream.model):
-        log.warning("price_missing", model=settings.upstream.model, detail="counted at the dearest known price")
+    upstream = settings.upstream
+    for model in prices.of_upstream(upstream.profile.name).unpriced(upstream.model, upstream.transcription_model):
+        log.warning("price_missing", model=model, detail="counted at the dearest known price")
     reports = start_reports(settings.observability, model=settings.upstream.model)
     try:
         async with _open_services(settings) as services, trio.open_nursery() as nursery:

@@ -34,7 +34,7 @@ from voice_trio.session.endings import Ending
 from voice_trio.session.sidecar.sidecar import Sidecar, SidecarPlan
 from voice_trio.session.spend.cost_meter import CostMeter
 from voice_trio.session.summary import SessionNow, Summary, activity_of
-from voice_trio.session.tasks import TurnTasks, finish_response_then_end
+from voice_trio.session.tasks import TurnTasks, bill_time, finish_response_then_end
 from voice_trio.session.telemetry.turn_reports import make_observers
 from voice_trio.session.upstream.breaker import UpstreamAccess, UpstreamBreaker
 from voice_trio.session.upstream.connection import UpstreamConnection
@@ -258,6 +258,8 @@ class Session:
                 upstream = upstream.without_texts()
                 announce_deadline(clock, self._scope.deadline, self.config.duration_seconds, self._client)
                 watch_for_idleness(clock, self._core, self)
+                if self._cost_meter.counts_time:
+                    nursery.start_soon(bill_time, self._cost_meter)
             while upstream is not None:
                 if self._sidecar is not None:
                     self._sidecar.start_if_needed(upstream, nursery, sockets)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from voice_trio.knowledge.knowledge import Knowledge
     from voice_trio.session.clock import SessionClock
     from voice_trio.session.ports import DecisionCore, SessionInput, SessionPort
+    from voice_trio.session.spend.cost_meter import CostMeter
 
 UNKNOWN_FUNCTION = '{"error":"there is no function of that name"}'
 
@@ -102,6 +103,13 @@ async def call_tool(command: commands.CallTool, host: SessionPort) -> None:
         host.log.warning("unknown_function", name=command.name[:64])
     output = await tool(command.arguments) if tool else UNKNOWN_FUNCTION
     host.feed(events.ToolFinished(command.call_id, output))
+
+
+async def bill_time(meter: CostMeter) -> None:
+    """Time itself costs something: it is billed in small pieces, so that a budget is exceeded by one at most."""
+    while True:
+        await trio.sleep(limits.TIME_BILLED_SECONDS)
+        meter.pass_time(trio.current_time())
 
 
 async def finish_response_then_end(core: DecisionCore, host: SessionPort) -> None:

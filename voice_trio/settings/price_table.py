@@ -43,12 +43,33 @@ class SpeechRates:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedRates:
+    """The price of a model that is billed by time, in US dollars; tokens and transcription are included."""
+
+    per_minute: Decimal
+    per_message: Decimal = Decimal(0)
+    """For each text message that the model is sent."""
+    standby_per_minute: Decimal = Decimal(0)
+    """While its session is paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamPrices:
+    """Prices of one kind of upstream, which take precedence."""
+
+    models: Mapping[str, Mapping[str, Rates]] = field(default_factory=dict)
+    transcription: Mapping[str, SpeechRates] = field(default_factory=dict)
+    timed: Mapping[str, TimedRates] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class PriceTable:
     """Rates by model and modality; `dated` is the day on which they were looked up, None if everything is free."""
 
     dated: date | None = None
     models: Mapping[str, Mapping[str, Rates]] = field(default_factory=dict)
     transcription: Mapping[str, SpeechRates] = field(default_factory=dict)
+    upstreams: Mapping[str, UpstreamPrices] = field(default_factory=dict)
 
 
 def read_price_table(given: Path | None = None) -> PriceTable:
@@ -60,13 +81,36 @@ def read_price_table(given: Path | None = None) -> PriceTable:
         table = tomllib.loads(source.read_text(encoding="utf-8"), parse_float=Decimal)
         return PriceTable(
             table["dated"],
-            {name: {kind: _read_rates(model[kind]) for kind in MODALITIES} for name, model in table["models"].items()},
-            {name: _read_speech_rates(rates) for name, rates in table["transcription"].items()},
+            _read_models(table["models"]),
+            _read_transcription(table["transcription"]),
+            {name: _read_upstream(prices) for name, prices in table.get("upstreams", {}).items()},
         )
     except KeyError as error:
         raise ConfigurationError(f"VOICE_PRICES_FILE: {error.args[0]!r} is missing") from error
     except (OSError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise ConfigurationError(f"VOICE_PRICES_FILE: cannot be read: {str(error)[:200]}") from error
+
+
+def _read_models(given: Mapping[str, Any]) -> dict[str, dict[str, Rates]]:
+    return {name: {kind: _read_rates(model[kind]) for kind in MODALITIES} for name, model in given.items()}
+
+
+def _read_transcription(given: Mapping[str, Any]) -> dict[str, SpeechRates]:
+    return {name: _read_speech_rates(rates) for name, rates in given.items()}
+
+
+def _read_upstream(given: Mapping[str, Any]) -> UpstreamPrices:
+    timed = {
+        name: TimedRates(
+            _price(rates["per_minute"]),
+            _price(rates.get("per_message", 0)),
+            _price(rates.get("standby_per_minute", 0)),
+        )
+        for name, rates in given.get("timed", {}).items()
+    }
+    return UpstreamPrices(
+        _read_models(given.get("models", {})), _read_transcription(given.get("transcription", {})), timed
+    )
 
 
 def _read_rates(given: Mapping[str, Any]) -> Rates:

@@ -5,6 +5,7 @@ Sources: `types/live` of openai-python 3.57; traffic that others recorded for th
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -173,9 +174,9 @@ def _delegation(delegation: dict[str, Any], wire: str) -> Iterable[DelegationCre
 
 
 def _usage(event: _Frame, wire: str) -> Iterable[AnyUpstreamEvent]:
-    seconds = _object(event.usage).get("seconds")
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds >= 0:
-        yield SessionUsageUpdated(float(seconds), wire=wire)
+    usage = _object(event.usage)
+    if (seconds := _seconds(usage.get("seconds"))) is not None:
+        yield SessionUsageUpdated(seconds, _seconds(usage.get("paused_seconds")) or 0.0, wire=wire)
 
 
 def _closed(event: _Frame, wire: str) -> Iterable[AnyUpstreamEvent]:
@@ -201,6 +202,11 @@ def _object(value: object) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _seconds(value: object) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value < math.inf else None  # type: ignore[arg-type,operator]  # a number
 
 
 def _ms(value: object) -> int:

@@ -50,6 +50,8 @@ class SessionUsageUpdated(FromUpstream):
     """The upstream counts the time of its session: `seconds` since it began. For what bills it."""
 
     seconds: float
+    paused_seconds: float = 0.0
+    """The part of it in which the session was paused."""
 
 
 @dataclass(frozen=True, slots=True)

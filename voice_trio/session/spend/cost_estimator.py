@@ -82,6 +82,11 @@ class CostEstimator:
         """Reserve what a response with this `body` of its `response.create` will probably cost."""
         self.reserves.put(key, self._expected(body))
 
+    @property
+    def _is_timed(self) -> bool:
+        """Whether responses and their transcriptions are included in the price of the session's time."""
+        return self._prices.is_timed(self._config.model)
+
     def note_command(self, command: commands.UpstreamCommand) -> None:
         """Anything else goes upstream: an item that responses will read, or a commit, whose transcription is paid."""
         match command:
@@ -93,6 +98,8 @@ class CostEstimator:
                 self._input.note_command(command)
 
     def _expected(self, body: Mapping[str, object]) -> Reserve:
+        if self._is_timed:
+            return Reserve("response", self.turn)
         read, model = self._input.of_response(body), self._config.model
         asked = body.get("max_output_tokens")
         output_max = asked if isinstance(asked, int) else self._config.max_output_tokens
@@ -110,7 +117,7 @@ class CostEstimator:
     def _reserve_transcription(self, key: str, seconds: float) -> None:
         """So much audio is in an item: its transcription is certainly paid."""
         self._input.note_speech(seconds)
-        if self.speech.is_transcribed and seconds > 0:
+        if self.speech.is_transcribed and seconds > 0 and not self._is_timed:
             cost = self._prices.estimated_transcription(self._transcription_model, seconds)
             self.reserves.put(key, Reserve("transcription", self.turn, cost.usd, seconds=seconds))
 
@@ -170,6 +177,8 @@ class CostEstimator:
                 self._observe(event.response_id, reserve)
 
     def _observe(self, response_id: str, reserve: Reserve) -> None:
+        if self._is_timed:
+            return
         seen = UsageEstimate(output_audio_seconds=reserve.seconds, output_characters=reserve.characters)
         self.reserves.observe(response_id, self._prices.estimated_response(self._config.model, seen).usd)
 
@@ -223,7 +232,7 @@ class CostEstimator:
         else:
             cost = self._price_transcription(reserve, usage)
         self.reserves.release(source_id)
-        return reserve.turn_id, cost
+        return reserve.turn_id, Cost() if self._is_timed and kind != "sidecar" else cost
 
     def _settle_response(self, source_id: str, reserve: Reserve, usage: Mapping[str, object] | None) -> Cost:
         if self.reserves.get(source_id) is reserve:

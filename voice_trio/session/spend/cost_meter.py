@@ -41,6 +41,14 @@ class CostMeter(Observer):
         return True
 
     @property
+    def counts_time(self) -> bool:
+        """Whether time itself costs something, so that `pass_time` is to be called."""
+        return False
+
+    def pass_time(self, now: float) -> None:
+        """Bill the time until now, if time costs something."""
+
+    @property
     def retry_after(self) -> float | None:
         """Seconds until the budget that is exhausted opens again; None if none is, or if it never does."""
         return None

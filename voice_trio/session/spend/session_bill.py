@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, assert_never
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, assert_never
 
 import structlog
 
@@ -10,10 +10,12 @@ from voice_trio.billing.accounts import BudgetAccount, Room
 from voice_trio.billing.prices import Cost
 from voice_trio.billing.spending import ZERO, BudgetLevel, SessionCosts, micro_usd
 from voice_trio.conversation import commands, events
+from voice_trio.conversation.full_duplex.events import SessionUsageUpdated
 from voice_trio.conversation.session_events import BudgetWarning
 from voice_trio.session.spend.cost_estimator import ESTIMATED_EVENTS, CostEstimator
 from voice_trio.session.spend.cost_meter import CostMeter
 from voice_trio.session.spend.reserves import Reserves
+from voice_trio.session.spend.session_time import SessionTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +28,15 @@ if TYPE_CHECKING:
     from voice_trio.session.summary import Summary
 
 log = structlog.get_logger(__name__)
+
+BilledEvent: TypeAlias = "EstimatedEvent | events.UpstreamReady | events.UpstreamLost | SessionUsageUpdated"
+MESSAGES = (
+    commands.CreateContextItem,
+    commands.CreateUserItem,
+    commands.CreateAssistantItem,
+    commands.CreateInstructionItem,
+)
+"""Text that some upstreams bill by the message."""
 
 # How a cost finds its turn. Usage comes with `response.done`, often after the next turn has begun: an interruption
 # begins one before the interrupted response is done. So a reserve notes the turn that is open when a response is
@@ -40,7 +51,7 @@ log = structlog.get_logger(__name__)
 class SessionBill(CostMeter):
     """One connection's bill; `spent_before` (USD) is what the session cost before it was resumed."""
 
-    event_types: ClassVar = (*ESTIMATED_EVENTS, events.UpstreamLost)
+    event_types: ClassVar = (*ESTIMATED_EVENTS, events.UpstreamReady, events.UpstreamLost, SessionUsageUpdated)
     command_types: ClassVar = (commands.CountUsage, commands.BeginTurn)
 
     def __init__(self, budgets: Budgets, config: SessionConfig, spent_before: Decimal) -> None:
@@ -48,7 +59,12 @@ class SessionBill(CostMeter):
         self._budgets = budgets
         self._account = BudgetAccount(budgets.session_budget, elsewhere_usd=spent_before)
         reserves = Reserves(self._hold, self.costs.has_counted)
-        self._estimator = CostEstimator(budgets.prices, budgets.expected_output, config.model, reserves)
+        self._prices = budgets.prices.of_upstream(config.upstream.name)
+        self._model = config.model.model
+        self._estimator = CostEstimator(self._prices, budgets.expected_output, config.model, reserves)
+        self._time = SessionTime()
+        self._time_billed = Cost()
+        self._bills = 0  # of time and messages, which have no id of the upstream's
         self._log = log.bind(session_id=config.session_id)
         self._warn_client: Callable[[BudgetWarning], None] | None = None
         self._on_budget_exhausted: Callable[[], None] | None = None
@@ -95,6 +111,8 @@ class SessionBill(CostMeter):
             case commands.CreateClientResponse(event_id=tag, body=body):
                 return self._reserve(tag, body)
             case _:
+                if isinstance(command, MESSAGES):
+                    self._bill_own("message", self._prices.of_messages(self._model, 1))
                 self._estimator.note_command(command)
                 return self._exhausted_scope is None  # a commit may just have spent the rest
 
@@ -125,13 +143,41 @@ class SessionBill(CostMeter):
         """An audio delta, the most frequent event, goes straight to the estimator."""
         return {**super().event_handlers(), events.ResponseAudioDelta: self._estimator.on_audio}
 
-    def on_event(self, event: EstimatedEvent | events.UpstreamLost, now: float) -> None:
+    def on_event(self, event: BilledEvent, now: float) -> None:
         """Keep what an estimate will need; when the upstream is lost, bill what it will never report."""
-        if isinstance(event, events.UpstreamLost):
-            self._bill_reserves("response", "transcription")  # the sidecar has a connection of its own
-            self._estimator.start_anew()
-        else:
-            self._estimator.on_event(event, now)
+        match event:
+            case events.UpstreamReady():
+                self._time.begin(now)
+            case SessionUsageUpdated(seconds, paused_seconds):
+                self._time.tell(seconds, paused_seconds)
+                self.pass_time(now)
+            case events.UpstreamLost():
+                self._time.end(now)
+                self.pass_time(now)
+                self._bill_reserves("response", "transcription")  # the sidecar has a connection of its own
+                self._estimator.start_anew()
+            case _:
+                self._estimator.on_event(event, now)
+
+    @property
+    def counts_time(self) -> bool:
+        return self._prices.is_timed(self._model)
+
+    def pass_time(self, now: float) -> None:
+        """Bill the time until now; a model that is not billed by it costs nothing here."""
+        total = self._prices.of_time(self._model, self._time.seconds(now), self._time.paused_seconds)
+        due = total.usd - self._time_billed.usd
+        if due > 0:
+            self._time_billed = total
+            self._bill_own("time", Cost(due))
+
+    def _bill_own(self, kind: str, cost: Cost) -> None:
+        """Bill what has no id of the upstream's, and no usage."""
+        if cost.usd > 0:
+            self._bills += 1
+            self._budgets.record(self, kind, f"{kind}_{self._bills}", self._estimator.turn, cost)
+            self._account.use(cost.usd)
+            self._check_session()
 
     def on_command(self, command: commands.CountUsage | commands.BeginTurn, now: float) -> None:
         """Bill what was used; note which turn a request belongs to."""
@@ -146,6 +192,7 @@ class SessionBill(CostMeter):
     def session_closing(self, now: float) -> None:
         """Usage that has not come will not come: what was reserved is the estimate."""
         self._warn_client = self._on_budget_exhausted = None
+        self.pass_time(now)
         self._bill_reserves("response", "transcription", "sidecar")
         self._budgets.unsubscribe(self)
 
