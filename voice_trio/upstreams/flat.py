@@ -1,6 +1,6 @@
 """Servers that speak OpenAI's wire as it was before general availability, for example speaches.
 
-They differ in much else: which parts of it they have is in docs/upstreams.md. The gate is checked in the handshake, so
+They differ in much else, see decision 0045. The gate is checked in the handshake, so
 one that ignores `create_response: false` is refused.
 """
 
