@@ -217,7 +217,7 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(
                 ended.append(await run_workers(2, listener, []))
 
             nursery.start_soon(parent)
-            with trio.fail_after(10):
+            with trio.fail_after(25):
                 while len(found := await workers(deployment)) < 2:  # noqa: ASYNC110  # one can only ask
                     await trio.sleep(0.1)
             os.kill(found[1]["pid"], signal.SIGSTOP)
