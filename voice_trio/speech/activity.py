@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import webrtcvad
 
-from voice_trio.speech.detector import VoiceActivityStarted, VoiceActivityStopped
+from voice_trio.speech.framed_activity import FramedActivity
 from voice_trio.speech.resampling import Resampler
 
-_RATE_IN, _RATE_VAD = 24_000, 16_000
-FRAME_MS: Final = 20
-_FRAME_BYTES: Final = 2 * _RATE_VAD * FRAME_MS // 1000
+if TYPE_CHECKING:
+    from voice_trio.speech.detector import VoiceActivityStarted, VoiceActivityStopped
 
-_ONSET_WINDOW, _ONSET_VOICED = 8, 6
-"""Speech begins when 6 of the last 8 frames hold a voice: 120 ms, longer than a click, shorter than a word."""
+_RATE_IN, _RATE_VAD = 24_000, 16_000
 _RESUME_VOICED: Final = 2
 """A pause ends with two frames in a row that hold a voice; one may be a bump against the table."""
 _LIVELY_WINDOW: Final = 25
@@ -26,7 +24,7 @@ speech over 6 and more. Needed because webrtcvad takes a noise that begins after
 """
 
 
-class VoiceActivity:
+class VoiceActivity(FramedActivity):
     """Detects speech; feed it audio in pieces of any size. About 10 µs a frame of 20 ms.
 
     `threshold` is OpenAI's, 0 to 1: the higher, the louder and the more voice-like speech must be. It becomes a mode of
@@ -37,48 +35,32 @@ class VoiceActivity:
     def __init__(self, *, threshold: float = 0.5, prefix_padding_ms: int = 300, silence_duration_ms: int = 500) -> None:
         self._resampler = Resampler(_RATE_IN, _RATE_VAD)
         self._pending_in = b""
-        self._pending_vad = b""
-        self._frames = 0
-        self._recent: deque[bool] = deque(maxlen=_ONSET_WINDOW)
         self._levels: deque[float] = deque(maxlen=_LIVELY_WINDOW)
-        self._stopped_ms = 0
-        self._last_voiced_ms = 0
-        self.is_speaking = False
-        self.retune(threshold=threshold, prefix_padding_ms=prefix_padding_ms, silence_duration_ms=silence_duration_ms)
+        super().__init__(
+            _RATE_VAD,
+            threshold=threshold,
+            prefix_padding_ms=prefix_padding_ms,
+            silence_duration_ms=silence_duration_ms,
+        )
 
     def retune(self, *, threshold: float, prefix_padding_ms: int, silence_duration_ms: int) -> None:
         """Other settings from here on, in the middle of speech too; the clock runs on."""
-        self._prefix_padding_ms = prefix_padding_ms
-        self._silence_duration_ms = silence_duration_ms
+        super().retune(
+            threshold=threshold, prefix_padding_ms=prefix_padding_ms, silence_duration_ms=silence_duration_ms
+        )
         self._detector = webrtcvad.Vad(1 if threshold < 0.3 else 2 if threshold < 0.7 else 3)
-        self._level_min_dbfs = -60 + 30 * threshold
 
     def feed(self, pcm: bytes) -> list[VoiceActivityStarted | VoiceActivityStopped]:
         """The starts and stops in the next audio; any number of bytes, even half a sample."""
         pcm = self._pending_in + pcm
         whole = len(pcm) & ~1
         self._pending_in = pcm[whole:]
-        frames = self._pending_vad + self._resampler.feed(pcm[:whole])
-        count = len(frames) // _FRAME_BYTES
-        self._pending_vad = frames[count * _FRAME_BYTES :]
-        found = (self._hear(frames[i * _FRAME_BYTES : (i + 1) * _FRAME_BYTES]) for i in range(count))
-        return [event for event in found if event]
+        return super().feed(self._resampler.feed(pcm[:whole]))
 
     def forget(self) -> None:
         """The audio so far was cleared or committed by hand: no stop will be reported for it. The clock runs on."""
-        self.is_speaking = False
-        self._recent.clear()
+        super().forget()
         self._levels.clear()
-        self._stopped_ms = self._now_ms
-
-    @property
-    def _now_ms(self) -> int:
-        return self._frames * FRAME_MS
-
-    def _hear(self, frame: bytes) -> VoiceActivityStarted | VoiceActivityStopped | None:
-        self._frames += 1
-        self._recent.append(self._is_voiced(frame))
-        return self._wait_for_silence() if self.is_speaking else self._wait_for_speech()
 
     def _is_voiced(self, frame: bytes) -> bool:
         samples = np.frombuffer(frame, np.int16).astype(np.float32)
@@ -94,23 +76,13 @@ class VoiceActivity:
         levels = sorted(self._levels)[1:]
         return len(levels) > 1 and levels[-1] - levels[len(levels) // 10] >= _LIVELY_DB
 
-    def _wait_for_speech(self) -> VoiceActivityStarted | None:
+    def _is_onset(self) -> bool:
         if not any(self._recent):
             self._levels.clear()
-        if sum(self._recent) < _ONSET_VOICED or not self._is_lively():
-            return None
-        self.is_speaking = True
-        self._last_voiced_ms = self._now_ms
-        began_ms = self._now_ms - FRAME_MS * (len(self._recent) - self._recent.index(True))
-        return VoiceActivityStarted(max(began_ms - self._prefix_padding_ms, self._stopped_ms))
+        return super()._is_onset() and self._is_lively()
 
-    def _wait_for_silence(self) -> VoiceActivityStopped | None:
-        if all(list(self._recent)[-_RESUME_VOICED:]) and self._is_lively():
-            self._last_voiced_ms = self._now_ms
-        if self._now_ms - self._last_voiced_ms < self._silence_duration_ms:
-            return None
-        self.forget()
-        return VoiceActivityStopped(self._now_ms)
+    def _goes_on(self) -> bool:
+        return all(list(self._recent)[-_RESUME_VOICED:]) and self._is_lively()
 
 
 def _level_dbfs(samples: np.ndarray[tuple[int], np.dtype[np.float32]]) -> float:
