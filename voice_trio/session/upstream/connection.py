@@ -16,7 +16,7 @@ from voice_trio.protocols.json_text import as_text
 from voice_trio.protocols.realtime import SessionState, append_audio, read_event, write_command
 from voice_trio.protocols.realtime.writer import PREFIX_PADDING_MS
 from voice_trio.session.observers import TranscriptionModelChanged, UpstreamSessionKept
-from voice_trio.session.upstream.kept_speech import KeptSpeech
+from voice_trio.session.upstream.kept_speech import SPEECH, KeptSpeech
 from voice_trio.session.upstream.send_queue import UpstreamQueue
 from voice_trio.session.upstream.speech_gate import SpeechGate
 from voice_trio.session.upstream.transcription import TRANSCRIPTIONS, TranscriptionWatch
@@ -53,6 +53,12 @@ class UpstreamConnection:
         self._translator: Translator | None = None
         self._gate = _speech_gate(host.config)
         self._transcription = TranscriptionWatch(host, sidecar)
+        self._notes: dict[type, Callable[[AnyUpstreamEvent], None]] = dict.fromkeys(
+            TRANSCRIPTIONS, self._transcription.note
+        )
+        """What must know of an event before the conversation, by its exact type: sound meets none of them."""
+        if self._kept is not None:
+            self._notes |= dict.fromkeys(SPEECH, self._kept.note)
         self._early: deque[tuple[str, float]] = deque()  # sound that the gate has not heard, while there is no upstream
         self._skipped = 0  # messages since the last line of the log about them
         self._skip_log = TokenBucket(limits.SKIPPED_LOG_BURST, limits.SKIPPED_LOG_PER_SECOND, trio.current_time())
@@ -126,11 +132,13 @@ class UpstreamConnection:
             if passed is None:
                 return
             event = passed
-        if type(event) in TRANSCRIPTIONS:
-            self._transcription.note(event)
+        self._pass_on(event)
+
+    def _pass_on(self, event: AnyUpstreamEvent) -> None:
+        note = self._notes.get(type(event))
+        if note is not None:
+            note(event)
         if self._sidecar is None or self._sidecar.admits(event):
-            if self._kept is not None:
-                self._kept.note(event)
             self._host.feed(event)
 
     def _skip(self, reason: str) -> None:
@@ -245,10 +253,7 @@ class UpstreamConnection:
     def _announce(self, found: Sequence[events.UpstreamEvent]) -> None:
         """Speech that was detected here, in place of the upstream's own events."""
         for event in found:
-            if self._sidecar is None or self._sidecar.admits(event):
-                if self._kept is not None:
-                    self._kept.note(event)
-                self._host.feed(event)
+            self._pass_on(event)
 
     def _append_now(self, audio: str, duration_ms: float, now: float) -> None:
         frame = append_audio(audio) if self._translator is None else self._translator.append_audio(audio)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from voice_trio.conversation.full_duplex.events import AnyUpstreamEvent
     from voice_trio.net.byte_budget import ByteAccount
 
+SPEECH = frozenset({events.SpeechStarted, events.SpeechCommitted})
+"""The exact types of events that say where a sentence begins and ends."""
+
 # Speech is announced some time after it began: the newest second is always kept, and heard again too. Once speech is
 # committed its words are known or on their way, so nothing of it may be heard again. While there is no upstream, the
 # sentence grows in the queue for the next one; that one may be lost as well before it has announced speech.
@@ -49,7 +52,7 @@ class KeptSpeech:
         return now < self._open_until
 
     def note(self, event: AnyUpstreamEvent) -> None:
-        """The upstream has announced, or committed, speech; other events change nothing."""
+        """The upstream has announced, or committed, speech (an event of `SPEECH`); others change nothing."""
         if isinstance(event, events.SpeechStarted):
             self._open_until = math.inf
         elif isinstance(event, events.SpeechCommitted):
