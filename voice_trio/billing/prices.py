@@ -84,6 +84,7 @@ class Prices:
         """The day on which the prices were looked up; None if everything is free."""
         own = table.upstreams.get(upstream, UpstreamPrices())
         self._table = table
+        self._by_upstream: dict[str, Prices] = {}
         self._models = models = {**table.models, **own.models}
         self._transcription = {**table.transcription, **own.transcription}
         self._timed = own.timed
@@ -98,8 +99,10 @@ class Prices:
         )
 
     def of_upstream(self, name: str) -> Prices:
-        """The prices of the kind of upstream of that name."""
-        return Prices(self._table, name)
+        """The prices of the kind of upstream of that name, made once."""
+        if name not in self._by_upstream:
+            self._by_upstream[name] = Prices(self._table, name)
+        return self._by_upstream[name]
 
     def knows(self, model: str) -> bool:
         """Whether `model` has prices of its own."""
@@ -119,11 +122,11 @@ class Prices:
 
     def is_timed(self, model: str) -> bool:
         """Whether `model` is billed by the time that its session lasts; then its tokens cost nothing."""
-        return not self._is_free and _find(self._timed, model) is not None
+        return self._timed_rates(model) is not None
 
     def of_time(self, model: str, seconds: float, standby_seconds: float = 0.0) -> Cost:
         """The cost of a timed model's session of so many seconds, of which `standby_seconds` were paused."""
-        rates: TimedRates | None = None if self._is_free else _find(self._timed, model)
+        rates = self._timed_rates(model)
         if rates is None:
             return Cost()
         paused = Decimal(repr(min(max(0.0, standby_seconds), max(0.0, seconds))))
@@ -133,7 +136,7 @@ class Prices:
 
     def of_messages(self, model: str, count: int) -> Cost:
         """The cost of so many text messages to a timed model."""
-        rates: TimedRates | None = None if self._is_free else _find(self._timed, model)
+        rates = self._timed_rates(model)
         return Cost() if rates is None else Cost((count * rates.per_message).quantize(GRAIN))
 
     def of_response(self, model: str, usage: Mapping[str, Any]) -> Cost:
@@ -194,6 +197,9 @@ class Prices:
         faults = UsageFaults(["usage_missing"])
         rates, _ = self._speech_rates(model, faults)
         return _speech_cost(rates, Decimal(repr(max(0.0, seconds))), faults, is_estimate=True)
+
+    def _timed_rates(self, model: str) -> TimedRates | None:
+        return None if self._is_free else _find(self._timed, model)
 
     def _rates(self, model: str, faults: UsageFaults) -> tuple[Mapping[str, Rates], bool]:
         found = _find(self._models, model)

@@ -69,6 +69,8 @@ class CostEstimator:
         self._transcription_model = config.transcription_model
         self._sidecar_model = config.sidecar_model or config.transcription_model
         self._input = InputEstimator(config.instructions)
+        self._is_timed = prices.is_timed(config.model)
+        """Whether responses and their transcriptions are included in the price of the session's time."""
 
     def model_of(self, kind: str) -> str:
         """The model by whose prices a kind of usage is billed."""
@@ -81,11 +83,6 @@ class CostEstimator:
     def reserve_response(self, key: str, body: Mapping[str, object]) -> None:
         """Reserve what a response with this `body` of its `response.create` will probably cost."""
         self.reserves.put(key, self._expected(body))
-
-    @property
-    def _is_timed(self) -> bool:
-        """Whether responses and their transcriptions are included in the price of the session's time."""
-        return self._prices.is_timed(self._config.model)
 
     def note_command(self, command: commands.UpstreamCommand) -> None:
         """Anything else goes upstream: an item that responses will read, or a commit, whose transcription is paid."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 class CostMeter(Observer):
     """Counts nothing and admits everything; `SessionBill` counts."""
 
+    counts_time = False
+    """Whether time itself costs something, so that `pass_time` is to be called."""
+
     @property
     def cost(self) -> Cost:
         """What this connection has cost so far."""
@@ -39,11 +42,6 @@ class CostMeter(Observer):
     def admits(self, command: commands.UpstreamCommand) -> bool:
         """Whether `command` may leave; it reserves the expected cost of a response. Called once, before it is sent."""
         return True
-
-    @property
-    def counts_time(self) -> bool:
-        """Whether time itself costs something, so that `pass_time` is to be called."""
-        return False
 
     def pass_time(self, now: float) -> None:
         """Bill the time until now, if time costs something."""

@@ -62,6 +62,7 @@ class SessionBill(CostMeter):
         self._prices = budgets.prices.of_upstream(config.upstream.name)
         self._model = config.model.model
         self._estimator = CostEstimator(self._prices, budgets.expected_output, config.model, reserves)
+        self.counts_time = self._prices.is_timed(self._model)
         self._time = SessionTime()
         self._time_billed = Cost()
         self._bills = 0  # of time and messages, which have no id of the upstream's
@@ -111,7 +112,7 @@ class SessionBill(CostMeter):
             case commands.CreateClientResponse(event_id=tag, body=body):
                 return self._reserve(tag, body)
             case _:
-                if isinstance(command, MESSAGES):
+                if self.counts_time and isinstance(command, MESSAGES):
                     self._bill_own("message", self._prices.of_messages(self._model, 1))
                 self._estimator.note_command(command)
                 return self._exhausted_scope is None  # a commit may just have spent the rest
@@ -158,10 +159,6 @@ class SessionBill(CostMeter):
                 self._estimator.start_anew()
             case _:
                 self._estimator.on_event(event, now)
-
-    @property
-    def counts_time(self) -> bool:
-        return self._prices.is_timed(self._model)
 
     def pass_time(self, now: float) -> None:
         """Bill the time until now; a model that is not billed by it costs nothing here."""
