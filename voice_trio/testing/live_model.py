@@ -6,21 +6,21 @@ first sound that it hears it sends a piece each 100 ms, and all but what it says
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from voice_trio.testing.links import Losable, MemoryLink, memory_link_pair
+from voice_trio.testing.links import Losable
 from voice_trio.testing.live_session import LiveModelSession
 from voice_trio.testing.live_speech import GIVES_WAY_AFTER, WORD_EVERY
-from voice_trio.testing.model_session import Latch
-from voice_trio.testing.recorder import ModelHandshake, Received, Recorder
+from voice_trio.testing.scripted_server import ScriptedSpeaker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voice_trio.errors import LinkClosed, VoiceTrioError
     from voice_trio.net.link import Link
+    from voice_trio.testing.links import MemoryLink
 
 WORD_LAG = 0.5
 """Seconds from the end of a word to its transcript; 0.4 to 0.8 were recorded."""
@@ -28,7 +28,7 @@ ANSWER_AFTER = 0.3
 """Seconds from the transcript of the last word to the first word of the answer; 0.003 to 0.55 were recorded."""
 
 
-class ScriptedLiveModel:
+class ScriptedLiveModel(ScriptedSpeaker):
     """A GPT-Live server for tests. `received` and `said` are all events of both sides, with times.
 
     `sessions` are its connections, `losses` how they ended, `handshakes` what TCP clients asked for. `nursery` is
@@ -36,34 +36,17 @@ class ScriptedLiveModel:
     """
 
     def __init__(self, nursery: trio.Nursery | None = None, *, kept: int | None = None) -> None:
+        super().__init__(nursery, kept)
         self.sessions: list[LiveModelSession] = []
-        self.losses: list[LinkClosed] = []
         self.stored: dict[str, dict[str, Any]] = {}
         """The settings of sessions that were begun with `store`, by id; those can be forked."""
-        self.handshakes: list[ModelHandshake] = []
-        self.send_latch = Latch()
         self._delegations = 0
-        self._nursery = nursery
-        self._heard = Recorder(kept)
-        self._said = Recorder(kept)
-        self._refusals: list[VoiceTrioError] = []
-        self._arrivals = trio.lowlevel.ParkingLot()
 
     # Connections
 
     def connect(self, fork_of: str = "") -> MemoryLink:
         """The client's end of a new connection in memory; with `fork_of` at the path of that session's forks."""
-        if self._refusals:
-            raise self._refusals.pop(0)
-        if self._nursery is None:
-            raise RuntimeError("a ScriptedLiveModel needs a nursery to serve what connects to it")
-        ours, theirs = memory_link_pair()
-        self._nursery.start_soon(self.serve, ours, fork_of)
-        return theirs
-
-    def refuse_next_connection(self, error: VoiceTrioError) -> None:
-        """The next `connect` raises `error`; called several times, the next several do."""
-        self._refusals.append(error)
+        return self._connect(partial(self.serve, fork_of=fork_of))
 
     async def serve(self, link: Link, fork_of: str = "") -> None:
         """Serve one session over `link`, until either side ends it."""
@@ -86,30 +69,6 @@ class ScriptedLiveModel:
         if not self.sessions:
             raise RuntimeError("no client has connected to the scripted model")
         return self.sessions[-1]
-
-    # What was received and sent
-
-    @property
-    def received(self) -> list[Received]:
-        """Every client event, in order."""
-        return self._heard.entries
-
-    @property
-    def said(self) -> list[Received]:
-        """Every server event, in order."""
-        return self._said.entries
-
-    def heard(self, event_type: str) -> list[Received]:
-        """Every client event of a type so far."""
-        return self._heard.heard(event_type)
-
-    async def hears(self, event_type: str) -> Received:
-        """The next client event of a type that no earlier call returned; waits for it."""
-        return await self._heard.hears(event_type)
-
-    async def says(self, event_type: str) -> Received:
-        """The next server event of a type that no earlier call returned; waits for it."""
-        return await self._said.hears(event_type)
 
     # The conversation
 
@@ -172,18 +131,6 @@ class ScriptedLiveModel:
         """Send an `error` event, whose code may be null."""
         self.session.send_error(code, message, event_id)
 
-    def stall(self) -> None:
-        """Send nothing and, on a link in memory, read nothing, until `resume`."""
-        self.send_latch.close()
-        if isinstance(link := self.session.link, MemoryLink):
-            link.stall()
-
-    def resume(self) -> None:
-        """Send and read again."""
-        self.send_latch.open()
-        if isinstance(link := self.session.link, MemoryLink):
-            link.resume()
-
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection with a close frame, after the events that are queued."""
         await self.session.close(code, reason)
@@ -204,6 +151,10 @@ class ScriptedLiveModel:
             raise TypeError("only links made for tests can be lost on purpose")
         session.link.reset()
         session.end()
+
+    @property
+    def _link(self) -> Link:
+        return self.session.link
 
     # For sessions
 

@@ -9,29 +9,31 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import trio
 
 from voice_trio.protocols import json_text
 from voice_trio.protocols.realtime import input_events
 from voice_trio.protocols.realtime.items import shown
 from voice_trio.testing import script, user_speech
 from voice_trio.testing.dialects import DIALECTS
-from voice_trio.testing.links import Losable, MemoryLink, memory_link_pair
+from voice_trio.testing.links import Losable
 from voice_trio.testing.model_session import Latch, ModelSession
 from voice_trio.testing.recorder import Received, Recorder
 from voice_trio.testing.script import Answer, AnswerScript
+from voice_trio.testing.scripted_server import ScriptedSpeaker
 from voice_trio.testing.transcriber import ScriptedTranscriber
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voice_trio.errors import LinkClosed, VoiceTrioError
+    import trio
+
+    from voice_trio.errors import LinkClosed
     from voice_trio.net.link import Link
     from voice_trio.protocols.realtime.items import ItemList
-    from voice_trio.testing.recorder import ModelHandshake
+    from voice_trio.testing.links import MemoryLink
 
 
-class ScriptedModel(AnswerScript):
+class ScriptedModel(AnswerScript, ScriptedSpeaker):
     """A Realtime server for tests; the verbs of `AnswerScript` decide what it answers and how it misbehaves.
 
     `received` holds what clients sent and `said` what the model sent, with times. `session` is the newest connection,
@@ -47,24 +49,17 @@ class ScriptedModel(AnswerScript):
     def __init__(
         self, nursery: trio.Nursery | None = None, *, dialect: str = "openai", kept: int | None = None
     ) -> None:
-        super().__init__()
+        AnswerScript.__init__(self)
+        ScriptedSpeaker.__init__(self, nursery, kept)
         self.speaks = DIALECTS[dialect]
         self.session: ModelSession | None = None
         self.connections = 0
-        self.losses: list[LinkClosed] = []
-        self.handshakes: list[ModelHandshake] = []
         self.done_latch = Latch()
-        self.send_latch = Latch()
         self.transcriber = ScriptedTranscriber(nursery, kept=kept)
         """Serves the clients that connect with `?intent=transcription`."""
-        self._nursery = nursery
-        self._heard = Recorder(kept)
-        self._said = Recorder(kept)
         self._heard_on_wire, self._said_on_wire = self._heard, self._said
         if dialect != "openai":
             self._heard_on_wire, self._said_on_wire = Recorder(kept), Recorder(kept)
-        self._arrivals = trio.lowlevel.ParkingLot()
-        self._refusals: list[VoiceTrioError] = []
 
     # Connections
 
@@ -73,17 +68,7 @@ class ScriptedModel(AnswerScript):
 
         Raises the error of `refuse_next_connection`, if any, and `RuntimeError` without a nursery.
         """
-        if self._refusals:
-            raise self._refusals.pop(0)
-        if self._nursery is None:
-            raise RuntimeError("a ScriptedModel needs a nursery to serve what connects to it")
-        ours, theirs = memory_link_pair()
-        self._nursery.start_soon(self.serve, ours)
-        return theirs
-
-    def refuse_next_connection(self, error: VoiceTrioError) -> None:
-        """The next `connect` raises `error`; called several times, the next several do."""
-        self._refusals.append(error)
+        return self._connect(self.serve)
 
     async def serve(self, link: Link) -> None:
         """Serve one session over `link`, until either side ends it."""
@@ -105,16 +90,6 @@ class ScriptedModel(AnswerScript):
     # What was received and sent
 
     @property
-    def received(self) -> list[Received]:
-        """Every client event, in order."""
-        return self._heard.entries
-
-    @property
-    def said(self) -> list[Received]:
-        """Every server event, in order, with the time at which it was decided."""
-        return self._said.entries
-
-    @property
     def wire_received(self) -> list[Received]:
         """Every client event as it was on the wire of its dialect, in order."""
         return self._heard_on_wire.entries
@@ -128,22 +103,6 @@ class ScriptedModel(AnswerScript):
     def items(self) -> list[dict[str, Any]]:
         """The items of the newest session as JSON values, in the order of the conversation."""
         return [shown(item) for item in self.session.items.order] if self.session else []
-
-    @property
-    def now(self) -> float:
-        return self._heard.now
-
-    async def hears(self, event_type: str) -> Received:
-        """The next client event of a type that no earlier call returned; waits for it. Cancelling loses none."""
-        return await self._heard.hears(event_type)
-
-    def heard(self, event_type: str) -> list[Received]:
-        """Every client event of a type so far."""
-        return self._heard.heard(event_type)
-
-    async def says(self, event_type: str) -> Received:
-        """The next server event of a type that no earlier call returned; waits for it. Cancelling loses none."""
-        return await self._said.hears(event_type)
 
     # The user's speech, as the model hears it
 
@@ -233,18 +192,6 @@ class ScriptedModel(AnswerScript):
             input_events.error_event(input_events.ErrorDetails(message=message, code=code, event_id=event_id))
         )
 
-    def stall(self) -> None:
-        """Send nothing and, on a link in memory, read nothing, until `resume`."""
-        self.send_latch.close()
-        if isinstance(link := self._live().link, MemoryLink):
-            link.stall()
-
-    def resume(self) -> None:
-        """Send and read again."""
-        self.send_latch.open()
-        if isinstance(link := self._live().link, MemoryLink):
-            link.resume()
-
     async def drop(self) -> None:
         """Lose the connection without a close frame; raises `TypeError` on links that cannot be lost on purpose."""
         session = self._live()
@@ -287,6 +234,10 @@ class ScriptedModel(AnswerScript):
 
     def lost(self, how: LinkClosed, session: int) -> None:
         self.losses.append(how)
+
+    @property
+    def _link(self) -> Link:
+        return self._live().link
 
     def _live(self) -> ModelSession:
         if self.session is None:

@@ -19,9 +19,9 @@ from voice_trio.protocols.realtime import input_events, server_events, sessions
 from voice_trio.protocols.realtime_server.session import ServerSession
 from voice_trio.protocols.realtime_server.session_object import SessionObject, refuse_transcription_model
 from voice_trio.testing import script
-from voice_trio.testing.links import Losable, MemoryLink, memory_link_pair
-from voice_trio.testing.recorder import Received, Recorder
+from voice_trio.testing.links import Losable, MemoryLink
 from voice_trio.testing.script import ScriptedTranscript
+from voice_trio.testing.scripted_server import ScriptedServer
 
 if TYPE_CHECKING:
     from voice_trio.net.link import Link
@@ -32,7 +32,7 @@ SESSION_SECONDS = 3600
 QUEUED_FRAMES_MAX = 10_000
 
 
-class ScriptedTranscriber:
+class ScriptedTranscriber(ScriptedServer):
     """A transcription server whose transcripts a test decides. Times are seconds since it was made.
 
     `nursery` is needed only for `connect`; `kept` bounds the log, for long runs. `connections` counts them, and
@@ -40,13 +40,10 @@ class ScriptedTranscriber:
     """
 
     def __init__(self, nursery: trio.Nursery | None = None, *, kept: int | None = None) -> None:
+        super().__init__(nursery, kept)
         self.connections = 0
-        self.losses: list[LinkClosed] = []
         self.refuses_model = False
-        self._nursery = nursery
         self._coming: deque[ScriptedTranscript] = deque()
-        self._log = Recorder(kept)
-        self._refusals: list[VoiceTrioError] = []
         self._session: TranscriberSession | None = None
         self._live = 0
         self._stalled: list[MemoryLink] = []
@@ -63,13 +60,7 @@ class ScriptedTranscriber:
 
         Raises `RuntimeError` without a nursery.
         """
-        if self._refusals:
-            raise self._refusals.pop(0)
-        if self._nursery is None:
-            raise RuntimeError("a ScriptedTranscriber needs a nursery to serve what connects to it")
-        ours, theirs = memory_link_pair()
-        self._nursery.start_soon(self.serve, ours)
-        return theirs
+        return self._connect(self.serve)
 
     async def serve(self, link: Link) -> None:
         """Serve one session over `link`, until either side ends it."""
@@ -82,23 +73,6 @@ class ScriptedTranscriber:
             self._live -= 1
 
     # What clients sent
-
-    @property
-    def received(self) -> list[Received]:
-        """Every client event, in order."""
-        return self._log.entries
-
-    @property
-    def now(self) -> float:
-        return self._log.now
-
-    async def hears(self, event_type: str) -> Received:
-        """The next client event of a type that no earlier call returned; waits for it."""
-        return await self._log.hears(event_type)
-
-    def heard(self, event_type: str) -> list[Received]:
-        """Every client event of a type so far."""
-        return self._log.heard(event_type)
 
     def heard_seconds(self) -> float:
         """How much audio came, in all."""
@@ -143,7 +117,7 @@ class ScriptedTranscriber:
         return self._coming.popleft() if self._coming else ScriptedTranscript("")
 
     def record(self, frame: str | bytes, session: int) -> None:
-        self._log.record(msgspec.json.decode(frame), session)
+        self._heard.record(msgspec.json.decode(frame), session)
 
 
 @dataclass(slots=True)
