@@ -23,7 +23,7 @@ from voice_trio.net.link import Link
 if missing := missing_packages():
     pytest.skip(f"needs {', '.join(missing)}", allow_module_level=True)
 
-from tests.support.deployment import environment, token
+from tests.support.deployment import environment, serve_gateway, token
 from voice_trio.client import Report, connect_voice, talk
 from voice_trio.demo import handbook_folder
 from voice_trio.embedded.connection import Connection
@@ -34,10 +34,8 @@ from voice_trio.knowledge.importing.documents import import_documents
 from voice_trio.knowledge.importing.found_files import find_documents
 from voice_trio.knowledge.sqlite.base import KnowledgeWriter
 from voice_trio.knowledge.sqlite.readers import read_texts
-from voice_trio.net.listeners import open_listener
 from voice_trio.net.trio_websocket_link import TrioWebSocketLink, open_link
 from voice_trio.protocols.audio import audio_ms
-from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
 from voice_trio.testing import FakeClient
 from voice_trio.testing.sounds import loudness
@@ -115,12 +113,8 @@ async def demo(tmp_path: Path, cache_dir: Path) -> AsyncIterator[Place]:
             await Connection(tap, engines, EmbeddedConfig(tag="e2e", unix_time=0, model="embedded")).run()
 
         upstream = await nursery.start(partial(serve_websocket, serve, "127.0.0.1", 0, ssl_context=None))
-        listener = open_listener("127.0.0.1:0")
-        port = listener.getsockname()[1]
-        started = trio.Event()
         settings = load_settings(environment(f"ws://127.0.0.1:{upstream.port}/v1/realtime", knowledge))
-        nursery.start_soon(partial(run_server, settings, listener, when_started=started.set))
-        await started.wait()
+        port = await nursery.start(serve_gateway, settings)
         yield Place(f"ws://127.0.0.1:{port}/v1/ws/voice", taps)
         nursery.cancel_scope.cancel()
 

@@ -11,7 +11,6 @@ import subprocess
 import sysconfig
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +106,15 @@ async def model_on_tcp(dialect: str = "openai") -> AsyncIterator[tuple[ScriptedM
         nursery.cancel_scope.cancel()
 
 
+async def serve_gateway(
+    settings: Settings, tls: Tls | None = None, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """A gateway in this process, served as in production until cancelled; starts with its port."""
+    listener = open_listener("127.0.0.1:0")
+    port = listener.getsockname()[1]
+    await run_server(settings, listener, tls=tls, when_started=lambda: task_status.started(port))
+
+
 @asynccontextmanager
 async def gateway(tmp_path: Path, tls: Tls | None = None, /, **variables: str) -> AsyncIterator[Deployment]:
     """A gateway in this process, served as in production; the model speaks the dialect of `VOICE_UPSTREAM`."""
@@ -116,13 +124,8 @@ async def gateway(tmp_path: Path, tls: Tls | None = None, /, **variables: str) -
         model_on_tcp(variables.get("VOICE_UPSTREAM", "openai")) as (model, model_url),
         trio.open_nursery() as nursery,
     ):
-        settings: Settings = load_settings(environment(model_url, knowledge, **variables))
-        listener = open_listener("127.0.0.1:0")
-        port = listener.getsockname()[1]
-        started = trio.Event()
-        nursery.start_soon(partial(run_server, settings, listener, tls=tls, when_started=started.set))
-        await started.wait()
-        yield Deployment(port, model)
+        settings = load_settings(environment(model_url, knowledge, **variables))
+        yield Deployment(await nursery.start(serve_gateway, settings, tls), model)
         nursery.cancel_scope.cancel()
 
 

@@ -26,11 +26,16 @@ ENDING = [
 ]
 
 
-def recorded_frames(name: str) -> Iterator[dict[str, Any]]:
-    """The frames that a service sent in a recorded session, `name` being its file without the ending."""
+def interactions(name: str) -> list[dict[str, Any]]:
+    """A recorded session, `name` being its file without the ending; skips the test where there is none."""
     path = RECORDINGS / f"{name}.yaml"
     if not path.exists():
         pytest.skip(f"NOT TESTED against recorded traffic: {path} is absent")
-    for each in yaml.safe_load(path.read_text())["interactions"]:
+    return list(yaml.safe_load(path.read_text())["interactions"])
+
+
+def recorded_frames(name: str) -> Iterator[dict[str, Any]]:
+    """The frames that a service sent in a recorded session."""
+    for each in interactions(name):
         if each["kind"] == "message" and each["direction"] == "received":
             yield each["data"]

@@ -11,12 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pytest
 import trio
-import yaml
 from trio_websocket import ConnectionClosed, serve_websocket
 
-from tests.support.recorded import RECORDINGS
+from tests.support.recorded import interactions
 from voice_trio.protocols.audio import BYTES_PER_MS, decode_audio, encode_audio
 
 if TYPE_CHECKING:
@@ -30,14 +28,6 @@ UNANSWERED = frozenset({"session.close", "session.commentary.append", "input_aud
 """What the recorded clients sent and a gateway may not."""
 
 
-def recorded(name: str) -> list[dict[str, Any]]:
-    """The interactions of a recording, `name` being its file without the ending."""
-    path = RECORDINGS / f"{name}.yaml"
-    if not path.exists():
-        pytest.skip(f"NOT TESTED against recorded traffic: {path} is absent")
-    return list(yaml.safe_load(path.read_text())["interactions"])
-
-
 class ReplayedUpstream:
     """One recording; a recorded close ends the connection, and the next connection goes on from there.
 
@@ -45,7 +35,7 @@ class ReplayedUpstream:
     """
 
     def __init__(self, name: str, *, speed: float = 1.0) -> None:
-        self._script = recorded(name)
+        self._script = interactions(name)
         self._speed = speed
         self._place = 0
         self._waits = trio.lowlevel.ParkingLot()

@@ -11,16 +11,13 @@ import os
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from tests.support.certificates import certificate
-from tests.support.deployment import environment, fill_knowledge, token
+from tests.support.deployment import environment, fill_knowledge, serve_gateway, token
 from tests.support.sdk_model import AgreeableModel
-from voice_trio.net.listeners import open_listener
-from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
 from voice_trio.testing import serve_scripted_model
 from voice_trio.testing.sounds import tone_pcm
@@ -142,11 +139,7 @@ async def sdk_target(
             server_tls = certificate(folder) if tls else None
             slow_machine = {"RAG_WAIT_MS": "1000"}  # these tests check no latency, and a busy machine is slow
             settings = load_settings(environment(model_url, knowledge, **(slow_machine | variables)))
-            listener = open_listener("127.0.0.1:0")
-            started = trio.Event()
-            port = listener.getsockname()[1]
-            nursery.start_soon(partial(run_server, settings, listener, tls=server_tls, when_started=started.set))
-            await started.wait()
+            port = await nursery.start(serve_gateway, settings, server_tls)
             yield SdkTarget(
                 f"https://localhost:{port}/v1" if server_tls else f"http://127.0.0.1:{port}/v1",
                 folder,

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from tests.support.deployment import environment, fill_knowledge, token
+from tests.support.deployment import environment, fill_knowledge, serve_gateway, token
 from tests.support.replayed_upstream import ReplayedUpstream, is_context
-from voice_trio.net.listeners import open_listener
 from voice_trio.net.trio_websocket_link import open_link
-from voice_trio.server.server import run_server
 from voice_trio.settings import load_settings
 from voice_trio.testing import FakeClient
 
@@ -61,11 +58,7 @@ async def talking_to(
         url = await nursery.start(upstream.serve)
         chosen = {"VOICE_UPSTREAM": profile, "OPENAI_API_KEY": "key"} | variables
         settings = load_settings(environment(url + PATHS[profile], knowledge, **chosen))
-        listener = open_listener("127.0.0.1:0")
-        port = listener.getsockname()[1]
-        started = trio.Event()
-        nursery.start_soon(partial(run_server, settings, listener, when_started=started.set))
-        await started.wait()
+        port = await nursery.start(serve_gateway, settings)
         headers = {"Authorization": f"Bearer {token()}"}
         client = FakeClient(await open_link(nursery, f"ws://127.0.0.1:{port}/v1/ws/voice", headers=headers))
         nursery.start_soon(client.run)
