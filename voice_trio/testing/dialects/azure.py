@@ -24,12 +24,9 @@ class AzureSession(DialectSession):
 
     @classmethod
     def refuses(cls, handshake: ModelHandshake) -> tuple[int, str] | None:
-        parts = urlsplit(handshake.path)
-        query = parse_qs(parts.query)
-        if parts.path != cls.path:
-            return 404, "NotFound"
-        if not has_credentials(handshake):
-            return 401, "Unauthorized"
+        if (refusal := refusal_at(cls.path, handshake)) is not None:
+            return refusal
+        query = parse_qs(urlsplit(handshake.path).query)
         return None if "model" in query or query.get("intent") == ["transcription"] else (400, "MissingModel")
 
     def to_wire(self, event: dict[str, Any]) -> Iterable[dict[str, Any]]:
@@ -38,6 +35,13 @@ class AzureSession(DialectSession):
         if event["type"].startswith("response.content_part."):
             event = {**event, "content": event["part"]}  # both names are sent
         yield event
+
+
+def refusal_at(path: str, handshake: ModelHandshake) -> tuple[int, str] | None:
+    """How Azure refuses another path than `path`, and a client without credentials."""
+    if urlsplit(handshake.path).path != path:
+        return 404, "NotFound"
+    return None if has_credentials(handshake) else (401, "Unauthorized")
 
 
 def has_credentials(handshake: ModelHandshake) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from voice_trio.errors import InvalidEvent
-from voice_trio.testing.dialects.azure import has_credentials
+from voice_trio.testing.dialects.azure import refusal_at
 from voice_trio.testing.dialects.flat import FlatSession
 
 if TYPE_CHECKING:
@@ -31,12 +31,9 @@ class VoiceLiveSession(FlatSession):
 
     @classmethod
     def refuses(cls, handshake: ModelHandshake) -> tuple[int, str] | None:
-        parts = urlsplit(handshake.path)
-        query = parse_qs(parts.query)
-        if parts.path != cls.path:
-            return 404, "NotFound"
-        if not has_credentials(handshake):
-            return 401, "Unauthorized"
+        if (refusal := refusal_at(cls.path, handshake)) is not None:
+            return refusal
+        query = parse_qs(urlsplit(handshake.path).query)
         return None if "api-version" in query and "model" in query else (400, "MissingParameter")
 
     def to_wire(self, event: dict[str, Any]) -> Iterable[dict[str, Any]]:
