@@ -47,11 +47,12 @@ def session_config_for(grant: SessionGrant, settings: Settings) -> SessionConfig
     seconds_left = settings.limits.session_seconds if resumed is None else resumed.seconds_left
     model = realtime_config_for(user, settings)
     retrieval, limits = settings.retrieval, settings.limits
-    is_full_duplex = settings.upstream.profile.gate is Gate.NONE
+    profile = settings.upstream.profile
+    is_full_duplex = profile.gate is Gate.NONE
     return SessionConfig(
         session_id=session_id,
         model=model,
-        upstream=settings.upstream.profile,
+        upstream=profile,
         user=user_hash(user.id, settings.signing_secret),
         plan=grant.plan,
         connected_before_seconds=0.0 if resumed is None else resumed.connected_seconds,
@@ -68,7 +69,7 @@ def session_config_for(grant: SessionGrant, settings: Settings) -> SessionConfig
             wait_seconds_max=retrieval.wait_ms / 1000,
             prefetch_words_min=min(retrieval.min_words, FULL_DUPLEX_WORDS) if is_full_duplex else retrieval.min_words,
             whole_words=is_full_duplex,
-            upstream_interrupts=settings.upstream.profile.interrupts,
+            upstream_interrupts=profile.interrupts,
             context_tokens_max=retrieval.context_tokens,
             speed=model.speed,
             passage_cache=settings.weaviate.url is not None,
