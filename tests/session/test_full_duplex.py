@@ -12,6 +12,7 @@ from voice_trio.conversation.full_duplex.context_feed import GIVEN
 from voice_trio.conversation.full_duplex.failures import CONTINUED
 from voice_trio.conversation.full_duplex.turn_flow import TYPED
 from voice_trio.conversation.turn.history import Said
+from voice_trio.session.endings import Ending
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -56,7 +57,7 @@ async def test_the_upstream_hears_silence_while_the_microphone_is_off(
     assert len(live.model.heard("session.input_audio.append")) - before == 50
 
 
-async def test_a_typed_question_is_told_with_its_context(autojump_clock: MockClock, live: LiveSessionFixture) -> None:
+async def test_a_typed_question_goes_in_after_its_context(autojump_clock: MockClock, live: LiveSessionFixture) -> None:
     await live.ready()
     await live.client.type("how warm must the brooder be")
     await live.model.hears("session.thinking.append")
@@ -79,7 +80,7 @@ async def test_a_stored_session_goes_on_by_a_fork(autojump_clock: MockClock, nur
     assert live.model.session.settings["model"] == "gpt-live-1.1"
 
 
-async def test_another_session_is_told_what_was_said_and_goes_on_with_the_answer(
+async def test_another_session_begins_with_what_was_said_and_goes_on_with_the_answer(
     autojump_clock: MockClock, live: LiveSessionFixture
 ) -> None:
     await live.ready()
@@ -109,7 +110,9 @@ async def test_the_next_connection_goes_on_with_the_kept_session(
     assert live.model.heard("session.start")[0].event["session"] == {}
 
 
-async def test_a_kept_session_that_is_gone_is_told_instead(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+async def test_in_place_of_a_kept_session_that_is_gone_the_history_goes_in(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
     said = (Said("u1", "user", "How warm?"),)
     live = LiveSessionFixture(nursery, store=True, is_resumed=True, upstream_session_id="live_gone", history=said)
     await live.ready()
@@ -124,3 +127,5 @@ async def test_the_session_ends_with_its_nursery_and_leaves_nothing_I8(
     with trio.fail_after(2):
         await live.over.wait()
     await live.model.session.over.wait()
+    assert live.summary is not None
+    assert live.summary.ending is Ending.CLIENT_ENDED

@@ -6,6 +6,7 @@ Knows neither how variables are read nor the rules between groups. docs/configur
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -90,8 +91,8 @@ class Upstream(Group):
     live_store: bool = env(
         "VOICE_LIVE_STORE",
         False,
-        "GPT-Live only: whether OpenAI stores each session, so that a lost connection goes on where it was; else the "
-        "next one is told what was said",
+        "GPT-Live only: whether OpenAI stores each session, so that a lost connection goes on where it was; `false`: "
+        "the next one begins with the text of what was said",
     )
     sidecar_transcription: Annotated[Literal["auto", "on", "off"], any_case("auto", "on", "off")] = env(
         "VOICE_SIDECAR_TRANSCRIPTION",
@@ -118,7 +119,7 @@ class Upstream(Group):
         max_length=200,
     )
 
-    @property
+    @cached_property
     def profile(self) -> UpstreamProfile:
         """The kind of upstream: the one that is set, else by the URL."""
         return profile_for(self.profile_name, self.url)

@@ -1,4 +1,4 @@
-"""xAI's wire: GA names of events, a session object of its own, and transcripts that are told whole each time."""
+"""xAI's wire: GA names of events, a session object of its own, and transcripts that are sent whole each time."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def test_words_after_a_pause_without_an_answer_are_part_of_the_same_question() -
     ]
 
 
-def test_an_answer_that_nobody_asked_for_is_a_turn_without_words() -> None:
+def test_an_answer_without_a_question_is_a_turn_without_words() -> None:
     scene = FullDuplexScene()
     scene.answers("Hello!")
     scene.silence(30)
@@ -249,7 +249,7 @@ def test_a_delegation_is_answered_with_what_was_found_or_as_soon_as_it_is() -> N
     assert (late.outcome, waited.outcome, waited.passages) == (Outcome.LATE, Outcome.WAITED, as_injected(BROODING))
 
 
-def test_a_delegation_for_which_nothing_comes_is_told_so_after_two_seconds() -> None:
+def test_a_delegation_for_which_nothing_comes_is_answered_so_after_two_seconds() -> None:
     scene = FullDuplexScene()
     scene.says(QUESTION)
     scene.feed(DelegationCreated("d1"))

@@ -46,7 +46,7 @@ Handled: TypeAlias = events.Event | FullDuplexEvent
 PAUSE_SECONDS = 1.2
 """Without a word for so long the user has stopped, whether or not the assistant answers; words come every 0.2 s."""
 DELEGATION_SECONDS_MAX = 2.0
-"""The upstream waits for what it asked; after this it is told that nothing was found."""
+"""How long the upstream waits for what it asked; then the answer says that nothing was found."""
 
 
 class FullDuplexConversation:
@@ -111,7 +111,7 @@ class FullDuplexConversation:
         return iter(self._flow.history)
 
     def is_answering(self, now: float) -> bool:
-        """Whether a response is being heard, or due because the upstream was told to give one."""
+        """Whether a response is being heard, or due because the upstream was asked for one."""
         turn = self._flow.turn
         is_due = turn is not None and turn.typed and turn.is_unasked
         return is_due or self._responses.is_audible(now)
@@ -187,7 +187,7 @@ class FullDuplexConversation:
         self._responses.say(event.delta, now)
 
     def _on_output(self, event: OutputAudio, now: float) -> None:
-        if not self._flow.context.is_open:  # sound comes back, so sound has arrived: from now on it can be told things
+        if not self._flow.context.is_open:  # sound comes back, so sound has arrived: from now on it takes appends
             self._flow.context.is_open = True
             self._offer()
         if not self._responses.admits_sound(event, now):

@@ -47,13 +47,13 @@ class FullDuplexFailures:
             self._flow.notify("model_error", "The model reported an error; the conversation goes on.")
 
     def _on_lost(self) -> None:
-        """The upstream is gone, with what it was saying; the next one is told what the user waits for."""
+        """The upstream is gone, with what it was saying; the next one gets what the user waits for."""
         self._flow.context.forget()
         self._flow.delegations.clear()
         self._flow.responses.cut("incomplete", UPSTREAM_LOST)
 
     def _on_ready(self) -> None:
-        """An upstream that has heard the history. It must hear sound before it can be told anything."""
+        """An upstream that has heard the history. It must hear sound before it takes appends."""
         flow, turn = self._flow, self._flow.turn
         self._out.issued.append(commands.StartSilence())
         if turn is None or not turn.is_open or not turn.said:
@@ -85,7 +85,7 @@ class FullDuplexFailures:
         flow.unasked_text = REPEATED + turn.said
 
     def on_answer_overdue(self, event: AnswerOverdue) -> None:
-        """The upstream was told of a question, and does not answer it."""
+        """The upstream was given a question, and does not answer it."""
         turn = self._flow.turn
         if turn is not None and turn.id == event.turn_id and turn.is_unasked:
             self._flow.notify("answer_failed", "The model did not answer in time. Please ask again.")

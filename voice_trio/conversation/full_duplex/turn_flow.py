@@ -48,7 +48,7 @@ class FullDuplexTurnFlow:
         """The item of what the user is saying."""
         self.words = 0
         self.unasked_text: str | None = None
-        """What the upstream is to be told of this turn, once its wait for context is over."""
+        """What is appended for this turn, once its wait for context is over."""
 
     @property
     def turn(self) -> Turn | None:
@@ -86,7 +86,7 @@ class FullDuplexTurnFlow:
             self.out.to_client(events.TranscriptCompleted(self.item_id, turn.texts[self.item_id].strip()))
 
     def answer_begins(self) -> None:
-        """The assistant begins to speak: to what the user said, to what it was told, or of its own accord."""
+        """The assistant begins to speak: to what the user said, to what was appended, or of its own accord."""
         turn = self.turn
         if turn is None or not turn.is_open:
             turn = self.user_input.begin()
@@ -140,7 +140,7 @@ class FullDuplexTurnFlow:
         self.out.to_client(commands.ContextInjected(turn.outcome, waited_ms, turn.stale, turn.injected))
 
     def advance(self) -> None:
-        """Tell the upstream what it has not heard as sound, once its context is settled and it can be told anything."""
+        """Append what the upstream has not heard as sound, once its context is settled and it takes appends."""
         turn = self.turn
         if turn is None or self.unasked_text is None or not turn.is_open:
             return

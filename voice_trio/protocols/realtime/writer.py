@@ -55,7 +55,7 @@ class RealtimeConfig:
     reasoning_effort: str | None = None
     tools: Sequence[Mapping[str, Any]] = ()
     history: Sequence[Said] = ()
-    """What was said before, for an upstream that can be told only when its session begins."""
+    """What was said before, for an upstream that takes it only when its session begins."""
     store: bool = False
     """Whether the upstream keeps the session, so that another can go on with it; only some can."""
     safety_identifier: str = ""

@@ -38,5 +38,5 @@ class SessionTime:
 
     @property
     def paused_seconds(self) -> float:
-        """The part of it that was paused, as far as was told."""
+        """The part of it that was paused, as far as the upstream counts it."""
         return self._paused_before + self._paused

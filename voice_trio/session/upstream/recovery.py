@@ -124,11 +124,12 @@ class UpstreamRecovery:
             return None
 
     async def _connect_once(self, sockets: trio.Nursery, seconds_max: float) -> ConnectedUpstream:
-        """One attempt. An upstream that can be told only at its beginning goes on with the kept session, or is told."""
+        """One attempt. An upstream that takes a history only at its beginning forks the kept session, or gets it."""
         config = self._host.config
         model, dial = config.model, self._dial
         if config.upstream.gate is Gate.NONE:
-            fork_of, self._fork_of = self._fork_of if model.store else "", ""  # if that fails, the next one is told
+            fork_of = self._fork_of if model.store else ""
+            self._fork_of = ""  # tried once: the next attempt gives the history
             if fork_of and isinstance(dial, ForkingDial):
                 model, dial = replace(model, fork_of=fork_of), dial.fork_of(fork_of)
             else:

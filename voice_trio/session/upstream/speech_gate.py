@@ -135,7 +135,7 @@ class SpeechGate:
     # Events and commands
 
     def read(self, event: AnyUpstreamEvent) -> AnyUpstreamEvent | None:
-        """The event as the conversation knows it; None for what it was told already."""
+        """The event as the conversation knows it; None for what it knows already."""
         match event:
             case events.SpeechStarted() | events.SpeechStopped():
                 return None

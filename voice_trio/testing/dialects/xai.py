@@ -1,7 +1,7 @@
 """xAI's server, as documents, recorded traffic and the code of other clients describe it.
 
 With its own turn detection it responds to each turn, whatever `create_response` says. Without, a commit is responded to
-by itself, and a `response.create` that follows is dropped without a word. Words of what is not committed yet are told
+by itself, and a `response.create` that follows is dropped without a word. Words of what is not committed yet are sent
 whole each time. The traffic was recorded with its own detection: that words come without it, too, is an assumption.
 """
 
